@@ -1,0 +1,161 @@
+"""What tables promise: conf/*.yml as strict, typed objects. An unknown key, an unknown type or a missing owner is an error."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lakehouse.errors import LakehouseError
+
+LAYERS = ("bronze", "silver", "gold")
+TYPE = re.compile(r"boolean|int|bigint|double|string|date|timestamp|decimal\((\d{1,2}),(\d{1,2})\)")
+NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+
+
+def _known_type(text: str) -> str:
+    if not TYPE.fullmatch(text):
+        raise ValueError(f"unknown type {text!r}; known are boolean, int, bigint, double, string, date, timestamp, decimal(p,s)")
+    return text
+
+
+def _snake_case(text: str) -> str:
+    if not NAME.fullmatch(text):
+        raise ValueError(f"{text!r} is not a name in snake_case")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_snake_case)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Column(_Strict):
+    """`source` (written `from:`) is the delivered column this is parsed from: a text that cannot be parsed breaks a rule."""
+
+    type: Annotated[str, AfterValidator(_known_type)]
+    meaning: Annotated[str, Field(min_length=3)]
+    source: Annotated[str | None, Field(alias="from")] = None
+    blank: tuple[str, ...] = ()
+    required: bool = False
+
+
+class Rule(_Strict):
+    """`check` is a SQL condition over the table's columns; unknown (null) passes, as in SQL constraints."""
+
+    check: Annotated[str, Field(min_length=1)]
+    severity: Literal["reject", "warn"]
+    why: Annotated[str, Field(min_length=3)]
+
+
+class Source(_Strict):
+    """`files` are patterns below landing, the first that fits counts; `{market:int}` and `{date}` are read from the path."""
+
+    files: Annotated[tuple[str, ...], Field(min_length=1)]
+    format: Literal["csv", "json"]
+    blank: tuple[str, ...] = ()
+
+
+class Contract(_Strict):
+    """One table's promise. `unit` is what is replaced as a whole: the grain, or coarser (an order with its lines)."""
+
+    owner: Annotated[str, Field(min_length=2)]
+    description: Annotated[str, Field(min_length=3)]
+    write: Literal["append", "latest", "refresh", "replace"]
+    grain: Annotated[tuple[str, ...], Field(min_length=1)]
+    unit: tuple[str, ...] = ()
+    repeats: Literal["duplicate", "keep"] = "duplicate"
+    position: str | None = None
+    partition_by: tuple[str, ...] = ()
+    source: Source | None = None
+    columns: Annotated[dict[Name, Column], Field(min_length=1)]
+    rules: dict[Name, Rule] = {}
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Contract:
+        named = {"grain": self.grain, "unit": self.unit, "partition_by": self.partition_by}
+        named["position"] = (self.position,) if self.position else ()
+        wrong = [
+            f"{key}: {column!r} is not one of its columns"
+            for key, columns in named.items()
+            for column in columns
+            if column not in self.columns and not (self.write == "append" and column.startswith("_"))
+        ]
+        if (self.write == "append") != (self.source is not None):
+            wrong.append("source: goes with `write: append`, and is needed there")
+        if (self.write in {"latest", "refresh"}) != bool(self.unit):
+            wrong.append("unit: goes with `write: latest` and `write: refresh`, and is needed there")
+        if self.write != "latest":
+            wrong += [f"columns.{name}.from: goes with `write: latest`" for name, c in self.columns.items() if c.source]
+            wrong += [
+                f"rules.{name}.severity: only `write: latest` can reject; a later table warns"
+                for name, rule in self.rules.items()
+                if rule.severity == "reject"
+            ]
+            if self.position:
+                wrong.append("position: goes with `write: latest`")
+        if not set(self.unit) <= set(self.grain):
+            wrong.append("unit: must be part of the grain")
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
+
+    @property
+    def unit_is_one_row(self) -> bool:
+        return set(self.unit) == set(self.grain)
+
+    def definition(self) -> dict[str, object]:
+        """What results depend on: all of it but the words for people."""
+        columns = {name: column.model_dump(exclude={"meaning"}) for name, column in self.columns.items()}
+        rules = {name: rule.model_dump(exclude={"why"}) for name, rule in self.rules.items()}
+        return self.model_dump(exclude={"owner", "description", "columns", "rules"}) | {"columns": columns, "rules": rules}
+
+
+def load(conf: Path) -> dict[str, Contract]:
+    """Every contract by its table's name, e.g. `silver.orders`; all that is wrong in all files is one LakehouseError."""
+    contracts: dict[str, Contract] = {}
+    wrong: list[str] = []
+    for layer in LAYERS:
+        for path in sorted((conf / layer).glob("*.yml")):
+            try:
+                contracts[f"{layer}.{path.stem}"] = Contract.model_validate(_read(path))
+            except ValidationError as error:
+                wrong += [_sentence(path, dict(item)) for item in error.errors()]
+            except yaml.YAMLError as error:
+                wrong.append(f"{path}: is not YAML: {' '.join(str(error).split())}")
+    if wrong:
+        raise LakehouseError("These contracts are not right:\n" + "\n".join(f"  {line}" for line in wrong))
+    return contracts
+
+
+def _read(path: Path) -> object:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def _sentence(path: Path, item: dict[str, object]) -> str:
+    place = item["loc"]
+    key = ".".join(str(part) for part in place) if isinstance(place, tuple) else ""
+    words = {"extra_forbidden": "is not a known key; take it out or correct its spelling", "missing": "is missing"}
+    message = words.get(str(item["type"]), str(item["msg"]).removeprefix("Value error, "))
+    return f"{path}: {key + ': ' if key else ''}{message}"
+
+
+class Settings(_Strict):
+    """conf/lake.yml: where the lake and the landing are when neither an option nor a variable says so."""
+
+    root: str
+    landing: str
+
+
+def settings(conf: Path) -> Settings:
+    path = conf / "lake.yml"
+    try:
+        return Settings.model_validate(_read(path))
+    except ValidationError as error:
+        lines = "\n".join(f"  {_sentence(path, dict(item))}" for item in error.errors())
+        raise LakehouseError(f"The settings are not right:\n{lines}") from error

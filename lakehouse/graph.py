@@ -1,0 +1,148 @@
+"""Tables, their inputs and their order: all read from the names of modules and of the parameters of `build`."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import inspect
+import json
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from lakehouse import contract
+from lakehouse.errors import LakehouseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import ModuleType
+
+    from pyspark.sql import DataFrame
+
+HOME = Path(__file__).parents[1]
+# The core's own part of every definition: raise it when the way rows are read, judged or compared changes results.
+CORE = 1
+
+
+@dataclass(frozen=True)
+class Table:
+    """`inputs` in the order of build's parameters: other tables, `conf.<file>`, or `landing` for bronze."""
+
+    name: str
+    contract: contract.Contract
+    module: ModuleType
+    inputs: tuple[str, ...]
+    fingerprint: str
+
+    @property
+    def build(self) -> Callable[..., DataFrame]:
+        return self.module.build  # type: ignore[no-any-return]
+
+    @property
+    def repair(self) -> Callable[[DataFrame], DataFrame] | None:
+        return getattr(self.module, "repair", None)
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        return tuple(name for name in self.inputs if name.split(".")[0] in contract.LAYERS)
+
+    @property
+    def files(self) -> str:
+        return f"{self.name.replace('.', '/')}.py or conf/{self.name.replace('.', '/')}.yml"
+
+
+def load(home: Path = HOME) -> dict[str, Table]:
+    """Every table, parents before children. Needs no JVM."""
+    contracts = contract.load(home / "conf")
+    tables = {name: table(name, promise) for name, promise in contracts.items()}
+    for one in tables.values():
+        for parent in one.parents:
+            if parent not in tables:
+                raise LakehouseError(f"{one.name} reads {parent}, which has no contract. Change {one.files}.")
+        for name in one.inputs:
+            if name.startswith("conf."):
+                conf_file(name, home)
+    order = TopologicalSorter({name: one.parents for name, one in tables.items()}).static_order()
+    return {name: tables[name] for name in order}
+
+
+def table(name: str, promise: contract.Contract, module: ModuleType | None = None) -> Table:
+    """One table from its contract and its module (found by its name)."""
+    try:
+        module = module or importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        path = f"{name.replace('.', '/')}.py"
+        raise LakehouseError(f"conf/{name.replace('.', '/')}.yml has no module {path}. Write it, with a build().") from error
+    inputs = tuple(_input_of(parameter) for parameter in inspect.signature(module.build).parameters)
+    if promise.write == "latest" and sum(i.startswith("bronze.") for i in inputs) != 1:
+        raise LakehouseError(f"{name} is written `latest`, so its build() reads exactly one bronze table, not {inputs}.")
+    return Table(name, promise, module, inputs, _fingerprint(promise, module))
+
+
+def _input_of(parameter: str) -> str:
+    return parameter if parameter == "landing" else parameter.replace("_", ".", 1)
+
+
+def selected(tables: dict[str, Table], names: Iterable[str]) -> dict[str, Table]:
+    """The named tables and all that they are made from; every table when none is named."""
+    wanted = list(names) or list(tables)
+    if unknown := [name for name in wanted if name not in tables]:
+        raise LakehouseError(f"There is no table {', '.join(unknown)}. There are: {', '.join(tables)}.")
+    found: set[str] = set()
+    while wanted:
+        name = wanted.pop()
+        if name not in found:
+            found.add(name)
+            wanted += tables[name].parents
+    return {name: tables[name] for name in tables if name in found}
+
+
+def conf_file(name: str, home: Path = HOME) -> tuple[str, list[dict[str, object]]]:
+    """`conf.markets`: the version (hash of the content) and the rows of conf/markets.yml, a list of flat mappings."""
+    path = home / "conf" / f"{name.removeprefix('conf.')}.yml"
+    if not path.exists():
+        raise LakehouseError(f"A build() has the parameter {name.replace('.', '_')}, but there is no {path}.")
+    rows = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows):
+        raise LakehouseError(f"{path} must be a list of mappings that all have the same keys.")
+    return hashlib.sha256(json.dumps(rows, default=str).encode()).hexdigest()[:16], rows
+
+
+def _fingerprint(promise: contract.Contract, module: ModuleType) -> str:
+    """Changes with what the rows depend on: code without comments and docstrings, the contract without its words."""
+    parts = [json.dumps(promise.definition(), sort_keys=True), _code(module), str(CORE)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _code(module: ModuleType) -> str:
+    """The module as a syntax tree, and of lakehouse.transforms the functions it uses, with those they use."""
+    from lakehouse import transforms  # noqa: PLC0415  loads pyspark's functions, not a JVM
+
+    tree = _without_docstrings(ast.parse(inspect.getsource(module)))
+    helpers = {
+        node.name: node
+        for node in _without_docstrings(ast.parse(inspect.getsource(transforms))).body
+        if isinstance(node, ast.FunctionDef)
+    }
+    used, waiting = {}, _names(tree) & helpers.keys()
+    while waiting:
+        name = waiting.pop()
+        used[name] = ast.dump(helpers[name])
+        waiting |= (_names(helpers[name]) & helpers.keys()) - used.keys()
+    return ast.dump(tree) + "".join(used[name] for name in sorted(used))
+
+
+def _names(tree: ast.AST) -> set[str]:
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    return names | {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return tree

@@ -1,0 +1,128 @@
+"""What a run would do, and why: decided from the logs alone, without a JVM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lakehouse import graph, landing, progress
+from lakehouse.errors import LakehouseError
+from lakehouse.progress import Input
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lakehouse.graph import Table
+    from lakehouse.landing import Taken
+    from lakehouse.progress import Progress, State
+
+
+@dataclass(frozen=True)
+class Decision:
+    """`path`: nothing, load, first, whole, new (deliveries in time), late, or wait (for a parent that is not there yet).
+
+    `inputs` are pinned: both the decision and the run use these versions.
+    """
+
+    table: str
+    path: str
+    reason: str
+    inputs: Mapping[str, Input] = field(default_factory=dict)
+    state: State | None = None
+
+    @property
+    def does_something(self) -> bool:
+        return self.path != "nothing"
+
+
+def decide(root: str, table: Table, taken: list[Taken]) -> Decision:
+    """For one table, as its inputs stand now."""
+    state = progress.state(f"{root}/{table.name.replace('.', '/')}")
+    if table.contract.source:
+        return _decide_bronze(root, table, state, taken)
+    inputs = {name: pin(root, name) for name in table.inputs}
+    if missing := [name for name, one in inputs.items() if one is None]:
+        return Decision(table.name, "wait", f"{', '.join(missing)} is not there yet", state=state)
+    pinned = {name: one for name, one in inputs.items() if one is not None}
+    path, reason = _choose(root, table, state, pinned, taken)
+    return Decision(table.name, path, reason, pinned, state)
+
+
+def _decide_bronze(root: str, table: Table, state: State | None, taken: list[Taken]) -> Decision:
+    """New batches of the ledger are appended; what somebody else wrote into bronze cannot be told from deliveries."""
+    if state and state.progress is None:
+        raise LakehouseError(
+            f"{table.name} at {root} was changed outside of the lakehouse: {state.doubt}. Restore the version before it "
+            f"(RESTORE TABLE ... TO VERSION AS OF), or load into a new lake."
+        )
+    included = state.progress.inputs[landing.LEDGER] if state and state.progress else Input(-1)
+    batches = [t.batch for t in taken if t.delivery.table == table.name and not t.is_repeat]
+    pending = [batch for batch in batches if batch > int(included.version)]
+    inputs = {landing.LEDGER: Input(max(batches, default=-1))}
+    if not pending and state:
+        return Decision(table.name, "nothing", "no new files", inputs, state)
+    return Decision(table.name, "load", f"{len(pending)} new {'file' if len(pending) == 1 else 'files'}", inputs, state)
+
+
+def pin(root: str, name: str) -> Input | None:
+    """The version of an input to read: both for the decision and for the data."""
+    if name.startswith("conf."):
+        return Input(graph.conf_file(name)[0])
+    state = progress.state(f"{root}/{name.replace('.', '/')}")
+    if state is None:
+        return None
+    ledger = state.progress.inputs.get(landing.LEDGER) if state.progress else None
+    return Input(state.version, state.id, int(ledger.version) if ledger else None)
+
+
+def _choose(root: str, table: Table, state: State | None, inputs: Mapping[str, Input], taken: list[Taken]) -> tuple[str, str]:
+    if state is None:
+        return "first", "it is not there yet"
+    note = state.progress
+    if note is None:
+        return "whole", state.doubt
+    if note.fingerprint != table.fingerprint:
+        return "whole", "its definition changed"
+    if note.inputs.keys() != inputs.keys():
+        return "whole", "it reads other inputs"
+    for name, now in inputs.items():
+        before = note.inputs[name]
+        if name.startswith("conf.") and before != now:
+            return "whole", f"{name.replace('.', '/')}.yml changed"
+        if before.id != now.id:
+            return "whole", f"{name} was made anew"
+        if not name.startswith("conf.") and int(now.version) < int(before.version):
+            return "whole", f"{name} was rewound from version {before.version} to {now.version}"
+    return _moved(root, table, note, inputs, taken)
+
+
+def _moved(root: str, table: Table, note: Progress, inputs: Mapping[str, Input], taken: list[Taken]) -> tuple[str, str]:
+    moves = []
+    for name in table.parents:
+        before, now = int(note.inputs[name].version), int(inputs[name].version)
+        if progress.moved(f"{root}/{name.replace('.', '/')}", before, now):
+            moves.append(f"{name} moved {before} -> {now}")
+    if not moves:
+        return "nothing", "its inputs did not move"
+    if table.contract.write != "latest":
+        return "whole", ", ".join(moves)
+    return _in_time_or_late(table, note, inputs, taken), ", ".join(moves)
+
+
+def _in_time_or_late(table: Table, note: Progress, inputs: Mapping[str, Input], taken: list[Taken]) -> str:
+    """New when every new delivery is newer than all that its market has; else the touched units are judged from all rows."""
+    bronze = table.parents[0]
+    since, until = note.inputs[bronze].batch, inputs[bronze].batch
+    if since is None or until is None:
+        return "whole"
+    newest: dict[tuple[int, ...], str] = {}
+    fresh: list[tuple[tuple[int, ...], str]] = []
+    for one in taken:
+        if one.delivery.table != bronze or one.is_repeat or one.batch > until:
+            continue
+        market = tuple(one.delivery.parts.values())
+        if one.batch > since:
+            fresh.append((market, one.delivery.sequence))
+        else:
+            newest[market] = max(newest.get(market, ""), one.delivery.sequence)
+    return "new" if all(sequence > newest.get(market, "") for market, sequence in fresh) else "late"

@@ -1,0 +1,131 @@
+"""What a table's commits say it includes; read from the Delta logs without a JVM (design: rules of progress)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+
+from lakehouse import storage
+
+# Commits that leave rows and their order of arrival as they were.
+MAINTENANCE = {
+    "OPTIMIZE",
+    "VACUUM START",
+    "VACUUM END",
+    "SET TBLPROPERTIES",
+    "UNSET TBLPROPERTIES",
+    "REORG",
+    "COMPUTE STATS",
+}
+
+
+@dataclass(frozen=True)
+class Input:
+    """A version of one input: of a table (`id` is Delta's), of a conf file (its hash), or of the ledger (its batch).
+
+    `batch` is the last batch of deliveries in that version, where the input is bronze.
+    """
+
+    version: int | str
+    id: str | None = None
+    batch: int | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What one commit includes. `base` is the version of the table itself that the writer had read, -1 for none."""
+
+    table: str
+    run: str
+    fingerprint: str
+    base: int
+    inputs: dict[str, Input]
+
+    def to_json(self) -> str:
+        return json.dumps({"lakehouse": asdict(self)}, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str | None) -> Progress | None:
+        try:
+            stored = json.loads(text or "{}")["lakehouse"]
+        except (ValueError, TypeError, KeyError):
+            return None
+        inputs = {name: Input(**value) for name, value in stored.pop("inputs").items()}
+        return cls(**stored, inputs=inputs)
+
+
+@dataclass(frozen=True)
+class State:
+    """A table as it stands. `progress` is None where its commits cannot be trusted; `doubt` then says why."""
+
+    id: str
+    version: int
+    progress: Progress | None
+    doubt: str = ""
+
+
+def open_table(address: str, *, files: bool = False) -> DeltaTable | None:
+    """The table's log, or None where there is no table yet; with its list of `files` only where data is read."""
+    try:
+        return DeltaTable(address, storage_options=storage.for_deltalake(address), without_files=not files)
+    except TableNotFoundError:
+        return None
+
+
+def state(address: str) -> State | None:
+    """The table's newest progress; only maintenance may stand between it and the newest version."""
+    log = open_table(address)
+    if log is None:
+        return None
+    identity, version = str(log.metadata().id), log.version()
+    commits = [_commit(entry) for entry in log.history()]
+    for index, (at, operation, progress) in enumerate(commits):
+        if progress is None:
+            if operation in MAINTENANCE:
+                continue
+            return State(identity, version, None, f"somebody else's {operation} made version {at}")
+        between = commits[index + 1 : index + at - progress.base]
+        foreign = [a for a, op, other in between if op not in MAINTENANCE and (other is None or other.run != progress.run)]
+        if foreign:
+            return State(identity, version, None, f"version {foreign[0]} came between reading and writing version {at}")
+        return State(identity, version, progress)
+    return State(identity, version, None, "none of its commits says what it includes")
+
+
+def _commit(entry: dict[str, Any]) -> tuple[int, str, Progress | None]:
+    return int(entry["version"]), str(entry.get("operation")), Progress.from_json(entry.get("userMetadata"))
+
+
+def moved(address: str, since: int, now: int) -> bool:
+    """Whether a commit in (since, now] changed data or schema; a log file that is gone counts as a change."""
+    return any(_changes_data(address, version) for version in range(now, since, -1))
+
+
+def _changes_data(address: str, version: int) -> bool:
+    try:
+        log = storage.read_bytes(address, f"_delta_log/{version:020}.json").decode()
+    except storage.Missing:
+        return True
+    actions = [json.loads(line) for line in log.splitlines() if line]
+    facts = [action.get("add") or action.get("remove") or {} for action in actions]
+    if any(fact.get("dataChange") for fact in facts):
+        return True
+    operation = next((action["commitInfo"].get("operation") for action in actions if "commitInfo" in action), None)
+    return operation not in MAINTENANCE and any("metaData" in action for action in actions)
+
+
+def last_metrics(address: str) -> dict[str, int]:
+    """What the newest commit says it did, e.g. numOutputRows."""
+    log = open_table(address)
+    metrics = log.history(1)[0].get("operationMetrics", {}) if log else {}
+    return {name: int(value) for name, value in metrics.items() if str(value).isdigit()}
+
+
+def rows(address: str, version: int) -> int:
+    """Rows of an append-only table from its log alone: deletion vectors are not seen, so it is for bronze only."""
+    log = DeltaTable(address, version=version, storage_options=storage.for_deltalake(address))
+    return int(log.count())

@@ -1,0 +1,230 @@
+"""The Spark session: Java, jars, S3 and settings. `python -m lakehouse.session` prepares the jars ahead of time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakehouse import storage
+from lakehouse.cache import cache_folder
+from lakehouse.errors import LakehouseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyspark.sql import SparkSession
+
+PACKAGES = (
+    "io.delta:delta-spark_4.2_2.13:4.4.0",
+    "org.apache.hadoop:hadoop-aws:3.5.0",
+    "software.amazon.awssdk:s3:2.35.4",
+    "software.amazon.awssdk:s3-transfer-manager:2.35.4",
+    "software.amazon.awssdk:sts:2.35.4",
+)
+# What Spark ships itself (often newer), and the SDK bundle of over 300 MB of which the subset above is enough.
+EXCLUDES = (
+    "software.amazon.awssdk:bundle",
+    "com.fasterxml.jackson.core:*",
+    "com.fasterxml.jackson.datatype:*",
+    "com.google.code.findbugs:*",
+    "commons-codec:*",
+    "commons-logging:*",
+    "io.netty:*",
+    "org.apache.hadoop:hadoop-client-api",
+    "org.apache.hadoop:hadoop-client-runtime",
+    "org.apache.hadoop:hadoop-common",
+    "org.apache.httpcomponents:*",
+    "org.apache.logging.log4j:*",
+    "org.apache.parquet:*",
+    "org.apache.spark:spark-core_2.13",
+    "org.apache.spark:spark-sql_2.13",
+    "org.roaringbitmap:*",
+    "org.scala-lang:*",
+    "org.slf4j:*",
+)
+LOCK = Path(__file__).with_name("jars.lock")
+LOG4J = Path(__file__).with_name("log4j2.properties")
+OLDEST_JAVA = 17
+
+
+def start(*, memory: str | None = None) -> SparkSession:
+    """The one session of this process; settings that change results are here, those for speed or size come from outside.
+
+    `memory` of the driver's heap, or LAKEHOUSE_DRIVER_MEMORY, else 3g. Under spark-submit the master, memory and
+    jars are spark-submit's, and only what the tables need is added.
+    """
+    from pyspark.sql import SparkSession  # noqa: PLC0415  half a second that plan and status do not pay
+
+    settings = _settings_of_results() | _settings_of_s3()
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # not started by spark-submit: this process starts the JVM
+        check_java()
+        settings |= _settings_of_a_local_jvm(memory or os.environ.get("LAKEHOUSE_DRIVER_MEMORY", "3g"))
+        os.environ["SPARK_CONF_DIR"] = "/tmp/emptyconf"  # the user's own Spark settings must not change results
+        os.environ.pop("SPARK_HOME", None)  # another Spark of the machine has other jars
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    builder = SparkSession.builder.appName("lakehouse")
+    for key, value in settings.items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()
+
+
+def _settings_of_results() -> dict[str, str]:
+    return {
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.session.timeZone": "UTC",
+        # With pruning on, a row that is too short or too long is cut or padded in silence.
+        "spark.sql.csv.parser.columnPruning.enabled": "false",
+        # A small Delta log needs no 50 tasks to be read.
+        "spark.databricks.delta.snapshotPartitions": "2",
+        # Deletion vectors of 64 KB or more break readers of the change feed (delta-io/delta issue 5662).
+        "spark.sql.files.maxRecordsPerFile": "400000",
+    }
+
+
+def _settings_of_a_local_jvm(memory: str) -> dict[str, str]:
+    java_options = [f"-Dlog4j2.configurationFile={LOG4J}", "-Duser.timezone=UTC", *_class_data_sharing()]
+    return {
+        "spark.master": os.environ.get("LAKEHOUSE_MASTER", "local[*]"),
+        "spark.driver.memory": memory,
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.extraClassPath": ":".join(str(jar) for jar in jars()),
+        "spark.driver.extraJavaOptions": " ".join(java_options),
+        "spark.sql.shuffle.partitions": str(max(2, min(8, os.cpu_count() or 2))),
+        "spark.sql.warehouse.dir": str(cache_folder() / "warehouse"),
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+    }
+
+
+def _settings_of_s3() -> dict[str, str]:
+    """From the usual AWS_* variables; Spark redacts these keys wherever it shows its settings."""
+    settings = {
+        "fs.s3a.endpoint.region": storage.region(),
+        "fs.s3a.path.style.access": "true",
+        "fs.s3a.attempts.maximum": "3",
+        "fs.s3a.connection.establish.timeout": "5s",
+    }
+    named = {
+        "fs.s3a.endpoint": storage.endpoint_url(),
+        "fs.s3a.access.key": os.environ.get("AWS_ACCESS_KEY_ID"),
+        "fs.s3a.secret.key": os.environ.get("AWS_SECRET_ACCESS_KEY"),
+        "fs.s3a.session.token": os.environ.get("AWS_SESSION_TOKEN"),
+    }
+    settings |= {key: value for key, value in named.items() if value}
+    return {f"spark.hadoop.{key}": value for key, value in settings.items()}
+
+
+@cache
+def check_java() -> str:
+    """The version text of the Java that Spark will use; an error that says how to get one where there is none."""
+    home = os.environ.get("JAVA_HOME")
+    java = str(Path(home, "bin", "java")) if home else shutil.which("java")
+    advice = (
+        f"Install Java {OLDEST_JAVA} or newer (Debian: apt install openjdk-17-jre-headless; macOS: brew install "
+        "openjdk@17) and see that `java -version` answers, or set JAVA_HOME to its folder."
+    )
+    try:
+        answer = subprocess.run([java or "java", "-version"], capture_output=True, text=True, check=True).stderr  # noqa: S603
+    except (OSError, subprocess.CalledProcessError) as error:
+        place = f"JAVA_HOME={home}" if home else "PATH"
+        raise LakehouseError(f"Spark needs Java, and there is none that works in {place}. {advice}") from error
+    version = re.search(r'version "(\d+)', answer)
+    if not version or int(version[1]) < OLDEST_JAVA:
+        raise LakehouseError(f"Spark needs Java {OLDEST_JAVA} or newer; this one is: {answer.splitlines()[0]}. {advice}")
+    return answer
+
+
+def jars(say: Callable[[str], None] = lambda _: None) -> list[Path]:
+    """The locked jars, resolved once by coordinates into the cache, and compared with the lock at every start (30 ms).
+
+    Raises LakehouseError that names each jar that is damaged, missing or not in the lock.
+    """
+    lock = _read_lock()
+    folder = cache_folder() / "jars" / hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]
+    if not folder.exists():
+        say(f"Fetching {len(lock)} jars (30 MB, once) into {folder}")
+        _resolve_into(folder)
+    found = {jar.name: _sha256(jar) for jar in folder.glob("*.jar")}
+    wrong = [f"{name} is missing" for name in lock.keys() - found.keys()]
+    wrong += [f"{name} is not in the lock" for name in found.keys() - lock.keys()]
+    wrong += [f"{name} is damaged or different" for name in lock.keys() & found.keys() if lock[name] != found[name]]
+    if wrong:
+        raise LakehouseError(
+            f"The jars in {folder} are not those of {LOCK.name}: {'; '.join(sorted(wrong))}. Delete that folder to fetch "
+            "them again; if that does not help, the registry serves other files than the lock was made from."
+        )
+    return [folder / name for name in sorted(lock)]
+
+
+def _read_lock() -> dict[str, str]:
+    lines = LOCK.read_text().splitlines()
+    return {name: digest for digest, name in (line.split() for line in lines)}
+
+
+def write_lock() -> None:
+    """Resolve anew and write the lock: for the maintainer who changed PACKAGES or EXCLUDES."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch, "jars")
+        _resolve_into(folder)
+        LOCK.write_text("".join(f"{_sha256(jar)}  {jar.name}\n" for jar in sorted(folder.glob("*.jar"))))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _resolve_into(folder: Path) -> None:
+    """By the Ivy that ships inside pyspark, in a folder of its own; renamed into place only when it is whole."""
+    check_java()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        nothing = Path(scratch, "nothing.py")
+        nothing.touch()
+        answer = subprocess.run(  # noqa: S603
+            [
+                str(_spark_home() / "bin" / "spark-submit"),
+                "--conf", f"spark.jars.ivy={scratch}/ivy",
+                "--packages", ",".join(PACKAGES),
+                "--exclude-packages", ",".join(EXCLUDES),
+                str(nothing),
+            ],  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"SPARK_HOME": str(_spark_home()), "PYSPARK_PYTHON": sys.executable},
+        )
+        if answer.returncode:
+            why = [line for line in answer.stderr.splitlines() if "unresolved" in line or "not found" in line]
+            raise LakehouseError(
+                "The jars could not be fetched from Maven Central: "
+                f"{' '.join(why[:3]) or answer.stderr[-500:]} Check the network, or bring {folder} from another machine."
+            )
+        Path(scratch, "ivy", "jars").rename(folder)
+
+
+def _spark_home() -> Path:
+    import pyspark  # noqa: PLC0415
+
+    return Path(pyspark.__file__).parent
+
+
+def _class_data_sharing() -> list[str]:
+    """Start-up from an archive of loaded classes: made by `prepare`, used where it is there (measured in README)."""
+    archive = _archive()
+    return [f"-XX:SharedArchiveFile={archive}", "-Xshare:auto", "-Xlog:cds=off", "-Xlog:class+path=off"] if archive.exists() else []
+
+
+def _archive() -> Path:
+    facts = check_java() + LOCK.read_text() + str(_spark_home())
+    return cache_folder() / "cds" / f"{hashlib.sha256(facts.encode()).hexdigest()[:12]}.jsa"

@@ -1,0 +1,172 @@
+"""Files and objects: list, read and write them on a local folder or on S3, without a JVM."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from lakehouse.errors import LakehouseError
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """One file below a root: `path` is relative to it, `size` in bytes, `etag` only where the store gives one."""
+
+    path: str
+    size: int
+    modified_at: datetime
+    etag: str | None = None
+
+
+class Missing(LakehouseError):
+    """A file that was expected is not there."""
+
+
+def is_s3(root: str) -> bool:
+    return root.startswith(("s3://", "s3a://"))
+
+
+def normalise(root: str) -> str:
+    """One spelling per place: an absolute local path, or s3://bucket/prefix without a slash at the end."""
+    if is_s3(root):
+        return "s3://" + root.split("://", 1)[1].rstrip("/")
+    if "://" in root:
+        raise LakehouseError(
+            f"{root!r} is neither a local folder nor an S3 address. Give a path or s3://bucket/prefix."
+        )
+    return str(Path(root).expanduser().resolve())
+
+
+def for_spark(path: str) -> str:
+    """Hadoop's connector for S3 is called s3a; local paths get their scheme, so that a cluster's default does not matter."""
+    return "s3a://" + path.removeprefix("s3://") if is_s3(path) else "file://" + path
+
+
+def for_deltalake(path: str) -> dict[str, str] | None:
+    """Options for the deltalake package; commits by conditional put, so two writers cannot both win."""
+    if not is_s3(path):
+        return None
+    options = {"conditional_put": "etag", "aws_region": region()}
+    if endpoint := endpoint_url():
+        options |= {"aws_endpoint": endpoint, "aws_virtual_hosted_style_request": "false"}
+        options["allow_http"] = str(endpoint.startswith("http://")).lower()
+    return options
+
+
+def endpoint_url() -> str | None:
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
+
+
+def region() -> str:
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+
+
+@cache
+def _client(endpoint: str | None, region_name: str, access_key: str | None) -> BaseClient:
+    """One client per address and identity; importing boto3 costs half a second, so only S3 pays for it."""
+    import boto3  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
+
+    config = Config(connect_timeout=5, read_timeout=60, retries={"max_attempts": 3}, s3={"addressing_style": "path"})
+    return boto3.client("s3", endpoint_url=endpoint, region_name=region_name, config=config)
+
+
+def client() -> Any:  # noqa: ANN401  boto3 makes its methods at run time
+    return _client(endpoint_url(), region(), os.environ.get("AWS_ACCESS_KEY_ID"))
+
+
+def _bucket_and_prefix(path: str) -> tuple[str, str]:
+    parts = urlsplit(path)
+    return parts.netloc, parts.path.strip("/")
+
+
+def check(root: str, *, role: str, must_exist: bool) -> None:
+    """Fail early, with words: before a JVM is started and before anything is written."""
+    if is_s3(root):
+        _check_s3(root, role)
+    elif must_exist and not Path(root).is_dir():
+        option, variable = ("--landing", "LAKEHOUSE_LANDING") if role == "landing" else ("--lake", "LAKEHOUSE_ROOT")
+        raise LakehouseError(
+            f"The {role} folder {root} does not exist. Give the folder with {option}, {variable} or conf/lake.yml."
+        )
+
+
+def _check_s3(root: str, role: str) -> None:
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    bucket, _ = _bucket_and_prefix(root)
+    where = f"the {role} {root} at {endpoint_url() or 'AWS'}"
+    try:
+        client().list_objects_v2(Bucket=bucket, MaxKeys=1)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code in {"NoSuchBucket", "404"}:
+            raise LakehouseError(f"There is no bucket {bucket!r} for {where}. Create it, or correct the name.") from error
+        raise LakehouseError(
+            f"S3 refused access to {where}: {code}. Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the user's policy."
+        ) from error
+    except BotoCoreError as error:
+        raise LakehouseError(
+            f"S3 does not answer for {where}: {error}. Check AWS_ENDPOINT_URL and that the store is running, "
+            "and that AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are set."
+        ) from error
+
+
+def list_files(root: str) -> Iterator[StoredFile]:
+    """Every file below `root`, in no order."""
+    if is_s3(root):
+        bucket, prefix = _bucket_and_prefix(root)
+        start = f"{prefix}/" if prefix else ""
+        for page in client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=start):
+            for item in page.get("Contents", []):
+                path = item["Key"][len(start) :]
+                if path and not path.endswith("/"):
+                    yield StoredFile(path, item["Size"], item["LastModified"], item["ETag"].strip('"'))
+        return
+    for folder, _, names in os.walk(root, followlinks=True):
+        for name in names:
+            full = Path(folder, name)
+            facts = full.stat()
+            modified_at = datetime.fromtimestamp(facts.st_mtime, UTC)
+            yield StoredFile(full.relative_to(root).as_posix(), facts.st_size, modified_at)
+
+
+def read_bytes(root: str, path: str, *, first: int | None = None, last: int | None = None) -> bytes:
+    """A file's content, or only its `first` or `last` bytes. Raises Missing where there is no such file."""
+    if is_s3(root):
+        from botocore.exceptions import ClientError  # noqa: PLC0415
+
+        bucket, prefix = _bucket_and_prefix(root)
+        part = {"Range": f"bytes=0-{first - 1}"} if first else {"Range": f"bytes=-{last}"} if last else {}
+        try:
+            body = client().get_object(Bucket=bucket, Key=f"{prefix}/{path}".lstrip("/"), **part)["Body"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "InvalidRange":  # an empty object has no bytes to give
+                return b""
+            raise Missing(path) from error
+        return bytes(body.read())
+    try:
+        with Path(root, path).open("rb") as file:
+            if last:
+                file.seek(max(0, Path(root, path).stat().st_size - last))
+            return file.read(first or -1)
+    except FileNotFoundError as error:
+        raise Missing(path) from error
+
+
+def content_hash(root: str, file: StoredFile) -> str:
+    """SHA-256 of a local file; S3's own ETag for an object, which is there without reading it."""
+    if file.etag:
+        return f"etag:{file.etag}"
+    with Path(root, file.path).open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -1,0 +1,63 @@
+"""Pure helpers for table modules: columns in, columns out. A change here is a change of the tables that use it."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+SIGN = r"^\s*[^\d\s.,+-]{1,4}\s*"
+EXPORT_TIME = "yyyy-MM-dd'T'HH:mm:ss[.SSS]XXX"
+
+
+def exact_decimal(text: Column | str, precision: int, scale: int) -> Column:
+    """The number as written, or null where it does not fit: try_cast alone would round 12.3456 to 12.35 in silence."""
+    value = F.col(text) if isinstance(text, str) else text
+    written = rf"^\s*[+-]?(\d+(\.\d{{0,{scale}}}0*)?|\.\d{{1,{scale}}}0*)\s*$"
+    return F.when(value.rlike(written), value.try_cast(f"decimal({precision},{scale})"))
+
+
+def whole_number(text: Column | str, kind: str = "bigint") -> Column:
+    """Digits with an optional sign, or null: a cast alone would take `1.0` or `1e3` in some versions of Spark."""
+    value = F.col(text) if isinstance(text, str) else text
+    return F.when(value.rlike(r"^\s*[+-]?\d+\s*$"), value.try_cast(kind))
+
+
+def export_time(text: Column | str) -> Column:
+    """`2022-02-17T16:36:27.000Z` as the instant it says; anything else is null, not a guess."""
+    return F.try_to_timestamp(F.col(text) if isinstance(text, str) else text, F.lit(EXPORT_TIME))
+
+
+def local_to_utc(local: Column, time_zone: Column) -> Column:
+    """The UTC instant of a wall clock reading (that was parsed as if it were UTC)."""
+    return F.to_utc_timestamp(local, time_zone)
+
+
+def average(total: Column, count: Column) -> Column:
+    """total / count as decimal(18,4), rounded half up once: the quotient has 14 places, so a tie is a real tie."""
+    quotient = total.cast("decimal(23,3)") / count.cast("decimal(10,0)")
+    return F.round(F.when(count > 0, quotient), 4).cast("decimal(18,4)")
+
+
+def money(text: Column | str, precision: int = 18, scale: int = 2) -> Column:
+    """`KSh 120.00` or `₦11500.00`: the amount without its currency sign, exact."""
+    value = F.col(text) if isinstance(text, str) else text
+    return exact_decimal(F.regexp_replace(value, SIGN, ""), precision, scale)
+
+
+def amount_sign(text: Column | str) -> Column:
+    """The currency sign of such an amount, null where it has none."""
+    value = F.col(text) if isinstance(text, str) else text
+    return F.nullif(F.trim(F.regexp_extract(value, SIGN, 0)), F.lit(""))
+
+
+def deliveries_of_orders(deliveries: DataFrame) -> DataFrame:
+    """One row per order with Delivery tasks: market, order_id, delivery_tasks, delivery_status, delivery_distance_m.
+
+    A pick-up is not a delivery; unknown distances are left out of the sum, and are null where none is known.
+    """
+    tasks = deliveries.where("task_type = 'Delivery' and order_id is not null")
+    return tasks.groupBy("market", "order_id").agg(
+        F.count("*").alias("delivery_tasks"),
+        F.max_by("task_status", "task_id").alias("delivery_status"),
+        F.sum("distance_m").alias("delivery_distance_m"),
+    )

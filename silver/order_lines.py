@@ -1,0 +1,48 @@
+"""silver.order_lines: one row per line of an order.
+
+Times in the export are the market's wall clock, although they are stamped Z. `Consumed Loyalty Points` are earned.
+"""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse.transforms import exact_decimal, export_time, local_to_utc, whole_number
+
+
+def build(bronze_orders: DataFrame, conf_markets: DataFrame) -> DataFrame:
+    facts = conf_markets.select("market", "time_zone", "currency", F.col("currency_sign").alias("_market_sign"))
+    zone = F.col("time_zone")
+    return bronze_orders.join(F.broadcast(facts), on="market", how="left").select(
+        # ids
+        "market",
+        whole_number("order_id").alias("order_id"),
+        whole_number("customer_id").alias("customer_id"),
+        F.trim("sku").alias("sku"),
+        # attributes
+        F.trim("category_name").alias("category_name"),
+        "order_status",
+        "payment_method",
+        "currency",
+        F.col("description").alias("customer_note"),
+        F.col("reviews").alias("review"),
+        # amounts
+        whole_number("quantity", "int").alias("quantity"),
+        exact_decimal("unit_price", 18, 2).alias("unit_price"),
+        exact_decimal("cost_price", 18, 2).alias("unit_cost"),
+        exact_decimal("total_price", 18, 2).alias("line_total"),
+        exact_decimal("total_cost_price", 18, 2).alias("line_cost"),
+        exact_decimal("order_total", 18, 2).alias("order_total"),
+        exact_decimal("sub_total", 18, 2).alias("sub_total"),
+        whole_number("redeemed_loyalty_points").alias("redeemed_points"),
+        whole_number("consumed_loyalty_points").alias("earned_points"),
+        whole_number("ratings", "int").alias("rating"),
+        # times
+        local_to_utc(export_time("order_time"), zone).alias("ordered_at"),
+        F.to_date(export_time("order_time")).alias("order_date"),
+        local_to_utc(export_time("pickup_time"), zone).alias("pickup_at"),
+        local_to_utc(export_time("delivery_time"), zone).alias("promised_at"),
+        # for rules and evidence
+        F.col("currency_symbol").alias("_currency_sign"),
+        "_market_sign",
+        "_source",
+    )

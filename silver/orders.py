@@ -1,0 +1,61 @@
+"""silver.orders: one row per order.
+
+The export has no order row: these are the header facts of the first line, checked against the others.
+"""
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+SURCHARGE = "case when payment_method = 'Pay Later' then 1.02 else 1.00 end"  # F.* needs a running session at import
+HEADER = (
+    "customer_id", "order_status", "payment_method", "currency", "customer_note", "review", "order_total", "sub_total",
+    "redeemed_points", "earned_points", "rating", "ordered_at", "order_date", "pickup_at", "promised_at",
+)  # fmt: skip
+
+
+def build(silver_order_lines: DataFrame, conf_markets: DataFrame) -> DataFrame:
+    facts = conf_markets.select("market", F.col("point_value").cast("decimal(18,2)"), "points_per")
+    header = F.struct(*HEADER)
+    orders = silver_order_lines.groupBy("market", "order_id").agg(
+        F.min_by(header, "line_number").alias("header"),
+        F.count_distinct(F.to_json(header)).alias("_headers"),
+        F.count("*").alias("line_count"),
+        F.sum("quantity").alias("units"),
+        F.sum("line_total").alias("_lines_total"),
+    )
+    flat = orders.select("*", "header.*").join(F.broadcast(facts), on="market", how="left")
+    return flat.select(
+        # ids
+        "market",
+        "order_id",
+        "customer_id",
+        # attributes
+        "order_status",
+        "payment_method",
+        "currency",
+        "customer_note",
+        "review",
+        # amounts
+        "order_total",
+        "sub_total",
+        "redeemed_points",
+        "earned_points",
+        "line_count",
+        "units",
+        "rating",
+        # times
+        "ordered_at",
+        "order_date",
+        "pickup_at",
+        "promised_at",
+        # for rules
+        "_headers",
+        "_lines_total",
+        expected_total().alias("_expected_total"),
+        F.floor(F.col("sub_total") / F.col("points_per")).cast("bigint").alias("_expected_points"),
+    )
+
+
+def expected_total() -> Column:
+    points = F.coalesce("redeemed_points", F.lit(0)).cast("decimal(18,0)")
+    return (F.col("sub_total") - F.col("point_value") * points) * F.expr(SURCHARGE)

@@ -18,7 +18,9 @@ NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 def _known_type(text: str) -> str:
     if not TYPE.fullmatch(text):
-        raise ValueError(f"unknown type {text!r}; known are boolean, int, bigint, double, string, date, timestamp, decimal(p,s)")
+        raise ValueError(
+            f"unknown type {text!r}; known are boolean, int, bigint, double, string, date, timestamp, decimal(p,s)"
+        )
     return text
 
 
@@ -113,7 +115,10 @@ class Contract(_Strict):
         """What results depend on: all of it but the words for people."""
         columns = {name: column.model_dump(exclude={"meaning"}) for name, column in self.columns.items()}
         rules = {name: rule.model_dump(exclude={"why"}) for name, rule in self.rules.items()}
-        return self.model_dump(exclude={"owner", "description", "columns", "rules"}) | {"columns": columns, "rules": rules}
+        return self.model_dump(exclude={"owner", "description", "columns", "rules"}) | {
+            "columns": columns,
+            "rules": rules,
+        }
 
 
 def load(conf: Path) -> dict[str, Contract]:

@@ -149,4 +149,3 @@ def _escaped(path: str) -> str:
 def _as_spark_prints(spark: SparkSession, path: str) -> str:
     jvm = spark.sparkContext._jvm  # noqa: SLF001  the only way to its own spelling of blanks and percent signs
     return str(jvm.org.apache.hadoop.fs.Path(path.replace("file:///", "file:/")).toUri().toString())
-

@@ -76,10 +76,14 @@ def table(name: str, promise: contract.Contract, module: ModuleType | None = Non
         module = module or importlib.import_module(name)
     except ModuleNotFoundError as error:
         path = f"{name.replace('.', '/')}.py"
-        raise LakehouseError(f"conf/{name.replace('.', '/')}.yml has no module {path}. Write it, with a build().") from error
+        raise LakehouseError(
+            f"conf/{name.replace('.', '/')}.yml has no module {path}. Write it, with a build()."
+        ) from error
     inputs = tuple(_input_of(parameter) for parameter in inspect.signature(module.build).parameters)
     if promise.write == "latest" and sum(i.startswith("bronze.") for i in inputs) != 1:
-        raise LakehouseError(f"{name} is written `latest`, so its build() reads exactly one bronze table, not {inputs}.")
+        raise LakehouseError(
+            f"{name} is written `latest`, so its build() reads exactly one bronze table, not {inputs}."
+        )
     return Table(name, promise, module, inputs, _fingerprint(promise, module))
 
 

@@ -59,9 +59,9 @@ class Lake:
     def append(self, spark: SparkSession, table: Table, rows: DataFrame, note: Progress, batch: int) -> None:
         """One batch of deliveries; the same batch a second time is skipped by Delta itself."""
         with _stamped(spark, note):
-            self._creating(rows, table).option("mergeSchema", "true").option("txnAppId", f"{table.name}/{batch}").option(
-                "txnVersion", 1
-            ).mode("append").save(self.spark_address(table.name))
+            self._creating(rows, table).option("mergeSchema", "true").option(
+                "txnAppId", f"{table.name}/{batch}"
+            ).option("txnVersion", 1).mode("append").save(self.spark_address(table.name))
 
     def overwrite(self, spark: SparkSession, table: Table, rows: DataFrame, note: Progress) -> None:
         """The whole table, in one commit, in place: a table is never dropped."""
@@ -71,7 +71,13 @@ class Lake:
             )
 
     def replace_units(
-        self, spark: SparkSession, table: Table, changed: DataFrame, gone: DataFrame | None, note: Progress, before: Progress | None
+        self,
+        spark: SparkSession,
+        table: Table,
+        changed: DataFrame,
+        gone: DataFrame | None,
+        note: Progress,
+        before: Progress | None,
     ) -> int:
         """Write the changed units whole and delete the gone ones; the number of commits made (0: Delta saw no change).
 
@@ -89,9 +95,9 @@ class Lake:
                     matches = _same_unit(table)
                     target.merge(gone.alias("s"), matches).whenMatchedDelete().execute()
             with _stamped(spark, note):
-                changed.write.format("delta").option("replaceUsing", ",".join(table.contract.unit)).mode("overwrite").save(
-                    self.spark_address(table.name)
-                )
+                changed.write.format("delta").option("replaceUsing", ",".join(table.contract.unit)).mode(
+                    "overwrite"
+                ).save(self.spark_address(table.name))
         return self._version(table.name) - version
 
     def note(self, spark: SparkSession, table: Table, note: Progress) -> None:
@@ -170,7 +176,9 @@ def with_meanings(table: Table, rows: DataFrame) -> DataFrame:
     columns = table.contract.columns
     return rows.select(
         *(
-            F.col(name).alias(name, metadata={"comment": re.sub(r"\s+", " ", columns[name].meaning)}) if name in columns else name
+            F.col(name).alias(name, metadata={"comment": re.sub(r"\s+", " ", columns[name].meaning)})
+            if name in columns
+            else name
             for name in rows.columns
         )
     )

@@ -93,9 +93,7 @@ def find(landing: str, tables: Iterable[Table], taken: list[Taken]) -> Found:
         if not wanted:
             ignored.append(file.path)
         unseen += [
-            (name, file, parts)
-            for name, parts in wanted
-            if (name, file.path, file.size, file.modified_at) not in known
+            (name, file, parts) for name, parts in wanted if (name, file.path, file.size, file.modified_at) not in known
         ]
     with ThreadPoolExecutor(16) as pool:
         opened = list(pool.map(lambda one: _open(landing, one[0], sources[one[0]], one[1], one[2]), unseen))

@@ -46,7 +46,9 @@ class Batch:
         return self.since < 0
 
 
-def settle(spark: SparkSession, lake: Lake, table: Table, batch: Batch, note: Progress, before: Progress | None) -> dict[str, dict[str, int]]:
+def settle(
+    spark: SparkSession, lake: Lake, table: Table, batch: Batch, note: Progress, before: Progress | None
+) -> dict[str, dict[str, int]]:
     """Bring the table and its quarantine up to date with the batch; the counts of the rows that came in."""
     new = batch.bronze if batch.is_whole or batch.is_late else batch.bronze.where(F.col("_batch") > batch.since)
     parsed = parse(table, batch.contract, new, batch.conf)
@@ -88,7 +90,17 @@ def _stored(spark: SparkSession, lake: Lake, table: Table, judged: DataFrame, ba
     return stored.join(touched, on=list(table.contract.unit), how="left_semi")
 
 
-def _write(spark: SparkSession, lake: Lake, table: Table, marked: DataFrame, stored: DataFrame | None, batch: Batch, counts: dict[str, dict[str, int]], note: Progress, before: Progress | None) -> None:
+def _write(
+    spark: SparkSession,
+    lake: Lake,
+    table: Table,
+    marked: DataFrame,
+    stored: DataFrame | None,
+    batch: Batch,
+    counts: dict[str, dict[str, int]],
+    note: Progress,
+    before: Progress | None,
+) -> None:
     if stored is None:
         lake.overwrite(spark, table, stored_rows(table, marked), note)
         return
@@ -119,14 +131,20 @@ def parse(table: Table, bronze: Contract, rows: DataFrame, conf: Mapping[str, Da
     source = rows.withColumn("_source", _source(table, rows, delivered))
     built = table.build(*(source if name.startswith("bronze.") else conf[name] for name in table.inputs))
     if "_source" not in built.columns:
-        raise LakehouseError(f"{table.name}: build() must select `_source` too, so that a row can be traced. Change {table.files}.")
+        raise LakehouseError(
+            f"{table.name}: build() must select `_source` too, so that a row can be traced. Change {table.files}."
+        )
     built = conform(table, built, without=table.contract.position)
     rules = _rules(table)
     return built.select(
         *(name for name in table.contract.columns if name != table.contract.position),
         "_source",
-        _names_of_broken({name: check for name, (check, severity) in rules.items() if severity == "reject"}).alias("_broken"),
-        _names_of_broken({name: check for name, (check, severity) in rules.items() if severity == "warn"}).alias("_warned"),
+        _names_of_broken({name: check for name, (check, severity) in rules.items() if severity == "reject"}).alias(
+            "_broken"
+        ),
+        _names_of_broken({name: check for name, (check, severity) in rules.items() if severity == "warn"}).alias(
+            "_warned"
+        ),
     )
 
 
@@ -144,15 +162,22 @@ def _source(table: Table, rows: DataFrame, delivered: Sequence[str]) -> Column:
     """Where a row stands, and the texts that its readable-rules need; it travels through build as one column."""
     named = {c.source for c in table.contract.columns.values() if c.source}
     if unknown := named - set(rows.columns):
-        raise LakehouseError(f"{table.name}: `from: {min(unknown)}` is no column of {table.parents[0]}. Change {table.files}.")
+        raise LakehouseError(
+            f"{table.name}: `from: {min(unknown)}` is no column of {table.parents[0]}. Change {table.files}."
+        )
     optional = {"_repaired": "string", "_replaces_file": "string", "_replaces_row": "string"}
-    texts = F.struct(*(F.col(name).alias(name) for name in sorted(named))) if named else F.struct(F.lit(None).alias("none"))
+    texts = (
+        F.struct(*(F.col(name).alias(name) for name in sorted(named))) if named else F.struct(F.lit(None).alias("none"))
+    )
     return F.struct(
         *EVIDENCE,
         "_batch",
         "_sequence",
         "_problem",
-        *((F.col(name) if name in rows.columns else F.lit(None).cast(kind)).alias(name) for name, kind in optional.items()),
+        *(
+            (F.col(name) if name in rows.columns else F.lit(None).cast(kind)).alias(name)
+            for name, kind in optional.items()
+        ),
         units.row_hash(delivered).alias("_hash"),
         texts.alias("text"),
     )
@@ -194,7 +219,9 @@ def judge(
         (F.col("_source._batch") > since).alias("_new"),
     )
     has_key = _all(F.col(name).isNotNull() for name in table.contract.unit)
-    judged = _judge_units(table, flat.where(has_key)).unionByName(_judge_keyless(table, flat.where(~has_key), newest_of_file))
+    judged = _judge_units(table, flat.where(has_key)).unionByName(
+        _judge_keyless(table, flat.where(~has_key), newest_of_file)
+    )
     return judged if replacing is None else _without_replaced(judged, replacing)
 
 
@@ -225,7 +252,9 @@ def _judge_units(table: Table, rows: DataFrame) -> DataFrame:
     is_right = F.sum(F.size("_broken")).over(of_delivery) == 0
     if promise.unit_is_one_row:
         alone = F.count_if(~F.col("_repeat")).over(of_delivery) == 1
-        rows = rows.withColumn("_broken", F.when(alone, F.col("_broken")).otherwise(F.array_append("_broken", "unit_is_unique")))
+        rows = rows.withColumn(
+            "_broken", F.when(alone, F.col("_broken")).otherwise(F.array_append("_broken", "unit_is_unique"))
+        )
     if promise.position:
         rows = rows.withColumn(promise.position, F.row_number().over(in_place))
     rows = rows.withColumn("_right", is_right).withColumns(
@@ -278,7 +307,12 @@ def account(table: Table, judged: DataFrame) -> dict[str, dict[str, int]]:
         for name, severity in rules.items()
     ]
     counted = judged.where("_new").groupBy("_status", "_repaired").agg(F.count("*").alias("_count"), *broken).collect()
-    counts: dict[str, dict[str, int]] = {"rows": dict.fromkeys(STATUSES, 0), "rejected": {}, "warned": {}, "repaired": {}}
+    counts: dict[str, dict[str, int]] = {
+        "rows": dict.fromkeys(STATUSES, 0),
+        "rejected": {},
+        "warned": {},
+        "repaired": {},
+    }
     for row in counted:
         counts["rows"][row["_status"]] += row["_count"]
         if row["_repaired"]:
@@ -305,7 +339,14 @@ def rejected_rows(table: Table, judged: DataFrame) -> DataFrame:
 
 
 def settle_rejected(
-    spark: SparkSession, lake: Lake, table: Table, judged: DataFrame, replacing: DataFrame | None, batch: Batch, *, any_rejected: bool
+    spark: SparkSession,
+    lake: Lake,
+    table: Table,
+    judged: DataFrame,
+    replacing: DataFrame | None,
+    batch: Batch,
+    *,
+    any_rejected: bool,
 ) -> None:
     """`<table>__rejected` holds what is wrong now; written only where that changed, created when first needed."""
     name = rejected(table.name)

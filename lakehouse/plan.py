@@ -75,7 +75,9 @@ def pin(root: str, name: str) -> Input | None:
     return Input(state.version, state.id, int(ledger.version) if ledger else None)
 
 
-def _choose(root: str, table: Table, state: State | None, inputs: Mapping[str, Input], taken: list[Taken]) -> tuple[str, str]:
+def _choose(
+    root: str, table: Table, state: State | None, inputs: Mapping[str, Input], taken: list[Taken]
+) -> tuple[str, str]:
     if state is None:
         return "first", "it is not there yet"
     note = state.progress

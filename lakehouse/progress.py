@@ -89,7 +89,9 @@ def state(address: str) -> State | None:
                 continue
             return State(identity, version, None, f"somebody else's {operation} made version {at}")
         between = commits[index + 1 : index + at - progress.base]
-        foreign = [a for a, op, other in between if op not in MAINTENANCE and (other is None or other.run != progress.run)]
+        foreign = [
+            a for a, op, other in between if op not in MAINTENANCE and (other is None or other.run != progress.run)
+        ]
         if foreign:
             return State(identity, version, None, f"version {foreign[0]} came between reading and writing version {at}")
         return State(identity, version, progress)

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     from lakehouse.progress import Progress
 
 
-def rebuild(spark: SparkSession, lake: Lake, table: Table, inputs: Mapping[str, DataFrame], note: Progress, before: Progress | None) -> dict[str, dict[str, int]]:
+def rebuild(
+    spark: SparkSession,
+    lake: Lake,
+    table: Table,
+    inputs: Mapping[str, DataFrame],
+    note: Progress,
+    before: Progress | None,
+) -> dict[str, dict[str, int]]:
     """Compute the table from its inputs and write what differs from what is stored; rows in the table, and warnings."""
     built = conform(table, table.build(*(inputs[name] for name in table.inputs))).persist()
     try:
@@ -43,7 +50,9 @@ def _count(table: Table, built: DataFrame) -> dict[str, dict[str, int]]:
     return {"rows": {"kept": row["_rows"]}, "warned": {name: row[name] for name in warned if row[name]}}
 
 
-def _write(spark: SparkSession, lake: Lake, table: Table, built: DataFrame, note: Progress, before: Progress | None) -> None:
+def _write(
+    spark: SparkSession, lake: Lake, table: Table, built: DataFrame, note: Progress, before: Progress | None
+) -> None:
     unit, columns = list(table.contract.unit), list(table.contract.columns)
     if table.contract.write == "replace" or lake.state(table.name) is None:
         lake.overwrite(spark, table, built, note)
@@ -59,7 +68,9 @@ def _write(spark: SparkSession, lake: Lake, table: Table, built: DataFrame, note
             lake.note(spark, table, note)
             return
         gone = differing.where("_gone").select(*unit) if True in kinds else None
-        changed = built.join(differing.where("not _gone").select(*unit), on=unit, how="left_semi").select(*built.columns)
+        changed = built.join(differing.where("not _gone").select(*unit), on=unit, how="left_semi").select(
+            *built.columns
+        )
         lake.replace_units(spark, table, changed, gone, note, before)
     finally:
         differing.unpersist()

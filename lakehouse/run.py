@@ -50,7 +50,9 @@ class Report:
 class Run:
     """One run over a lake: one id, one ledger read, one Spark session that starts only when a table has work."""
 
-    def __init__(self, root: str, landing_root: str, tables: dict[str, Table], *, session: SparkSession | None = None) -> None:
+    def __init__(
+        self, root: str, landing_root: str, tables: dict[str, Table], *, session: SparkSession | None = None
+    ) -> None:
         self.root = storage.normalise(root)
         self.landing = storage.normalise(landing_root)
         self.tables = tables
@@ -105,30 +107,35 @@ class Run:
 
         return Lake(self.root)
 
-    def _new_session(self) -> SparkSession:
-        """A session of its own for each table, so that a commit carries that table's progress and no other's."""
+    def spark(self) -> SparkSession:
+        """The process's session, started now if no table has needed it yet."""
         from lakehouse import session  # noqa: PLC0415
 
         with self._starting:
             self._session = self._session or session.start()
-        return self._session.newSession()
+        return self._session
 
     def _turn(self, table: Table) -> Done:
         decision = plan.decide(self.root, table, self.taken)
         if decision.path == "wait":
-            raise LakehouseError(f"{table.name} cannot be built: {decision.reason}. Run its inputs first, or `lakehouse run`.")
+            raise LakehouseError(
+                f"{table.name} cannot be built: {decision.reason}. Run its inputs first, or `lakehouse run`."
+            )
         if not decision.does_something:
             return Done(decision)
         begin = time.monotonic()
         before = decision.state.progress if decision.state else None
         base = decision.state.version if decision.state else -1
         note = Progress(table.name, self.id, table.fingerprint, base, dict(decision.inputs))
+        # A session of its own for each table, so that a commit carries that table's progress and no other's.
         write = {"append": self._append, "latest": self._latest}.get(table.contract.write, self._rebuild)
-        rows_in, counts = write(self._new_session(), table, decision, note, before)
+        rows_in, counts = write(self.spark().newSession(), table, decision, note, before)
         state = self.lake.state(table.name)
         return Done(decision, time.monotonic() - begin, state.version if state else None, rows_in, counts)
 
-    def _append(self, spark: SparkSession, table: Table, decision: Decision, note: Progress, before: Progress | None) -> Written:
+    def _append(
+        self, spark: SparkSession, table: Table, decision: Decision, note: Progress, before: Progress | None
+    ) -> Written:
         from lakehouse import append  # noqa: PLC0415
 
         since = int(before.inputs[landing.LEDGER].version) if before else -1
@@ -139,14 +146,18 @@ class Run:
         written = progress.last_metrics(self.lake.address(table.name)).get("numOutputRows", 0)
         return written, {"rows": {"kept": written}}
 
-    def _latest(self, spark: SparkSession, table: Table, decision: Decision, note: Progress, before: Progress | None) -> Written:
+    def _latest(
+        self, spark: SparkSession, table: Table, decision: Decision, note: Progress, before: Progress | None
+    ) -> Written:
         from lakehouse import latest  # noqa: PLC0415
 
         source = table.parents[0]
         is_whole = before is None or decision.path in {"first", "whole"}
         known = None if is_whole or before is None else before.inputs[source]
         now = decision.inputs[source]
-        taken = [t for t in self.taken if t.delivery.table == source and not t.is_repeat and t.batch <= int(now.batch or 0)]
+        taken = [
+            t for t in self.taken if t.delivery.table == source and not t.is_repeat and t.batch <= int(now.batch or 0)
+        ]
         batch = latest.Batch(
             bronze=self.lake.read(spark, source, now.version),
             contract=self.tables[source].contract,
@@ -168,7 +179,9 @@ class Run:
         address = self.lake.address(source)
         return progress.rows(address, int(now.version)) - (progress.rows(address, int(known.version)) if known else 0)
 
-    def _rebuild(self, spark: SparkSession, table: Table, decision: Decision, note: Progress, before: Progress | None) -> Written:
+    def _rebuild(
+        self, spark: SparkSession, table: Table, decision: Decision, note: Progress, before: Progress | None
+    ) -> Written:
         from lakehouse import refresh  # noqa: PLC0415
 
         inputs = {name: self.lake.read(spark, name, decision.inputs[name].version) for name in table.parents}

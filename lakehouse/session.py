@@ -55,25 +55,54 @@ LOG4J = Path(__file__).with_name("log4j2.properties")
 OLDEST_JAVA = 17
 
 
-def start(*, memory: str | None = None) -> SparkSession:
+def start() -> SparkSession:
     """The one session of this process; settings that change results are here, those for speed or size come from outside.
 
-    `memory` of the driver's heap, or LAKEHOUSE_DRIVER_MEMORY, else 3g. Under spark-submit the master, memory and
-    jars are spark-submit's, and only what the tables need is added.
+    Under spark-submit the master, memory and jars are spark-submit's, and only what the tables need is added.
+    LAKEHOUSE_DRIVER_MEMORY (3g), LAKEHOUSE_MASTER (local[*]) and LAKEHOUSE_JAVA_OPTIONS size a session started here;
+    what its JVM says goes to spark.log in the cache folder, or to the terminal with LAKEHOUSE_LOG=info.
     """
     from pyspark.sql import SparkSession  # noqa: PLC0415  half a second that plan and status do not pay
 
     settings = _settings_of_results() | _settings_of_s3()
     if "PYSPARK_GATEWAY_PORT" not in os.environ:  # not started by spark-submit: this process starts the JVM
         check_java()
-        settings |= _settings_of_a_local_jvm(memory or os.environ.get("LAKEHOUSE_DRIVER_MEMORY", "3g"))
-        os.environ["SPARK_CONF_DIR"] = "/tmp/emptyconf"  # the user's own Spark settings must not change results
-        os.environ.pop("SPARK_HOME", None)  # another Spark of the machine has other jars
-        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        settings |= _settings_of_a_local_jvm()
+        _launch(settings)
     builder = SparkSession.builder.appName("lakehouse")
     for key, value in settings.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
+
+
+def _launch(settings: dict[str, str]) -> None:
+    """Start the JVM quietly: it cannot be kept from warning of its own modules on the terminal."""
+    from pyspark import SparkConf, SparkContext  # noqa: PLC0415
+    from pyspark.errors import PySparkRuntimeError  # noqa: PLC0415
+    from pyspark.java_gateway import launch_gateway  # noqa: PLC0415
+
+    if SparkContext._active_spark_context is not None:  # noqa: SLF001  an earlier session of this process serves
+        return
+    # The user's own Spark settings must not change results, nor another Spark of the machine its jars; and a folder
+    # with files in it on the class path would rule out the class archive.
+    os.environ["SPARK_CONF_DIR"] = str(_empty_folder())
+    os.environ.pop("SPARK_HOME", None)
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    conf = SparkConf(loadDefaults=False).setAppName("lakehouse").setAll(list(settings.items()))
+    log = cache_folder() / "spark.log"
+    with log.open("wb") as said:
+        try:
+            gateway = launch_gateway(conf, {} if "LAKEHOUSE_LOG" in os.environ else {"stderr": said})
+        except PySparkRuntimeError as error:
+            last = " ".join(log.read_text(errors="replace").splitlines()[-3:])
+            raise LakehouseError(f"Java did not start: {last or error} See {log}, and LAKEHOUSE_JAVA_OPTIONS.") from error
+    SparkContext(conf=conf, gateway=gateway)
+
+
+def _empty_folder() -> Path:
+    folder = cache_folder() / "no-spark-conf"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _settings_of_results() -> dict[str, str]:
@@ -83,6 +112,8 @@ def _settings_of_results() -> dict[str, str]:
         "spark.sql.session.timeZone": "UTC",
         # With pruning on, a row that is too short or too long is cut or padded in silence.
         "spark.sql.csv.parser.columnPruning.enabled": "false",
+        # Inferring filters from long chains of parsed columns takes longer than any filter saves, without bound.
+        "spark.sql.constraintPropagation.enabled": "false",
         # A small Delta log needs no 50 tasks to be read.
         "spark.databricks.delta.snapshotPartitions": "2",
         # Deletion vectors of 64 KB or more break readers of the change feed (delta-io/delta issue 5662).
@@ -90,11 +121,18 @@ def _settings_of_results() -> dict[str, str]:
     }
 
 
-def _settings_of_a_local_jvm(memory: str) -> dict[str, str]:
-    java_options = [f"-Dlog4j2.configurationFile={LOG4J}", "-Duser.timezone=UTC", *_class_data_sharing()]
+def _settings_of_a_local_jvm() -> dict[str, str]:
+    java_options = [
+        f"-Dlog4j2.configurationFile={LOG4J}",
+        "-Duser.timezone=UTC",
+        "-XX:ReservedCodeCacheSize=256m",
+        "-XX:TieredStopAtLevel=1",  # most of a small run is cold code; see LAKEHOUSE_JAVA_OPTIONS for large ones
+        *_class_data_sharing(),
+        *os.environ.get("LAKEHOUSE_JAVA_OPTIONS", "").split(),
+    ]
     return {
         "spark.master": os.environ.get("LAKEHOUSE_MASTER", "local[*]"),
-        "spark.driver.memory": memory,
+        "spark.driver.memory": os.environ.get("LAKEHOUSE_DRIVER_MEMORY", "3g"),
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.extraClassPath": ":".join(str(jar) for jar in jars()),
@@ -140,7 +178,9 @@ def check_java() -> str:
         raise LakehouseError(f"Spark needs Java, and there is none that works in {place}. {advice}") from error
     version = re.search(r'version "(\d+)', answer)
     if not version or int(version[1]) < OLDEST_JAVA:
-        raise LakehouseError(f"Spark needs Java {OLDEST_JAVA} or newer; this one is: {answer.splitlines()[0]}. {advice}")
+        raise LakehouseError(
+            f"Spark needs Java {OLDEST_JAVA} or newer; this one is: {answer.splitlines()[0]}. {advice}"
+        )
     return answer
 
 
@@ -194,9 +234,12 @@ def _resolve_into(folder: Path) -> None:
         answer = subprocess.run(  # noqa: S603
             [
                 str(_spark_home() / "bin" / "spark-submit"),
-                "--conf", f"spark.jars.ivy={scratch}/ivy",
-                "--packages", ",".join(PACKAGES),
-                "--exclude-packages", ",".join(EXCLUDES),
+                "--conf",
+                f"spark.jars.ivy={scratch}/ivy",
+                "--packages",
+                ",".join(PACKAGES),
+                "--exclude-packages",
+                ",".join(EXCLUDES),
                 str(nothing),
             ],  # fmt: skip
             capture_output=True,
@@ -219,12 +262,46 @@ def _spark_home() -> Path:
     return Path(pyspark.__file__).parent
 
 
+def prepare(say: Callable[[str], None] = lambda _: None) -> None:
+    """Fetch the jars and make the archive of loaded classes, where they are not there yet. Both are done once."""
+    jars(say)
+    if not _archive().exists():
+        say("Preparing Java's class archive (about 25 s, once): every later start of Spark takes half as long")
+        _archive().parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run([sys.executable, "-c", WARM_UP], check=True, capture_output=True)
+        _archive().with_suffix(".new").rename(_archive())
+
+
+# A process of its own, since the archive is written when its JVM ends: it loads the classes that a first run loads.
+WARM_UP = """
+import tempfile
+from lakehouse import session
+session.RECORDING = True
+spark = session.start()
+with tempfile.TemporaryDirectory() as folder:
+    table = folder + "/table"
+    rows = spark.range(10).selectExpr("id", "cast(id % 3 as string) as k", "cast(id as decimal(18,2)) as amount")
+    for _ in range(2):
+        rows.write.format("delta").option("delta.enableDeletionVectors", "true").mode("append").save(table)
+    spark.sql(f"merge into delta.`{table}` t using (select 5 as id) s on t.id = s.id when matched then delete")
+    spark.read.format("delta").load(table).groupBy("k").agg({"amount": "sum"}).collect()
+spark.stop()
+"""
+RECORDING = False
+
+
 def _class_data_sharing() -> list[str]:
-    """Start-up from an archive of loaded classes: made by `prepare`, used where it is there (measured in README)."""
-    archive = _archive()
-    return [f"-XX:SharedArchiveFile={archive}", "-Xshare:auto", "-Xlog:cds=off", "-Xlog:class+path=off"] if archive.exists() else []
+    """Spark starts from the archive where there is one (measured: 12.3 s become 7.0 s to a first merge)."""
+    quiet = ["-Xlog:cds=off", "-Xlog:cds+dynamic=off", "-Xlog:class+path=off"]
+    if RECORDING:
+        return [f"-XX:ArchiveClassesAtExit={_archive().with_suffix('.new')}", *quiet]
+    return [f"-XX:SharedArchiveFile={_archive()}", "-Xshare:auto", *quiet] if _archive().exists() else []
 
 
 def _archive() -> Path:
-    facts = check_java() + LOCK.read_text() + str(_spark_home())
+    facts = check_java() + LOCK.read_text() + str(_spark_home()) + str(cache_folder())
     return cache_folder() / "cds" / f"{hashlib.sha256(facts.encode()).hexdigest()[:12]}.jsa"
+
+
+if __name__ == "__main__":
+    prepare(print)

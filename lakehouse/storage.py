@@ -111,7 +111,9 @@ def _check_s3(root: str, role: str) -> None:
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if code in {"NoSuchBucket", "404"}:
-            raise LakehouseError(f"There is no bucket {bucket!r} for {where}. Create it, or correct the name.") from error
+            raise LakehouseError(
+                f"There is no bucket {bucket!r} for {where}. Create it, or correct the name."
+            ) from error
         raise LakehouseError(
             f"S3 refused access to {where}: {code}. Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the user's policy."
         ) from error

@@ -67,7 +67,10 @@ def repair(rows: DataFrame) -> DataFrame:
     is_shifted = F.col("_problem").eqNullSafe("width") & (extra.isin(1, 2)) & in_instructions.isin(0, 1)
     counted = cells.withColumns({"_in_notes": in_notes, "_in_instructions": in_instructions, "_shifted": is_shifted})
     mended = counted.withColumns(
-        {name: F.when(F.col("_shifted"), _mended_cell(place)).otherwise(F.col(name)) for place, name in enumerate(CELLS)}
+        {
+            name: F.when(F.col("_shifted"), _mended_cell(place)).otherwise(F.col(name))
+            for place, name in enumerate(CELLS)
+        }
     )
     return mended.withColumns(
         {
@@ -85,7 +88,9 @@ def _quoted_commas_hidden(text: Column) -> Column:
 def _mended_cell(place: int) -> Column:
     start = F.lit(place) + (F.col("_in_notes") if place > NOTES else F.lit(0))
     start = start + (F.col("_in_instructions") if place > INSTRUCTIONS else F.lit(0))
-    split_here = F.col("_in_notes") if place == NOTES else F.col("_in_instructions") if place == INSTRUCTIONS else F.lit(0)
+    split_here = (
+        F.col("_in_notes") if place == NOTES else F.col("_in_instructions") if place == INSTRUCTIONS else F.lit(0)
+    )
     text = F.array_join(F.slice("_cells", start + 1, split_here + 1), ",")
     return F.translate(text, "\u001f", ",")
 

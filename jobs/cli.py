@@ -1,0 +1,200 @@
+"""The `lakehouse` command: parses arguments, chooses tables, prints. What is done stands in lakehouse/."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from jobs import printed
+from lakehouse import contract, graph, minio, storage
+from lakehouse.errors import LakehouseError
+from lakehouse.run import Run
+
+app = typer.Typer(
+    help="An e-commerce lakehouse whose every number is exact, can be recomputed, explained and rewound.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+minio_app = typer.Typer(help="MinIO in the house: the S3 of this machine, on 127.0.0.1.", no_args_is_help=True)
+app.add_typer(minio_app, name="minio")
+
+messages = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Lake = Annotated[
+    str | None,
+    typer.Option(
+        help="The lake's root: a folder or s3://bucket/prefix.", envvar="LAKEHOUSE_ROOT", show_default="conf/lake.yml"
+    ),
+]
+Landing = Annotated[
+    str | None,
+    typer.Option(
+        help="Where exports arrive: a folder or s3://bucket/prefix.",
+        envvar="LAKEHOUSE_LANDING",
+        show_default="conf/lake.yml",
+    ),
+]
+Tables = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Tables such as gold.daily_sales; what they are made from comes along. All when none is named."
+    ),
+]
+
+
+class Format(StrEnum):
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+def places(lake: str | None, landing: str | None) -> tuple[str, str]:
+    """An option or variable as it is given, else conf/lake.yml, whose folders are the project's."""
+    settings = contract.settings(graph.HOME / "conf")
+    return lake or _at_home(settings.root), landing or _at_home(settings.landing)
+
+
+def _at_home(place: str) -> str:
+    return place if "://" in place else str(graph.HOME / place)
+
+
+@app.command()
+def run(tables: Tables = None, lake: Lake = None, landing: Landing = None) -> None:
+    """Load what is new in landing and bring tables up to date; what did not move is not touched."""
+    known = graph.load()
+    wanted = graph.selected(known, tables or [])
+    one = Run(*places(lake, landing), known)
+    with printed.run(messages, one, wanted) as say:
+        report = one.execute(wanted, say)
+    printed.summary(messages, report)
+
+
+@app.command()
+def plan(tables: Tables = None, lake: Lake = None, landing: Landing = None) -> None:
+    """Say what a run would do, and why; starts no JVM and changes nothing."""
+    known = graph.load()
+    wanted = graph.selected(known, tables or [])
+    one = Run(*places(lake, landing), known)
+    printed.plan(Console(soft_wrap=True, highlight=False), one, wanted)
+
+
+@app.command()
+def status(lake: Lake = None, landing: Landing = None) -> None:
+    """Show each table: version, rows, rejected rows, when it last changed, and what a run would do."""
+    one = Run(*places(lake, landing), graph.load())
+    printed.status(Console(soft_wrap=True, highlight=False), one)
+
+
+@app.command()
+def sql(
+    statement: Annotated[str, typer.Argument(help="One reading statement; tables are named gold.daily_sales.")],
+    output: Annotated[
+        Format, typer.Option("--format", help="table for people, csv or json for programs.")
+    ] = Format.table,
+    lake: Lake = None,
+) -> None:
+    """Ask the lake in Spark SQL; the answer alone goes to standard output."""
+    from lakehouse import session  # noqa: PLC0415  loads Spark, which no other command but run needs
+    from lakehouse import sql as reader  # noqa: PLC0415
+    from lakehouse.lake import Lake as Tables_  # noqa: PLC0415
+
+    reader.check_reading(statement)
+    root, _ = places(lake, None)
+    storage.check(storage.normalise(root), role="lake", must_exist=True)
+    answer = reader.query(session.start(), Tables_(root), statement)
+    if output is Format.json:
+        printed.json_array(reader.objects(answer))
+    elif output is Format.csv:
+        printed.csv_rows(answer.columns, reader.texts(answer))
+    else:
+        printed.grid(answer.columns, reader.texts(answer), messages)
+
+
+@app.command()
+def rejected(
+    table: Annotated[str, typer.Argument(help="A table that judges delivered rows, such as silver.order_lines.")],
+    examples: Annotated[int, typer.Option(help="How many rows to show with their text.", min=0)] = 10,
+    lake: Lake = None,
+) -> None:
+    """Show what stands in quarantine: counts by rule, and where the rows stand with their text."""
+    known = graph.load()
+    root = storage.normalise(places(lake, None)[0])
+    storage.check(root, role="lake", must_exist=True)
+    one = graph.selected(known, [table])[table]
+    printed.rejected(Console(soft_wrap=True, highlight=False), root, one, examples)
+
+
+@app.command()
+def demo(
+    minio: Annotated[
+        bool, typer.Option("--minio", help="On MinIO instead of a local folder; leaves it running.")
+    ] = False,  # noqa: FBT002
+) -> None:
+    """Make sample exports of two markets, build the lake from them, deliver another day and a late file, and look at it."""
+    from jobs import demo as show  # noqa: PLC0415
+
+    show.demo(messages, on_minio=minio)
+
+
+@app.command()
+def jars() -> None:
+    """Print the jars that Spark needs beside its own, for `spark-submit --jars`; fetches them the first time."""
+    from lakehouse import session  # noqa: PLC0415
+
+    print(",".join(str(jar) for jar in session.jars(messages.print)))  # noqa: T201
+
+
+@minio_app.command("start")
+def minio_start() -> None:
+    """Start it (building it the first time, about three minutes) and make its bucket and users."""
+    server = minio.start(say=messages.print)
+    minio.ensure_bucket(server)
+    minio.reader_and_writer(server)
+    messages.print(f'MinIO is running at {server.endpoint}. For this shell: eval "$(lakehouse minio status --env)"')
+
+
+@minio_app.command("stop")
+def minio_stop() -> None:
+    """Stop it; its data stay."""
+    messages.print("MinIO is stopped." if minio.stop(minio.FOLDER) else "MinIO was not running.")
+
+
+@minio_app.command("status")
+def minio_status(
+    env: Annotated[
+        bool, typer.Option("--env", help="Print the AWS_* variables of its lakehouse user, for eval.")
+    ] = False,  # noqa: FBT002
+) -> None:
+    """Say whether it runs, and where."""
+    server = minio.status(minio.FOLDER)
+    if server is None:
+        raise LakehouseError("MinIO is not running. Start it with `lakehouse minio start`.")
+    if not env:
+        messages.print(f"MinIO is running at {server.endpoint}, its data in {server.folder}.")
+        return
+    _, writer = minio.reader_and_writer(server)
+    for name, value in writer.environment().items():
+        print(f"export {name}={shlex.quote(value)}")  # noqa: T201
+
+
+def main() -> None:
+    """The entry point: an error on purpose is printed without a traceback, and ends with 1."""
+    try:
+        app()
+    except LakehouseError as error:
+        messages.print(f"[bold red]Error:[/] {printed.plain(str(error))}")
+        sys.exit(1)
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""`lakehouse demo`: from nothing to gold in about a minute, then a day later, then again with nothing new."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from jobs import printed, samples
+from lakehouse import graph, minio, session, storage
+from lakehouse import sql as reader
+from lakehouse.lake import Lake
+from lakehouse.run import Run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pyspark.sql import SparkSession
+    from rich.console import Console
+
+LINES, DAYS = 6_000, 8
+FOLDER = graph.HOME / ".lake" / "demo"
+PREFIX = f"s3://{minio.BUCKET}/demo"
+QUESTIONS = {
+    "Revenue by day, each market in its own currency": (
+        "select market, order_date, currency, orders, completed_orders, revenue, placed_value "
+        "from gold.daily_sales order by order_date desc, market limit 6"
+    ),
+    "The best customers": (
+        "select market, customer_id, order_count, total_order_amount, average_order_amount, total_delivery_distance_km "
+        "from gold.customer_metrics order by order_count desc, customer_id limit 5"
+    ),
+    "What the late file changed: the day's number before and after": (
+        "select after.market, after.order_date, before.orders as orders_before, after.orders as orders_after, "
+        "before.placed_value as value_before, after.placed_value as value_after from gold.daily_sales version as of 0 before "
+        "join gold.daily_sales after using (market, order_date) where before.placed_value <> after.placed_value order by 1, 2"
+    ),
+}
+
+
+def demo(messages: Console, *, on_minio: bool) -> None:
+    """Fresh sample exports and a fresh lake, in .lake/demo or on MinIO, which is left running."""
+    session.check_java()
+    session.prepare(messages.print)
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    exports = FOLDER / "landing"
+    lake, landing = (str(FOLDER / "tables"), str(exports))
+    if on_minio:
+        lake, landing = _on_minio(messages)
+    tables = graph.load()
+
+    messages.rule(f"1. Exports of {DAYS - 1} days from two markets")
+    written = samples.generate(exports, lines=LINES, days=DAYS, deliver=range(DAYS - 1))
+    spark = _run(messages, Run(_delivered(written.files, exports, landing, lake), landing, tables))
+
+    messages.rule("2. A day later: new orders, changed orders, and a late file with an old date")
+    written = samples.generate(exports, lines=LINES, days=DAYS, deliver=[DAYS - 1])
+    late = samples.late_file(exports, lines=LINES, days=DAYS)
+    _run(
+        messages, Run(_delivered([*written.files, *late.files], exports, landing, lake), landing, tables, session=spark)
+    )
+
+    messages.rule("3. Again, with nothing new")
+    _run(messages, Run(lake, landing, tables, session=spark))
+
+    messages.rule("4. Gold")
+    for title, question in QUESTIONS.items():
+        messages.print(f"\n[bold]{title}[/]")
+        answer = reader.query(spark, Lake(lake), question)
+        printed.grid(answer.columns, reader.texts(answer), messages)
+    _what_next(messages, lake, on_minio=on_minio)
+
+
+def _run(messages: Console, run: Run) -> SparkSession:
+    with printed.run(messages, run, run.tables) as say:
+        report = run.execute(run.tables, say)
+    printed.summary(messages, report)
+    return run.spark()
+
+
+def _delivered(files: list[Path], exports: Path, landing: str, lake: str) -> str:
+    """Bring the files to landing, where that is not the folder they were written to; the lake, for the caller."""
+    if storage.is_s3(landing):
+        bucket, prefix = minio.BUCKET, landing.removeprefix(f"s3://{minio.BUCKET}/")
+        for file in files:
+            storage.client().upload_file(str(file), bucket, f"{prefix}/{file.relative_to(exports).as_posix()}")
+    return lake
+
+
+def _on_minio(messages: Console) -> tuple[str, str]:
+    """Start it, become its lakehouse user, and clear away the last demo."""
+    server = minio.start(say=messages.print)
+    minio.ensure_bucket(server)
+    _, writer = minio.reader_and_writer(server)
+    os.environ.update(writer.environment())
+    keys = [{"Key": f"demo/{file.path}"} for file in storage.list_files(PREFIX)]
+    for start in range(0, len(keys), 1000):
+        storage.client().delete_objects(Bucket=minio.BUCKET, Delete={"Objects": keys[start : start + 1000]})
+    messages.print(f"MinIO is running at {server.endpoint}; this demo is in {PREFIX}")
+    return f"{PREFIX}/tables", f"{PREFIX}/landing"
+
+
+def _what_next(messages: Console, lake: str, *, on_minio: bool) -> None:
+    messages.rule("What next")
+    if on_minio:
+        messages.print("MinIO stays running (stop it with `lakehouse minio stop`). To ask this lake from this shell:")
+        messages.print(
+            f'  eval "$(lakehouse minio status --env)"; export LAKEHOUSE_ROOT={lake} LAKEHOUSE_LANDING={PREFIX}/landing'
+        )
+    else:
+        messages.print(f"This lake is a local folder, {lake}; `lakehouse demo --minio` does the same on S3.")
+    messages.print("  lakehouse status")
+    messages.print('  lakehouse sql "describe table gold.customer_metrics"')
+    messages.print("  lakehouse rejected silver.order_lines")
+    messages.print("  LAKEHOUSE_ROOT=/data/lake LAKEHOUSE_LANDING=/data/exports lakehouse run      [dim]# your own[/]")

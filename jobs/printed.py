@@ -1,0 +1,188 @@
+"""How answers look: progress lines, the summary whose sums close, grids, csv and json."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as Grid
+
+from lakehouse import plan as planning
+from lakehouse import status as states
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from lakehouse.graph import Table
+    from lakehouse.run import Done, Report, Run
+
+SHOWN = 200
+NAMED = 5
+GRID = {"box": None, "pad_edge": False, "header_style": "bold"}
+
+
+@contextmanager
+def run(messages: Console, one: Run, wanted: Mapping[str, Table]) -> Iterator[Callable[[Done], None]]:
+    """One line per table when it is done; tables that did not move are one line together."""
+    width = max(map(len, wanted)) + 2
+    idle: list[Done] = []
+
+    def say(done: Done) -> None:
+        if not done.decision.does_something:
+            idle.append(done)
+            return
+        messages.print(
+            f"{done.decision.table:<{width}}{_went(done):<62}{done.seconds:5.1f} s  [dim]{escape(done.decision.reason)}[/]"
+        )
+
+    messages.print(f"[dim]lake {escape(one.root)}, landing {escape(one.landing)}[/]")
+    yield say
+    if len(idle) == len(wanted):
+        messages.print("Nothing new: every table is up to date, and no commit was made.")
+    elif idle:
+        messages.print(f"[dim]{len(idle)} tables did not move and were not touched.[/]")
+
+
+def _went(done: Done) -> str:
+    rows = done.counts.get("rows", {})
+    if done.rows_in is None:
+        return f"{rows.get('kept', 0):>10,} rows"
+    if len(rows) == 1:
+        return f"{done.rows_in:>10,} rows loaded"
+    parts = [f"{count:,} {status}" for status, count in rows.items() if count]
+    return f"{done.rows_in:>10,} in = {' + '.join(parts) or 'nothing'}"
+
+
+def summary(messages: Console, report: Report) -> None:
+    """Where the rows that came in went; what was rejected, mended and warned of; what landing holds beside."""
+    judged = [done for done in report.done if done.rows_in is not None and len(done.counts["rows"]) > 1]
+    if judged:
+        total = {status: sum(done.counts["rows"][status] for done in judged) for status in judged[0].counts["rows"]}
+        parts = " + ".join(f"{count:,} {status}" for status, count in total.items())
+        messages.print(f"[bold]Rows in {sum(done.rows_in or 0 for done in judged):,}[/] = {parts}")
+    for done in report.done:
+        for kind, word in (("rejected", "[red]rejected[/]"), ("repaired", "mended"), ("warned", "[yellow]warning[/]")):
+            for name, count in done.counts.get(kind, {}).items():
+                messages.print(f"  {word} {done.decision.table}: {name} {count:,}")
+        if done.counts.get("rejected"):
+            messages.print(f"  [dim]see them with: lakehouse rejected {done.decision.table}[/]")
+    _others(messages, "ignored, no contract wants them", report.found.ignored)
+    _others(messages, "waiting, their names say they are being written", report.found.waiting)
+
+
+def _others(messages: Console, why: str, paths: tuple[str, ...]) -> None:
+    if paths:
+        more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+        messages.print(
+            f"[dim]{len(paths)} {'file' if len(paths) == 1 else 'files'} {why}: {escape(', '.join(paths[:NAMED]))}{more}[/]"
+        )
+
+
+def plan(console: Console, one: Run, wanted: Mapping[str, Table]) -> None:
+    """What each table's turn would be; a table behind one that will be written may turn out to have nothing to do."""
+    found = one.look().of(wanted)
+    grid = Grid("table", "would", "because", **GRID)  # type: ignore[arg-type]
+    moving: set[str] = set()
+    for name, table in wanted.items():
+        new = sum(delivery.table == name for delivery in found.new)
+        decision = planning.decide(one.root, table, one.taken)
+        behind = [parent for parent in table.parents if parent in moving]
+        would, because = decision.path, decision.reason
+        if new:
+            would, because = "load", f"{new} new {'file' if new == 1 else 'files'}"
+        elif behind and decision.path in {"nothing", "wait"}:
+            would, because = "follow", f"{', '.join(behind)} will be written first"
+        if would != "nothing":
+            moving.add(name)
+        grid.add_row(name, would, because)
+    console.print(grid)
+    if not moving:
+        console.print("Nothing new: a run would make no commit.")
+    _others(console, "ignored, no contract wants them", found.ignored)
+    _others(console, "waiting, their names say they are being written", found.waiting)
+
+
+def status(console: Console, one: Run) -> None:
+    found = one.look()
+    grid = Grid("table", "version", "rows", "rejected", "changed (UTC)", "behind", **GRID)  # type: ignore[arg-type]
+    now = datetime.now(UTC)
+    for line in states.lines(one.root, one.tables, one.taken):
+        new = sum(delivery.table == line.table for delivery in found.new)
+        behind = f"{new} new {'file' if new == 1 else 'files'}" if new else line.behind
+        changed = f"{line.changed_at:%Y-%m-%d %H:%M} ({_ago(now - line.changed_at)})" if line.changed_at else "-"
+        numbers = ["-" if n is None else f"{n:,}" for n in (line.version, line.rows, line.rejected)]
+        grid.add_row(line.table, *numbers, changed, behind or "up to date")
+    for column in grid.columns[1:4]:
+        column.justify = "right"
+    console.print(grid)
+
+
+def _ago(gap: object) -> str:
+    seconds = int(gap.total_seconds())  # type: ignore[attr-defined]
+    for size, word in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {word} ago"
+    return "just now"
+
+
+def rejected(console: Console, root: str, table: Table, examples: int) -> None:
+    by_rule = states.rejected_by_rule(root, table)
+    if not by_rule:
+        console.print(f"Nothing is rejected in {table.name}.")
+        return
+    grid = Grid("rule", "rows", "why", **GRID)  # type: ignore[arg-type]
+    for rule, count in by_rule.items():
+        known = table.contract.rules.get(rule)
+        grid.add_row(rule, f"{count:,}", known.why if known else "")
+    console.print(grid)
+    for row in states.rejected_examples(root, table, examples):
+        key = ", ".join(f"{name} {row[name]}" for name in table.contract.unit if row[name] is not None)
+        console.print(f"\n{escape(row['file'])} row {row['row']} ({key}): [red]{', '.join(row['rules'])}[/]")
+        text = row["text"]
+        shown = text if isinstance(text, str) else ", ".join(f"{name}={value}" for name, value in text.items())
+        console.print(f"  {escape(shown)}")
+
+
+def grid(columns: list[str], rows: Iterable[tuple[str | None, ...]], messages: Console) -> None:
+    """For people: the first rows; numbers stand to the right."""
+    waiting = iter(rows)
+    first = list(islice(waiting, SHOWN))
+    table = Grid(**GRID)  # type: ignore[arg-type]
+    for place, name in enumerate(columns):
+        is_number = all(_is_number(row[place]) for row in first)
+        table.add_column(
+            escape(name), justify="right" if is_number and first else "left", no_wrap=not sys.stdout.isatty()
+        )
+    for row in first:
+        table.add_row(*("" if value is None else escape(value) for value in row))
+    Console(width=None if sys.stdout.isatty() else 10_000, highlight=False).print(table)
+    if next(waiting, None) is not None:
+        messages.print(f"Only the first {SHOWN} rows are shown; --format csv writes all.")
+
+
+def _is_number(text: str | None) -> bool:
+    return text is None or text.lstrip("-").replace(".", "", 1).isdigit()
+
+
+def csv_rows(columns: list[str], rows: Iterable[tuple[str | None, ...]]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+
+
+def json_array(objects: Iterable[str]) -> None:
+    sys.stdout.write("[")
+    for place, text in enumerate(objects):
+        sys.stdout.write(f"{',' if place else ''}\n{text}")
+    sys.stdout.write("\n]\n")
+
+
+def plain(text: str) -> str:
+    """Brackets in a message are text, not markup."""
+    return escape(text)

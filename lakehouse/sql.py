@@ -1,0 +1,101 @@
+"""Spark SQL over the lake by the tables' names, reading only."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import sqlglot
+from pyspark.errors import PySparkException
+from pyspark.sql import functions as F
+from sqlglot import exp
+from sqlglot.errors import ParseError
+
+from lakehouse.errors import LakehouseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyspark.sql import DataFrame, SparkSession
+
+    from lakehouse.lake import Lake
+
+READS = {"select", "values", "table", "describe", "desc", "show", "explain"}
+MAY_READ = {"with", "from"}  # unless an insert follows
+TABLE = re.compile(r"`?\b(bronze|silver|gold|ops)\b`?\s*\.\s*`?([a-z_][a-z0-9_]*)`?", re.IGNORECASE)
+
+
+def query(spark: SparkSession, lake: Lake, statement: str) -> DataFrame:
+    """The answer to one reading statement; `gold.daily_sales` is the table of that name.
+
+    Raises LakehouseError for anything that writes, and with Spark's own words for what it cannot understand.
+    """
+    check_reading(statement)
+    for schema, name in {(found[1].lower(), found[2].lower()) for found in TABLE.finditer(statement)}:
+        _register(spark, lake, schema, name)
+    try:
+        answer = spark.sql(statement)
+        return answer.toDF(*_distinct(answer.columns))
+    except PySparkException as error:
+        raise _in_words(error) from error
+
+
+def texts(answer: DataFrame) -> Iterator[tuple[str | None, ...]]:
+    """Row by row, each value as Spark writes it: times in UTC, decimals with all their digits."""
+    yield from _stream(answer.select(*(F.col(f"`{name}`").cast("string") for name in answer.columns)))
+
+
+def objects(answer: DataFrame) -> Iterator[str]:
+    """Row by row as JSON; decimals are numbers with all their digits."""
+    for row in _stream(answer.select(F.to_json(F.struct("*"), {"ignoreNullFields": "false"}))):
+        yield str(row[0])
+
+
+def _stream(answer: DataFrame) -> Iterator[tuple[str | None, ...]]:
+    """The driver never holds more than one partition of the answer."""
+    try:
+        yield from answer.toLocalIterator()
+    except PySparkException as error:
+        raise _in_words(error) from error
+
+
+def check_reading(statement: str) -> None:
+    """Raise LakehouseError unless the statement only reads. Needs no JVM."""
+    first = re.match(r"[\s(]*(?:--[^\n]*\n[\s(]*|/\*.*?\*/[\s(]*)*(\w*)", statement, re.DOTALL)
+    word = first[1].lower() if first else ""
+    if word in READS or (word in MAY_READ and _is_query(statement)):
+        return
+    raise LakehouseError(
+        f"`lakehouse sql` only reads: {statement.split(maxsplit=1)[0] if statement.strip() else 'nothing'!r} is not one of "
+        "select, with, values, table, describe, show, explain. Tables are written by `lakehouse run` alone."
+    )
+
+
+def _is_query(statement: str) -> bool:
+    try:
+        parsed = sqlglot.parse(statement, read="databricks")
+    except ParseError:
+        return False
+    return len(parsed) == 1 and isinstance(parsed[0], exp.Query)
+
+
+def _register(spark: SparkSession, lake: Lake, schema: str, name: str) -> None:
+    spark.sql(f"create database if not exists {schema}")
+    if lake.state(f"{schema}.{name}") is not None:
+        address = lake.spark_address(f"{schema}.{name}").replace("'", "\\'")
+        spark.sql(f"create table if not exists {schema}.{name} using delta location '{address}'")
+
+
+def _distinct(columns: list[str]) -> list[str]:
+    """A join may give one name twice; readers of csv and json need two."""
+    seen: dict[str, int] = {}
+    names = []
+    for name in columns:
+        seen[name] = seen.get(name, 0) + 1
+        names.append(name.replace("`", "") if seen[name] == 1 else f"{name.replace('`', '')}_{seen[name]}")
+    return names
+
+
+def _in_words(error: PySparkException) -> LakehouseError:
+    first = (error.getMessage() or str(error)).strip().split("\n\nJVM stacktrace")[0]
+    return LakehouseError(f"Spark cannot answer that: {first}")

@@ -1,0 +1,95 @@
+"""What stands in the lake, and what stands in quarantine: read by the deltalake package, without a JVM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from deltalake import QueryBuilder
+
+from lakehouse import plan, progress
+from lakehouse.errors import LakehouseError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lakehouse.graph import Table
+    from lakehouse.landing import Taken
+
+
+@dataclass(frozen=True)
+class Line:
+    """One table: `behind` says what a run would do, `rejected` counts the rows of its quarantine."""
+
+    table: str
+    version: int | None
+    rows: int | None
+    rejected: int | None
+    changed_at: datetime | None
+    behind: str
+
+
+def lines(root: str, tables: Mapping[str, Table], taken: list[Taken]) -> list[Line]:
+    """One line per table, in the order of the graph."""
+    return [_line(root, table, taken) for table in tables.values()]
+
+
+def _line(root: str, table: Table, taken: list[Taken]) -> Line:
+    address = f"{root}/{table.name.replace('.', '/')}"
+    decision = plan.decide(root, table, taken)
+    behind = decision.reason if decision.does_something else ""
+    log = progress.open_table(address)
+    if log is None:
+        return Line(table.name, None, None, None, None, behind)
+    changed_at = datetime.fromtimestamp(log.history(1)[0]["timestamp"] / 1000, UTC)
+    return Line(table.name, log.version(), _count(address), _count(f"{address}__rejected") or 0, changed_at, behind)
+
+
+def _count(address: str) -> int | None:
+    answer = query(address, "select count(*) as n from t")
+    return int(answer[0]["n"]) if answer else None
+
+
+def query(address: str, statement: str, **others: str) -> list[dict[str, Any]]:
+    """Rows of a small answer; the table is `t`, `others` by their names. Empty where there is no such table."""
+    builder = QueryBuilder()
+    for name, place in {"t": address, **others}.items():
+        log = progress.open_table(place, files=True)
+        if log is None:
+            return []
+        builder = builder.register(name, log)
+    table = builder.execute(statement).read_all()
+    columns = [table.column(name).to_pylist() for name in table.column_names]
+    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def rejected_by_rule(root: str, table: Table) -> dict[str, int]:
+    """Rows in quarantine by the rule they broke; a row counts under each of its rules."""
+    counts: dict[str, int] = {}
+    for row in query(_quarantine(root, table), "select rules, count(*) as n from t group by rules"):
+        for rule in row["rules"]:
+            counts[rule] = counts.get(rule, 0) + row["n"]
+    return dict(sorted(counts.items(), key=lambda one: -one[1]))
+
+
+def rejected_examples(root: str, table: Table, limit: int) -> list[dict[str, Any]]:
+    """Where rejected rows stand, and what was delivered there: `text` without the columns that say nothing."""
+    unit = ", ".join(f"t.{name}" for name in table.contract.unit)
+    statement = (
+        f"select {unit}, t.rules, t._file as file, t._row as row, b.* from t join b on t._file = b._file "  # noqa: S608
+        f"and t._row = b._row and t._sequence = b._sequence order by t._file, t._row limit {int(limit)}"
+    )
+    bronze = f"{root}/{table.parents[0].replace('.', '/')}"
+    examples = []
+    for row in query(_quarantine(root, table), statement, b=bronze):
+        key = {name: row.pop(name) for name in (*table.contract.unit, "rules", "file", "row")}
+        text = row["_raw"] or {k: v for k, v in row.items() if not k.startswith("_") and v not in {None, "", "-"}}
+        examples.append(key | {"text": text})
+    return examples
+
+
+def _quarantine(root: str, table: Table) -> str:
+    if table.contract.write != "latest":
+        raise LakehouseError(f"{table.name} rejects nothing: only tables written `latest` judge delivered rows.")
+    return f"{root}/{table.name.replace('.', '/')}__rejected"

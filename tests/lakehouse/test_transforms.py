@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from pyspark.sql import functions as F
+
+from lakehouse import transforms
+from tests.rows import a_delivery, as_texts, only, typed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyspark.sql import Column, SparkSession
+
+Text = str | None
+HUGE = "9" * 30
+
+MONEY: dict[Text, Text] = {
+    "12.34": "12.34",
+    "12.3": "12.30",
+    "12": "12.00",
+    "12.": "12.00",
+    ".5": "0.50",
+    "-.5": "-0.50",
+    "+7": "7.00",
+    " 12.34 ": "12.34",
+    "007": "7.00",
+    "12.340000": "12.34",
+    "-0.00": "0.00",
+    "9999999999999999.99": "9999999999999999.99",
+    "10000000000000000": None,
+    HUGE: None,
+    "12.345": None,
+    "12.3456": None,
+    "0.001": None,
+    "1e3": None,
+    "1E3": None,
+    "1,200": None,
+    "1 200": None,
+    "1.2.3": None,
+    "--1": None,
+    ".": None,
+    "-": None,
+    "NaN": None,
+    "Infinity": None,
+    "null": None,
+    "two": None,
+    "12.34 KSh": None,
+    "0x1F": None,
+    "12.34d": None,
+    "٣٤": None,
+    "１２": None,
+    "": None,
+    "   ": None,
+    None: None,
+}
+WHOLE: dict[Text, Text] = {
+    "7": "7",
+    "-7": "-7",
+    "+7": "7",
+    " 7 ": "7",
+    "007": "7",
+    "9223372036854775807": "9223372036854775807",
+    "-9223372036854775808": "-9223372036854775808",
+    "9223372036854775808": None,
+    HUGE: None,
+    "1.0": None,
+    "1.": None,
+    "1e3": None,
+    "1,000": None,
+    "7L": None,
+    "0x1F": None,
+    "- 7": None,
+    "7-": None,
+    "٣": None,
+    "７": None,
+    "": None,
+    " ": None,
+    "-": None,
+    None: None,
+}
+INTS: dict[Text, Text] = {"2147483647": "2147483647", "2147483648": None, "-2147483648": "-2147483648", None: None}
+TIMES: dict[Text, Text] = {
+    "2022-02-17T16:36:27.000Z": "2022-02-17 16:36:27",
+    "2022-02-17T16:36:27.123Z": "2022-02-17 16:36:27.123",
+    "2022-02-17T16:36:27Z": "2022-02-17 16:36:27",
+    "2022-02-17T16:36:27.000+03:00": "2022-02-17 13:36:27",
+    "2024-02-29T00:00:00.000Z": "2024-02-29 00:00:00",
+    "2022-02-29T00:00:00.000Z": None,
+    "2022-02-17T24:00:00.000Z": None,
+    "2022-02-17T16:36:27.000": None,
+    "2022-02-17 16:36:27": None,
+    "2022-02-17": None,
+    "17/02/2022": None,
+    "31/31/2026": None,
+    "1645115787": None,
+    "": None,
+    "-": None,
+    None: None,
+}
+SIGNED: dict[Text, Text] = {
+    "KSh 120.00": "120.00",
+    "KSh120.00": "120.00",
+    "KSh   120.00": "120.00",
+    " KSh 120.00 ": "120.00",
+    "₦ 104250.00": "104250.00",
+    "₦11500.00": "11500.00",
+    "₦-31": "-31.00",
+    "120.00": "120.00",
+    "-31": "-31.00",
+    "KSh 12.345": None,
+    "KSh 1,200.00": None,
+    "KSh KSh 5": None,
+    "-KSh 5": None,
+    "5 KSh": None,
+    "KSh": None,
+    "KSh -": None,
+    "Dollars 5": None,
+    "": None,
+    None: None,
+}
+SIGNS: dict[Text, Text] = {
+    "KSh 120.00": "KSh",
+    "  KSh120.00": "KSh",
+    "₦ 104250.00": "₦",
+    "₦11500.00": "₦",
+    "₦-31": "₦",
+    "120.00": None,
+    "-31": None,
+    "": None,
+    None: None,
+}
+AVERAGES: dict[tuple[Text, Text], Text] = {
+    ("10.00", "4"): "2.5000",
+    ("0.04", "32"): "0.0013",
+    ("-0.04", "32"): "-0.0013",
+    ("0.03", "32"): "0.0009",
+    ("33", "32"): "1.0313",
+    ("2", "3"): "0.6667",
+    ("1", "3"): "0.3333",
+    ("1.001", "2"): "0.5005",
+    ("0.001", "20"): "0.0001",
+    ("0.000", "5"): "0.0000",
+    ("99999999999999.999", "1"): "99999999999999.9990",
+    ("49999.999", "9999999999"): "0.0000",
+    ("500000", "9999999999"): "0.0001",
+    ("499999.999", "9999999999"): "0.0001",
+    ("499999.999", "9999999997"): "0.0001",
+    ("10.00", "0"): None,
+    ("10.00", None): None,
+    (None, "4"): None,
+    (None, None): None,
+}
+
+
+def applied(spark: SparkSession, values: list[Text], column: Column) -> list[Text]:
+    """The column of each text, as text."""
+    texts = typed(spark, {"place": "int", "text": "string"}, [{"place": n, "text": t} for n, t in enumerate(values)])
+    rows = as_texts(texts.coalesce(1).sortWithinPartitions("place").select(column.alias("result")))
+    return [row["result"] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("money", SIGNED), ("decimal", MONEY), ("whole", WHOLE), ("int", INTS), ("time", TIMES), ("sign", SIGNS)],
+)
+def test_a_text_is_exactly_what_it_says_or_nothing(
+    spark: SparkSession, name: str, expected: Mapping[Text, Text]
+) -> None:
+    columns = {
+        "money": transforms.money("text"),
+        "decimal": transforms.exact_decimal("text", 18, 2),
+        "whole": transforms.whole_number("text"),
+        "int": transforms.whole_number("text", "int"),
+        "time": transforms.export_time("text"),
+        "sign": transforms.amount_sign("text"),
+    }
+    assert dict(zip(expected, applied(spark, list(expected), columns[name]), strict=True)) == expected
+
+
+def test_more_places_keep_more_digits(spark: SparkSession) -> None:
+    texts: list[Text] = ["0.1234567890123456789", "0.123456789012345678901", "123456789012345678.5"]
+    assert applied(spark, texts, transforms.exact_decimal("text", 38, 20)) == [
+        "0.12345678901234567890",
+        None,
+        "123456789012345678.50000000000000000000",
+    ]
+
+
+def test_a_column_serves_as_well_as_its_name(spark: SparkSession) -> None:
+    trimmed = F.regexp_replace("text", "x", "")
+    assert applied(spark, ["x7x", "8"], transforms.whole_number(trimmed)) == ["7", "8"]
+    assert applied(spark, ["KShx 7"], transforms.money(trimmed)) == ["7.00"]
+
+
+def test_a_wall_clock_is_read_in_its_own_zone(spark: SparkSession) -> None:
+    local = transforms.export_time(F.lit("2022-01-01T00:30:00.000Z"))
+    zones: dict[Text, Text] = {
+        "Africa/Nairobi": "2021-12-31 21:30:00",
+        "Africa/Lagos": "2021-12-31 23:30:00",
+        "UTC": "2022-01-01 00:30:00",
+        None: None,
+    }
+    results = applied(spark, list(zones), transforms.local_to_utc(local, F.col("text")))
+    assert dict(zip(zones, results, strict=True)) == zones
+
+
+def test_averages_are_rounded_half_up_once(spark: SparkSession) -> None:
+    pairs = [{"place": n, "total": total, "count": count} for n, (total, count) in enumerate(AVERAGES)]
+    totals = typed(spark, {"place": "int", "total": "decimal(18,3)", "count": "bigint"}, pairs)
+    average = transforms.average(F.col("total"), F.col("count")).alias("average")
+    rows = as_texts(totals.coalesce(1).sortWithinPartitions("place").select(average))
+    assert dict(zip(AVERAGES, (row["average"] for row in rows), strict=True)) == AVERAGES
+
+
+def test_an_orders_delivery_sums_known_distances_of_its_deliveries(spark: SparkSession) -> None:
+    tasks = [
+        a_delivery(task_id=1, distance_m=100, task_status="Failed"),
+        a_delivery(task_id=10, distance_m=None, task_status="Completed"),
+        a_delivery(task_id=9, distance_m=23, task_status="Failed"),
+        a_delivery(task_id=11, task_type="Pick-up", distance_m=5000, task_status="Cancelled"),
+        a_delivery(task_id=12, order_id=None, distance_m=5000),
+        a_delivery(task_id=13, order_id=8),
+        a_delivery(task_id=14, order_id=9, task_type="Pick-up"),
+        a_delivery(task_id=1, market=2, distance_m=7),
+    ]
+    ids = {"market": "int", "task_id": "bigint", "order_id": "bigint", "distance_m": "bigint"}
+    words = {"task_type": "string", "task_status": "string", "item_count": "bigint"}
+    orders = as_texts(transforms.deliveries_of_orders(typed(spark, ids | words, tasks)).orderBy("market", "order_id"))
+    names = ("market", "order_id", "delivery_tasks", "delivery_status", "delivery_distance_m")
+    assert only(orders, *names) == [
+        ("1", "7", "3", "Completed", "123"),
+        ("1", "8", "1", "Completed", None),
+        ("2", "7", "1", "Completed", "7"),
+    ]

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.rows import Case, Texts, a_customer_row, only, rules_of
+
+if TYPE_CHECKING:
+    from lakehouse.graph import Table
+    from tests.rows import Judged, Parsed
+
+TABLE = "silver.customers"
+CASES = [
+    Case(
+        "a right row is typed, and Created At is UTC already",
+        a_customer_row(outstanding_amount="12.5", created_at="2022-01-02T21:30:00.123Z"),
+        {"market": "1", "customer_id": "42", "last_used_platform": "WEB", "language": "en", "is_blocked": "false"}
+        | {"outstanding_amount": "12.50", "loyalty_points": "10", "number_of_employees": "2"}
+        | {"created_at": "2022-01-02 21:30:00.123"},
+    ),
+    Case("1 is blocked", a_customer_row(is_blocked="1"), {"is_blocked": "true"}),
+    Case(
+        "what is not there is null",
+        a_customer_row(number_of_employees=None, created_at="", is_blocked="-", language="null"),
+        {"number_of_employees": None, "created_at": None, "is_blocked": None, "language": None},
+    ),
+    Case("0 is a number of points", a_customer_row(loyalty_points="0"), {"loyalty_points": "0"}),
+    Case(
+        "a number of employees like a phone number is kept",
+        a_customer_row(number_of_employees="7000123456"),
+        {"number_of_employees": "7000123456", "_warned": "employees_are_plausible"},
+    ),
+    Case(
+        "a negative number of employees is kept",
+        a_customer_row(number_of_employees="-2"),
+        {"number_of_employees": "-2", "_warned": "employees_are_plausible"},
+    ),
+    Case("an id has digits only", a_customer_row(customer_id="4x"), {"_broken": "customer_id_is_readable"}),
+    Case("an id is needed", a_customer_row(customer_id="-"), {"_broken": "customer_id_is_present"}),
+    Case("yes is not 0 or 1", a_customer_row(is_blocked="yes"), {"_broken": "is_blocked_is_readable"}),
+    Case("2 is not 0 or 1", a_customer_row(is_blocked="2"), {"_broken": "is_blocked_is_readable"}),
+    Case(
+        "an amount is not rounded",
+        a_customer_row(outstanding_amount="0.005"),
+        {"outstanding_amount": None, "_broken": "outstanding_amount_is_readable"},
+    ),
+    Case("points are whole", a_customer_row(loyalty_points="1.5"), {"_broken": "loyalty_points_is_readable"}),
+    Case("employees are whole", a_customer_row(number_of_employees="3 or 4"), {
+        "_broken": "number_of_employees_is_readable",
+    }),
+    Case("a day alone is no instant", a_customer_row(created_at="2022-01-02"), {"_broken": "created_at_is_readable"}),
+    Case("a market without facts is not right", a_customer_row(market=3), {"_broken": "market_is_known"}),
+    Case("a customer has a market", a_customer_row(market=None), {"_broken": "market_is_present,market_is_known"}),
+    Case("a broken object is not right", a_customer_row(_problem="json"), {
+        "_broken": "row_has_the_width_of_its_header",
+    }),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def customers(parsed: Parsed) -> dict[str, Texts]:
+    return parsed(TABLE, CASES)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.sentence)
+def test_a_row_becomes_what_it_says_or_breaks_its_rule(customers: dict[str, Texts], case: Case) -> None:
+    assert case.found_in(customers[case.sentence]) == case.wanted
+
+
+def test_every_rule_is_broken_by_some_row(customers: dict[str, Texts], tables: dict[str, Table]) -> None:
+    broken = {rule for row in customers.values() for rule in f"{row['_broken']},{row['_warned']}".split(",")}
+    assert rules_of(tables[TABLE]) <= broken
+
+
+def test_two_different_rows_of_one_customer_in_one_file_are_both_rejected(judged: Judged) -> None:
+    once, other = a_customer_row(), a_customer_row(loyalty_points="11")
+    rows = judged(TABLE, [once, other, a_customer_row(market=2), a_customer_row(customer_id="43"), once])
+    assert only(rows, "market", "customer_id", "_status", "_broken") == [
+        ("1", "42", "rejected", "unit_is_unique"),
+        ("1", "42", "rejected", "unit_is_unique"),
+        ("2", "42", "kept", ""),
+        ("1", "43", "kept", ""),
+        ("1", "42", "rejected", "unit_is_unique"),
+    ]
+
+
+def test_a_customer_twice_the_same_in_one_file_is_a_duplicate(judged: Judged) -> None:
+    rows = judged(TABLE, [a_customer_row(), a_customer_row()])
+    assert only(rows, "_status") == [("kept",), ("duplicate",)]

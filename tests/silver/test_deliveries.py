@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.rows import a_delivery_item, only
+
+if TYPE_CHECKING:
+    from tests.rows import Built
+
+TABLE = "silver.deliveries"
+
+
+def test_distance_and_minutes_count_once_however_many_items_a_task_has(built: Built) -> None:
+    task = {"distance_m": 1500, "minutes": "12.50"}
+    items = [a_delivery_item(item_number=number, **task) for number in (1, 2, 3)]
+    rows = built(TABLE, {"silver_delivery_items": items})
+    assert only(rows, "task_id", "distance_m", "minutes", "item_count") == [("900", "1500", "12.50", "3")]
+
+
+def test_the_tasks_amounts_are_those_of_its_last_item(built: Built) -> None:
+    last = {"tip": "0", "delivery_charges": "50", "discount": "5.5", "subtotal": "34.5", "payment_type": "CASH"}
+    items = [a_delivery_item(item_number=10, **last), a_delivery_item(item_number=9)]
+    rows = built(TABLE, {"silver_delivery_items": items})
+    names = ("items_total", "delivery_charges", "discount", "subtotal", "payment_type", "_warned")
+    assert only(rows, *names) == [("40.00", "50.00", "5.50", "34.50", "CASH", "")]
+
+
+def test_a_task_without_amounts_of_its_own_has_none_even_if_an_earlier_item_has(built: Built) -> None:
+    items = [a_delivery_item(subtotal="20", discount="0"), a_delivery_item(item_number=2)]
+    rows = built(TABLE, {"silver_delivery_items": items})
+    assert only(rows, "subtotal", "discount", "items_total", "_warned") == [(None, None, "40.00", "")]
+
+
+def test_exactly_repeated_items_count_and_a_subtotal_may_be_negative(built: Built) -> None:
+    items = [a_delivery_item(), a_delivery_item(item_number=2, discount="71", subtotal="-31")]
+    rows = built(TABLE, {"silver_delivery_items": items})
+    assert only(rows, "items_total", "subtotal", "_warned") == [("40.00", "-31.00", "")]
+
+
+def test_a_task_warns_of_the_rule_it_breaks(built: Built) -> None:
+    items = [
+        a_delivery_item(task_id=1, discount="1", subtotal="20.00"),
+        a_delivery_item(task_id=2, distance_m=5),
+        a_delivery_item(task_id=2, item_number=2),
+        a_delivery_item(task_id=3, distance_m=5, notes="A", rating=5, payment_type="CASH"),
+        a_delivery_item(task_id=3, distance_m=5, item_number=2),
+    ]
+    assert only(built(TABLE, {"silver_delivery_items": items}), "task_id", "_warned") == [
+        ("1", "subtotal_is_items_less_discount"),
+        ("2", "task_facts_are_the_same_on_all_items"),
+        ("3", ""),
+    ]
+
+
+def test_an_order_with_two_tasks_has_two_rows_and_a_task_may_have_no_order(built: Built) -> None:
+    items = [
+        a_delivery_item(task_id=1, task_type="Pick-up"),
+        a_delivery_item(task_id=2),
+        a_delivery_item(task_id=3, order_id=None),
+        a_delivery_item(task_id=3, market=2),
+    ]
+    rows = built(TABLE, {"silver_delivery_items": items})
+    assert only(rows, "market", "task_id", "order_id", "task_type") == [
+        ("1", "1", "7", "Pick-up"),
+        ("1", "2", "7", "Delivery"),
+        ("1", "3", None, "Delivery"),
+        ("2", "3", "7", "Delivery"),
+    ]

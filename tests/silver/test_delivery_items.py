@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.rows import Case, Cells, Texts, a_delivery_row, only, rules_of
+
+if TYPE_CHECKING:
+    from lakehouse.graph import Table
+    from tests.rows import Judged, Parsed
+
+TABLE = "silver.delivery_items"
+MENDED = {"task_status": "Completed", "distance_m": "19871", "quantity": "10", "amount": "1350.00"}
+NOTE = "BY 6,30 PLEASE"
+UNREADABLE = {
+    "task_id": ("task_id", ["9x", "3.68E+29"]),
+    "order_id": ("order_id", ["7", "YR-7,1", "YR-,0", "YR-7,0 "]),
+    "agent_id": ("agent_id", ["Agent 05"]),
+    "quantity": ("task_details_qty", ["two", "1.5"]),
+    "amount": ("task_details_amount", ["KSh 12.3456", "KSh 1,200.00", "KSh -", "KSh"]),
+    "distance_m": ("distance_m", ["1.5", "2 km"]),
+    "minutes": ("total_time_taken_min", ["1:30", "1.505"]),
+    "tip": ("tip", ["KSh ten", "KSh 0.123456789012345678901"]),
+    "delivery_charges": ("delivery_charges", ["KSh 0.005"]),
+    "discount": ("discount", ["KSh 5 %"]),
+    "subtotal": ("subtotal", ["KSh 20", "20.005"]),
+    "rating": ("rating", ["good"]),
+    "latitude": ("latitude", ["south"]),
+    "longitude": ("longitude", ["36.75 E"]),
+}
+
+
+def a_long_row(text: str) -> Cells:
+    """A row of market 1 that does not have its header's 32 cells: only its text is right."""
+    return {"market": 1, "_problem": "width", "_raw": text, "task_id": "900"}
+
+
+RIGHT = [
+    Case(
+        "a right row is typed, and unknown numbers are null",
+        a_delivery_row(agent_id="12", notes="Call", review="Fast", rating="5"),
+        {"market": "1", "task_id": "900", "order_id": "7", "agent_id": "12", "agent_name": None, "notes": "Call"}
+        | {"task_type": "Delivery", "task_status": "Completed", "quantity": "2", "amount": "20.00"}
+        | {"distance_m": None, "minutes": None, "special_instructions": None, "subtotal": None, "tip": None}
+        | {"review": "Fast", "rating": "5", "latitude": "-1.25", "longitude": "36.75"},
+    ),
+    Case(
+        "the last item of a task has the task's amounts",
+        a_delivery_row(tip="KSh 0.00", delivery_charges="KSh 50.00", discount="KSh 5.50", subtotal="14.5"),
+        {"delivery_charges": "50.00", "discount": "5.50", "subtotal": "14.50"},
+    ),
+    Case("a subtotal may be negative", a_delivery_row(subtotal="-31"), {"subtotal": "-31.00"}),
+    Case("a sign may have a blank", a_delivery_row(task_details_amount="KSh  120.00"), {"amount": "120.00"}),
+    Case("a sign may have none", a_delivery_row(market=2, task_details_amount="₦11500.00"), {"amount": "11500.00"}),
+    Case("a naira may have a blank", a_delivery_row(market=2, task_details_amount="₦ 104250.00"), {
+        "amount": "104250.00",
+    }),
+    Case("a tip of 19 decimals is kept to the last", a_delivery_row(tip="KSh 0.1234567890123456789"), {
+        "tip": "0.12345678901234567890",
+    }),
+    Case("minutes have decimals in market 2", a_delivery_row(total_time_taken_min="98.7"), {"minutes": "98.70"}),
+    Case("0 is an unknown distance, time and rating", a_delivery_row(), {
+        "distance_m": None, "minutes": None, "rating": None,
+    }),
+    Case("- is unknown too", a_delivery_row(distance_m="-", total_time_taken_min="-", rating="-"), {
+        "distance_m": None, "minutes": None, "rating": None,
+    }),
+    Case("a known distance", a_delivery_row(distance_m="19871", total_time_taken_min="30"), {
+        "distance_m": "19871", "minutes": "30.00",
+    }),
+    Case("a task may have no order", a_delivery_row(order_id="-"), {"order_id": None}),
+    Case("zeros of an order id are digits", a_delivery_row(order_id="YR-1000,0"), {"order_id": "1000"}),
+    Case("an unquoted comma in the notes is mended", a_long_row(
+        f'900,"YR-7,0",3.68E+29,Default Team,Delivery,{NOTE},12,Agent 05,19871,-,Completed,-,0,-,-1.25,36.75,,-,'
+        "Order_Details,10,KSh 1350.00,-,-,-,-,-,-,-,0,-,,"
+    ), {
+        **MENDED, "order_id": "7", "notes": NOTE, "agent_name": "Agent 05", "special_instructions": None,
+        "subtotal": None, "_repaired": "comma_shifted",
+    }),
+    Case("a comma in the notes and in the instructions is mended", a_long_row(
+        f'900,"YR-7,0",3.68E+29,Default Team,Delivery,{NOTE},12,Agent 05,19871,-,Completed,-,0,-,-1.25,36.75,,-,'
+        f"Order_Details,10,KSh 1350.00,{NOTE},KSh 0.00,KSh 0.00,KSh 10.00,1340,Bank,-,0,-,,"
+    ), {
+        **MENDED, "notes": NOTE, "special_instructions": NOTE, "discount": "10.00", "subtotal": "1340.00",
+        "payment_type": "Bank", "_repaired": "comma_shifted",
+    }),
+    Case("a comma in the instructions alone is mended", a_long_row(
+        '900,"YR-7,0",3.68E+29,Default Team,Delivery,,12,Agent 05,19871,-,Completed,-,0,-,-1.25,36.75,,-,'
+        f"Order_Details,10,KSh 1350.00,{NOTE},KSh 0.00,KSh 0.00,KSh 10.00,1340,Bank,-,0,-,,"
+    ), {**MENDED, "notes": None, "special_instructions": NOTE, "subtotal": "1340.00", "_repaired": "comma_shifted"}),
+    Case("a right row is not mended", a_delivery_row(), {"_repaired": None}),
+]  # fmt: skip
+NOT_MENDED = {
+    "_broken": "row_has_the_width_of_its_header,task_type_is_present,task_status_is_present,amount_is_present"
+}
+WRONG = [
+    Case("two commas in the notes are not explained", a_long_row(
+        '900,"YR-7,0",3.68E+29,Default Team,Delivery,A,B,C,12,Agent 05,19871,-,Completed,-,0,-,-1.25,36.75,,-,'
+        "Order_Details,10,KSh 1350.00,-,-,-,-,-,-,-,0,-,,"
+    ), {**NOT_MENDED, "_repaired": None}),
+    Case("a comma after the instructions is not explained", a_long_row(
+        '900,"YR-7,0",3.68E+29,Default Team,Delivery,A,B,12,Agent 05,19871,-,Completed,-,0,-,-1.25,36.75,,-,'
+        "Order_Details,10,KSh 1350.00,C,D,E,KSh 0.00,KSh 0.00,KSh 10.00,1340,Bank,-,0,-,,"
+    ), {**NOT_MENDED, "_repaired": None}),
+    Case("without its template a row is not mended", a_long_row(
+        f'900,"YR-7,0",3.68E+29,Default Team,Delivery,{NOTE},12,Agent 05,19871,-,Completed,-,0,-,-1.25,36.75,,-,'
+        "-,10,KSh 1350.00,-,-,-,-,-,-,-,0,-,,"
+    ), {**NOT_MENDED, "_repaired": None}),
+    Case("a row too short is not mended", a_long_row('900,"YR-7,0",3.68E+29,Default Team'), {
+        **NOT_MENDED, "_repaired": None,
+    }),
+    *(
+        Case(f"{column} {text} is not readable", a_delivery_row(**{delivered: text}), {
+            column: None, "_broken": f"{column}_is_readable",
+        })
+        for column, (delivered, texts) in UNREADABLE.items()
+        for text in texts
+    ),
+    *(
+        Case(f"without {delivered} {column} is missed", a_delivery_row(**{delivered: "-"}), {
+            "_broken": f"{column}_is_present",
+        })
+        for column, delivered in {
+            "task_id": "task_id", "task_type": "task_type", "task_status": "task_status",
+            "amount": "task_details_amount",
+        }.items()
+    ),
+    Case("a market without facts is not right", a_delivery_row(market=3), {"_broken": "market_is_known"}),
+    Case("a task has a market", a_delivery_row(market=None), {"_broken": "market_is_present,market_is_known"}),
+    Case("naira in Kenya are not right", a_delivery_row(task_details_amount="₦ 20.00"), {
+        "_broken": "currency_is_the_markets",
+    }),
+    Case("a status is known", a_delivery_row(task_status="completed"), {"_broken": "task_status_is_known"}),
+    Case("a type is known", a_delivery_row(task_type="Pickup"), {"_broken": "task_type_is_known"}),
+    Case("metres are not below 0", a_delivery_row(distance_m="-5"), {"_broken": "distance_is_not_negative"}),
+    Case("minutes are not below 0", a_delivery_row(total_time_taken_min="-0.5"), {
+        "_broken": "minutes_are_not_negative",
+    }),
+]  # fmt: skip
+CASES = RIGHT + WRONG
+
+
+@pytest.fixture(scope="module")
+def items(parsed: Parsed) -> dict[str, Texts]:
+    return parsed(TABLE, CASES)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.sentence)
+def test_a_row_becomes_what_it_says_or_breaks_its_rule(items: dict[str, Texts], case: Case) -> None:
+    assert case.found_in(items[case.sentence]) == case.wanted
+
+
+def test_every_rule_is_broken_by_some_row(items: dict[str, Texts], tables: dict[str, Table]) -> None:
+    broken = {rule for item in items.values() for rule in f"{item['_broken']},{item['_warned']}".split(",")}
+    assert rules_of(tables[TABLE]) <= broken
+
+
+def test_exactly_repeated_items_are_two_items_in_the_order_of_the_file(judged: Judged) -> None:
+    last = a_delivery_row(subtotal="40", discount="KSh 20.00")
+    rows = judged(TABLE, [a_delivery_row(), a_delivery_row(task_id="901"), a_delivery_row(), last])
+    assert only(rows, "task_id", "item_number", "subtotal", "_status") == [
+        ("900", "1", None, "kept"),
+        ("901", "1", None, "kept"),
+        ("900", "2", None, "kept"),
+        ("900", "3", "40.00", "kept"),
+    ]

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.rows import Case, Texts, an_order_row, only, rules_of
+
+if TYPE_CHECKING:
+    from lakehouse.graph import Table
+    from tests.rows import Judged, Parsed
+
+TABLE = "silver.order_lines"
+UNREADABLE = {
+    "order_id": ["7.0", "A7", "99999999999999999999"],
+    "customer_id": ["4x", "1e3"],
+    "quantity": ["two", "1.5", "3000000000"],
+    "unit_price": ["12.3456", "1e3", "1,200", "KSh 10"],
+    "unit_cost": ["8.505", "free"],
+    "line_total": ["twenty", "NaN"],
+    "line_cost": ["17.00.0"],
+    "order_total": ["20.005", "99999999999999999.00"],
+    "sub_total": ["20 KSh"],
+    "redeemed_points": ["ten", "1.0"],
+    "earned_points": ["ten"],
+    "rating": ["good", "4.5"],
+    "pickup_at": ["2022-01-03 00:31:00"],
+    "promised_at": ["2022-02-30T08:00:00.000Z"],
+}
+RIGHT = [
+    Case(
+        "a right row is typed, and nothing about it is wrong",
+        an_order_row(ratings="4", description="Ring twice", reviews="Good"),
+        {"market": "1", "order_id": "7", "customer_id": "42", "sku": "A", "category_name": "Flour"}
+        | {"order_status": "COMPLETED", "payment_method": "CASH", "currency": "KES"}
+        | {"quantity": "2", "unit_price": "10.00", "unit_cost": "8.50", "line_total": "20.00", "line_cost": "17.00"}
+        | {"order_total": "20.00", "sub_total": "20.00", "rating": "4", "order_date": "2022-01-03"}
+        | {"customer_note": "Ring twice", "review": "Good"},
+    ),
+    Case(
+        "times are Nairobi's wall clock although stamped Z, and the day is the local one",
+        an_order_row(order_time="2022-01-03T00:30:00.000Z", delivery_time="2022-01-03T08:00:00.000Z"),
+        {"ordered_at": "2022-01-02 21:30:00", "order_date": "2022-01-03", "promised_at": "2022-01-03 05:00:00"},
+    ),
+    Case(
+        "market 2 has its own wall clock and currency",
+        an_order_row(market=2, currency_symbol="₦", pickup_time="2022-01-03T00:29:30.000Z"),
+        {"ordered_at": "2022-01-02 23:30:00", "pickup_at": "2022-01-02 23:29:30", "currency": "NGN"},
+    ),
+    Case(
+        "consumed points are points earned",
+        an_order_row(redeemed_loyalty_points="10", consumed_loyalty_points="3"),
+        {"redeemed_points": "10", "earned_points": "3"},
+    ),
+    Case(
+        "every spelling of nothing is null",
+        an_order_row(cost_price="-", total_cost_price="", description="null", redeemed_loyalty_points="null"),
+        {"unit_cost": None, "line_cost": None, "customer_note": None, "redeemed_points": None},
+    ),
+    Case("a rating of 0 is none", an_order_row(ratings="0"), {"rating": None}),
+    Case("an order of 0 is not unknown", an_order_row(order_total="0", redeemed_loyalty_points="0"), {
+        "order_total": "0.00", "redeemed_points": "0",
+    }),
+    Case("an SKU may be empty", an_order_row(sku="", category_name="-"), {"sku": None, "category_name": None}),
+    Case("blanks around an SKU are not part of it", an_order_row(sku=" A "), {"sku": "A"}),
+    Case("zeros after the cent lose nothing", an_order_row(unit_price="10.0000"), {"unit_price": "10.00"}),
+    Case("an order id keeps its zeros", an_order_row(order_id="1000"), {"order_id": "1000"}),
+    Case(
+        "pickup may seem 3 minutes early, since clocks differ",
+        an_order_row(pickup_time="2022-01-03T00:27:00.000Z"),
+        {"pickup_at": "2022-01-02 21:27:00"},
+    ),
+]  # fmt: skip
+WRONG = [
+    *(
+        Case(f"{column} {text} is not readable", an_order_row(**{delivered: text}), {
+            column: None, "_broken": f"{column}_is_readable",
+        })
+        for column, texts in UNREADABLE.items()
+        for text in texts
+        for delivered in [
+            {
+                "unit_cost": "cost_price", "line_total": "total_price", "line_cost": "total_cost_price",
+                "redeemed_points": "redeemed_loyalty_points", "earned_points": "consumed_loyalty_points",
+                "rating": "ratings", "pickup_at": "pickup_time", "promised_at": "delivery_time",
+            }.get(column, column)
+        ]
+    ),
+    Case(
+        "31/31/2026 is no time",
+        an_order_row(order_time="31/31/2026"),
+        {"ordered_at": None, "order_date": None, "_broken": "ordered_at_is_readable,order_date_is_readable"},
+    ),
+    *(
+        Case(f"without {delivered} {column} is missed", an_order_row(**{delivered: "-"}), {
+            "_broken": f"{column}_is_present",
+        })
+        for column, delivered in {
+            "order_id": "order_id", "customer_id": "customer_id", "order_status": "order_status",
+            "quantity": "quantity", "unit_price": "unit_price", "line_total": "total_price",
+            "order_total": "order_total", "sub_total": "sub_total",
+        }.items()
+    ),
+    Case(
+        "without a time there is no day either",
+        an_order_row(order_time=""),
+        {"_broken": "ordered_at_is_present,order_date_is_present"},
+    ),
+    Case(
+        "a row of the wrong width is not right",
+        an_order_row(_problem="width"),
+        {"_broken": "row_has_the_width_of_its_header"},
+    ),
+    Case(
+        "a market without facts is not right",
+        an_order_row(market=3),
+        {
+            "_broken": "currency_is_present,ordered_at_is_readable,pickup_at_is_readable,promised_at_is_readable,"
+            "market_is_known"
+        },
+    ),
+    Case(
+        "a row without market is not right",
+        an_order_row(market=None, order_time="2022-01-03T00:30:00.000Z"),
+        {
+            "_broken": "market_is_present,currency_is_present,ordered_at_is_readable,pickup_at_is_readable,"
+            "promised_at_is_readable,market_is_known"
+        },
+    ),
+    Case(
+        "naira in Kenya are not right", an_order_row(currency_symbol="₦"), {"_broken": "currency_is_the_markets"}
+    ),
+    Case("a status is known", an_order_row(order_status="completed"), {"_broken": "order_status_is_known"}),
+    Case(
+        "none is not a quantity",
+        an_order_row(quantity="0", total_price="0", total_cost_price="0"),
+        {"_broken": "quantity_is_positive"},
+    ),
+    Case("an amount below 0 is broken", an_order_row(sub_total="-20"), {"_broken": "amounts_are_not_negative"}),
+    Case("a total below 0 is broken", an_order_row(order_total="-0.01"), {"_broken": "amounts_are_not_negative"}),
+    Case(
+        "a line's total should be quantity times price",
+        an_order_row(total_price="20.01"),
+        {"line_total": "20.01", "_warned": "line_total_is_quantity_times_price"},
+    ),
+    Case(
+        "a line's cost should be quantity times cost",
+        an_order_row(total_cost_price="16.99"),
+        {"line_cost": "16.99", "_warned": "line_cost_is_quantity_times_cost"},
+    ),
+    Case(
+        "pickup more than 3 minutes early is strange",
+        an_order_row(pickup_time="2022-01-03T00:26:59.999Z"),
+        {"_warned": "picked_up_after_order"},
+    ),
+]  # fmt: skip
+CASES = RIGHT + WRONG
+
+
+@pytest.fixture(scope="module")
+def lines(parsed: Parsed) -> dict[str, Texts]:
+    return parsed(TABLE, CASES)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.sentence)
+def test_a_row_becomes_what_it_says_or_breaks_its_rule(lines: dict[str, Texts], case: Case) -> None:
+    assert case.found_in(lines[case.sentence]) == case.wanted
+
+
+def test_every_rule_is_broken_by_some_row(lines: dict[str, Texts], tables: dict[str, Table]) -> None:
+    broken = {rule for line in lines.values() for rule in f"{line['_broken']},{line['_warned']}".split(",")}
+    assert rules_of(tables[TABLE]) <= broken
+
+
+def test_an_exact_repeat_is_a_duplicate_and_lines_are_numbered_without_it(judged: Judged) -> None:
+    first, second = an_order_row(), an_order_row(sku="B")
+    rows = judged(TABLE, [first, second, first, an_order_row(order_id="8")])
+    assert only(rows, "order_id", "sku", "line_number", "_status") == [
+        ("7", "A", "1", "kept"),
+        ("7", "B", "2", "kept"),
+        ("7", "A", "1", "duplicate"),
+        ("8", "A", "1", "kept"),
+    ]
+
+
+def test_one_wrong_line_keeps_the_whole_order_out_and_no_other(judged: Judged) -> None:
+    rows = judged(TABLE, [an_order_row(), an_order_row(sku="B", quantity="two"), an_order_row(order_id="8")])
+    assert only(rows, "order_id", "sku", "_status") == [
+        ("7", "A", "rejected"),
+        ("7", "B", "rejected"),
+        ("8", "A", "kept"),
+    ]

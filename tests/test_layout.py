@@ -1,0 +1,177 @@
+"""Holds the architecture (design, section 3): where things stand, who imports whom, and what a table file may do."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+HOME = Path(__file__).parents[1]
+LAYERS = ("bronze", "silver", "gold")
+READS = {"bronze": {"landing"}, "silver": {"bronze", "silver", "conf"}, "gold": {"silver", "gold", "conf"}}
+STANDARD = tuple(sys.stdlib_module_names)
+
+# What touches storage, a clock, chance, the session, or starts a job: a table file does none of it.
+FORBIDDEN = {
+    "read", "readStream", "write", "writeStream", "writeTo", "save", "saveAsTable", "toTable", "load", "insertInto",
+    "collect", "toPandas", "toArrow", "toLocalIterator", "take", "head", "tail", "show", "isEmpty", "foreach",
+    "foreachPartition", "cache", "persist", "unpersist", "checkpoint", "localCheckpoint", "createTempView",
+    "createOrReplaceTempView", "SparkSession", "sparkSession", "sparkContext", "builder", "getOrCreate",
+    "getActiveSession", "newSession", "createDataFrame", "sql", "rdd", "current_timestamp", "current_date",
+    "localtimestamp", "unix_timestamp", "now", "today", "utcnow", "environ", "getenv", "rand", "randn", "uuid",
+    "shuffle", "sample", "monotonically_increasing_id", "input_file_name", "spark_partition_id",
+}  # fmt: skip
+FORBIDDEN_SQL = re.compile(
+    r"\b(current_timestamp|current_date|curdate|localtimestamp|now|rand|randn|uuid|monotonically_increasing_id)\b"
+)
+
+
+def code(*folders: str) -> dict[str, ast.Module]:
+    """The modules of these folders as syntax trees, by path, e.g. silver/orders.py."""
+    paths = [path for folder in folders for path in sorted((HOME / folder).rglob("*.py"))]
+    trees = {str(path.relative_to(HOME)): ast.parse(path.read_text(encoding="utf-8")) for path in paths}
+    return {path: tree for path, tree in trees.items() if not path.endswith("__init__.py")}
+
+
+def functions(tree: ast.Module) -> list[ast.FunctionDef]:
+    return [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+
+
+def build_of(tree: ast.Module) -> ast.FunctionDef:
+    return next(function for function in functions(tree) if function.name == "build")
+
+
+def imports(tree: ast.Module) -> set[str]:
+    """Every imported name with its module, wherever it stands, e.g. lakehouse.transforms.average."""
+    nodes = list(ast.walk(tree))
+    whole = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    parts = {
+        f"{'.' * node.level}{node.module or ''}.{alias.name}"
+        for node in nodes
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    return whole | parts
+
+
+def outside(names: set[str], *allowed: str) -> set[str]:
+    return {name for name in names if not any(f"{name}.".startswith(f"{module}.") for module in allowed)}
+
+
+def texts(tree: ast.Module) -> list[str]:
+    """Every text of the code; docstrings are for people."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
+    }
+    constants = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in docstrings]
+    return [constant.value for constant in constants if isinstance(constant.value, str)]
+
+
+def table_names() -> set[str]:
+    return {f"{path.parent.name}.{path.stem}" for layer in LAYERS for path in (HOME / "conf" / layer).glob("*.yml")}
+
+
+def files_of(folder: str) -> set[str]:
+    """Without what every folder may hold: __init__.py, conftest.py and compiled code."""
+    names = {path.name for path in (HOME / folder).iterdir()} if (HOME / folder).is_dir() else set()
+    return names - {"__init__.py", "conftest.py", "__pycache__"}
+
+
+def test_every_table_has_a_contract_a_module_and_a_test_and_none_of_these_stands_alone() -> None:
+    tables = {layer: {name.split(".")[1] for name in table_names() if name.startswith(layer)} for layer in LAYERS}
+    for layer, names in tables.items():
+        assert names, f"conf/{layer} is empty"
+        assert files_of(f"conf/{layer}") == {f"{name}.yml" for name in names}
+        assert files_of(layer) == {f"{name}.py" for name in names}
+        assert files_of(f"tests/{layer}") == {f"test_{name}.py" for name in names}
+
+
+def test_a_tables_docstring_says_what_one_row_is() -> None:
+    for path, tree in code(*LAYERS).items():
+        name = path.removesuffix(".py").replace("/", ".")
+        assert (ast.get_docstring(tree) or "").startswith(f"{name}: one row per "), path
+
+
+def test_build_is_the_first_function_and_no_class_hides_one() -> None:
+    for path, tree in code(*LAYERS).items():
+        assert functions(tree)[0].name == "build", path
+        assert not [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)], path
+
+
+def test_only_silver_tables_written_latest_repair() -> None:
+    for path, tree in code(*LAYERS).items():
+        if "repair" in {function.name for function in functions(tree)}:
+            contract = (HOME / "conf" / path).with_suffix(".yml").read_text(encoding="utf-8")
+            assert re.search(r"^write: latest\b", contract, re.MULTILINE), path
+
+
+def test_a_module_of_a_table_can_be_imported_without_a_session() -> None:
+    for path, tree in code(*LAYERS).items():
+        outer = [node for node in tree.body if not isinstance(node, ast.FunctionDef)]
+        used = [node.id for statement in outer for node in ast.walk(statement) if isinstance(node, ast.Name)]
+        assert "F" not in used, path
+
+
+def test_tables_import_only_pyspark_the_transforms_and_the_standard_library() -> None:
+    for path, tree in code(*LAYERS).items():
+        assert not outside(imports(tree), "pyspark", "lakehouse.transforms", *STANDARD), path
+
+
+def test_the_transforms_import_only_pyspark_and_the_standard_library() -> None:
+    (tree,) = (tree for path, tree in code("lakehouse").items() if path == "lakehouse/transforms.py")
+    assert not outside(imports(tree), "pyspark", *STANDARD)
+
+
+def test_the_core_imports_neither_jobs_nor_tables() -> None:
+    for path, tree in code("lakehouse").items():
+        assert not imports(tree) - outside(imports(tree), "jobs", "tests", *LAYERS), path
+
+
+def test_jobs_choose_tables_by_name_and_import_none() -> None:
+    for path, tree in code("jobs").items():
+        assert not imports(tree) - outside(imports(tree), "tests", *LAYERS), path
+
+
+def test_the_core_names_no_table() -> None:
+    names = {re.escape(name).replace(r"\.", "[._/]") for name in table_names()}
+    for path, tree in code("lakehouse").items():
+        named = [text for text in texts(tree) if re.search(rf"\b({'|'.join(names)})\b", text)]
+        assert not named, path
+
+
+def test_a_table_reads_its_own_layer_the_one_below_and_conf() -> None:
+    for path, tree in code(*LAYERS).items():
+        arguments = build_of(tree).args
+        names = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+        assert names, path
+        assert {name.split("_")[0] for name in names} <= READS[path.split("/")[0]], path
+        assert [arguments.vararg, arguments.kwarg, arguments.defaults] == [None, None, []], path
+
+
+def test_a_table_asks_neither_storage_nor_clock_nor_chance_and_starts_no_job() -> None:
+    for path, tree in code(*LAYERS).items():
+        attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        assert not (attributes | names | {name.split(".")[-1] for name in imports(tree)}) & FORBIDDEN, path
+        assert not [text for text in texts(tree) if FORBIDDEN_SQL.search(text)], path
+
+
+def test_a_table_counts_in_aggregates_only() -> None:
+    for path, tree in code(*LAYERS).items():
+        counts = [
+            node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr in {"count", "first"}
+        ]
+        assert {ast.unparse(node) for node in counts} <= {"F.count"}, path
+
+
+def test_a_build_ends_in_the_select_or_agg_that_is_its_schema() -> None:
+    for path, tree in code("silver", "gold").items():
+        last = build_of(tree).body[-1]
+        assert isinstance(last, ast.Return), path
+        assert isinstance(last.value, ast.Call), path
+        assert isinstance(last.value.func, ast.Attribute), path
+        assert last.value.func.attr in {"select", "agg"}, path

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import sys
 from enum import StrEnum
 from typing import Annotated
 
@@ -12,7 +10,8 @@ import typer
 from rich.console import Console
 
 from jobs import printed
-from lakehouse import contract, graph, minio, storage
+from jobs.places import places
+from lakehouse import graph, minio, storage
 from lakehouse.errors import LakehouseError
 from lakehouse.run import Run
 
@@ -53,16 +52,6 @@ class Format(StrEnum):
     table = "table"
     csv = "csv"
     json = "json"
-
-
-def places(lake: str | None, landing: str | None) -> tuple[str, str]:
-    """An option or variable as it is given, else conf/lake.yml, whose folders are the project's."""
-    settings = contract.settings(graph.HOME / "conf")
-    return lake or _at_home(settings.root), landing or _at_home(settings.landing)
-
-
-def _at_home(place: str) -> str:
-    return place if "://" in place else str(graph.HOME / place)
 
 
 @app.command()
@@ -186,14 +175,8 @@ def minio_status(
 
 def main() -> None:
     """The entry point: an error on purpose is printed without a traceback, and ends with 1."""
-    try:
+    with printed.errors(messages):
         app()
-    except LakehouseError as error:
-        messages.print(f"[bold red]Error:[/] {printed.plain(str(error))}")
-        sys.exit(1)
-    except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from rich.table import Table as Grid
 
 from lakehouse import plan as planning
 from lakehouse import status as states
+from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -183,6 +185,14 @@ def json_array(objects: Iterable[str]) -> None:
     sys.stdout.write("\n]\n")
 
 
-def plain(text: str) -> str:
-    """Brackets in a message are text, not markup."""
-    return escape(text)
+@contextmanager
+def errors(messages: Console) -> Iterator[None]:
+    """An error on purpose is printed without a traceback and ends with 1; brackets in it are text, not markup."""
+    try:
+        yield
+    except LakehouseError as error:
+        messages.print(f"[bold red]Error:[/] {escape(str(error))}")
+        sys.exit(1)
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -216,7 +216,7 @@ def read_ledger(root: str) -> list[Taken]:
     """Every file version that was taken, in no order."""
     from deltalake import QueryBuilder  # noqa: PLC0415
 
-    log = progress.open_table(f"{root}/{LEDGER}", files=True)
+    log = progress.open_table(f"{root}/{LEDGER}")
     if log is None:
         return []
     rows = QueryBuilder().register("files", log).execute("select * from files").read_all()
@@ -248,7 +248,7 @@ def claim(root: str, found: Found) -> int:
     from deltalake.exceptions import CommitFailedError  # noqa: PLC0415
 
     address = f"{root}/{LEDGER}"
-    log = progress.open_table(address, files=True)
+    log = progress.open_table(address)
     batch = log.version() + 1 if log else 0
     moment = DataType.timestamp("us", tz="UTC")
     rows = [(one, "new") for one in found.new] + [(one, "repeat") for one in found.repeats]

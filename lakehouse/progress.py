@@ -68,10 +68,10 @@ class State:
     doubt: str = ""
 
 
-def open_table(address: str, *, files: bool = False) -> DeltaTable | None:
-    """The table's log, or None where there is no table yet; with its list of `files` only where data is read."""
+def open_table(address: str) -> DeltaTable | None:
+    """The table's log, or None where there is no table yet."""
     try:
-        return DeltaTable(address, storage_options=storage.for_deltalake(address), without_files=not files)
+        return DeltaTable(address, storage_options=storage.for_deltalake(address))
     except TableNotFoundError:
         return None
 

@@ -95,7 +95,9 @@ def _launch(settings: dict[str, str]) -> None:
             gateway = launch_gateway(conf, {} if "LAKEHOUSE_LOG" in os.environ else {"stderr": said})
         except PySparkRuntimeError as error:
             last = " ".join(log.read_text(errors="replace").splitlines()[-3:])
-            raise LakehouseError(f"Java did not start: {last or error} See {log}, and LAKEHOUSE_JAVA_OPTIONS.") from error
+            raise LakehouseError(
+                f"Java did not start: {last or error} See {log}, and LAKEHOUSE_JAVA_OPTIONS."
+            ) from error
     SparkContext(conf=conf, gateway=gateway)
 
 

@@ -55,7 +55,7 @@ def query(address: str, statement: str, **others: str) -> list[dict[str, Any]]:
     """Rows of a small answer; the table is `t`, `others` by their names. Empty where there is no such table."""
     builder = QueryBuilder()
     for name, place in {"t": address, **others}.items():
-        log = progress.open_table(place, files=True)
+        log = progress.open_table(place)
         if log is None:
             return []
         builder = builder.register(name, log)

@@ -40,6 +40,7 @@ class Case(NamedTuple):
 
 
 Parsed = Callable[[str, Sequence[Case]], dict[str, Texts]]
+Read = Callable[[str, dict[str, str]], dict[str, list[Texts]]]
 
 
 # Delivered rows, by the names of bronze

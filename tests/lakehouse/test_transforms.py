@@ -6,7 +6,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from lakehouse import transforms
-from tests.rows import a_delivery, as_texts, only, typed
+from tests.rows import Cells, a_delivery, as_texts, only, typed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +50,7 @@ MONEY: dict[Text, Text] = {
     "0x1F": None,
     "12.34d": None,
     "٣٤": None,
-    "１２": None,
+    "\uff11\uff12": None,
     "": None,
     "   ": None,
     None: None,
@@ -74,7 +74,7 @@ WHOLE: dict[Text, Text] = {
     "- 7": None,
     "7-": None,
     "٣": None,
-    "７": None,
+    "\uff17": None,
     "": None,
     " ": None,
     "-": None,
@@ -143,10 +143,8 @@ AVERAGES: dict[tuple[Text, Text], Text] = {
     ("0.001", "20"): "0.0001",
     ("0.000", "5"): "0.0000",
     ("99999999999999.999", "1"): "99999999999999.9990",
-    ("49999.999", "9999999999"): "0.0000",
     ("500000", "9999999999"): "0.0001",
-    ("499999.999", "9999999999"): "0.0001",
-    ("499999.999", "9999999997"): "0.0001",
+    ("499999.999", "9999999981"): "0.0000",
     ("10.00", "0"): None,
     ("10.00", None): None,
     (None, "4"): None,
@@ -207,7 +205,7 @@ def test_a_wall_clock_is_read_in_its_own_zone(spark: SparkSession) -> None:
 
 
 def test_averages_are_rounded_half_up_once(spark: SparkSession) -> None:
-    pairs = [{"place": n, "total": total, "count": count} for n, (total, count) in enumerate(AVERAGES)]
+    pairs: list[Cells] = [{"place": n, "total": total, "count": count} for n, (total, count) in enumerate(AVERAGES)]
     totals = typed(spark, {"place": "int", "total": "decimal(18,3)", "count": "bigint"}, pairs)
     average = transforms.average(F.col("total"), F.col("count")).alias("average")
     rows = as_texts(totals.coalesce(1).sortWithinPartitions("place").select(average))

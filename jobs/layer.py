@@ -1,0 +1,32 @@
+"""What the three spark-submit jobs share: bring one layer up to date, in the session that spark-submit gives."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from jobs import printed
+from jobs.places import places
+from lakehouse import graph
+from lakehouse.run import Run
+
+
+def run_layer(layer: str) -> None:
+    """Parse --lake and --landing (or the variables, or conf/lake.yml) and run the layer's tables in order."""
+    messages = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def main(
+        lake: Annotated[str | None, typer.Option(envvar="LAKEHOUSE_ROOT")] = None,
+        landing: Annotated[str | None, typer.Option(envvar="LAKEHOUSE_LANDING")] = None,
+    ) -> None:
+        tables = graph.load()
+        wanted = {name: table for name, table in tables.items() if name.startswith(f"{layer}.")}
+        run = Run(*places(lake, landing), tables)
+        with printed.run(messages, run, wanted) as say:
+            report = run.execute(wanted, say)
+        printed.summary(messages, report)
+
+    with printed.errors(messages):
+        typer.run(main)

@@ -1,0 +1,15 @@
+"""Where the lake and the landing are: an option or variable as it is given, else conf/lake.yml."""
+
+from __future__ import annotations
+
+from lakehouse import contract, graph, storage
+
+
+def places(lake: str | None, landing: str | None) -> tuple[str, str]:
+    """Both roots; the folders that conf/lake.yml names are the project's."""
+    settings = contract.settings(graph.HOME / "conf")
+    return lake or _at_home(settings.root), landing or _at_home(settings.landing)
+
+
+def _at_home(place: str) -> str:
+    return place if storage.is_s3(place) else str(graph.HOME / place)

@@ -1,0 +1,45 @@
+"""A landing of literal files, read as bronze reads it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lakehouse import append, landing
+from lakehouse.landing import Taken
+from tests.rows import Read, Texts, as_texts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pyspark.sql import SparkSession
+
+    from lakehouse.graph import Table
+
+
+@pytest.fixture(scope="session")
+def read(spark: SparkSession, tables: dict[str, Table], tmp_path_factory: pytest.TempPathFactory) -> Read:
+    """Files of one batch -> by file, its rows in the order of `_row`."""
+
+    def write_and_read(name: str, files: dict[str, str]) -> dict[str, list[Texts]]:
+        folder = tmp_path_factory.mktemp("landing")
+        for path, text in files.items():
+            write(folder / path, text)
+        found = landing.find(str(folder), [tables[name]], [])
+        assert {delivery.path for delivery in found.new} == files.keys()
+        batch = [Taken(delivery, 5, is_repeat=False) for delivery in found.new]
+        rows = append.rows(spark.newSession(), tables[name], str(folder), batch)
+        assert {kind for column, kind in rows.dtypes if not column.startswith("_") and column != "market"} == {"string"}
+        by_file = defaultdict(list)
+        for row in as_texts(rows.coalesce(1).sortWithinPartitions("_row")):
+            by_file[str(row["_file"])].append(row)
+        return by_file
+
+    return write_and_read
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode())

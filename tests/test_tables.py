@@ -1,0 +1,112 @@
+"""What holds for every table that is computed from others, on a small lake of sample exports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from pyspark.sql import functions as F
+
+from jobs import samples
+from lakehouse import append, graph, landing, latest
+from lakehouse.lake import conform
+from lakehouse.landing import Taken
+from tests.rows import as_texts, conf
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from lakehouse.graph import Table
+
+    Frames = dict[str, DataFrame]
+
+COMPUTED = [name for name, table in graph.load().items() if table.contract.write in {"refresh", "replace"}]
+REFRESHED = [name for name in COMPUTED if graph.load()[name].contract.unit]
+# How an input reaches units whose columns it does not carry, or carries with another meaning: through another input.
+THROUGH = {
+    "silver.sales": {"silver.customers": ("silver.orders", ["market", "customer_id"])},
+    "gold.customer_metrics": {
+        "silver.deliveries": ("silver.orders", ["market", "order_id"]),
+        "silver.order_lines": ("silver.orders", ["market", "order_id"]),
+    },
+}
+each_computed = pytest.mark.parametrize("name", COMPUTED)
+each_refreshed = pytest.mark.parametrize("name", REFRESHED)
+
+
+@pytest.fixture(scope="module")
+def frames(spark: SparkSession, tables: dict[str, Table], tmp_path_factory: pytest.TempPathFactory) -> Frames:
+    """Every input of a computed table, from two days of sample exports: the rows a lake would hold, without the lake."""
+    exports = tmp_path_factory.mktemp("landing")
+    samples.generate(exports, lines=200, days=2)
+    found = landing.find(str(exports), tables.values(), []).new
+    rows: Frames = {}
+    for table in graph.selected(tables, {parent for name in COMPUTED for parent in tables[name].parents}).values():
+        rows |= conf(spark, table)
+        if table.contract.write == "append":
+            batch = [Taken(delivery, 0, is_repeat=False) for delivery in found if delivery.table == table.name]
+            made = append.rows(spark.newSession(), table, str(exports), batch)
+        elif table.contract.write == "latest":
+            parsed = latest.parse(table, tables[table.parents[0]].contract, rows[table.parents[0]], rows)
+            newest = spark.createDataFrame([], "_file string, _newest string")
+            made = latest.stored_rows(table, latest.judge(table, parsed, newest, None, -1))
+        else:
+            made = build(table, rows)
+        rows[table.name] = made.localCheckpoint()
+    return rows
+
+
+def build(table: Table, frames: Frames) -> DataFrame:
+    """As the contract promises it, or an error that says where it is not so."""
+    return conform(table, table.build(*(frames[name] for name in table.inputs))).select(*table.contract.columns)
+
+
+def sorted_texts(rows: DataFrame) -> list[tuple[str, ...]]:
+    return sorted(tuple(map(str, row.values())) for row in as_texts(rows))
+
+
+def some_units(rows: DataFrame, unit: tuple[str, ...]) -> DataFrame:
+    """About a third of them."""
+    return rows.select(*unit).distinct().where(F.pmod(F.xxhash64(*unit), F.lit(3)) == 0)
+
+
+def narrowed(table: Table, frames: Frames, units: DataFrame) -> Frames:
+    """Only the rows of the inputs that belong to the units."""
+    unit, through = list(table.contract.unit), THROUGH.get(table.name, {})
+    narrow = dict(frames)
+    for name in [parent for parent in table.parents if parent not in through]:
+        narrow[name] = frames[name].join(units, on=unit, how="left_semi")
+    for name, (other, keys) in through.items():
+        narrow[name] = frames[name].join(narrow[other], on=keys, how="left_semi")
+    return narrow
+
+
+@each_refreshed
+def test_a_units_rows_depend_on_that_units_input_only(name: str, frames: Frames, tables: dict[str, Table]) -> None:
+    table, everything = tables[name], build(tables[name], frames).localCheckpoint()
+    units = some_units(everything, table.contract.unit).localCheckpoint()
+    narrow = narrowed(table, frames, units)
+    some = sorted_texts(everything.join(units, on=list(table.contract.unit), how="left_semi"))
+    assert 0 < len(some) < everything.count()
+    assert sorted_texts(build(table, narrow)) == some
+
+
+@each_computed
+def test_rows_do_not_depend_on_the_order_in_which_inputs_are_read(
+    name: str, frames: Frames, tables: dict[str, Table]
+) -> None:
+    mixed = {
+        parent: frame.orderBy(F.rand(7)).repartition(3)
+        for parent, frame in frames.items()
+        if parent in tables[name].parents
+    }
+    assert sorted_texts(build(tables[name], frames | mixed)) == sorted_texts(build(tables[name], frames))
+
+
+@each_computed
+def test_the_grain_names_one_row_and_is_never_null(name: str, frames: Frames, tables: dict[str, Table]) -> None:
+    grain = tables[name].contract.grain
+    keys = as_texts(build(tables[name], frames).select(*grain))
+    assert keys
+    assert len({tuple(key.values()) for key in keys}) == len(keys)
+    assert not [key for key in keys if None in key.values()]

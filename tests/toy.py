@@ -1,0 +1,181 @@
+"""A small real lake in a folder: one delivered source, its silver documents, and what is made from them."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import textwrap
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import yaml
+
+from lakehouse import graph
+from lakehouse.contract import Contract
+from lakehouse.lake import Lake
+from lakehouse.run import Done, Run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pyspark.sql import SparkSession
+
+    from lakehouse.graph import Table
+
+SOURCES = {
+    "bronze.orders": (
+        """
+        owner: tests
+        description: order rows as delivered
+        write: append
+        grain: [_file, _row]
+        source: {files: ["market_{market:int}/{date}/*.csv", "market_{market:int}/*.csv"], format: csv, blank: ["-"]}
+        columns:
+          market: {type: int, meaning: of the folder}
+          order_id: {type: string, meaning: the order}
+          product: {type: string, meaning: what}
+          quantity: {type: string, meaning: how many}
+          price: {type: string, meaning: of one}
+        """,
+        "def build(landing):\n    return landing\n",
+    ),
+    "silver.order_lines": (
+        """
+        owner: tests
+        description: lines of orders
+        write: latest
+        grain: [market, order_id, line_number]
+        unit: [market, order_id]
+        position: line_number
+        columns:
+          market: {type: int, meaning: of the folder}
+          order_id: {type: bigint, from: order_id, meaning: the order}
+          line_number: {type: int, meaning: place in the order}
+          product: {type: string, meaning: what}
+          quantity: {type: int, from: quantity, required: true, meaning: how many}
+          price: {type: "decimal(18,2)", from: price, meaning: of one}
+        """,
+        """
+        from lakehouse.transforms import exact_decimal, whole_number
+
+        def build(bronze_orders):
+            return bronze_orders.select(
+                "market",
+                whole_number("order_id").alias("order_id"),
+                "product",
+                whole_number("quantity", "int").alias("quantity"),
+                exact_decimal("price", 18, 2).alias("price"),
+                "_source",
+            )
+        """,
+    ),
+    "silver.orders": (
+        """
+        owner: tests
+        description: orders
+        write: refresh
+        grain: [market, order_id]
+        unit: [market, order_id]
+        columns:
+          market: {type: int, meaning: of the folder}
+          order_id: {type: bigint, meaning: the order}
+          units: {type: bigint, meaning: how many}
+        """,
+        """
+        from pyspark.sql import functions as F
+
+        def build(silver_order_lines):
+            return silver_order_lines.groupBy("market", "order_id").agg(F.sum("quantity").alias("units"))
+        """,
+    ),
+    "gold.totals": (
+        """
+        owner: tests
+        description: one row per market
+        write: replace
+        grain: [market]
+        columns:
+          market: {type: int, meaning: of the folder}
+          units: {type: bigint, meaning: how many}
+        """,
+        """
+        from pyspark.sql import functions as F
+
+        def build(silver_orders):
+            return silver_orders.groupBy("market").agg(F.sum("units").alias("units"))
+        """,
+    ),
+}
+HEADER = "order_id,product,quantity,price"
+
+
+@dataclass
+class Toy:
+    """`deliver` files, `run`, and look; `sources` may be changed between runs, as a developer would."""
+
+    folder: Path
+    spark: SparkSession
+    sources: dict[str, tuple[str, str]] = field(default_factory=lambda: dict(SOURCES))
+    clock: int = 1_700_000_000
+
+    @property
+    def landing(self) -> Path:
+        return self.folder / "landing"
+
+    @property
+    def lake(self) -> Lake:
+        return Lake(str(self.folder / "lake"))
+
+    def tables(self) -> dict[str, Table]:
+        """The tables as their sources now say; each definition is a module of its own."""
+        found = {}
+        for name, (contract, code) in self.sources.items():
+            path = self.folder / f"{name.replace('.', '_')}_{abs(hash(code))}.py"
+            path.write_text(textwrap.dedent(code), encoding="utf-8")
+            spec = importlib.util.spec_from_file_location(path.stem, path)
+            assert spec is not None
+            assert spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            found[name] = graph.table(name, Contract.model_validate(yaml.safe_load(contract)), module)
+        return found
+
+    def deliver(self, name: str, *rows: str, day: int | None = None, market: int = 1, header: str = HEADER) -> Path:
+        """A file of the market, in the folder of its day or without one; each is one second newer than the last."""
+        folder = self.landing / f"market_{market}" / (f"2024-01-{day:02}" if day else "")
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / name
+        path.write_text("\n".join([header, *rows]), encoding="utf-8")
+        self.clock += 1
+        os.utime(path, (self.clock, self.clock))
+        return path
+
+    def run(self, *names: str) -> dict[str, Done]:
+        tables = self.tables()
+        run = Run(str(self.folder / "lake"), str(self.landing), tables, session=self.spark)
+        report = run.execute(graph.selected(tables, names))
+        return {done.decision.table: done for done in report.done}
+
+    def versions(self) -> dict[str, int]:
+        states = {name: self.lake.state(name) for name in self.sources}
+        return {name: state.version for name, state in states.items() if state}
+
+    def rows(self, name: str, *columns: str) -> list[tuple[object, ...]]:
+        """The table's rows, sorted; without the evidence columns."""
+        frame = self.lake.read(self.spark, name)
+        wanted = columns or [column for column in frame.columns if not column.startswith("_")]
+        return sorted((tuple(row) for row in frame.select(*wanted).collect()), key=str)
+
+    def rejected(self) -> list[tuple[object, ...]]:
+        return self.rows("silver.order_lines__rejected", "order_id", "rules", "_file", "_row")
+
+    def changes(self, name: str, since: int) -> list[tuple[object, ...]]:
+        """The change feed of the versions after `since`, as (kind, key...)."""
+        feed = (
+            self.spark.read.format("delta")
+            .option("readChangeFeed", "true")
+            .option("startingVersion", since + 1)
+            .load(self.lake.spark_address(name))
+        )
+        keys = [column for column in feed.columns if column in {"market", "order_id", "line_number"}]
+        return sorted({tuple(row) for row in feed.select("_change_type", *keys).collect()}, key=str)

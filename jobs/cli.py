@@ -124,9 +124,9 @@ def rejected(
 def demo(
     minio: Annotated[
         bool, typer.Option("--minio", help="On MinIO instead of a local folder; leaves it running.")
-    ] = False,  # noqa: FBT002
+    ] = False,
 ) -> None:
-    """Make sample exports of two markets, build the lake from them, deliver another day and a late file, and look at it."""
+    """Make sample exports of two markets, build the lake, deliver another day and a late file, and look at it."""
     from jobs import demo as show  # noqa: PLC0415
 
     show.demo(messages, on_minio=minio)
@@ -159,7 +159,7 @@ def minio_stop() -> None:
 def minio_status(
     env: Annotated[
         bool, typer.Option("--env", help="Print the AWS_* variables of its lakehouse user, for eval.")
-    ] = False,  # noqa: FBT002
+    ] = False,
 ) -> None:
     """Say whether it runs, and where."""
     server = minio.status(minio.FOLDER)

@@ -32,8 +32,9 @@ QUESTIONS = {
     ),
     "What the late file changed: the day's number before and after": (
         "select after.market, after.order_date, before.orders as orders_before, after.orders as orders_after, "
-        "before.placed_value as value_before, after.placed_value as value_after from gold.daily_sales version as of 0 before "
-        "join gold.daily_sales after using (market, order_date) where before.placed_value <> after.placed_value order by 1, 2"
+        "before.placed_value as value_before, after.placed_value as value_after "
+        "from gold.daily_sales version as of 0 before join gold.daily_sales after using (market, order_date) "
+        "where before.placed_value <> after.placed_value order by 1, 2"
     ),
 }
 

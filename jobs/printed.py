@@ -40,7 +40,8 @@ def run(messages: Console, one: Run, wanted: Mapping[str, Table]) -> Iterator[Ca
             idle.append(done)
             return
         messages.print(
-            f"{done.decision.table:<{width}}{_went(done):<62}{done.seconds:5.1f} s  [dim]{escape(done.decision.reason)}[/]"
+            f"{done.decision.table:<{width}}{_went(done):<62}{done.seconds:5.1f} s  "
+            f"[dim]{escape(done.decision.reason)}[/]"
         )
 
     messages.print(f"[dim]lake {escape(one.root)}, landing {escape(one.landing)}[/]")
@@ -81,9 +82,8 @@ def summary(messages: Console, report: Report) -> None:
 def _others(messages: Console, why: str, paths: tuple[str, ...]) -> None:
     if paths:
         more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
-        messages.print(
-            f"[dim]{len(paths)} {'file' if len(paths) == 1 else 'files'} {why}: {escape(', '.join(paths[:NAMED]))}{more}[/]"
-        )
+        files = "file" if len(paths) == 1 else "files"
+        messages.print(f"[dim]{len(paths)} {files} {why}: {escape(', '.join(paths[:NAMED]))}{more}[/]")
 
 
 def plan(console: Console, one: Run, wanted: Mapping[str, Table]) -> None:

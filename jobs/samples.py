@@ -297,7 +297,7 @@ class History:
     tasks_without_order: float
 
 
-def generate(  # noqa: PLR0913 -- all but the first are settings with a default
+def generate(
     landing: Path,
     *,
     lines: int = 3000,
@@ -325,7 +325,7 @@ def generate(  # noqa: PLR0913 -- all but the first are settings with a default
         return together(pool.map(of_market, MARKETS))
 
 
-def late_file(  # noqa: PLR0913 -- the settings of generate
+def late_file(
     landing: Path,
     *,
     lines: int = 3000,

@@ -32,11 +32,12 @@ def rows(spark: SparkSession, table: Table, landing: str, batch: list[Taken]) ->
     returned = {field.name: field.dataType.simpleString() for field in built.schema}
     core = {name: CORE_TYPES.get(name, "string") for name in files.CORE_COLUMNS}
     expected = core | {name: column.type for name, column in promised.items()}
-    if wrong := {n: t for n, t in returned.items() if expected.get(n, t) != t} | {
-        n: "missing" for n in core.keys() - returned.keys()
-    }:
+    wrong = {name: kind for name, kind in returned.items() if expected.get(name, kind) != kind}
+    wrong |= dict.fromkeys(core.keys() - returned.keys(), "missing")
+    if wrong:
+        promise = {name: expected[name] for name in wrong}
         raise LakehouseError(
-            f"{table.name}: its build() returned {wrong}, promised is { ({n: expected[n] for n in wrong}) }. Change {table.files}."
+            f"{table.name} promises {promise}, but its build() returned {wrong}. Change {table.files}."
         )
     missing = {name: F.lit(None).cast(column.type) for name, column in promised.items() if name not in returned}
     unknown = [name for name in returned if name not in expected]

@@ -1,15 +1,20 @@
-"""What tables promise: conf/*.yml as strict, typed objects. An unknown key, an unknown type or a missing owner is an error."""
+"""What tables promise: conf/*.yml as strict, typed objects.
+
+An unknown key, an unknown type or a missing owner is an error that names file and key; all errors come at once.
+"""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lakehouse.errors import LakehouseError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LAYERS = ("bronze", "silver", "gold")
 TYPE = re.compile(r"boolean|int|bigint|double|string|date|timestamp|decimal\((\d{1,2}),(\d{1,2})\)")
@@ -38,7 +43,7 @@ class _Strict(BaseModel):
 
 
 class Column(_Strict):
-    """`source` (written `from:`) is the delivered column this is parsed from: a text that cannot be parsed breaks a rule."""
+    """`source` (written `from:`) is the delivered column it is parsed from; unreadable text breaks a rule."""
 
     type: Annotated[str, AfterValidator(_known_type)]
     meaning: Annotated[str, Field(min_length=3)]
@@ -56,7 +61,7 @@ class Rule(_Strict):
 
 
 class Source(_Strict):
-    """`files` are patterns below landing, the first that fits counts; `{market:int}` and `{date}` are read from the path."""
+    """`files` are patterns below landing, the first that fits counts; `{market:int}` and `{date}` are read from it."""
 
     files: Annotated[tuple[str, ...], Field(min_length=1)]
     format: Literal["csv", "json"]
@@ -122,7 +127,7 @@ class Contract(_Strict):
 
 
 def load(conf: Path) -> dict[str, Contract]:
-    """Every contract by its table's name, e.g. `silver.orders`; all that is wrong in all files is one LakehouseError."""
+    """Every contract by its table's name, e.g. `silver.orders`; all that is wrong is one LakehouseError."""
     contracts: dict[str, Contract] = {}
     wrong: list[str] = []
     for layer in LAYERS:

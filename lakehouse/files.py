@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -103,8 +103,8 @@ def _keys(spark: SparkSession, paths: list[str]) -> list[str]:
         for key, name in names.items():
             if twins := [other for other, folded in names.items() if folded == name and other != key]:
                 raise LakehouseError(
-                    f"A JSON object in {', '.join(paths)} has two keys that both fold to {name}: {key!r} and {twins[0]!r}. "
-                    "Nothing was loaded. Rename one of them."
+                    f"A JSON object in {', '.join(paths)} has two keys that both fold to {name}: {key!r} and "
+                    f"{twins[0]!r}. Nothing was loaded. Rename one of them."
                 )
     return sorted({key for row in keys_of_objects for key in row["keys"]})
 
@@ -147,5 +147,5 @@ def _escaped(path: str) -> str:
 
 
 def _as_spark_prints(spark: SparkSession, path: str) -> str:
-    jvm = spark.sparkContext._jvm  # noqa: SLF001  the only way to its own spelling of blanks and percent signs
+    jvm: Any = spark.sparkContext._jvm  # noqa: SLF001  the only way to its own spelling of blanks and percent signs
     return str(jvm.org.apache.hadoop.fs.Path(path.replace("file:///", "file:/")).toUri().toString())

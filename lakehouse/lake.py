@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from delta.tables import DeltaTable
@@ -15,7 +16,7 @@ from lakehouse.errors import LakehouseError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
 
     from lakehouse.graph import Table
     from lakehouse.progress import Progress, State
@@ -56,101 +57,107 @@ class Lake:
             reader = reader.option("versionAsOf", version)
         return reader.load(self.spark_address(name))
 
-    def append(self, spark: SparkSession, table: Table, rows: DataFrame, note: Progress, batch: int) -> None:
+
+@dataclass(frozen=True)
+class Writer:
+    """One table's turn to be written: `note` is the progress that its last commit carries, `before` what it had."""
+
+    lake: Lake
+    spark: SparkSession
+    table: Table
+    note: Progress
+    before: Progress | None
+
+    def stored(self, like: DataFrame) -> DataFrame | None:
+        """What the table holds now; None where it is not there yet or has not the columns of `like`."""
+        if self.lake.state(self.table.name) is None:
+            return None
+        stored = self.lake.read(self.spark, self.table.name)
+        return stored if sorted(stored.dtypes) == sorted(like.dtypes) else None
+
+    def append(self, rows: DataFrame, batch: int) -> None:
         """One batch of deliveries; the same batch a second time is skipped by Delta itself."""
-        with _stamped(spark, note):
-            self._creating(rows, table).option("mergeSchema", "true").option(
-                "txnAppId", f"{table.name}/{batch}"
-            ).option("txnVersion", 1).mode("append").save(self.spark_address(table.name))
+        writer = self._new(rows).option("mergeSchema", "true").mode("append")
+        writer = writer.option("txnAppId", f"{self.table.name}/{batch}").option("txnVersion", 1)
+        with self._stamped(self.note):
+            writer.save(self._address)
 
-    def overwrite(self, spark: SparkSession, table: Table, rows: DataFrame, note: Progress) -> None:
+    def overwrite(self, rows: DataFrame) -> None:
         """The whole table, in one commit, in place: a table is never dropped."""
-        with _stamped(spark, note):
-            self._creating(rows, table).option("overwriteSchema", "true").mode("overwrite").save(
-                self.spark_address(table.name)
-            )
+        with self._stamped(self.note):
+            self._new(rows).option("overwriteSchema", "true").mode("overwrite").save(self._address)
 
-    def replace_units(
-        self,
-        spark: SparkSession,
-        table: Table,
-        changed: DataFrame,
-        gone: DataFrame | None,
-        note: Progress,
-        before: Progress | None,
-    ) -> int:
-        """Write the changed units whole and delete the gone ones; the number of commits made (0: Delta saw no change).
+    def replace_units(self, changed: DataFrame, gone: DataFrame | None) -> None:
+        """Write the changed units whole and delete the gone ones; without any, a commit that moves progress alone.
 
         MERGE where a unit is one row; `replaceUsing` where it is many, which copies nothing (design, section 7). There
-        the gone units are deleted first, in a commit that still carries the progress of `before`.
+        the gone units are deleted first, in a commit that still carries the progress from before.
         """
-        version = self._version(table.name)
-        if table.contract.unit_is_one_row:
-            with _stamped(spark, note):
-                self._merge(spark, table, changed, gone)
+        version = self._version()
+        if self.table.contract.unit_is_one_row:
+            with self._stamped(self.note):
+                self._merge(changed, gone)
         else:
             if gone is not None:
-                with _stamped(spark, before):
-                    target = DeltaTable.forPath(spark, self.spark_address(table.name)).alias("t")
-                    matches = _same_unit(table)
-                    target.merge(gone.alias("s"), matches).whenMatchedDelete().execute()
-            with _stamped(spark, note):
-                changed.write.format("delta").option("replaceUsing", ",".join(table.contract.unit)).mode(
-                    "overwrite"
-                ).save(self.spark_address(table.name))
-        return self._version(table.name) - version
+                with self._stamped(self.before):
+                    self._target().merge(gone.alias("s"), self._same_unit()).whenMatchedDelete().execute()
+                    version = self._version()
+            with self._stamped(self.note):
+                using = ",".join(self.table.contract.unit)
+                changed.write.format("delta").option("replaceUsing", using).mode("overwrite").save(self._address)
+        if self._version() == version:  # Delta makes no commit that changes nothing
+            self.note_progress()
 
-    def note(self, spark: SparkSession, table: Table, note: Progress) -> None:
+    def note_progress(self) -> None:
         """Progress without data: an empty commit, which no reader takes for a change."""
-        nothing = spark.createDataFrame([], self.read(spark, table.name).schema)
-        spark.conf.set(SKIP_EMPTY, "false")
+        nothing = self.spark.createDataFrame([], self.lake.read(self.spark, self.table.name).schema)
+        self.spark.conf.set(SKIP_EMPTY, "false")
         try:
-            with _stamped(spark, note):
-                nothing.write.format("delta").mode("append").save(self.spark_address(table.name))
+            with self._stamped(self.note):
+                nothing.write.format("delta").mode("append").save(self._address)
         finally:
-            spark.conf.unset(SKIP_EMPTY)
+            self.spark.conf.unset(SKIP_EMPTY)
 
-    def overwrite_rejected(self, spark: SparkSession, table: Table, rows: DataFrame) -> None:
-        with _stamped(spark, None):
-            writer = rows.write.format("delta").options(**PROPERTIES).option("overwriteSchema", "true")
-            writer.mode("overwrite").save(self.spark_address(rejected(table.name)))
+    def overwrite_rejected(self, rows: DataFrame) -> None:
+        """The table's quarantine, which has no progress of its own: it is a part of the table's state."""
+        writer = rows.write.format("delta").options(**PROPERTIES).option("overwriteSchema", "true")
+        writer.mode("overwrite").save(self.lake.spark_address(rejected(self.table.name)))
 
-    def _merge(self, spark: SparkSession, table: Table, changed: DataFrame, gone: DataFrame | None) -> None:
+    @property
+    def _address(self) -> str:
+        return self.lake.spark_address(self.table.name)
+
+    def _target(self) -> DeltaTable:
+        return DeltaTable.forPath(self.spark, self._address).alias("t")
+
+    def _same_unit(self) -> str:
+        return " and ".join(f"t.`{name}` = s.`{name}`" for name in self.table.contract.unit)
+
+    def _merge(self, changed: DataFrame, gone: DataFrame | None) -> None:
         source = changed.withColumn("_gone", F.lit(False))  # noqa: FBT003
         if gone is not None:
             source = source.unionByName(gone.withColumn("_gone", F.lit(True)), allowMissingColumns=True)  # noqa: FBT003
-        target = DeltaTable.forPath(spark, self.spark_address(table.name)).alias("t")
-        values = {name: f"s.`{name}`" for name in changed.columns}
-        (
-            target.merge(source.alias("s"), _same_unit(table))
-            .whenMatchedDelete("s._gone")
-            .whenMatchedUpdate(set=values)
-            .whenNotMatchedInsert("not s._gone", values=values)
-            .execute()
-        )
+        values: dict[str, str | Column] = {name: f"s.`{name}`" for name in changed.columns}
+        merge = self._target().merge(source.alias("s"), self._same_unit()).whenMatchedDelete("s._gone")
+        merge.whenMatchedUpdate(set=values).whenNotMatchedInsert("not s._gone", values=values).execute()
 
-    def _creating(self, rows: DataFrame, table: Table):  # noqa: ANN202  pyspark's writer
+    def _new(self, rows: DataFrame) -> DataFrameWriter:
         writer = rows.write.format("delta").options(**PROPERTIES)
-        return writer.partitionBy(*table.contract.partition_by) if table.contract.partition_by else writer
+        return writer.partitionBy(*self.table.contract.partition_by) if self.table.contract.partition_by else writer
 
-    def _version(self, name: str) -> int:
-        log = progress.open_table(self.address(name))
+    def _version(self) -> int:
+        log = progress.open_table(self.lake.address(self.table.name))
         return log.version() if log else -1
 
-
-def _same_unit(table: Table) -> str:
-    return " and ".join(f"t.`{name}` = s.`{name}`" for name in table.contract.unit)
-
-
-@contextmanager
-def _stamped(spark: SparkSession, note: Progress | None) -> Iterator[None]:
-    """The session's next commit carries the note. Each table has a session of its own, so no other commit does."""
-    if note:
-        spark.conf.set(METADATA, note.to_json())
-    try:
-        yield
-    finally:
-        spark.conf.unset(METADATA)
+    @contextmanager
+    def _stamped(self, note: Progress | None) -> Iterator[None]:
+        """The session's next commit carries the note. Each table has a session of its own, so no other commit does."""
+        if note:
+            self.spark.conf.set(METADATA, note.to_json())
+        try:
+            yield
+        finally:
+            self.spark.conf.unset(METADATA)
 
 
 def conform(table: Table, built: DataFrame, *, without: str | None = None) -> DataFrame:

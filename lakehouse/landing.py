@@ -189,7 +189,7 @@ def _json_ends(landing: str, file: StoredFile) -> tuple[tuple[str, ...], str]:
 
 
 def column_names(header: Iterable[str]) -> dict[str, str]:
-    """Header text -> column name, e.g. `Distance (in km)` -> distance_in_km; a nameless column gets its place, unnamed_31.
+    """Header text -> column name: `Distance (in km)` -> distance_in_km; a nameless column gets its place, unnamed_31.
 
     A header repeated to the letter keeps its place in the key, so that nothing is lost before it is reported.
     """
@@ -265,7 +265,7 @@ def claim(root: str, found: Found) -> int:
         "modified_at": [_microseconds(one.modified_at) for one, _ in rows],
         "delivered_at": [_microseconds(one.delivered_at) for one, _ in rows],
     }
-    columns = {name: Array(values, DataType.string()) for name, values in text.items()}
+    columns: dict[str, Any] = {name: Array(values, DataType.string()) for name, values in text.items()}
     columns |= {name: Array(values, DataType.int64()) for name, values in numbers.items()}
     columns |= {name: Array(values, DataType.int64()).cast(moment) for name, values in times.items()}
     try:

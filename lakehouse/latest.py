@@ -5,7 +5,9 @@ Every new row gets one status: kept, unchanged (kept, and the table has it alrea
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
@@ -16,14 +18,13 @@ from lakehouse.errors import LakehouseError
 from lakehouse.lake import conform, rejected, with_meanings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame
 
     from lakehouse.contract import Contract
     from lakehouse.graph import Table
-    from lakehouse.lake import Lake
-    from lakehouse.progress import Progress
+    from lakehouse.lake import Writer
 
 STATUSES = ("kept", "unchanged", "rejected", "duplicate", "superseded")
 EVIDENCE = ("_file", "_row")
@@ -32,7 +33,7 @@ ANOTHER_ROW = "another_row_of_its_document"
 
 @dataclass(frozen=True)
 class Batch:
-    """What a run gives to a `latest` table. `since`: the last batch of deliveries that the table includes, -1 for none."""
+    """What a run gives to a `latest` table. `since`: the last batch that the table includes, -1 for none."""
 
     bronze: DataFrame
     contract: Contract
@@ -40,81 +41,79 @@ class Batch:
     newest_of_file: DataFrame
     since: int
     is_late: bool
+    rows_in: int
 
     @property
     def is_whole(self) -> bool:
         return self.since < 0
 
 
-def settle(
-    spark: SparkSession, lake: Lake, table: Table, batch: Batch, note: Progress, before: Progress | None
-) -> dict[str, dict[str, int]]:
+def settle(writer: Writer, batch: Batch) -> dict[str, dict[str, int]]:
     """Bring the table and its quarantine up to date with the batch; the counts of the rows that came in."""
-    new = batch.bronze if batch.is_whole or batch.is_late else batch.bronze.where(F.col("_batch") > batch.since)
-    parsed = parse(table, batch.contract, new, batch.conf)
-    replacing = parsed if "_replaces_file" in batch.bronze.columns else None
+    table = writer.table
+    rows = batch.bronze if batch.is_whole or batch.is_late else batch.bronze.where(F.col("_batch") > batch.since)
+    parsed = parse(table, batch.contract, rows, batch.conf)
+    replacing = _replaced_places(parsed) if "_replaces_file" in rows.columns else None
     if batch.is_late:
         parsed = _of_touched_units(table, parsed, batch.since)
     judged = judge(table, parsed, batch.newest_of_file, replacing, batch.since).persist()
-    stored = _stored(spark, lake, table, judged, batch)
+    stored = _stored(writer, judged, batch)
     marked = judged if stored is None else mark_unchanged(table, judged, stored).persist()
     try:
         counts = account(table, marked)
-        settle_rejected(spark, lake, table, judged, replacing, batch, any_rejected=counts["rows"]["rejected"] > 0)
-        _write(spark, lake, table, marked, stored, batch, counts, note, before)
+        _check_sums(table, batch.rows_in, counts["rows"])
+        wrong = _wrong_now(writer, judged, replacing, batch)
+        _settle_rejected(writer, wrong, any_rejected=counts["rows"]["rejected"] > 0)
+        _write(writer, marked, stored, batch)
     finally:
         marked.unpersist()
         judged.unpersist()
     return counts
 
 
+def _check_sums(table: Table, rows_in: int, counts: Mapping[str, int]) -> None:
+    """Before anything is written: every row that came in is in exactly one place."""
+    if rows_in != sum(counts.values()):
+        raise LakehouseError(
+            f"{table.name}: {rows_in} rows came in, but {sum(counts.values())} are accounted for: {dict(counts)}. "
+            f"Its build() and repair() must return one row for each row they get. Change {table.files}."
+        )
+
+
 def _of_touched_units(table: Table, parsed: DataFrame, since: int) -> DataFrame:
     """All rows, old and new, of the units that new rows name; and the new rows without a readable unit."""
     is_new = F.col("_source._batch") > since
     unit = list(table.contract.unit)
-    has_key = _all(F.col(name).isNotNull() for name in unit)
-    touched = parsed.where(is_new & has_key).select(*unit).distinct()
-    return parsed.where(has_key).join(touched, on=unit, how="left_semi").unionByName(parsed.where(is_new & ~has_key))
+    touched = parsed.where(is_new & _has_key(table)).select(*unit).distinct()
+    with_key = parsed.where(_has_key(table)).join(touched, on=unit, how="left_semi")
+    return with_key.unionByName(parsed.where(is_new & ~_has_key(table)))
 
 
-def _stored(spark: SparkSession, lake: Lake, table: Table, judged: DataFrame, batch: Batch) -> DataFrame | None:
+def _stored(writer: Writer, judged: DataFrame, batch: Batch) -> DataFrame | None:
     """What the table holds of the judged units (of all, when whole); None where it must be written anew."""
-    if lake.state(table.name) is None:
-        return None
-    stored = lake.read(spark, table.name)
-    if sorted(stored.dtypes) != sorted(judged.select(*table.contract.columns, *EVIDENCE).dtypes):
-        return None
-    if batch.is_whole:
+    promise = writer.table.contract
+    stored = writer.stored(like=judged.select(*promise.columns, *EVIDENCE))
+    if stored is None or batch.is_whole:
         return stored
-    touched = judged.select(*table.contract.unit).distinct()
-    return stored.join(touched, on=list(table.contract.unit), how="left_semi")
+    return stored.join(judged.select(*promise.unit).distinct(), on=list(promise.unit), how="left_semi")
 
 
-def _write(
-    spark: SparkSession,
-    lake: Lake,
-    table: Table,
-    marked: DataFrame,
-    stored: DataFrame | None,
-    batch: Batch,
-    counts: dict[str, dict[str, int]],
-    note: Progress,
-    before: Progress | None,
-) -> None:
+def _write(writer: Writer, marked: DataFrame, stored: DataFrame | None, batch: Batch) -> None:
+    """Overwrite where nothing comparable is stored; else write the changed units and delete those nobody delivers."""
+    kept = stored_rows(writer.table, marked)
     if stored is None:
-        lake.overwrite(spark, table, stored_rows(table, marked), note)
+        writer.overwrite(kept)
         return
     gone = None
     if batch.is_whole:
-        unit = list(table.contract.unit)
+        unit = list(writer.table.contract.unit)
         right = marked.where("_status in ('kept', 'unchanged')").select(*unit)
         missing = stored.select(*unit).distinct().join(right, on=unit, how="left_anti")
         gone = None if missing.isEmpty() else missing
-    changes = counts["rows"]["kept"] > 0 or gone is not None
-    if batch.is_late and not changes:  # an old row can win again when a newer one was judged anew
-        changes = not marked.where("_status = 'kept'").isEmpty()
-    if not changes or not lake.replace_units(spark, table, stored_rows(table, marked), gone, note, before):
-        lake.note(spark, table, note)
+    if gone is None and kept.isEmpty():
+        writer.note_progress()
+    else:
+        writer.replace_units(kept, gone)
 
 
 def parse(table: Table, bronze: Contract, rows: DataFrame, conf: Mapping[str, DataFrame]) -> DataFrame:
@@ -189,11 +188,12 @@ def _rules(table: Table) -> dict[str, tuple[Column, str]]:
         "row_has_the_width_of_its_header": (F.col("_source._problem").isNull(), "reject"),
     }
     for name, column in table.contract.columns.items():
-        text = F.col(f"_source.text.`{column.source}`") if column.source else None
+        present = F.col(name).isNotNull()
         if column.source:
-            rules[f"{name}_is_readable"] = (text.isNull() | F.col(name).isNotNull(), "reject")  # type: ignore[union-attr]
+            text = F.col(f"_source.text.`{column.source}`")
+            rules[f"{name}_is_readable"] = (text.isNull() | F.col(name).isNotNull(), "reject")
+            present = text.isNotNull()
         if column.required or name in table.contract.unit:
-            present = F.col(name).isNotNull() if text is None else text.isNotNull()
             rules[f"{name}_is_present"] = (present, "reject")
     return rules | {name: (F.expr(rule.check), rule.severity) for name, rule in table.contract.rules.items()}
 
@@ -207,10 +207,10 @@ def _names_of_broken(rules: Mapping[str, Column]) -> Column:
 def judge(
     table: Table, parsed: DataFrame, newest_of_file: DataFrame, replacing: DataFrame | None, since: int
 ) -> DataFrame:
-    """One `_status` per row: the newest accepted delivery of its unit is kept, the newest one, if not accepted, rejected.
+    """One `_status` per row: of its unit the newest right delivery is kept, and the newest, if not right, is rejected.
 
-    `newest_of_file` (_file, _newest): the sequence of the newest version of each file, which supersedes the keyless rows
-    of its older versions. `replacing`: rows that say they correct another (_file, _row). `since`: rows of later batches
+    `newest_of_file` (_file, _newest): the sequence of each file's newest version, which supersedes the keyless rows of
+    its older ones. `replacing`: the places (_file, _row) that newer rows correct. `since`: rows of later batches
     are new (`_new`).
     """
     flat = parsed.select(
@@ -218,16 +218,14 @@ def judge(
         *(F.col(f"_source.{name}").alias(name) for name in ("_file", "_row", "_sequence", "_repaired", "_hash")),
         (F.col("_source._batch") > since).alias("_new"),
     )
-    has_key = _all(F.col(name).isNotNull() for name in table.contract.unit)
-    judged = _judge_units(table, flat.where(has_key)).unionByName(
-        _judge_keyless(table, flat.where(~has_key), newest_of_file)
-    )
+    keyless = _judge_keyless(table, flat.where(~_has_key(table)), newest_of_file)
+    judged = _judge_units(table, flat.where(_has_key(table))).unionByName(keyless)
     return judged if replacing is None else _without_replaced(judged, replacing)
 
 
 def _without_replaced(judged: DataFrame, replacing: DataFrame) -> DataFrame:
     is_replaced = (F.col("_status") == "rejected") & (F.col("_by") > F.col("_sequence"))
-    joined = judged.join(F.broadcast(_replaced_places(replacing)), on=list(EVIDENCE), how="left")
+    joined = judged.join(F.broadcast(replacing), on=list(EVIDENCE), how="left")
     return joined.withColumn("_status", F.when(is_replaced, "superseded").otherwise(F.col("_status"))).drop("_by")
 
 
@@ -338,49 +336,48 @@ def rejected_rows(table: Table, judged: DataFrame) -> DataFrame:
     return wrong.select(*table.contract.unit, rules.alias("rules"), *EVIDENCE, "_sequence")
 
 
-def settle_rejected(
-    spark: SparkSession,
-    lake: Lake,
-    table: Table,
-    judged: DataFrame,
-    replacing: DataFrame | None,
-    batch: Batch,
-    *,
-    any_rejected: bool,
-) -> None:
+def _wrong_now(writer: Writer, judged: DataFrame, replacing: DataFrame | None, batch: Batch) -> DataFrame:
+    """What the quarantine must hold: what was judged wrong, and what was wrong before and is not touched."""
+    wrong = rejected_rows(writer.table, judged)
+    name = rejected(writer.table.name)
+    if batch.is_whole or writer.lake.state(name) is None:
+        return wrong
+    before = writer.lake.read(writer.spark, name)
+    return wrong.unionByName(_still_wrong(writer.table, before, judged, replacing, batch.newest_of_file))
+
+
+def _settle_rejected(writer: Writer, wrong: DataFrame, *, any_rejected: bool) -> None:
     """`<table>__rejected` holds what is wrong now; written only where that changed, created when first needed."""
-    name = rejected(table.name)
-    wrong = rejected_rows(table, judged)
-    if lake.state(name) is None:
+    name = rejected(writer.table.name)
+    if writer.lake.state(name) is None:
         if any_rejected:
-            lake.overwrite_rejected(spark, table, wrong)
+            writer.overwrite_rejected(wrong)
         return
-    before = lake.read(spark, name)
-    if before.dtypes != wrong.dtypes:
-        lake.overwrite_rejected(spark, table, wrong)
-        return
-    if not batch.is_whole:
-        wrong = wrong.unionByName(_still_wrong(table, before, judged, replacing, batch.newest_of_file))
-    if not units.differing(wrong, before, [*EVIDENCE, "_sequence"], wrong.columns).isEmpty():
-        lake.overwrite_rejected(spark, table, wrong)
+    before = writer.lake.read(writer.spark, name)
+    if before.dtypes != wrong.dtypes or _content(before) != _content(wrong):
+        writer.overwrite_rejected(wrong)
+
+
+def _content(rows: DataFrame) -> tuple[object, ...]:
+    """Enough of a frame to tell whether it is the same as another: the count and the sum of its rows' hashes."""
+    return tuple(rows.agg(F.count("*"), units.hash_sum(units.row_hash(rows.columns))).collect()[0])
 
 
 def _still_wrong(
     table: Table, before: DataFrame, judged: DataFrame, replacing: DataFrame | None, newest_of_file: DataFrame
 ) -> DataFrame:
     """What was in quarantine and was neither judged again, nor delivered again by its file, nor replaced by name."""
-    touched = judged.select(*table.contract.unit).distinct()
-    has_key = _all(F.col(name).isNotNull() for name in table.contract.unit)
-    with_key = before.where(has_key).join(touched, on=list(table.contract.unit), how="left_anti")
-    again = newest_of_file.select("_file", F.col("_newest"))
-    keyless = before.where(~has_key).join(F.broadcast(again), on="_file", how="left")
+    unit = list(table.contract.unit)
+    with_key = before.where(_has_key(table)).join(judged.select(*unit).distinct(), on=unit, how="left_anti")
+    keyless = before.where(~_has_key(table)).join(F.broadcast(newest_of_file), on="_file", how="left")
     keyless = keyless.where("_sequence = coalesce(_newest, _sequence)").drop("_newest")
     rest = with_key.unionByName(keyless).select(*before.columns)
     if replacing is None:
         return rest
-    judged_by_place = rest.join(F.broadcast(_replaced_places(replacing)), on=list(EVIDENCE), how="left")
-    return judged_by_place.where("_by is null or _by <= _sequence").select(*before.columns)
+    by_place = rest.join(F.broadcast(replacing), on=list(EVIDENCE), how="left")
+    return by_place.where("_by is null or _by <= _sequence").select(*before.columns)
 
 
-def _all(conditions: Iterable[Column]) -> Column:
-    return F.array_min(F.array(*conditions))
+def _has_key(table: Table) -> Column:
+    """Whether the row names its unit; one that does not stands alone, by its place in its file."""
+    return reduce(operator.and_, (F.col(name).isNotNull() for name in table.contract.unit))

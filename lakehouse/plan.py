@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Decision:
-    """`path`: nothing, load, first, whole, new (deliveries in time), late, or wait (for a parent that is not there yet).
+    """`path`: nothing, load, first, whole, new (deliveries in time), late, or wait (for a parent that is not there).
 
     `inputs` are pinned: both the decision and the run use these versions.
     """
@@ -52,8 +52,8 @@ def _decide_bronze(root: str, table: Table, state: State | None, taken: list[Tak
     """New batches of the ledger are appended; what somebody else wrote into bronze cannot be told from deliveries."""
     if state and state.progress is None:
         raise LakehouseError(
-            f"{table.name} at {root} was changed outside of the lakehouse: {state.doubt}. Restore the version before it "
-            f"(RESTORE TABLE ... TO VERSION AS OF), or load into a new lake."
+            f"{table.name} at {root} was changed outside of the lakehouse: {state.doubt}. Restore the version "
+            "before it (RESTORE TABLE ... TO VERSION AS OF), or load into a new lake."
         )
     included = state.progress.inputs[landing.LEDGER] if state and state.progress else Input(-1)
     batches = [t.batch for t in taken if t.delivery.table == table.name and not t.is_repeat]
@@ -87,15 +87,19 @@ def _choose(
         return "whole", "its definition changed"
     if note.inputs.keys() != inputs.keys():
         return "whole", "it reads other inputs"
-    for name, now in inputs.items():
-        before = note.inputs[name]
-        if name.startswith("conf.") and before != now:
-            return "whole", f"{name.replace('.', '/')}.yml changed"
-        if before.id != now.id:
-            return "whole", f"{name} was made anew"
-        if not name.startswith("conf.") and int(now.version) < int(before.version):
-            return "whole", f"{name} was rewound from version {before.version} to {now.version}"
-    return _moved(root, table, note, inputs, taken)
+    made_anew = [why for name, now in inputs.items() if (why := _made_anew(name, note.inputs[name], now))]
+    return ("whole", made_anew[0]) if made_anew else _moved(root, table, note, inputs, taken)
+
+
+def _made_anew(name: str, before: Input, now: Input) -> str:
+    """Why an input is another one than before; empty where it can only have grown."""
+    if name.startswith("conf."):
+        return "" if before == now else f"{name.replace('.', '/')}.yml changed"
+    if before.id != now.id:
+        return f"{name} was made anew"
+    if int(now.version) < int(before.version):
+        return f"{name} was rewound from version {before.version} to {now.version}"
+    return ""
 
 
 def _moved(root: str, table: Table, note: Progress, inputs: Mapping[str, Input], taken: list[Taken]) -> tuple[str, str]:
@@ -112,7 +116,7 @@ def _moved(root: str, table: Table, note: Progress, inputs: Mapping[str, Input],
 
 
 def _in_time_or_late(table: Table, note: Progress, inputs: Mapping[str, Input], taken: list[Taken]) -> str:
-    """New when every new delivery is newer than all that its market has; else the touched units are judged from all rows."""
+    """New when every delivery is newer than all that its market has; else touched units are judged from all rows."""
     bronze = table.parents[0]
     since, until = note.inputs[bronze].batch, inputs[bronze].batch
     if since is None or until is None:

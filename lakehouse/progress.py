@@ -110,7 +110,7 @@ def moved(address: str, since: int, now: int) -> bool:
 def _changes_data(address: str, version: int) -> bool:
     try:
         log = storage.read_bytes(address, f"_delta_log/{version:020}.json").decode()
-    except storage.Missing:
+    except storage.MissingFileError:
         return True
     actions = [json.loads(line) for line in log.splitlines() if line]
     facts = [action.get("add") or action.get("remove") or {} for action in actions]

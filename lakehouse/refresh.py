@@ -15,26 +15,19 @@ from lakehouse.lake import conform, with_meanings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
     from lakehouse.graph import Table
-    from lakehouse.lake import Lake
-    from lakehouse.progress import Progress
+    from lakehouse.lake import Writer
 
 
-def rebuild(
-    spark: SparkSession,
-    lake: Lake,
-    table: Table,
-    inputs: Mapping[str, DataFrame],
-    note: Progress,
-    before: Progress | None,
-) -> dict[str, dict[str, int]]:
+def rebuild(writer: Writer, inputs: Mapping[str, DataFrame]) -> dict[str, dict[str, int]]:
     """Compute the table from its inputs and write what differs from what is stored; rows in the table, and warnings."""
+    table = writer.table
     built = conform(table, table.build(*(inputs[name] for name in table.inputs))).persist()
     try:
         counts = _count(table, built)
-        _write(spark, lake, table, with_meanings(table, built.select(*table.contract.columns)), note, before)
+        _write(writer, with_meanings(table, built.select(*table.contract.columns)))
     finally:
         built.unpersist()
     return counts
@@ -50,27 +43,21 @@ def _count(table: Table, built: DataFrame) -> dict[str, dict[str, int]]:
     return {"rows": {"kept": row["_rows"]}, "warned": {name: row[name] for name in warned if row[name]}}
 
 
-def _write(
-    spark: SparkSession, lake: Lake, table: Table, built: DataFrame, note: Progress, before: Progress | None
-) -> None:
-    unit, columns = list(table.contract.unit), list(table.contract.columns)
-    if table.contract.write == "replace" or lake.state(table.name) is None:
-        lake.overwrite(spark, table, built, note)
+def _write(writer: Writer, built: DataFrame) -> None:
+    promise = writer.table.contract
+    stored = None if promise.write == "replace" else writer.stored(like=built)
+    if stored is None:
+        writer.overwrite(built)
         return
-    stored = lake.read(spark, table.name)
-    if sorted(stored.dtypes) != sorted(built.dtypes):
-        lake.overwrite(spark, table, built, note)
-        return
-    differing = units.differing(built, stored, unit, columns).persist()
+    unit = list(promise.unit)
+    differing = units.differing(built, stored, unit, list(promise.columns)).persist()
     try:
         kinds = {row["_gone"] for row in differing.select("_gone").distinct().collect()}
         if not kinds:
-            lake.note(spark, table, note)
+            writer.note_progress()
             return
         gone = differing.where("_gone").select(*unit) if True in kinds else None
-        changed = built.join(differing.where("not _gone").select(*unit), on=unit, how="left_semi").select(
-            *built.columns
-        )
-        lake.replace_units(spark, table, changed, gone, note, before)
+        changed = built.join(differing.where("not _gone").select(*unit), on=unit, how="left_semi")
+        writer.replace_units(changed.select(*built.columns), gone)
     finally:
         differing.unpersist()

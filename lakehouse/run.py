@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from lakehouse.graph import Table
-    from lakehouse.lake import Lake
+    from lakehouse.lake import Lake, Writer
     from lakehouse.landing import Found, Taken
     from lakehouse.plan import Decision
 
@@ -69,14 +69,14 @@ class Run:
         return landing.find(self.landing, self.tables.values(), self.taken)
 
     def execute(self, wanted: Mapping[str, Table], say: Callable[[Done], None] = lambda _: None) -> Report:
-        """Load what is new and bring the wanted tables up to date, in order; the first error stops what has not begun."""
+        """Load what is new and bring the wanted tables up to date; the first error stops what has not begun."""
         found = self.look()
         mine = found.of(wanted)
         if not self.taken and not mine.new:
             patterns = [p for t in self.tables.values() if t.contract.source for p in t.contract.source.files]
             raise LakehouseError(
                 f"There is nothing to load: no file in {self.landing} is wanted by a contract. Wanted are: "
-                f"{', '.join(patterns)}. Give the right folder with --landing or LAKEHOUSE_LANDING, or change conf/bronze/."
+                f"{', '.join(patterns)}. Name the right folder by --landing or LAKEHOUSE_LANDING, or change conf/."
             )
         if mine.new or mine.repeats:
             landing.claim(self.root, mine)
@@ -118,80 +118,72 @@ class Run:
     def _turn(self, table: Table) -> Done:
         decision = plan.decide(self.root, table, self.taken)
         if decision.path == "wait":
-            raise LakehouseError(
-                f"{table.name} cannot be built: {decision.reason}. Run its inputs first, or `lakehouse run`."
-            )
+            raise LakehouseError(f"{table.name} cannot be built: {decision.reason}. Build that first: `lakehouse run`.")
         if not decision.does_something:
             return Done(decision)
         begin = time.monotonic()
-        before = decision.state.progress if decision.state else None
-        base = decision.state.version if decision.state else -1
-        note = Progress(table.name, self.id, table.fingerprint, base, dict(decision.inputs))
-        # A session of its own for each table, so that a commit carries that table's progress and no other's.
-        write = {"append": self._append, "latest": self._latest}.get(table.contract.write, self._rebuild)
-        rows_in, counts = write(self.spark().newSession(), table, decision, note, before)
+        rows_in, counts = self._write(table, decision)
         state = self.lake.state(table.name)
         return Done(decision, time.monotonic() - begin, state.version if state else None, rows_in, counts)
 
-    def _append(
-        self, spark: SparkSession, table: Table, decision: Decision, note: Progress, before: Progress | None
-    ) -> Written:
+    def _write(self, table: Table, decision: Decision) -> Written:
+        from lakehouse.lake import Writer  # noqa: PLC0415
+
+        state = decision.state
+        note = Progress(table.name, self.id, table.fingerprint, state.version if state else -1, dict(decision.inputs))
+        # A session of its own for each table, so that a commit carries that table's progress and no other's.
+        writer = Writer(self.lake, self.spark().newSession(), table, note, state.progress if state else None)
+        write = {"append": self._append, "latest": self._latest}.get(table.contract.write, self._rebuild)
+        return write(writer, decision)
+
+    def _append(self, writer: Writer, decision: Decision) -> Written:
         from lakehouse import append  # noqa: PLC0415
 
-        since = int(before.inputs[landing.LEDGER].version) if before else -1
-        batch = [t for t in self.taken if t.delivery.table == table.name and not t.is_repeat and t.batch > since]
-        rows = append.rows(spark, table, self.landing, batch)
-        version = int(decision.inputs[landing.LEDGER].version)
-        self.lake.append(spark, table, rows, note, version)
-        written = progress.last_metrics(self.lake.address(table.name)).get("numOutputRows", 0)
+        since = int(writer.before.inputs[landing.LEDGER].version) if writer.before else -1
+        batch = [one for one in self._deliveries_of(writer.table.name) if one.batch > since]
+        rows = append.rows(writer.spark, writer.table, self.landing, batch)
+        writer.append(rows, int(decision.inputs[landing.LEDGER].version))
+        written = progress.last_metrics(self.lake.address(writer.table.name)).get("numOutputRows", 0)
         return written, {"rows": {"kept": written}}
 
-    def _latest(
-        self, spark: SparkSession, table: Table, decision: Decision, note: Progress, before: Progress | None
-    ) -> Written:
+    def _latest(self, writer: Writer, decision: Decision) -> Written:
         from lakehouse import latest  # noqa: PLC0415
 
-        source = table.parents[0]
-        is_whole = before is None or decision.path in {"first", "whole"}
-        known = None if is_whole or before is None else before.inputs[source]
+        table, source = writer.table, writer.table.parents[0]
         now = decision.inputs[source]
-        taken = [
-            t for t in self.taken if t.delivery.table == source and not t.is_repeat and t.batch <= int(now.batch or 0)
-        ]
+        known = writer.before.inputs[source] if writer.before and decision.path in {"new", "late"} else None
+        taken = [one for one in self._deliveries_of(source) if one.batch <= int(now.batch or 0)]
         batch = latest.Batch(
-            bronze=self.lake.read(spark, source, now.version),
+            bronze=self.lake.read(writer.spark, source, now.version),
             contract=self.tables[source].contract,
-            conf=self._conf(spark, table),
-            newest_of_file=_newest_of_file(spark, taken),
+            conf=_conf(writer.spark, table),
+            newest_of_file=_newest_of_file(writer.spark, taken),
             since=-1 if known is None else int(known.batch or 0),
             is_late=decision.path == "late",
+            rows_in=self._rows_between(source, known, now),
         )
-        counts = latest.settle(spark, self.lake, table, batch, note, before)
-        rows_in = self._rows_between(source, known, now)
-        if rows_in != sum(counts["rows"].values()):
-            raise LakehouseError(
-                f"{table.name}: {rows_in} rows came in, but {sum(counts['rows'].values())} are accounted for: "
-                f"{counts['rows']}. Its build() or repair() must return one row for each row it gets. Change {table.files}."
-            )
-        return rows_in, counts
+        return batch.rows_in, latest.settle(writer, batch)
+
+    def _rebuild(self, writer: Writer, decision: Decision) -> Written:
+        from lakehouse import refresh  # noqa: PLC0415
+
+        tables = {
+            name: self.lake.read(writer.spark, name, decision.inputs[name].version) for name in writer.table.parents
+        }
+        return None, refresh.rebuild(writer, tables | _conf(writer.spark, writer.table))
+
+    def _deliveries_of(self, name: str) -> list[Taken]:
+        return [one for one in self.taken if one.delivery.table == name and not one.is_repeat]
 
     def _rows_between(self, source: str, known: Input | None, now: Input) -> int:
+        """From bronze's own log, so that the sums are closed against something that was counted elsewhere."""
         address = self.lake.address(source)
         return progress.rows(address, int(now.version)) - (progress.rows(address, int(known.version)) if known else 0)
 
-    def _rebuild(
-        self, spark: SparkSession, table: Table, decision: Decision, note: Progress, before: Progress | None
-    ) -> Written:
-        from lakehouse import refresh  # noqa: PLC0415
 
-        inputs = {name: self.lake.read(spark, name, decision.inputs[name].version) for name in table.parents}
-        counts = refresh.rebuild(spark, self.lake, table, inputs | self._conf(spark, table), note, before)
-        return None, counts
-
-    @staticmethod
-    def _conf(spark: SparkSession, table: Table) -> dict[str, DataFrame]:
-        names = [name for name in table.inputs if name.startswith("conf.")]
-        return {name: spark.createDataFrame(graph.conf_file(name)[1]) for name in names}
+def _conf(spark: SparkSession, table: Table) -> dict[str, DataFrame]:
+    names = [name for name in table.inputs if name.startswith("conf.")]
+    return {name: spark.createDataFrame(graph.conf_file(name)[1]) for name in names}
 
 
 def _newest_of_file(spark: SparkSession, taken: list[Taken]) -> DataFrame:

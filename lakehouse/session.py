@@ -56,7 +56,7 @@ OLDEST_JAVA = 17
 
 
 def start() -> SparkSession:
-    """The one session of this process; settings that change results are here, those for speed or size come from outside.
+    """The one session of this process; settings that change results are here, those for speed come from outside.
 
     Under spark-submit the master, memory and jars are spark-submit's, and only what the tables need is added.
     LAKEHOUSE_DRIVER_MEMORY (3g), LAKEHOUSE_MASTER (local[*]) and LAKEHOUSE_JAVA_OPTIONS size a session started here;
@@ -92,7 +92,9 @@ def _launch(settings: dict[str, str]) -> None:
     log = cache_folder() / "spark.log"
     with log.open("wb") as said:
         try:
-            gateway = launch_gateway(conf, {} if "LAKEHOUSE_LOG" in os.environ else {"stderr": said})
+            gateway = launch_gateway(  # type: ignore[no-untyped-call]
+                conf, {} if "LAKEHOUSE_LOG" in os.environ else {"stderr": said}
+            )
         except PySparkRuntimeError as error:
             last = " ".join(log.read_text(errors="replace").splitlines()[-3:])
             raise LakehouseError(
@@ -174,7 +176,7 @@ def check_java() -> str:
         "openjdk@17) and see that `java -version` answers, or set JAVA_HOME to its folder."
     )
     try:
-        answer = subprocess.run([java or "java", "-version"], capture_output=True, text=True, check=True).stderr  # noqa: S603
+        answer = subprocess.run([java or "java", "-version"], capture_output=True, text=True, check=True).stderr
     except (OSError, subprocess.CalledProcessError) as error:
         place = f"JAVA_HOME={home}" if home else "PATH"
         raise LakehouseError(f"Spark needs Java, and there is none that works in {place}. {advice}") from error
@@ -202,8 +204,8 @@ def jars(say: Callable[[str], None] = lambda _: None) -> list[Path]:
     wrong += [f"{name} is damaged or different" for name in lock.keys() & found.keys() if lock[name] != found[name]]
     if wrong:
         raise LakehouseError(
-            f"The jars in {folder} are not those of {LOCK.name}: {'; '.join(sorted(wrong))}. Delete that folder to fetch "
-            "them again; if that does not help, the registry serves other files than the lock was made from."
+            f"The jars in {folder} are not those of {LOCK.name}: {'; '.join(sorted(wrong))}. Delete that folder "
+            "to fetch them again; if that does not help, the registry serves other files than the lock was made from."
         )
     return [folder / name for name in sorted(lock)]
 
@@ -233,7 +235,7 @@ def _resolve_into(folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         nothing = Path(scratch, "nothing.py")
         nothing.touch()
-        answer = subprocess.run(  # noqa: S603
+        answer = subprocess.run(
             [
                 str(_spark_home() / "bin" / "spark-submit"),
                 "--conf",
@@ -243,7 +245,7 @@ def _resolve_into(folder: Path) -> None:
                 "--exclude-packages",
                 ",".join(EXCLUDES),
                 str(nothing),
-            ],  # fmt: skip
+            ],
             capture_output=True,
             text=True,
             check=False,
@@ -253,7 +255,7 @@ def _resolve_into(folder: Path) -> None:
             why = [line for line in answer.stderr.splitlines() if "unresolved" in line or "not found" in line]
             raise LakehouseError(
                 "The jars could not be fetched from Maven Central: "
-                f"{' '.join(why[:3]) or answer.stderr[-500:]} Check the network, or bring {folder} from another machine."
+                f"{' '.join(why[:3]) or answer.stderr[-500:]} Check the network, or copy {folder} from elsewhere."
             )
         Path(scratch, "ivy", "jars").rename(folder)
 

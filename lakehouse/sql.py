@@ -66,8 +66,8 @@ def check_reading(statement: str) -> None:
     if word in READS or (word in MAY_READ and _is_query(statement)):
         return
     raise LakehouseError(
-        f"`lakehouse sql` only reads: {statement.split(maxsplit=1)[0] if statement.strip() else 'nothing'!r} is not one of "
-        "select, with, values, table, describe, show, explain. Tables are written by `lakehouse run` alone."
+        f"`lakehouse sql` only reads, and {word or 'nothing'!r} is not one of select, with, values, table, describe, "
+        "show, explain. Tables are written by `lakehouse run` alone."
     )
 
 

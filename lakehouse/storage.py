@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -15,6 +14,8 @@ from urllib.parse import urlsplit
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from botocore.client import BaseClient
 
 
@@ -28,7 +29,7 @@ class StoredFile:
     etag: str | None = None
 
 
-class Missing(LakehouseError):
+class MissingFileError(LakehouseError):
     """A file that was expected is not there."""
 
 
@@ -48,7 +49,7 @@ def normalise(root: str) -> str:
 
 
 def for_spark(path: str) -> str:
-    """Hadoop's connector for S3 is called s3a; local paths get their scheme, so that a cluster's default does not matter."""
+    """Hadoop's connector for S3 is s3a; a local path gets its scheme, so that a cluster's default does not matter."""
     return "s3a://" + path.removeprefix("s3://") if is_s3(path) else "file://" + path
 
 
@@ -72,7 +73,7 @@ def region() -> str:
 
 
 @cache
-def _client(endpoint: str | None, region_name: str, access_key: str | None) -> BaseClient:
+def _client(endpoint: str | None, region_name: str, _access_key: str | None) -> BaseClient:
     """One client per address and identity; importing boto3 costs half a second, so only S3 pays for it."""
     import boto3  # noqa: PLC0415
     from botocore.config import Config  # noqa: PLC0415
@@ -115,7 +116,7 @@ def _check_s3(root: str, role: str) -> None:
                 f"There is no bucket {bucket!r} for {where}. Create it, or correct the name."
             ) from error
         raise LakehouseError(
-            f"S3 refused access to {where}: {code}. Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the user's policy."
+            f"S3 refused access to {where}: {code}. Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the policy."
         ) from error
     except BotoCoreError as error:
         raise LakehouseError(
@@ -144,7 +145,7 @@ def list_files(root: str) -> Iterator[StoredFile]:
 
 
 def read_bytes(root: str, path: str, *, first: int | None = None, last: int | None = None) -> bytes:
-    """A file's content, or only its `first` or `last` bytes. Raises Missing where there is no such file."""
+    """A file's content, or only its `first` or `last` bytes. Raises MissingFileError where there is no such file."""
     if is_s3(root):
         from botocore.exceptions import ClientError  # noqa: PLC0415
 
@@ -155,7 +156,7 @@ def read_bytes(root: str, path: str, *, first: int | None = None, last: int | No
         except ClientError as error:
             if error.response["Error"]["Code"] == "InvalidRange":  # an empty object has no bytes to give
                 return b""
-            raise Missing(path) from error
+            raise MissingFileError(path) from error
         return bytes(body.read())
     try:
         with Path(root, path).open("rb") as file:
@@ -163,7 +164,7 @@ def read_bytes(root: str, path: str, *, first: int | None = None, last: int | No
                 file.seek(max(0, Path(root, path).stat().st_size - last))
             return file.read(first or -1)
     except FileNotFoundError as error:
-        raise Missing(path) from error
+        raise MissingFileError(path) from error
 
 
 def content_hash(root: str, file: StoredFile) -> str:

@@ -33,7 +33,7 @@ def local_to_utc(local: Column, time_zone: Column) -> Column:
 
 
 def average(total: Column, count: Column) -> Column:
-    """total / count as decimal(18,4), rounded half up once: the quotient has 14 places, so a tie is a real tie."""
+    """The quotient as decimal(18,4), rounded half up: it has 14 places before, so that a tie is a real tie."""
     quotient = total.cast("decimal(23,3)") / count.cast("decimal(10,0)")
     return F.round(F.when(count > 0, quotient), 4).cast("decimal(18,4)")
 

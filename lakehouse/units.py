@@ -30,7 +30,7 @@ def sums(rows: DataFrame, unit: Sequence[str], columns: Sequence[str]) -> DataFr
 
 
 def differing(new: DataFrame, stored: DataFrame, unit: Sequence[str], columns: Sequence[str]) -> DataFrame:
-    """The units that are not the same in both, with `_gone` where they are only in `stored`. Unit columns are never null."""
+    """The units that are not the same in both, `_gone` where only `stored` has them. Unit columns are never null."""
     before = sums(stored, unit, columns).withColumnsRenamed({"_rows": "_stored_rows", "_sum": "_stored_sum"})
     both = sums(new, unit, columns).join(before, on=list(unit), how="full")
     is_same = F.col("_rows").eqNullSafe(F.col("_stored_rows")) & F.col("_sum").eqNullSafe(F.col("_stored_sum"))

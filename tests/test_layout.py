@@ -160,7 +160,7 @@ def test_a_table_asks_neither_storage_nor_clock_nor_chance_and_starts_no_job() -
         assert not [text for text in texts(tree) if FORBIDDEN_SQL.search(text)], path
 
 
-def test_a_table_counts_in_aggregates_only() -> None:
+def test_a_table_counts_in_aggregates_only_and_takes_no_first_row() -> None:
     for path, tree in code(*LAYERS).items():
         counts = [
             node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr in {"count", "first"}

@@ -36,7 +36,7 @@ each_refreshed = pytest.mark.parametrize("name", REFRESHED)
 
 @pytest.fixture(scope="module")
 def frames(spark: SparkSession, tables: dict[str, Table], tmp_path_factory: pytest.TempPathFactory) -> Frames:
-    """Every input of a computed table, from two days of sample exports: the rows a lake would hold, without the lake."""
+    """Every input of a computed table, from two days of sample exports: what a lake would hold, without the lake."""
     exports = tmp_path_factory.mktemp("landing")
     samples.generate(exports, lines=200, days=2)
     found = landing.find(str(exports), tables.values(), []).new

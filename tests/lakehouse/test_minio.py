@@ -11,9 +11,9 @@ import urllib.request
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import boto3  # type: ignore[import-untyped]
+import boto3
 import pytest
-from botocore.exceptions import ClientError  # type: ignore[import-untyped]
+from botocore.exceptions import ClientError
 
 from lakehouse import minio
 from lakehouse.errors import LakehouseError
@@ -108,7 +108,7 @@ def test_a_server_started_again_has_the_same_account_and_data_and_stopping_twice
 def test_two_starts_at_once_make_one_server_which_outlives_them(tmp_path: Path) -> None:
     start = "import pathlib, sys; from lakehouse import minio; print(minio.start(pathlib.Path(sys.argv[1])).pid)"
     command = [sys.executable, "-c", start, str(tmp_path / "minio")]
-    starts = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]  # noqa: S603
+    starts = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     pids = {int(each.communicate()[0]) for each in starts}
     try:
         running = minio.status(tmp_path / "minio")

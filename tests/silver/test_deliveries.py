@@ -37,19 +37,26 @@ def test_exactly_repeated_items_count_and_a_subtotal_may_be_negative(built: Buil
     assert only(rows, "items_total", "subtotal", "_warned") == [("40.00", "-31.00", "")]
 
 
-def test_a_task_warns_of_the_rule_it_breaks(built: Built) -> None:
-    items = [
-        a_delivery_item(task_id=1, discount="1", subtotal="20.00"),
-        a_delivery_item(task_id=2, distance_m=5),
-        a_delivery_item(task_id=2, item_number=2),
-        a_delivery_item(task_id=3, distance_m=5, notes="A", rating=5, payment_type="CASH"),
-        a_delivery_item(task_id=3, distance_m=5, item_number=2),
+def test_a_subtotal_that_is_not_its_items_less_the_discount_warns(built: Built) -> None:
+    items = [a_delivery_item(discount="1", subtotal="20.00"), a_delivery_item(task_id=901, discount="1", subtotal="19")]
+    rows = built(TABLE, {"silver_delivery_items": items})
+    assert only(rows, "subtotal", "_warned") == [("20.00", "subtotal_is_items_less_discount"), ("19.00", "")]
+
+
+def test_items_that_disagree_about_their_task_warn_and_the_last_one_is_taken(built: Built) -> None:
+    facts = {"order_id": 8, "task_type": "Pick-up", "task_status": "Failed", "distance_m": 5, "minutes": "1.00"}
+    items = [a_delivery_item(task_id=number) for number in range(len(facts))]
+    items += [
+        a_delivery_item(task_id=number, item_number=2, **{fact: facts[fact]}) for number, fact in enumerate(facts)
     ]
-    assert only(built(TABLE, {"silver_delivery_items": items}), "task_id", "_warned") == [
-        ("1", "subtotal_is_items_less_discount"),
-        ("2", "task_facts_are_the_same_on_all_items"),
-        ("3", ""),
-    ]
+    tasks = built(TABLE, {"silver_delivery_items": items})
+    assert only(tasks, "_warned") == [("task_facts_are_the_same_on_all_items",)] * len(facts)
+    assert [task[fact] for task, fact in zip(tasks, facts, strict=True)] == ["8", "Pick-up", "Failed", "5", "1.00"]
+
+
+def test_items_may_differ_in_what_is_their_own(built: Built) -> None:
+    items = [a_delivery_item(notes="A", rating=5), a_delivery_item(item_number=2, quantity=1, payment_type="CASH")]
+    assert only(built(TABLE, {"silver_delivery_items": items}), "_warned") == [("",)]
 
 
 def test_an_order_with_two_tasks_has_two_rows_and_a_task_may_have_no_order(built: Built) -> None:

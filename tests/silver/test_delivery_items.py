@@ -99,8 +99,12 @@ WRONG = [
         '900,"YR-7,0",3.68E+29,Default Team,Delivery,A,B,C,12,Agent 05,19871,-,Completed,-,0,-,-1.25,36.75,,-,'
         "Order_Details,10,KSh 1350.00,-,-,-,-,-,-,-,0,-,,"
     ), {**NOT_MENDED, "_repaired": None}),
-    Case("a comma after the instructions is not explained", a_long_row(
+    Case("a comma in the notes and two in the instructions are not explained", a_long_row(
         '900,"YR-7,0",3.68E+29,Default Team,Delivery,A,B,12,Agent 05,19871,-,Completed,-,0,-,-1.25,36.75,,-,'
+        "Order_Details,10,KSh 1350.00,C,D,E,KSh 0.00,KSh 0.00,KSh 10.00,1340,Bank,-,0,-,,"
+    ), {**NOT_MENDED, "_repaired": None}),
+    Case("two commas in the instructions are not explained", a_long_row(
+        '900,"YR-7,0",3.68E+29,Default Team,Delivery,,12,Agent 05,19871,-,Completed,-,0,-,-1.25,36.75,,-,'
         "Order_Details,10,KSh 1350.00,C,D,E,KSh 0.00,KSh 0.00,KSh 10.00,1340,Bank,-,0,-,,"
     ), {**NOT_MENDED, "_repaired": None}),
     Case("without its template a row is not mended", a_long_row(

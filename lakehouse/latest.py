@@ -126,7 +126,7 @@ def parse(table: Table, bronze: Contract, rows: DataFrame, conf: Mapping[str, Da
     if table.repair:
         rows = table.repair(rows.withColumn("_repaired", F.lit(None).cast("string")))
     blank = _blanks(table, bronze)
-    rows = rows.withColumns({name: F.when(~F.col(name).isin(*blank[name]), F.col(name)) for name in delivered})
+    rows = rows.withColumns({name: F.when(~F.trim(F.col(name)).isin(*blank[name]), F.col(name)) for name in delivered})
     source = rows.withColumn("_source", _source(table, rows, delivered))
     built = table.build(*(source if name.startswith("bronze.") else conf[name] for name in table.inputs))
     if "_source" not in built.columns:

@@ -4,6 +4,9 @@ The task's own amounts stand on its last item only, so the order of the file mat
 Special_Instructions shift rows of market 1; `repair` mends those, by the raw text.
 """
 
+from functools import reduce
+from operator import and_
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -17,6 +20,7 @@ CELLS = (
     "delivery_charges", "discount", "subtotal", "payment_type", "task_category", "earning", "pricing",
 )  # fmt: skip
 WIDTH = len(CELLS) + 2
+AMOUNTS = ("task_details_amount", "tip", "delivery_charges", "discount")
 NOTES, TEMPLATE, INSTRUCTIONS = (CELLS.index(name) for name in ("notes", "custom_template_id", "special_instructions"))
 
 
@@ -49,23 +53,32 @@ def build(bronze_deliveries: DataFrame, conf_markets: DataFrame) -> DataFrame:
         F.col("latitude").try_cast("double").alias("latitude"),
         F.col("longitude").try_cast("double").alias("longitude"),
         # for rules and evidence
-        amount_sign("task_details_amount").alias("_amount_sign"),
+        signs_agree().alias("_signs_agree"),
         "_sign",
         "_source",
     )
 
 
+def signs_agree() -> Column:
+    """Whether every amount that is there carries the market's currency sign."""
+    delivered = ("task_details_amount", "tip", "delivery_charges", "discount")
+    return reduce(and_, (F.col(name).isNull() | amount_sign(name).eqNullSafe(F.col("_sign")) for name in delivered))
+
+
 def repair(rows: DataFrame) -> DataFrame:
     """`comma_shifted`: a comma in Notes (`DELIVER BY 6,30 PLEASE`), and in Special_Instructions on a task's last row.
 
-    Mended only where Custom_Template_ID shows how far the row is out of step and the width explains the rest.
+    Mended only where Custom_Template_ID shows how far the row is out of step, the width explains the rest, and the amounts
+    are where they then should be: a comma in Payment_Type would otherwise move money.
     """
     cells = rows.withColumn("_cells", F.split(_quoted_commas_hidden(F.col("_raw")), ",", -1))
     extra = F.size("_cells") - WIDTH
     in_notes = F.when(_cell(TEMPLATE + 1) == "Order_Details", 1).when(_cell(TEMPLATE) == "Order_Details", 0)
     in_instructions = extra - in_notes
-    is_shifted = F.col("_problem").eqNullSafe("width") & (extra.isin(1, 2)) & in_instructions.isin(0, 1)
-    counted = cells.withColumns({"_in_notes": in_notes, "_in_instructions": in_instructions, "_shifted": is_shifted})
+    is_shifted = F.col("_problem").eqNullSafe("width") & extra.isin(1, 2) & in_instructions.isin(0, 1)
+    no_quote_is_left = ~F.array_join("_cells", ",").contains('"')
+    counted = cells.withColumns({"_in_notes": in_notes, "_in_instructions": in_instructions})
+    counted = counted.withColumn("_shifted", is_shifted & amounts_fit() & no_quote_is_left)
     mended = counted.withColumns(
         {
             name: F.when(F.col("_shifted"), _mended_cell(place)).otherwise(F.col(name))
@@ -78,6 +91,11 @@ def repair(rows: DataFrame) -> DataFrame:
             "_problem": F.when(~F.coalesce("_shifted", F.lit(False)), F.col("_problem")),  # noqa: FBT003
         }
     ).drop("_cells", "_in_notes", "_in_instructions", "_shifted")
+
+
+def amounts_fit() -> Column:
+    """Whether the mended row has amounts with a currency sign, or none, where its header has amounts."""
+    return reduce(and_, (_mended_cell(CELLS.index(name)).rlike(r"^(-|[^\d\s.,+-]{1,4} *[\d.]+)$") for name in AMOUNTS))
 
 
 def _quoted_commas_hidden(text: Column) -> Column:

@@ -95,6 +95,14 @@ NOT_MENDED = {
     "_broken": "row_has_the_width_of_its_header,task_type_is_present,task_status_is_present,amount_is_present"
 }
 WRONG = [
+    Case("a comma in the payment would move money, so it is not mended", a_long_row(
+        '900,"YR-7,0",3.68E+29,Default Team,Delivery,,12,Agent,19871,-,Completed,-,0,-,-1.25,36.75,,-,Order_Details,'
+        "10,KSh 1350.00,Call,KSh 0.00,KSh 0.00,KSh 10.00,1340,4,000 cash,-,0,-,,"
+    ), {**NOT_MENDED, "_repaired": None}),
+    Case("a quoted text in a shifted row is not guessed at", a_long_row(
+        f'900,"YR-7,0",3.68E+29,Default Team,Delivery,{NOTE},12,Agent,19871,-,Completed,-,5,"Good",-1.25,36.75,,-,'
+        "Order_Details,10,KSh 1350.00,-,-,-,-,-,-,-,-,-,,"
+    ), {**NOT_MENDED, "_repaired": None}),
     Case("two commas in the notes are not explained", a_long_row(
         '900,"YR-7,0",3.68E+29,Default Team,Delivery,A,B,C,12,Agent 05,19871,-,Completed,-,0,-,-1.25,36.75,,-,'
         "Order_Details,10,KSh 1350.00,-,-,-,-,-,-,-,0,-,,"
@@ -135,6 +143,18 @@ WRONG = [
     Case("naira in Kenya are not right", a_delivery_row(task_details_amount="₦ 20.00"), {
         "_broken": "currency_is_the_markets",
     }),
+    Case("an amount without a sign is not right", a_delivery_row(task_details_amount="20.00"), {
+        "_broken": "currency_is_the_markets",
+    }),
+    Case("a discount in another currency is not right", a_delivery_row(discount="₦ 5.00"), {
+        "_broken": "currency_is_the_markets",
+    }),
+    Case("an amount is not below 0", a_delivery_row(task_details_amount="KSh -20.00"), {
+        "_broken": "amounts_are_not_negative",
+    }),
+    Case("an item has a unit", a_delivery_row(task_details_qty="0"), {"_broken": "quantity_is_positive"}),
+    Case("nine stars are told", a_delivery_row(rating="9"), {"_warned": "rating_is_plausible"}),
+    Case("a place that is none is told", a_delivery_row(latitude="NaN"), {"_warned": "coordinates_are_plausible"}),
     Case("a status is known", a_delivery_row(task_status="completed"), {"_broken": "task_status_is_known"}),
     Case("a type is known", a_delivery_row(task_type="Pickup"), {"_broken": "task_type_is_known"}),
     Case("metres are not below 0", a_delivery_row(distance_m="-5"), {"_broken": "distance_is_not_negative"}),

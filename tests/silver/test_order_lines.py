@@ -131,6 +131,19 @@ WRONG = [
         "naira in Kenya are not right", an_order_row(currency_symbol="₦"), {"_broken": "currency_is_the_markets"}
     ),
     Case("a status is known", an_order_row(order_status="completed"), {"_broken": "order_status_is_known"}),
+    Case("an order without a currency sign is not right", an_order_row(currency_symbol="-"), {
+        "_broken": "currency_is_the_markets",
+    }),
+    Case("an id has no sign", an_order_row(order_id="-7"), {"_broken": "order_id_is_positive"}),
+    Case("a cost below 0 is broken", an_order_row(cost_price="-8.5", total_cost_price="-17"), {
+        "_broken": "amounts_are_not_negative",
+    }),
+    Case("points below 0 are broken", an_order_row(redeemed_loyalty_points="-5"), {"_broken": "points_are_not_negative"}),
+    Case("an unknown way to pay is told", an_order_row(payment_method="pay later"), {
+        "_warned": "payment_method_is_known",
+    }),
+    Case("nine stars are told", an_order_row(ratings="9"), {"rating": "9", "_warned": "rating_is_plausible"}),
+    Case("blanks alone are nothing", an_order_row(sku="  ", cost_price=" - "), {"sku": None, "unit_cost": None}),
     Case(
         "none is not a quantity",
         an_order_row(quantity="0", total_price="0", total_cost_price="0"),

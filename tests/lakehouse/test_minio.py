@@ -19,23 +19,9 @@ from lakehouse import minio
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from lakehouse.minio import Account, Server
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("store") / "minio"
-    yield minio.start(folder)
-    minio.stop(folder)
-
-
-@pytest.fixture(scope="session")
-def reader_and_writer(server: Server) -> tuple[Account, Account]:
-    minio.ensure_bucket(server)
-    return minio.reader_and_writer(server)
 
 
 def s3_of(account: Account) -> Any:  # noqa: ANN401  boto3 makes its methods at run time

@@ -1,0 +1,263 @@
+"""What a run would do with each table, and why: decided from logs that are written here by hand."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lakehouse import graph, landing, plan
+from lakehouse.contract import Contract
+from lakehouse.errors import LakehouseError
+from lakehouse.graph import Table
+from lakehouse.landing import Delivery, Taken
+from lakehouse.progress import Input, Progress
+from tests.logs import a_note, commit, deleted, rows, schema
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lakehouse.plan import Decision
+
+MARKETS = Input(graph.conf_file("conf.markets")[0])
+
+
+def a_table(name: str, write: str, *inputs: str, fingerprint: str = "definition") -> Table:
+    promise = {
+        "owner": "tests",
+        "description": "rows",
+        "write": write,
+        "grain": ["order_id"],
+        "unit": ["order_id"] if write in {"latest", "refresh"} else [],
+        "source": {"files": ["*.csv"], "format": "csv"} if write == "append" else None,
+        "columns": {"order_id": {"type": "bigint", "meaning": "the order"}},
+    }
+    return Table(name, Contract.model_validate(promise), ModuleType(name), inputs, fingerprint)
+
+
+ORDERS = a_table("bronze.orders", "append", "landing")
+LINES = a_table("silver.lines", "latest", "bronze.orders")
+SALES = a_table("gold.sales", "refresh", "silver.lines")
+
+
+def taken(batch: int, day: int, *, market: int = 1, is_repeat: bool = False, table: str = "bronze.orders") -> Taken:
+    at = datetime(2024, 1, day, tzinfo=UTC)
+    path = f"market_{market}/{day}.csv"
+    return Taken(Delivery(table, path, 1, at, "content", at, {"market": market}, ("order_id",)), batch, is_repeat)
+
+
+class Lake:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def commit(self, name: str, *actions: dict[str, object], note: Progress | None = None, **facts: str) -> int:
+        return commit(self.folder / name.replace(".", "/"), *actions, note=note, **facts)
+
+    def load(self, batch: int) -> int:
+        """A batch is appended to bronze.orders; its version."""
+        state = plan.pin(str(self.folder), "bronze.orders")
+        base = -1 if state is None else int(state.version)
+        return self.commit("bronze.orders", rows(), note=a_note(base, **{landing.LEDGER: Input(batch)}))
+
+    def decide(self, table: Table, *ledger: Taken) -> Decision:
+        return plan.decide(str(self.folder), table, list(ledger))
+
+    def says(self, table: Table, *ledger: Taken) -> tuple[str, str]:
+        decision = self.decide(table, *ledger)
+        return decision.path, decision.reason
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(tmp_path)
+
+
+@pytest.fixture
+def settled(lake: Lake) -> Lake:
+    """bronze.orders has batch 0; silver.lines and gold.sales include it."""
+    lake.load(batch=0)
+    lake.commit("silver.lines", rows(), note=a_note(bronze__orders=Input(0, "one", 0)))
+    lake.commit("gold.sales", rows(), note=a_note(silver__lines=Input(0, "one")))
+    return lake
+
+
+# bronze
+
+
+def test_new_batches_of_the_ledger_are_loaded(settled: Lake) -> None:
+    ledger = [taken(0, day=1), taken(1, day=2), taken(2, day=3)]
+    assert settled.says(ORDERS, *ledger) == ("load", "2 new files")
+    assert settled.says(ORDERS, *ledger[:2]) == ("load", "1 new file")
+    assert settled.decide(ORDERS, *ledger).inputs == {landing.LEDGER: Input(2)}
+
+
+def test_a_bronze_table_that_has_all_batches_does_nothing(settled: Lake) -> None:
+    others = taken(7, day=2, table="bronze.customers")
+    assert settled.says(ORDERS, taken(0, day=1), others) == ("nothing", "no new files")
+    assert not settled.decide(ORDERS, taken(0, day=1)).does_something
+
+
+def test_a_touched_file_is_not_loaded(settled: Lake) -> None:
+    assert settled.says(ORDERS, taken(0, day=1), taken(1, day=2, is_repeat=True)) == ("nothing", "no new files")
+
+
+def test_a_bronze_table_without_any_file_is_made_empty(lake: Lake) -> None:
+    assert lake.says(ORDERS) == ("load", "0 new files")
+
+
+def test_what_somebody_else_wrote_into_bronze_is_an_error_that_says_what_to_do(settled: Lake) -> None:
+    settled.commit("bronze.orders", rows(), operation="DELETE")
+    with pytest.raises(LakehouseError) as refused:
+        settled.decide(ORDERS, taken(0, day=1))
+    words = f"bronze.orders at {settled.folder} was changed outside of the lakehouse: somebody else's DELETE made"
+    assert str(refused.value).startswith(f"{words} version 1. Restore the version before it (RESTORE TABLE")
+
+
+def test_optimize_of_bronze_is_nobodys_change(settled: Lake) -> None:
+    settled.commit("bronze.orders", rows(data_change=False), operation="OPTIMIZE")
+    assert settled.says(ORDERS, taken(0, day=1)) == ("nothing", "no new files")
+    assert settled.says(LINES, taken(0, day=1)) == ("nothing", "its inputs did not move")
+
+
+# the others
+
+
+def test_a_table_that_is_not_there_is_built_first(settled: Lake) -> None:
+    table = a_table("gold.customers", "refresh", "silver.lines", "conf.markets")
+    decision = settled.decide(table)
+    assert (decision.path, decision.reason) == ("first", "it is not there yet")
+    assert decision.inputs == {"silver.lines": Input(0, "one"), "conf.markets": MARKETS}
+
+
+def test_a_table_waits_for_inputs_that_are_not_there(settled: Lake) -> None:
+    table = a_table("gold.customers", "refresh", "silver.lines", "silver.customers", "silver.agents")
+    assert settled.says(table) == ("wait", "silver.customers, silver.agents is not there yet")
+
+
+def test_inputs_that_did_not_move_are_nothing_to_do(settled: Lake) -> None:
+    for table in (LINES, SALES):
+        assert settled.says(table, taken(0, day=1)) == ("nothing", "its inputs did not move")
+
+
+def test_maintenance_and_progress_of_an_input_are_nothing_to_do(settled: Lake) -> None:
+    settled.commit("silver.lines", rows(data_change=False), operation="OPTIMIZE")
+    settled.commit("silver.lines", schema(), operation="SET TBLPROPERTIES")
+    settled.commit("silver.lines", note=a_note(2))
+    decision = settled.decide(SALES)
+    assert (decision.path, decision.inputs["silver.lines"].version) == ("nothing", 3)
+
+
+def test_a_changed_definition_rebuilds(settled: Lake) -> None:
+    table = a_table("gold.sales", "refresh", "silver.lines", fingerprint="another")
+    assert settled.says(table) == ("whole", "its definition changed")
+
+
+def test_other_inputs_rebuild(settled: Lake) -> None:
+    table = a_table("gold.sales", "refresh", "silver.lines", "conf.markets")
+    assert settled.says(table) == ("whole", "it reads other inputs")
+
+
+def test_a_changed_conf_file_rebuilds(lake: Lake) -> None:
+    lake.commit("gold.sales", rows(), note=a_note(conf__markets=Input("before")))
+    lake.commit("gold.lines", rows(), note=a_note(conf__markets=MARKETS))
+    assert lake.says(a_table("gold.sales", "refresh", "conf.markets")) == ("whole", "conf/markets.yml changed")
+    assert lake.says(a_table("gold.lines", "refresh", "conf.markets")) == ("nothing", "its inputs did not move")
+
+
+def test_an_input_that_was_made_anew_rebuilds(lake: Lake) -> None:
+    lake.commit("silver.lines", rows(), table_id="two")
+    lake.commit("gold.sales", rows(), note=a_note(silver__lines=Input(0, "one")))
+    assert lake.says(SALES) == ("whole", "silver.lines was made anew")
+
+
+def test_an_input_that_was_rewound_rebuilds(lake: Lake) -> None:
+    lake.commit("silver.lines", rows())
+    lake.commit("gold.sales", rows(), note=a_note(silver__lines=Input(5, "one")))
+    assert lake.says(SALES) == ("whole", "silver.lines was rewound from version 5 to 0")
+
+
+def test_a_foreign_commit_rebuilds_what_is_not_bronze(settled: Lake) -> None:
+    settled.commit("gold.sales", rows(), operation="UPDATE")
+    assert settled.says(SALES) == ("whole", "somebody else's UPDATE made version 1")
+
+
+@pytest.mark.parametrize("write", ["refresh", "replace"])
+@pytest.mark.parametrize("action", [rows(), deleted(), schema()])
+def test_an_input_that_moved_rebuilds(settled: Lake, write: str, action: dict[str, object]) -> None:
+    settled.commit("silver.lines", action, note=a_note(0))
+    settled.commit("silver.lines", rows(data_change=False), operation="OPTIMIZE")
+    assert settled.says(a_table("gold.sales", write, "silver.lines")) == ("whole", "silver.lines moved 0 -> 2")
+
+
+def test_all_inputs_that_moved_are_named(settled: Lake) -> None:
+    for name in ("silver.agents", "silver.shops"):
+        settled.commit(name, rows())
+        settled.commit(name, rows())
+    inputs = {"silver__agents": Input(0, "one"), "silver__shops": Input(0, "one"), "silver__lines": Input(0, "one")}
+    settled.commit("gold.all", rows(), note=a_note(**inputs))
+    table = a_table("gold.all", "refresh", "silver.agents", "silver.lines", "silver.shops")
+    assert settled.says(table) == ("whole", "silver.agents moved 0 -> 1, silver.shops moved 0 -> 1")
+
+
+# in time or late
+
+
+def test_deliveries_that_are_newer_than_all_loaded_ones_are_in_time(settled: Lake) -> None:
+    settled.load(batch=1)
+    decision = settled.decide(LINES, taken(0, day=1), taken(1, day=2))
+    assert (decision.path, decision.reason) == ("new", "bronze.orders moved 0 -> 1")
+    assert decision.inputs["bronze.orders"] == Input(1, "one", 1)
+
+
+def test_a_delivery_that_is_older_than_a_loaded_one_is_late(settled: Lake) -> None:
+    settled.load(batch=1)
+    assert settled.decide(LINES, taken(0, day=5), taken(1, day=6), taken(1, day=4)).path == "late"
+
+
+def test_each_market_has_its_own_time(settled: Lake) -> None:
+    settled.load(batch=1)
+    loaded = [taken(0, day=1, market=1), taken(0, day=9, market=2)]
+    assert settled.decide(LINES, *loaded, taken(1, day=2, market=1)).path == "new"
+    assert settled.decide(LINES, *loaded, taken(1, day=2, market=2)).path == "late"
+    assert settled.decide(LINES, *loaded, taken(1, day=1, market=3)).path == "new"
+
+
+def test_repeats_other_tables_and_batches_to_come_make_nothing_late(settled: Lake) -> None:
+    settled.load(batch=1)
+    others = [taken(0, day=9, is_repeat=True), taken(0, day=9, table="bronze.customers"), taken(2, day=1)]
+    assert settled.decide(LINES, taken(0, day=1), taken(1, day=2), *others).path == "new"
+
+
+def test_without_a_known_batch_all_is_judged_anew(lake: Lake) -> None:
+    lake.load(batch=0)
+    lake.commit("silver.lines", rows(), note=a_note(bronze__orders=Input(0, "one")))
+    lake.load(batch=1)
+    assert lake.decide(LINES, taken(0, day=1), taken(1, day=2)).path == "whole"
+
+
+@pytest.mark.parametrize("inputs", [("bronze.orders", "silver.agents"), ("silver.agents", "bronze.orders")])
+def test_another_input_that_moved_is_not_answered_with_new_deliveries_alone(
+    settled: Lake, inputs: tuple[str, ...], request: pytest.FixtureRequest
+) -> None:
+    if inputs[0] == "bronze.orders":
+        reason = "bug: `new` reads only new bronze rows, so what changed in silver.agents reaches no stored row"
+        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+    settled.commit("silver.agents", rows())
+    included = {"bronze__orders": Input(0, "one", 0), "silver__agents": Input(0, "one")}
+    settled.commit("silver.visits", rows(), note=a_note(**included))
+    settled.commit("silver.agents", rows())
+    assert settled.decide(a_table("silver.visits", "latest", *inputs), taken(0, day=1)).path == "whole"
+
+
+@pytest.mark.xfail(strict=True, reason="bug: the list of blank spellings is bronze's, and in no silver fingerprint")
+def test_another_list_of_blank_spellings_is_another_definition_of_its_reader(tables: dict[str, Table]) -> None:
+    """silver.order_lines judges text by conf/bronze/orders.yml `source.blank` (latest._blanks)."""
+    bronze, lines = tables["bronze.orders"], tables["silver.order_lines"]
+    assert bronze.contract.source is not None
+    source = bronze.contract.source.model_copy(update={"blank": ("", "-", "null", "n/a")})
+    after = tables | {"bronze.orders": graph.table("bronze.orders", bronze.contract.model_copy(update={"source": source}))}
+    assert after["bronze.orders"].fingerprint != bronze.fingerprint
+    again = graph.table("silver.order_lines", lines.contract)  # nothing of bronze is asked for
+    assert again.fingerprint != lines.fingerprint

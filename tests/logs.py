@@ -1,0 +1,57 @@
+"""Delta logs written by hand: a test says which operation, which note and which kind of change a commit has."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from lakehouse.progress import Input, Progress
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCHEMA = '{"type":"struct","fields":[{"name":"n","type":"long","nullable":true,"metadata":{}}]}'
+NOTHING: tuple[dict[str, object], ...] = ()
+
+
+def rows(*, data_change: bool = True) -> dict[str, object]:
+    """A file that joins the table; rearranged rows (OPTIMIZE) are no change of data."""
+    path = f"part-{data_change}.parquet"
+    facts = {"path": path, "partitionValues": {}, "size": 1, "modificationTime": 0, "dataChange": data_change}
+    return {"add": facts}
+
+
+def deleted() -> dict[str, object]:
+    return {"remove": {"path": "part-True.parquet", "dataChange": True, "deletionTimestamp": 0}}
+
+
+def schema(table_id: str = "one") -> dict[str, object]:
+    """What a new schema and a new property both write."""
+    facts = {"format": {"provider": "parquet", "options": {}}, "schemaString": SCHEMA, "partitionColumns": []}
+    return {"metaData": {"id": table_id, **facts, "configuration": {}}}
+
+
+def commit(
+    table: Path,
+    *actions: dict[str, object],
+    operation: str = "WRITE",
+    note: Progress | str | None = None,
+    table_id: str = "one",
+) -> int:
+    """Append a commit to the table's log, which begins with its first; its version."""
+    log = table / "_delta_log"
+    log.mkdir(parents=True, exist_ok=True)
+    version = len(list(log.glob("*.json")))
+    said = {"userMetadata": note.to_json() if isinstance(note, Progress) else note} if note else {}
+    info = {"commitInfo": {"timestamp": 1_700_000_000_000 + version, "operation": operation, **said}}
+    begin = [{"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}, schema(table_id)] if version == 0 else []
+    lines = [json.dumps(action) for action in (info, *begin, *actions)]
+    (log / f"{version:020}.json").write_text("\n".join(lines), encoding="utf-8")
+    return version
+
+
+def a_note(
+    base: int = -1, *, table: str = "silver.orders", run: str = "monday", fingerprint: str = "definition", **inputs: Input
+) -> Progress:
+    """Inputs by their names with two underscores for the dot, as keywords have none."""
+    return Progress(table, run, fingerprint, base, {name.replace("__", "."): one for name, one in inputs.items()})

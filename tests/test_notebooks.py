@@ -1,0 +1,38 @@
+"""The notebooks run on a small lake, and are committed without their outputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from jobs import samples
+from lakehouse import graph, session
+from lakehouse.run import Run
+
+NOTEBOOKS = sorted((graph.HOME / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_outputs_are_stripped(path: Path) -> None:
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    assert cells
+    assert all(not cell.outputs and cell.execution_count is None for cell in cells)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the notebook client's own
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_runs_from_top_to_bottom(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples.generate(tmp_path / "landing", lines=200, days=2)
+    tables = graph.load()
+    wanted = graph.selected(tables, ["gold.daily_sales", "gold.customer_metrics"])
+    Run(str(tmp_path / "lake"), str(tmp_path / "landing"), tables, session=session.start()).execute(wanted)
+    monkeypatch.setenv("LAKEHOUSE_ROOT", str(tmp_path / "lake"))
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, timeout=300).execute()
+    said = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
+    assert "KES of" in said
+    assert "NGN of" in said

@@ -71,14 +71,14 @@ def plan(tables: Tables = None, lake: Lake = None, landing: Landing = None) -> N
     known = graph.load()
     wanted = graph.selected(known, tables or [])
     one = Run(*places(lake, landing), known)
-    printed.plan(Console(soft_wrap=True, highlight=False), one, wanted)
+    printed.plan(printed.answers(), one, wanted)
 
 
 @app.command()
 def status(lake: Lake = None, landing: Landing = None) -> None:
     """Show each table: version, rows, rejected rows, when it last changed, and what a run would do."""
     one = Run(*places(lake, landing), graph.load())
-    printed.status(Console(soft_wrap=True, highlight=False), one)
+    printed.status(printed.answers(), one)
 
 
 @app.command()
@@ -117,7 +117,7 @@ def rejected(
     root = storage.normalise(places(lake, None)[0])
     storage.check(root, role="lake", must_exist=True)
     one = graph.selected(known, [table])[table]
-    printed.rejected(Console(soft_wrap=True, highlight=False), root, one, examples)
+    printed.rejected(printed.answers(), root, one, examples)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import shutil
 from typing import TYPE_CHECKING
@@ -54,12 +55,12 @@ def demo(messages: Console, *, on_minio: bool) -> None:
     written = samples.generate(exports, lines=LINES, days=DAYS, deliver=range(DAYS - 1))
     spark = _run(messages, Run(_delivered(written.files, exports, landing, lake), landing, tables))
 
-    messages.rule("2. A day later: new orders, changed orders, and a late file with an old date")
+    messages.rule("2. A day later: new and changed orders, a late file with an old date, and one with a mistake")
     written = samples.generate(exports, lines=LINES, days=DAYS, deliver=[DAYS - 1])
     late = samples.late_file(exports, lines=LINES, days=DAYS)
-    _run(
-        messages, Run(_delivered([*written.files, *late.files], exports, landing, lake), landing, tables, session=spark)
-    )
+    by_hand = _typed_by_hand(next(file for file in written.files if "Orders" in file.name))
+    files = [*written.files, *late.files, by_hand]
+    _run(messages, Run(_delivered(files, exports, landing, lake), landing, tables, session=spark))
 
     messages.rule("3. Again, with nothing new")
     _run(messages, Run(lake, landing, tables, session=spark))
@@ -69,7 +70,20 @@ def demo(messages: Console, *, on_minio: bool) -> None:
         messages.print(f"\n[bold]{title}[/]")
         answer = reader.query(spark, Lake(lake), question)
         printed.grid(answer.columns, reader.texts(answer), messages)
+    messages.print("\n[bold]What is in quarantine, and why[/]")
+    printed.rejected(messages, storage.normalise(lake), tables["silver.order_lines"], examples=1)
     _what_next(messages, lake, on_minio=on_minio)
+
+
+def _typed_by_hand(orders: Path) -> Path:
+    """An order delivered beside the day's export, in which somebody wrote a quantity as a word."""
+    with orders.open(encoding="utf-8", newline="") as file:
+        header, first, *_ = csv.reader(file)
+    first[header.index("Order ID")], first[header.index("Quantity")] = "99000001", "two"
+    path = orders.with_name("Orders typed by hand.csv")
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, first])
+    return path
 
 
 def _run(messages: Console, run: Run) -> SparkSession:

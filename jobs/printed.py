@@ -29,6 +29,11 @@ NAMED = 5
 GRID = {"box": None, "pad_edge": False, "header_style": "bold"}
 
 
+def answers() -> Console:
+    """Standard output: as wide as the terminal, and without an edge in a pipe or a file."""
+    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 10_000)
+
+
 @contextmanager
 def run(messages: Console, one: Run, wanted: Mapping[str, Table]) -> Iterator[Callable[[Done], None]]:
     """One line per table when it is done; tables that did not move are one line together."""
@@ -41,7 +46,7 @@ def run(messages: Console, one: Run, wanted: Mapping[str, Table]) -> Iterator[Ca
             return
         messages.print(
             f"{done.decision.table:<{width}}{_went(done):<62}{done.seconds:5.1f} s  "
-            f"[dim]{escape(done.decision.reason)}[/]"
+            f"[dim]{escape(_short(done.decision.reason))}[/]"
         )
 
     messages.print(f"[dim]lake {escape(one.root)}, landing {escape(one.landing)}[/]")
@@ -50,6 +55,11 @@ def run(messages: Console, one: Run, wanted: Mapping[str, Table]) -> Iterator[Ca
         messages.print("Nothing new: every table is up to date, and no commit was made.")
     elif idle:
         messages.print(f"[dim]{len(idle)} tables did not move and were not touched.[/]")
+
+
+def _short(reason: str) -> str:
+    first, *others = reason.split(", ")
+    return f"{first}, and {len(others)} more inputs" if others else first
 
 
 def _went(done: Done) -> str:
@@ -111,11 +121,15 @@ def plan(console: Console, one: Run, wanted: Mapping[str, Table]) -> None:
 
 
 def status(console: Console, one: Run) -> None:
-    found = one.look()
+    waiting: list[str] = []
+    try:
+        waiting = [delivery.table for delivery in one.look().new]
+    except LakehouseError as error:  # a reader of the lake need not see its landing
+        console.print(f"[yellow]New files are not counted:[/] {escape(str(error))}")
     grid = Grid("table", "version", "rows", "rejected", "changed (UTC)", "behind", **GRID)  # type: ignore[arg-type]
     now = datetime.now(UTC)
     for line in states.lines(one.root, one.tables, one.taken):
-        new = sum(delivery.table == line.table for delivery in found.new)
+        new = waiting.count(line.table)
         behind = f"{new} new {'file' if new == 1 else 'files'}" if new else line.behind
         changed = f"{line.changed_at:%Y-%m-%d %H:%M} ({_ago(now - line.changed_at)})" if line.changed_at else "-"
         numbers = ["-" if n is None else f"{n:,}" for n in (line.version, line.rows, line.rejected)]
@@ -140,8 +154,7 @@ def rejected(console: Console, root: str, table: Table, examples: int) -> None:
         return
     grid = Grid("rule", "rows", "why", **GRID)  # type: ignore[arg-type]
     for rule, count in by_rule.items():
-        known = table.contract.rules.get(rule)
-        grid.add_row(rule, f"{count:,}", known.why if known else "")
+        grid.add_row(rule, f"{count:,}", table.contract.why(rule))
     console.print(grid)
     for row in states.rejected_examples(root, table, examples):
         key = ", ".join(f"{name} {row[name]}" for name in table.contract.unit if row[name] is not None)
@@ -163,7 +176,7 @@ def grid(columns: list[str], rows: Iterable[tuple[str | None, ...]], messages: C
         )
     for row in first:
         table.add_row(*("" if value is None else escape(value) for value in row))
-    Console(width=None if sys.stdout.isatty() else 10_000, highlight=False).print(table)
+    answers().print(table)
     if next(waiting, None) is not None:
         messages.print(f"Only the first {SHOWN} rows are shown; --format csv writes all.")
 

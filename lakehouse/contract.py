@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 LAYERS = ("bronze", "silver", "gold")
 TYPE = re.compile(r"boolean|int|bigint|double|string|date|timestamp|decimal\((\d{1,2}),(\d{1,2})\)")
+OF_THE_CORE = {
+    "row_has_the_width_of_its_header": "the row is shorter or longer than its header, so no cell is sure",
+    "another_row_of_its_document": "a document enters whole or not at all, and another of its rows is wrong",
+}
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
@@ -115,6 +119,18 @@ class Contract(_Strict):
     @property
     def unit_is_one_row(self) -> bool:
         return set(self.unit) == set(self.grain)
+
+    def why(self, rule: str) -> str:
+        """The reason of a rule, the contract's own or one of those that the core adds to every table."""
+        if rule in self.rules:
+            return self.rules[rule].why
+        column, _, kind = rule.rpartition("_is_")
+        if kind == "readable":
+            return f"the delivered text is not a {self.columns[column].type}"
+        return {
+            "present": f"{column} must be there",
+            "unique": "a delivery may hold only one row of it",
+        }.get(kind, OF_THE_CORE.get(rule, ""))
 
     def definition(self) -> dict[str, object]:
         """What results depend on: all of it but the words for people."""

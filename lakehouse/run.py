@@ -64,8 +64,8 @@ class Run:
     def look(self) -> Found:
         """List landing against the ledger; fails early, and with words, where either place is not right."""
         storage.check(self.root, role="lake", must_exist=False)
-        storage.check(self.landing, role="landing", must_exist=True)
         self.taken = landing.read_ledger(self.root)
+        storage.check(self.landing, role="landing", must_exist=True)
         return landing.find(self.landing, self.tables.values(), self.taken)
 
     def execute(self, wanted: Mapping[str, Table], say: Callable[[Done], None] = lambda _: None) -> Report:

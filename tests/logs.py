@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from lakehouse.progress import Input, Progress
+from lakehouse.progress import Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from lakehouse.progress import Input
+
 SCHEMA = '{"type":"struct","fields":[{"name":"n","type":"long","nullable":true,"metadata":{}}]}'
-NOTHING: tuple[dict[str, object], ...] = ()
 
 
 def rows(*, data_change: bool = True) -> dict[str, object]:
@@ -51,7 +53,6 @@ def commit(
 
 
 def a_note(
-    base: int = -1, *, table: str = "silver.orders", run: str = "monday", fingerprint: str = "definition", **inputs: Input
+    base: int = -1, inputs: Mapping[str, Input] | None = None, *, run: str = "monday", fingerprint: str = "definition"
 ) -> Progress:
-    """Inputs by their names with two underscores for the dot, as keywords have none."""
-    return Progress(table, run, fingerprint, base, {name.replace("__", "."): one for name, one in inputs.items()})
+    return Progress("silver.orders", run, fingerprint, base, dict(inputs or {}))

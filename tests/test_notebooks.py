@@ -17,7 +17,7 @@ NOTEBOOKS = sorted((graph.HOME / "notebooks").glob("*.ipynb"))
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_outputs_are_stripped(path: Path) -> None:
-    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]  # type: ignore[no-untyped-call]
     assert cells
     assert all(not cell.outputs and cell.execution_count is None for cell in cells)
 
@@ -31,7 +31,7 @@ def test_it_runs_from_top_to_bottom(path: Path, tmp_path: Path, monkeypatch: pyt
     wanted = graph.selected(tables, ["gold.daily_sales", "gold.customer_metrics"])
     Run(str(tmp_path / "lake"), str(tmp_path / "landing"), tables, session=session.start()).execute(wanted)
     monkeypatch.setenv("LAKEHOUSE_ROOT", str(tmp_path / "lake"))
-    notebook = nbformat.read(path, as_version=4)
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     NotebookClient(notebook, timeout=300).execute()
     said = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
     assert "KES of" in said

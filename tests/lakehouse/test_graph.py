@@ -18,6 +18,7 @@ from lakehouse.contract import Contract
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import ModuleType
 
     from lakehouse.graph import Table
@@ -80,8 +81,11 @@ class Lab:
         promise = Contract.model_validate(PROMISE | changed)
         return graph.table("silver.toys", promise, load(self.folder, f"toys_{self.count}", code))
 
-    def fingerprint(self, code: str = CODE, transforms: str = TRANSFORMS, **changed: object) -> str:
-        return self.table(code, transforms, **changed).fingerprint
+    def fingerprint(self, code: str = CODE, transforms: str = TRANSFORMS) -> str:
+        return self.table(code, transforms).fingerprint
+
+    def fingerprint_of(self, changed: Mapping[str, object]) -> str:
+        return self.table(CODE, TRANSFORMS, **changed).fingerprint
 
 
 @pytest.fixture
@@ -107,7 +111,9 @@ def test_inputs_are_the_names_of_builds_parameters(tables: dict[str, Table]) -> 
 
 def test_parents_come_before_children(tables: dict[str, Table]) -> None:
     place = {name: index for index, name in enumerate(tables)}
-    behind = [(one.name, parent) for one in tables.values() for parent in one.parents if place[parent] > place[one.name]]
+    behind = [
+        (one.name, parent) for one in tables.values() for parent in one.parents if place[parent] > place[one.name]
+    ]
     assert behind == []
 
 
@@ -132,7 +138,9 @@ def test_a_contract_without_a_module_says_which_file_to_write(home: Path) -> Non
 
 def test_an_input_without_a_contract_names_reader_and_input(home: Path) -> None:
     (home / "conf/silver/order_lines.yml").unlink()
-    with pytest.raises(LakehouseError, match=r"reads silver\.order_lines, which has no contract\. Change (silver|gold)/"):
+    with pytest.raises(
+        LakehouseError, match=r"reads silver\.order_lines, which has no contract\. Change (silver|gold)/"
+    ):
         graph.load(home)
 
 
@@ -193,7 +201,7 @@ def test_words_and_formatting_of_code_change_no_fingerprint(lab: Lab, before: st
     ],
 )
 def test_words_of_a_contract_change_no_fingerprint(lab: Lab, changed: dict[str, object]) -> None:
-    assert lab.fingerprint(**changed) == lab.fingerprint()
+    assert lab.fingerprint_of(changed) == lab.fingerprint()
 
 
 def test_a_helper_that_is_not_used_and_words_of_one_that_is_change_no_fingerprint(lab: Lab) -> None:
@@ -221,7 +229,7 @@ def test_code_changes_the_fingerprint(lab: Lab) -> None:
     ],
 )
 def test_what_a_contract_promises_changes_the_fingerprint(lab: Lab, changed: dict[str, object]) -> None:
-    assert lab.fingerprint(**changed) != lab.fingerprint()
+    assert lab.fingerprint_of(changed) != lab.fingerprint()
 
 
 @pytest.mark.parametrize(("before", "after"), [("inner(rows)\n", "inner(rows).distinct()\n"), (".limit", ".offset")])
@@ -246,6 +254,18 @@ def test_a_helper_under_another_name_changes_the_fingerprint(lab: Lab) -> None:
     code = CODE.replace("import outer", "import outer as other").replace("return outer", "return other")
     transforms = TRANSFORMS.replace("return inner(rows)", "return inner(rows).distinct()")
     assert lab.fingerprint(code, transforms) != lab.fingerprint(code)
+
+
+@pytest.mark.xfail(
+    strict=True, reason="bug: the list is bronze's, and in no fingerprint of the tables that judge by it"
+)
+def test_another_list_of_blank_spellings_changes_its_readers_fingerprint(home: Path) -> None:
+    """Each table written `latest` reads its source's `blank` from the contract of bronze (latest._blanks)."""
+    before = graph.load(home)["silver.order_lines"]
+    path = home / "conf/bronze/orders.yml"
+    assert 'blank: ["", ' in path.read_text()
+    path.write_text(path.read_text().replace('blank: ["", ', 'blank: ["", "n/a", '))
+    assert graph.load(home)["silver.order_lines"].fingerprint != before.fingerprint
 
 
 # what a developer gets wrong

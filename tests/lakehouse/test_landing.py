@@ -145,7 +145,10 @@ def test_a_star_stays_in_its_folder_and_a_question_mark_is_one_letter(place: Pla
 def test_a_file_that_two_tables_want_goes_to_both(place: Place) -> None:
     place.tables = [a_table("bronze.orders", "*.csv"), a_table("bronze.audit", "**/*.csv")]
     place.deliver("a.csv")
-    assert {(one.table, one.path) for one in place.find().new} == {("bronze.audit", "a.csv"), ("bronze.orders", "a.csv")}
+    assert {(one.table, one.path) for one in place.find().new} == {
+        ("bronze.audit", "a.csv"),
+        ("bronze.orders", "a.csv"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -219,7 +222,9 @@ def test_an_empty_csv_is_a_delivery_without_a_header(place: Place) -> None:
     assert (delivery.header, delivery.size) == ((), 0)
 
 
-@pytest.mark.parametrize("content", ["[]", '[{"a": 1}]\n', '\ufeff  [{"a": "]"},\n {"b": 2} ] \n', "[" + " " * 200 + "]"])
+@pytest.mark.parametrize(
+    "content", ["[]", '[{"a": 1}]\n', '\ufeff  [{"a": "]"},\n {"b": 2} ] \n', "[" + " " * 200 + "]"]
+)
 def test_a_whole_json_array_is_taken(place: Place, content: str) -> None:
     place.deliver("market_1/c.json", content)
     assert new(place.find()) == ["market_1/c.json"]
@@ -380,7 +385,9 @@ def test_a_csv_that_begins_with_an_empty_line_is_not_taken_for_an_empty_one(plac
     assert header == ("order_id", "price")
 
 
-@pytest.mark.xfail(strict=True, reason="bug: _csv.Error (field larger than field limit) with a traceback, no file named")
+@pytest.mark.xfail(
+    strict=True, reason="bug: _csv.Error (field larger than field limit) with a traceback, no file named"
+)
 def test_a_quote_that_is_never_closed_is_an_error_that_names_the_file(place: Place) -> None:
     place.deliver(ORDERS, 'order_id,"price\n' + "7,1\n" * 50_000)
     assert ORDERS in place.refusal()

@@ -37,7 +37,7 @@ def moved(table: Path, since: int, now: int) -> bool:
 
 
 def test_progress_comes_back_as_it_was_written() -> None:
-    note = a_note(41, silver__lines=Input(7, "one", 3), conf__markets=Input("abc"), landing=Input(-1))
+    note = a_note(41, {"silver.lines": Input(7, "one", 3), "conf.markets": Input("abc"), "ops/files": Input(-1)})
     assert Progress.from_json(note.to_json()) == note
     assert "\n" not in note.to_json()
 
@@ -51,7 +51,9 @@ def test_what_somebody_else_noted_is_no_progress(text: str | None) -> None:
     "text",
     ['{"lakehouse": 5}', '{"lakehouse": {}}', a_note().to_json().replace('"base"', '"since": 1, "base"')],
 )
-@pytest.mark.xfail(strict=True, reason="bug: AttributeError, KeyError, TypeError: a note of a later version stops it all")
+@pytest.mark.xfail(
+    strict=True, reason="bug: AttributeError, KeyError, TypeError: a note of a later version stops it all"
+)
 def test_a_note_of_another_version_of_this_program_is_no_progress(text: str) -> None:
     assert Progress.from_json(text) is None
 
@@ -131,7 +133,9 @@ def test_earlier_commits_of_the_same_run_are_tolerated(table: Path) -> None:
     assert state(table).progress == a_note(0, run="tuesday")
 
 
-@pytest.mark.xfail(strict=True, reason="bug: that commit carries the run that noted it, so it is taken for another run's")
+@pytest.mark.xfail(
+    strict=True, reason="bug: that commit carries the run that noted it, so it is taken for another run's"
+)
 def test_a_deletion_that_carries_the_progress_from_before_is_tolerated(table: Path) -> None:
     """As lake.replace_units stamps it where units of many rows are gone: the old note first, the new one last."""
     before = a_note(-1, run="monday")

@@ -7,7 +7,6 @@ import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
@@ -19,6 +18,7 @@ from lakehouse.storage import MissingFileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from lakehouse.minio import Account, Server
 
@@ -92,7 +92,7 @@ def test_a_linked_folder_is_the_folder_it_links_to(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("root", ["gs://bucket/prefix", "https://host/lake", "file:///data"])
 def test_another_kind_of_place_is_refused(root: str) -> None:
-    with pytest.raises(LakehouseError, match="neither a local folder nor an S3 address. Give a path or s3://"):
+    with pytest.raises(LakehouseError, match=r"neither a local folder nor an S3 address\. Give a path or s3://"):
         storage.normalise(root)
 
 
@@ -235,7 +235,10 @@ def test_a_bucket_that_is_not_there_is_said_so(store: Store, server: Server) -> 
 
 @pytest.mark.parametrize(
     ("wrong", "code"),
-    [({"AWS_SECRET_ACCESS_KEY": "no-secret"}, "SignatureDoesNotMatch"), ({"AWS_ACCESS_KEY_ID": "who"}, "InvalidAccess")],
+    [
+        ({"AWS_SECRET_ACCESS_KEY": "no-secret"}, "SignatureDoesNotMatch"),
+        ({"AWS_ACCESS_KEY_ID": "who"}, "InvalidAccess"),
+    ],
 )
 def test_wrong_keys_are_refused_with_words_and_without_the_secret(
     store: Store, server: Server, wrong: dict[str, str], code: str
@@ -291,7 +294,7 @@ def test_another_identity_of_the_environment_is_another_client(store: Store, ser
 def test_an_object_that_may_not_be_read_is_not_called_missing(store: Store, server: Server) -> None:
     store.put("read/ten bytes", b"0123456789")
     store.become(server, AWS_SECRET_ACCESS_KEY="no-secret")
-    with pytest.raises(LakehouseError, match="refused|SignatureDoesNotMatch") as refused:
+    with pytest.raises(LakehouseError, match=r"refused|SignatureDoesNotMatch") as refused:
         storage.read_bytes("s3://lakehouse/read", "ten bytes")
     assert not isinstance(refused.value, MissingFileError)
 

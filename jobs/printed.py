@@ -121,6 +121,7 @@ def plan(console: Console, one: Run, wanted: Mapping[str, Table]) -> None:
 
 
 def status(console: Console, one: Run) -> None:
+    one.open()
     waiting: list[str] = []
     try:
         waiting = [delivery.table for delivery in one.look().new]

@@ -22,11 +22,15 @@ OF_THE_CORE = {
     "row_has_the_width_of_its_header": "the row is shorter or longer than its header, so no cell is sure",
     "another_row_of_its_document": "a document enters whole or not at all, and another of its rows is wrong",
 }
+LARGEST_DECIMAL = 38
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
 def _known_type(text: str) -> str:
-    if not TYPE.fullmatch(text):
+    found = TYPE.fullmatch(text)
+    if found and found[1] and not int(found[2]) <= int(found[1]) <= LARGEST_DECIMAL:
+        raise ValueError(f"{text!r} cannot be: at most {LARGEST_DECIMAL} digits, and no more decimals than digits")
+    if not found:
         raise ValueError(
             f"unknown type {text!r}; known are boolean, int, bigint, double, string, date, timestamp, decimal(p,s)"
         )
@@ -126,7 +130,8 @@ class Contract(_Strict):
             return self.rules[rule].why
         column, _, kind = rule.rpartition("_is_")
         if kind == "readable":
-            return f"the delivered text is not a {self.columns[column].type}"
+            kind_of_column = self.columns[column].type if column in self.columns else "value of its type"
+            return f"the delivered text is not a {kind_of_column}"
         return {
             "present": f"{column} must be there",
             "unique": "a delivery may hold only one row of it",
@@ -152,15 +157,25 @@ def load(conf: Path) -> dict[str, Contract]:
                 contracts[f"{layer}.{path.stem}"] = Contract.model_validate(_read(path))
             except ValidationError as error:
                 wrong += [_sentence(path, dict(item)) for item in error.errors()]
-            except yaml.YAMLError as error:
+            except (yaml.YAMLError, UnicodeDecodeError) as error:
                 wrong.append(f"{path}: is not YAML: {' '.join(str(error).split())}")
     if wrong:
         raise LakehouseError("These contracts are not right:\n" + "\n".join(f"  {line}" for line in wrong))
     return contracts
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML lets a key stand twice and keeps the last: a rule or column would be lost in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:  # noqa: FBT001
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise yaml.YAMLError(f"the key {twice[0]!r} stands twice,{node.start_mark}")
+        return super().construct_mapping(node, deep)
+
+
 def _read(path: Path) -> object:
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    return yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506  a safe loader, stricter
 
 
 def _sentence(path: Path, item: dict[str, object]) -> str:
@@ -182,6 +197,8 @@ def settings(conf: Path) -> Settings:
     path = conf / "lake.yml"
     try:
         return Settings.model_validate(_read(path))
+    except (OSError, yaml.YAMLError) as error:
+        raise LakehouseError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         lines = "\n".join(f"  {_sentence(path, dict(item))}" for item in error.errors())
         raise LakehouseError(f"The settings are not right:\n{lines}") from error

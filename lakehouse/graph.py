@@ -8,7 +8,7 @@ import importlib
 import inspect
 import json
 from dataclasses import dataclass
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +18,12 @@ from lakehouse import contract
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from types import ModuleType
 
     from pyspark.sql import DataFrame
+
+    from lakehouse.contract import Contract, Source
 
 HOME = Path(__file__).parents[1]
 # The core's own part of every definition: raise it when the way rows are read, judged or compared changes results.
@@ -33,7 +35,7 @@ class Table:
     """`inputs` in the order of build's parameters: other tables, `conf.<file>`, or `landing` for bronze."""
 
     name: str
-    contract: contract.Contract
+    contract: Contract
     module: ModuleType
     inputs: tuple[str, ...]
     fingerprint: str
@@ -58,33 +60,45 @@ class Table:
 def load(home: Path = HOME) -> dict[str, Table]:
     """Every table, parents before children. Needs no JVM."""
     contracts = contract.load(home / "conf")
-    tables = {name: table(name, promise) for name, promise in contracts.items()}
+    tables = {name: table(name, promise, contracts) for name, promise in contracts.items()}
     for one in tables.values():
-        for parent in one.parents:
-            if parent not in tables:
-                raise LakehouseError(f"{one.name} reads {parent}, which has no contract. Change {one.files}.")
         for name in one.inputs:
             if name.startswith("conf."):
                 conf_file(name, home)
-    order = TopologicalSorter({name: one.parents for name, one in tables.items()}).static_order()
+            elif name not in tables and not (name == "landing" and one.contract.source):
+                raise LakehouseError(f"{one.name} reads {name}, which has no contract. Change {one.files}.")
+    try:
+        order = list(TopologicalSorter({name: one.parents for name, one in tables.items()}).static_order())
+    except CycleError as error:
+        raise LakehouseError(f"These tables read each other in a circle: {' <- '.join(error.args[1])}.") from error
     return {name: tables[name] for name in order}
 
 
-def table(name: str, promise: contract.Contract, module: ModuleType | None = None) -> Table:
-    """One table from its contract and its module (found by its name)."""
+def table(name: str, promise: Contract, contracts: Mapping[str, Contract], module: ModuleType | None = None) -> Table:
+    """One table from its contract, those of its inputs, and its module (found by its name)."""
+    path = name.replace(".", "/")
     try:
         module = module or importlib.import_module(name)
     except ModuleNotFoundError as error:
-        path = f"{name.replace('.', '/')}.py"
-        raise LakehouseError(
-            f"conf/{name.replace('.', '/')}.yml has no module {path}. Write it, with a build()."
-        ) from error
+        if error.name not in {name, name.split(".", maxsplit=1)[0]}:
+            raise LakehouseError(f"{path}.py needs {error.name}, which is not installed.") from error
+        raise LakehouseError(f"conf/{path}.yml has no module {path}.py. Write it, with a build().") from error
+    if not hasattr(module, "build"):
+        raise LakehouseError(f"{path}.py has no build(). Write it: its parameters are the tables it reads.")
     inputs = tuple(_input_of(parameter) for parameter in inspect.signature(module.build).parameters)
-    if promise.write == "latest" and sum(i.startswith("bronze.") for i in inputs) != 1:
+    if strange := [one for one in inputs if one != "landing" and one.split(".")[0] not in {*contract.LAYERS, "conf"}]:
         raise LakehouseError(
-            f"{name} is written `latest`, so its build() reads exactly one bronze table, not {inputs}."
+            f"{path}.py: build() reads {', '.join(strange)}, which can be no table. Its parameters are named bronze_, "
+            "silver_, gold_ or conf_ and a name, or landing."
         )
-    return Table(name, promise, module, inputs, _fingerprint(promise, module))
+    sources = [one for one in inputs if not one.startswith("conf.")]
+    if promise.write == "latest" and (len(sources) != 1 or not sources[0].startswith("bronze.")):
+        raise LakehouseError(
+            f"{name} is written `latest`, so its build() reads one bronze table and conf, not {', '.join(sources)}. "
+            f"Change {path}.py; what needs a join is a table of its own."
+        )
+    source = contracts[sources[0]].source if promise.write == "latest" and sources[0] in contracts else None
+    return Table(name, promise, module, inputs, _fingerprint(promise, module, source))
 
 
 def _input_of(parameter: str) -> str:
@@ -116,33 +130,44 @@ def conf_file(name: str, home: Path = HOME) -> tuple[str, list[dict[str, object]
     return hashlib.sha256(json.dumps(rows, default=str).encode()).hexdigest()[:16], rows
 
 
-def _fingerprint(promise: contract.Contract, module: ModuleType) -> str:
-    """Changes with what the rows depend on: code without comments and docstrings, the contract without its words."""
-    parts = [json.dumps(promise.definition(), sort_keys=True), _code(module), str(CORE)]
+def _fingerprint(promise: Contract, module: ModuleType, source: Source | None) -> str:
+    """Changes with what the rows depend on: code without comments and docstrings, the contract without its words.
+
+    A `latest` table also depends on what its source spells as nothing.
+    """
+    blank = source.blank if source else ()
+    parts = [json.dumps(promise.definition(), sort_keys=True), _code(module), json.dumps(blank), str(CORE)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def _code(module: ModuleType) -> str:
-    """The module as a syntax tree, and of lakehouse.transforms the functions it uses, with those they use."""
+    """The module's code, and of lakehouse.transforms the functions and constants it uses, with those they use."""
     from lakehouse import transforms  # noqa: PLC0415  loads pyspark's functions, not a JVM
 
     tree = _without_docstrings(ast.parse(inspect.getsource(module)))
-    helpers = {
-        node.name: node
-        for node in _without_docstrings(ast.parse(inspect.getsource(transforms))).body
-        if isinstance(node, ast.FunctionDef)
-    }
+    helpers = _definitions(_without_docstrings(ast.parse(inspect.getsource(transforms))))
     used, waiting = {}, _names(tree) & helpers.keys()
     while waiting:
         name = waiting.pop()
-        used[name] = ast.dump(helpers[name])
+        used[name] = ast.unparse(helpers[name])
         waiting |= (_names(helpers[name]) & helpers.keys()) - used.keys()
-    return ast.dump(tree) + "".join(used[name] for name in sorted(used))
+    return ast.unparse(tree) + "".join(used[name] for name in sorted(used))
+
+
+def _definitions(tree: ast.Module) -> dict[str, ast.stmt]:
+    """Top-level functions and constants by name."""
+    found: dict[str, ast.stmt] = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            found |= {target.id: node for target in node.targets if isinstance(target, ast.Name)}
+    return found
 
 
 def _names(tree: ast.AST) -> set[str]:
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    return names | {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    names |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return names | {alias.name for node in imports for alias in node.names}
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:

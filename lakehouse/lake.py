@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from delta.tables import DeltaTable
@@ -99,7 +99,7 @@ class Writer:
                 self._merge(changed, gone)
         else:
             if gone is not None:
-                with self._stamped(self.before):
+                with self._stamped(self._interim()):
                     self._target().merge(gone.alias("s"), self._same_unit()).whenMatchedDelete().execute()
                     version = self._version()
             with self._stamped(self.note):
@@ -133,6 +133,11 @@ class Writer:
     def _same_unit(self) -> str:
         return " and ".join(f"t.`{name}` = s.`{name}`" for name in self.table.contract.unit)
 
+    def _interim(self) -> Progress:
+        """For a commit that is not the last: this run's, but it includes no more than the table did before."""
+        inputs = self.before.inputs if self.before else {}
+        return replace(self.note, inputs=inputs, fingerprint=self.before.fingerprint if self.before else "")
+
     def _merge(self, changed: DataFrame, gone: DataFrame | None) -> None:
         source = changed.withColumn("_gone", F.lit(False))  # noqa: FBT003
         if gone is not None:
@@ -150,10 +155,9 @@ class Writer:
         return log.version() if log else -1
 
     @contextmanager
-    def _stamped(self, note: Progress | None) -> Iterator[None]:
+    def _stamped(self, note: Progress) -> Iterator[None]:
         """The session's next commit carries the note. Each table has a session of its own, so no other commit does."""
-        if note:
-            self.spark.conf.set(METADATA, note.to_json())
+        self.spark.conf.set(METADATA, note.to_json())
         try:
             yield
         finally:

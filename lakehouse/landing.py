@@ -64,12 +64,16 @@ class Taken:
 
 @dataclass(frozen=True)
 class Found:
-    """What landing holds beyond the ledger: new deliveries, touched files, and files that no contract wants."""
+    """What landing holds beyond the ledger: new deliveries, touched files, and files that no contract wants.
+
+    `batch` is the next version of the ledger that landing was compared with: the only one in which these are new.
+    """
 
     new: tuple[Delivery, ...]
     repeats: tuple[Delivery, ...]
     ignored: tuple[str, ...]
     waiting: tuple[str, ...]
+    batch: int
 
     def of(self, tables: Container[str]) -> Found:
         """Only what these tables want."""
@@ -83,7 +87,7 @@ def find(landing: str, tables: Iterable[Table], taken: list[Taken]) -> Found:
     Raises LakehouseError that names every file that cannot be read as its contract says.
     """
     sources = {table.name: table.contract.source for table in tables if table.contract.source}
-    known = {(t.delivery.table, t.delivery.path, t.delivery.size, t.delivery.modified_at) for t in taken}
+    known = {_identity(t.delivery.table, t.delivery, t.delivery.content) for t in taken}
     ignored, waiting, unseen = [], [], []
     for file in storage.list_files(landing):
         if TEMPORARY.search(file.path):
@@ -93,7 +97,9 @@ def find(landing: str, tables: Iterable[Table], taken: list[Taken]) -> Found:
         if not wanted:
             ignored.append(file.path)
         unseen += [
-            (name, file, parts) for name, parts in wanted if (name, file.path, file.size, file.modified_at) not in known
+            (name, file, parts)
+            for name, parts in wanted
+            if _identity(name, file, storage.etag_content(file)) not in known
         ]
     with ThreadPoolExecutor(16) as pool:
         opened = list(pool.map(lambda one: _open(landing, one[0], sources[one[0]], one[1], one[2]), unseen))
@@ -107,7 +113,14 @@ def find(landing: str, tables: Iterable[Table], taken: list[Taken]) -> Found:
         repeats=tuple(one for one, repeat in zip(deliveries, is_repeat, strict=True) if repeat),
         ignored=tuple(sorted(ignored)),
         waiting=tuple(sorted(waiting)),
+        batch=max((one.batch for one in taken), default=-1) + 1,
     )
+
+
+def _identity(table: str, file: StoredFile | Delivery, content: str) -> tuple[object, ...]:
+    """What tells a file from its earlier versions without opening it; a store's ETag tells even within one second."""
+    tag = content if content.startswith(storage.ETAG) else ""
+    return table, file.path, file.size, file.modified_at, tag
 
 
 def newest_versions(taken: Iterable[Taken]) -> dict[tuple[str, str], Delivery]:
@@ -164,9 +177,13 @@ def _csv_header(landing: str, file: StoredFile) -> tuple[tuple[str, ...], str]:
     head = storage.read_bytes(landing, file.path, first=HEADER_BYTES)
     try:
         text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
+        header = tuple(next(csv.reader(io.StringIO(text, newline="")), []))
     except UnicodeDecodeError as error:
         return (), f"is not UTF-8 at byte {error.start}."
-    header = tuple(next(csv.reader(io.StringIO(text, newline="")), []))
+    except csv.Error as error:
+        return (), f"has a header that cannot be read: {error}."
+    if text.strip() and not header:
+        return (), "begins with an empty line; its header must be the first one."
     return header, _clash(header)
 
 
@@ -245,11 +262,10 @@ def claim(root: str, found: Found) -> int:
     """
     from arro3.core import Array, DataType, Table  # noqa: PLC0415
     from deltalake import CommitProperties, write_deltalake  # noqa: PLC0415
-    from deltalake.exceptions import CommitFailedError  # noqa: PLC0415
+    from deltalake.exceptions import DeltaError  # noqa: PLC0415
 
     address = f"{root}/{LEDGER}"
-    log = progress.open_table(address)
-    batch = log.version() + 1 if log else 0
+    log = progress.open_table(address, found.batch - 1) if found.batch else None
     moment = DataType.timestamp("us", tz="UTC")
     rows = [(one, "new") for one in found.new] + [(one, "repeat") for one in found.repeats]
     text: dict[str, list[str]] = {
@@ -260,7 +276,7 @@ def claim(root: str, found: Found) -> int:
         "parts": [json.dumps(one.parts) for one, _ in rows],
         "header": [json.dumps(one.header) for one, _ in rows],
     }
-    numbers = {"size": [one.size for one, _ in rows], "batch": [batch] * len(rows)}
+    numbers = {"size": [one.size for one, _ in rows], "batch": [found.batch] * len(rows)}
     times = {
         "modified_at": [_microseconds(one.modified_at) for one, _ in rows],
         "delivered_at": [_microseconds(one.delivered_at) for one, _ in rows],
@@ -276,12 +292,12 @@ def claim(root: str, found: Found) -> int:
             storage_options=storage.for_deltalake(address),
             commit_properties=CommitProperties(max_commit_retries=0),
         )
-    except CommitFailedError as error:
+    except DeltaError as error:
         raise LakehouseError(
             "Another run took files from landing at the same moment, so this one took none. Start it again when the "
             "other is done."
         ) from error
-    return batch
+    return found.batch
 
 
 def _microseconds(at: datetime) -> int:

@@ -50,12 +50,13 @@ class Progress:
 
     @classmethod
     def from_json(cls, text: str | None) -> Progress | None:
+        """The note of a commit; None for somebody else's words, and for a note of another version of this project."""
         try:
             stored = json.loads(text or "{}")["lakehouse"]
-        except (ValueError, TypeError, KeyError):
+            inputs = {name: Input(**value) for name, value in stored.pop("inputs").items()}
+            return cls(**stored, inputs=inputs)
+        except (ValueError, TypeError, KeyError, AttributeError):
             return None
-        inputs = {name: Input(**value) for name, value in stored.pop("inputs").items()}
-        return cls(**stored, inputs=inputs)
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,10 @@ class State:
     doubt: str = ""
 
 
-def open_table(address: str) -> DeltaTable | None:
-    """The table's log, or None where there is no table yet."""
+def open_table(address: str, version: int | None = None) -> DeltaTable | None:
+    """The table's log, at its newest version or another; None where there is no table yet."""
     try:
-        return DeltaTable(address, storage_options=storage.for_deltalake(address))
+        return DeltaTable(address, version=version, storage_options=storage.for_deltalake(address))
     except TableNotFoundError:
         return None
 

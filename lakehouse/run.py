@@ -61,10 +61,14 @@ class Run:
         self._starting = threading.Lock()
         self.taken: list[Taken] = []
 
-    def look(self) -> Found:
-        """List landing against the ledger; fails early, and with words, where either place is not right."""
+    def open(self) -> None:
+        """Read the ledger; fails early, and with words, where the lake cannot be reached."""
         storage.check(self.root, role="lake", must_exist=False)
         self.taken = landing.read_ledger(self.root)
+
+    def look(self) -> Found:
+        """List landing against the ledger; fails early, and with words, where either place is not right."""
+        self.open()
         storage.check(self.landing, role="landing", must_exist=True)
         return landing.find(self.landing, self.tables.values(), self.taken)
 

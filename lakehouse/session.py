@@ -183,7 +183,7 @@ def check_java() -> str:
     version = re.search(r'version "(\d+)', answer)
     if not version or int(version[1]) < OLDEST_JAVA:
         raise LakehouseError(
-            f"Spark needs Java {OLDEST_JAVA} or newer; this one is: {answer.splitlines()[0]}. {advice}"
+            f"Spark needs Java {OLDEST_JAVA} or newer; this one is: {answer.strip().partition(chr(10))[0]}. {advice}"
         )
     return answer
 

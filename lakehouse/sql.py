@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 READS = {"select", "values", "table", "describe", "desc", "show", "explain"}
 MAY_READ = {"with", "from"}  # unless an insert follows
+RUNS_PROGRAMS = re.compile(
+    r"\b(java_method|(try_)?reflect)\s*\(|\btransform\b.*\)\s*using\b", re.IGNORECASE | re.DOTALL
+)
 TABLE = re.compile(r"`?\b(bronze|silver|gold|ops)\b`?\s*\.\s*`?([a-z_][a-z0-9_]*)`?", re.IGNORECASE)
 
 
@@ -63,12 +66,14 @@ def check_reading(statement: str) -> None:
     """Raise LakehouseError unless the statement only reads. Needs no JVM."""
     first = re.match(r"[\s(]*(?:--[^\n]*\n[\s(]*|/\*.*?\*/[\s(]*)*(\w*)", statement, re.DOTALL)
     word = first[1].lower() if first else ""
-    if word in READS or (word in MAY_READ and _is_query(statement)):
-        return
-    raise LakehouseError(
-        f"`lakehouse sql` only reads, and {word or 'nothing'!r} is not one of select, with, values, table, describe, "
-        "show, explain. Tables are written by `lakehouse run` alone."
-    )
+    reads = word in READS or (word in MAY_READ and _is_query(statement))
+    if not reads:
+        raise LakehouseError(
+            f"`lakehouse sql` only reads, and this statement, {word or 'nothing'} ..., is not a query (select, with, "
+            "values, table, describe, show, explain). Tables are written by `lakehouse run` alone."
+        )
+    if RUNS_PROGRAMS.search(statement):
+        raise LakehouseError("`lakehouse sql` only reads: it starts no programs and calls no Java methods.")
 
 
 def _is_query(statement: str) -> bool:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from lakehouse.errors import LakehouseError
 
@@ -17,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from botocore.client import BaseClient
+
+
+ETAG = "etag:"
 
 
 @dataclass(frozen=True)
@@ -73,22 +75,27 @@ def region() -> str:
 
 
 @cache
-def _client(endpoint: str | None, region_name: str, _access_key: str | None) -> BaseClient:
+def _client(endpoint: str | None, region_name: str, *identity: str | None) -> BaseClient:
     """One client per address and identity; importing boto3 costs half a second, so only S3 pays for it."""
     import boto3  # noqa: PLC0415
     from botocore.config import Config  # noqa: PLC0415
 
     config = Config(connect_timeout=5, read_timeout=60, retries={"max_attempts": 3}, s3={"addressing_style": "path"})
-    return boto3.client("s3", endpoint_url=endpoint, region_name=region_name, config=config)
+    names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+    known = {name: value for name, value in zip(names, identity, strict=True) if value}
+    # A session of its own: boto3's default one keeps the identity that it found first.
+    session = boto3.session.Session(**known)
+    return session.client("s3", endpoint_url=endpoint, region_name=region_name, config=config)
 
 
 def client() -> Any:  # noqa: ANN401  boto3 makes its methods at run time
-    return _client(endpoint_url(), region(), os.environ.get("AWS_ACCESS_KEY_ID"))
+    identity = (os.environ.get(f"AWS_{name}") for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"))
+    return _client(endpoint_url(), region(), *identity)
 
 
 def _bucket_and_prefix(path: str) -> tuple[str, str]:
-    parts = urlsplit(path)
-    return parts.netloc, parts.path.strip("/")
+    bucket, _, prefix = path.removeprefix("s3://").partition("/")
+    return bucket, prefix.strip("/")
 
 
 def check(root: str, *, role: str, must_exist: bool) -> None:
@@ -136,12 +143,25 @@ def list_files(root: str) -> Iterator[StoredFile]:
                 if path and not path.endswith("/"):
                     yield StoredFile(path, item["Size"], item["LastModified"], item["ETag"].strip('"'))
         return
-    for folder, _, names in os.walk(root, followlinks=True):
+    seen: set[tuple[int, int]] = set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        folders[:] = [name for name in folders if _is_first_visit(Path(folder, name), seen)]
         for name in names:
             full = Path(folder, name)
+            if not full.exists():  # a link to nothing, or a file that was taken away since
+                continue
             facts = full.stat()
             modified_at = datetime.fromtimestamp(facts.st_mtime, UTC)
             yield StoredFile(full.relative_to(root).as_posix(), facts.st_size, modified_at)
+
+
+def _is_first_visit(folder: Path, seen: set[tuple[int, int]]) -> bool:
+    """Links may lead in a circle, or twice to one place."""
+    facts = folder.stat()
+    place = (facts.st_dev, facts.st_ino)
+    is_first = place not in seen
+    seen.add(place)
+    return is_first
 
 
 def read_bytes(root: str, path: str, *, first: int | None = None, last: int | None = None) -> bytes:
@@ -154,9 +174,12 @@ def read_bytes(root: str, path: str, *, first: int | None = None, last: int | No
         try:
             body = client().get_object(Bucket=bucket, Key=f"{prefix}/{path}".lstrip("/"), **part)["Body"]
         except ClientError as error:
-            if error.response["Error"]["Code"] == "InvalidRange":  # an empty object has no bytes to give
+            code = error.response["Error"]["Code"]
+            if code == "InvalidRange":  # an empty object has no bytes to give
                 return b""
-            raise MissingFileError(path) from error
+            if code in {"NoSuchKey", "404"}:
+                raise MissingFileError(f"There is no {root}/{path}.") from error
+            raise LakehouseError(f"S3 refused to read {root}/{path}: {code}. Check the AWS_* variables.") from error
         return bytes(body.read())
     try:
         with Path(root, path).open("rb") as file:
@@ -164,12 +187,17 @@ def read_bytes(root: str, path: str, *, first: int | None = None, last: int | No
                 file.seek(max(0, Path(root, path).stat().st_size - last))
             return file.read(first or -1)
     except FileNotFoundError as error:
-        raise MissingFileError(path) from error
+        raise MissingFileError(f"There is no {root}/{path}.") from error
+
+
+def etag_content(file: StoredFile) -> str:
+    """S3's own word for the content, which is there without reading it; empty for a local file."""
+    return f"{ETAG}{file.etag}" if file.etag else ""
 
 
 def content_hash(root: str, file: StoredFile) -> str:
-    """SHA-256 of a local file; S3's own ETag for an object, which is there without reading it."""
+    """What two files of the same content share: S3's ETag, else the SHA-256."""
     if file.etag:
-        return f"etag:{file.etag}"
+        return etag_content(file)
     with Path(root, file.path).open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()

@@ -68,8 +68,8 @@ def signs_agree() -> Column:
 def repair(rows: DataFrame) -> DataFrame:
     """`comma_shifted`: a comma in Notes (`DELIVER BY 6,30 PLEASE`), and in Special_Instructions on a task's last row.
 
-    Mended only where Custom_Template_ID shows how far the row is out of step, the width explains the rest, and the amounts
-    are where they then should be: a comma in Payment_Type would otherwise move money.
+    Mended only where Custom_Template_ID shows how far the row is out of step, the width explains the rest, and the
+    amounts are where they then should be: a comma in Payment_Type would otherwise move money.
     """
     cells = rows.withColumn("_cells", F.split(_quoted_commas_hidden(F.col("_raw")), ",", -1))
     extra = F.size("_cells") - WIDTH

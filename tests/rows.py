@@ -123,7 +123,7 @@ def typed(spark: SparkSession, types: Mapping[str, str], rows: Sequence[Cells]) 
     if not rows:
         return spark.createDataFrame([], ", ".join(f"{name} {kind}" for name, kind in types.items()))
     # Half the time of createDataFrame, whose rows are a distributed collection.
-    texts = spark.sql(f"select * from values {values} as t({', '.join(types)})")  # noqa: S608
+    texts = spark.sql(f"select * from values {values} as t({', '.join(types)})")
     return texts.select(*(F.col(name).cast(kind).alias(name) for name, kind in types.items()))
 
 

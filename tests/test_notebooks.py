@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nbformat
 import pytest
@@ -11,6 +11,9 @@ from nbclient import NotebookClient
 from jobs import samples
 from lakehouse import graph, session
 from lakehouse.run import Run
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NOTEBOOKS = sorted((graph.HOME / "notebooks").glob("*.ipynb"))
 

@@ -1,4 +1,4 @@
-"""End to end on the real exports, on a folder and on MinIO: every number of data.md, and an independent recomputation."""
+"""End to end on the real exports, on a folder and on MinIO: every number of data.md, and a recomputation by DuckDB."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def test_the_same_exports_on_minio_give_equal_tables(
     """Landing and lake on S3, through the same session; its S3 settings are those of this store."""
     for file in storage.list_files(str(shared)):
         storage.client().upload_file(str(shared / file.path), minio.BUCKET, f"landing/{file.path}")
-    hadoop: Any = spark.sparkContext._jsc.hadoopConfiguration()  # type: ignore[attr-defined]  # noqa: SLF001
+    hadoop: Any = spark.sparkContext._jsc.hadoopConfiguration()  # noqa: SLF001
     hadoop.set("fs.s3a.endpoint", on_minio.endpoint)
     hadoop.set("fs.s3a.access.key", on_minio.access_key)
     hadoop.set("fs.s3a.secret.key", on_minio.secret_key)

@@ -128,8 +128,9 @@ class Toy:
 
     def tables(self) -> dict[str, Table]:
         """The tables as their sources now say; each definition is a module of its own."""
-        found = {}
-        for name, (contract, code) in self.sources.items():
+        found: dict[str, Table] = {}
+        contracts = {name: Contract.model_validate(yaml.safe_load(text)) for name, (text, _) in self.sources.items()}
+        for name, (_, code) in self.sources.items():
             path = self.folder / f"{name.replace('.', '_')}_{abs(hash(code))}.py"
             path.write_text(textwrap.dedent(code), encoding="utf-8")
             spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -137,7 +138,7 @@ class Toy:
             assert spec.loader is not None
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
-            found[name] = graph.table(name, Contract.model_validate(yaml.safe_load(contract)), module)
+            found[name] = graph.table(name, contracts[name], contracts, module)
         return found
 
     def deliver(self, name: str, *rows: str, day: int | None = None, market: int = 1, header: str = HEADER) -> Path:

@@ -292,7 +292,6 @@ def test_status_shows_the_lake_even_if_its_landing_cannot_be_read(
     assert rows_of(answer)["bronze.orders"][:4] == ["-", "-", "-", "-"]
 
 
-@pytest.mark.xfail(strict=True, reason="bug: status takes this for a landing that cannot be read; OSError, traceback")
 def test_status_of_a_lake_that_cannot_be_read_is_an_error_on_purpose(
     lakehouse: Callable[..., Answer], landing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -173,6 +173,7 @@ def test_a_changed_rule_heals_the_quarantine_and_judges_old_rows_anew(toy: Toy) 
     toy.sources[LINES] = (contract.rstrip() + "\n        " + rule, code)
     toy.run(LINES)
     assert (_lines(toy), len(toy.rejected())) == ([(7, "A", 2)], 1)
+    assert toy.run(LINES)[LINES].decision.path == "nothing"  # its own delete leaves no doubt about its progress
     toy.sources[LINES] = (contract, code)
     assert toy.run(LINES)[LINES].decision.reason == "its definition changed"
     assert (_lines(toy), toy.rejected()) == ([(7, "A", 2), (8, "B", 0)], [])

@@ -84,7 +84,6 @@ def test_java_home_comes_before_the_path(tmp_path: Path, monkeypatch: pytest.Mon
     assert f'version "{version}"' in session.check_java()
 
 
-@pytest.mark.xfail(strict=True, reason="bug: IndexError with a traceback")
 def test_a_java_that_says_nothing_is_an_error_on_purpose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     a_java(tmp_path, "").write_text("#!/bin/sh\n")
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))

@@ -282,7 +282,6 @@ def test_without_keys_it_is_said_which_variables_to_set(
 # what is not right yet
 
 
-@pytest.mark.xfail(strict=True, reason="bug: boto3's default session keeps the first identity of the process")
 def test_another_identity_of_the_environment_is_another_client(store: Store, server: Server) -> None:
     storage.check("s3://lakehouse", role="lake", must_exist=True)
     for name, value in server.environment().items():
@@ -290,7 +289,6 @@ def test_another_identity_of_the_environment_is_another_client(store: Store, ser
     assert storage.client()._request_signer._credentials.access_key == server.access_key  # noqa: SLF001
 
 
-@pytest.mark.xfail(strict=True, reason="bug: every ClientError of get_object is taken for a missing file")
 def test_an_object_that_may_not_be_read_is_not_called_missing(store: Store, server: Server) -> None:
     store.put("read/ten bytes", b"0123456789")
     store.become(server, AWS_SECRET_ACCESS_KEY="no-secret")
@@ -299,7 +297,6 @@ def test_an_object_that_may_not_be_read_is_not_called_missing(store: Store, serv
     assert not isinstance(refused.value, MissingFileError)
 
 
-@pytest.mark.xfail(strict=True, reason="bug: urlsplit takes # and ? for parts of a web address, and drops the rest")
 def test_a_prefix_may_hold_a_hash_or_a_question_mark(store: Store) -> None:
     store.put("odd#1/a.csv")
     assert paths("s3://lakehouse/odd#1") == ["a.csv"]

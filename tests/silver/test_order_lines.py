@@ -138,7 +138,9 @@ WRONG = [
     Case("a cost below 0 is broken", an_order_row(cost_price="-8.5", total_cost_price="-17"), {
         "_broken": "amounts_are_not_negative",
     }),
-    Case("points below 0 are broken", an_order_row(redeemed_loyalty_points="-5"), {"_broken": "points_are_not_negative"}),
+    Case("points below 0 are broken", an_order_row(redeemed_loyalty_points="-5"), {
+        "_broken": "points_are_not_negative",
+    }),
     Case("an unknown way to pay is told", an_order_row(payment_method="pay later"), {
         "_warned": "payment_method_is_known",
     }),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
 from pyspark.sql import functions as F
+from pyspark.sql.types import StringType
 
 from lakehouse import units
 from lakehouse.errors import LakehouseError
@@ -125,9 +126,10 @@ def parse(table: Table, bronze: Contract, rows: DataFrame, conf: Mapping[str, Da
     rows = rows.withColumns({name: F.lit(None).cast("string") for name in delivered if name not in rows.columns})
     if table.repair:
         rows = table.repair(rows.withColumn("_repaired", F.lit(None).cast("string")))
+    texts = [field.name for field in rows.schema if field.dataType == StringType() and not field.name.startswith("_")]
     blank = _blanks(table, bronze)
     rows = rows.withColumns({name: F.when(~F.trim(F.col(name)).isin(*blank[name]), F.col(name)) for name in delivered})
-    source = rows.withColumn("_source", _source(table, rows, delivered))
+    source = rows.withColumn("_source", _source(table, rows, texts))
     built = table.build(*(source if name.startswith("bronze.") else conf[name] for name in table.inputs))
     if "_source" not in built.columns:
         raise LakehouseError(
@@ -157,29 +159,18 @@ def _blanks(table: Table, bronze: Contract) -> dict[str, set[str]]:
     return blank
 
 
-def _source(table: Table, rows: DataFrame, delivered: Sequence[str]) -> Column:
+def _source(table: Table, rows: DataFrame, texts: Sequence[str]) -> Column:
     """Where a row stands, and the texts that its readable-rules need; it travels through build as one column."""
     named = {c.source for c in table.contract.columns.values() if c.source}
     if unknown := named - set(rows.columns):
         raise LakehouseError(
             f"{table.name}: `from: {min(unknown)}` is no column of {table.parents[0]}. Change {table.files}."
         )
-    optional = {"_repaired": "string", "_replaces_file": "string", "_replaces_row": "string"}
-    texts = (
-        F.struct(*(F.col(name).alias(name) for name in sorted(named))) if named else F.struct(F.lit(None).alias("none"))
-    )
-    return F.struct(
-        *EVIDENCE,
-        "_batch",
-        "_sequence",
-        "_problem",
-        *(
-            (F.col(name) if name in rows.columns else F.lit(None).cast(kind)).alias(name)
-            for name, kind in optional.items()
-        ),
-        units.row_hash(delivered).alias("_hash"),
-        texts.alias("text"),
-    )
+    optional = ("_repaired", "_replaces_file", "_replaces_row")
+    there = [F.col(name) if name in rows.columns else F.lit(None).cast("string").alias(name) for name in optional]
+    read = F.struct(F.lit(None).alias("nothing"), *sorted(named))  # a struct has at least one field
+    row_hash = units.row_hash(texts).alias("_hash")
+    return F.struct(*EVIDENCE, "_batch", "_sequence", "_problem", *there, row_hash, read.alias("text"))
 
 
 def _rules(table: Table) -> dict[str, tuple[Column, str]]:

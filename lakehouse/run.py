@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import TopologicalSorter
@@ -17,7 +18,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.progress import Input, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pyspark.sql import DataFrame, SparkSession
 
@@ -126,7 +127,8 @@ class Run:
         if not decision.does_something:
             return Done(decision)
         begin = time.monotonic()
-        rows_in, counts = self._write(table, decision)
+        with _spark_in_words(table):
+            rows_in, counts = self._write(table, decision)
         state = self.lake.state(table.name)
         return Done(decision, time.monotonic() - begin, state.version if state else None, rows_in, counts)
 
@@ -183,6 +185,22 @@ class Run:
         """From bronze's own log, so that the sums are closed against something that was counted elsewhere."""
         address = self.lake.address(source)
         return progress.rows(address, int(now.version)) - (progress.rows(address, int(known.version)) if known else 0)
+
+
+@contextmanager
+def _spark_in_words(table: Table) -> Iterator[None]:
+    """What Spark could not do is a sentence, not a page; the page is the error's cause."""
+    from py4j.protocol import Py4JJavaError  # noqa: PLC0415  only a table with work pays for these
+    from pyspark.errors import PySparkException  # noqa: PLC0415
+
+    try:
+        yield
+    except (PySparkException, Py4JJavaError) as error:
+        first = str(getattr(error, "java_exception", error)).strip().splitlines()[0]
+        raise LakehouseError(
+            f"{table.name} could not be written. Spark says: {first} If that is about a column, change {table.files}; "
+            "LAKEHOUSE_LOG=info shows all that Spark says."
+        ) from error
 
 
 def _conf(spark: SparkSession, table: Table) -> dict[str, DataFrame]:

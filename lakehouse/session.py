@@ -188,7 +188,11 @@ def check_java() -> str:
     return answer
 
 
-def jars(say: Callable[[str], None] = lambda _: None) -> list[Path]:
+def _tell(words: str) -> None:
+    sys.stderr.write(f"{words}\n")
+
+
+def jars(say: Callable[[str], None] = _tell) -> list[Path]:
     """The locked jars, resolved once by coordinates into the cache, and compared with the lock at every start (30 ms).
 
     Raises LakehouseError that names each jar that is damaged, missing or not in the lock.
@@ -266,7 +270,7 @@ def _spark_home() -> Path:
     return Path(pyspark.__file__).parent
 
 
-def prepare(say: Callable[[str], None] = lambda _: None) -> None:
+def prepare(say: Callable[[str], None] = _tell) -> None:
     """Fetch the jars and make the archive of loaded classes, where they are not there yet. Both are done once."""
     jars(say)
     if not _archive().exists():
@@ -308,4 +312,4 @@ def _archive() -> Path:
 
 
 if __name__ == "__main__":
-    prepare(print)
+    prepare()

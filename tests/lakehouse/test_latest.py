@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lakehouse.errors import LakehouseError
 from tests.toy import HEADER, Toy
 
 if TYPE_CHECKING:
@@ -115,12 +116,8 @@ def test_repeats_are_duplicates_only_where_the_contract_says_so(toy: Toy) -> Non
     assert toy.rows(LINES, "line_number") == [(1,), (2,)]
 
 
-def test_rows_that_differ_in_a_column_nobody_reads_are_not_duplicates(toy: Toy) -> None:
+def test_rows_that_differ_in_a_column_no_contract_knows_are_not_duplicates(toy: Toy) -> None:
     toy.deliver("orders.csv", "7,A,2,10.00,red", "7,A,2,10.00,blue", header=f"{HEADER},colour")
-    toy.sources["bronze.orders"] = (
-        toy.sources["bronze.orders"][0].rstrip() + "\n          colour: {type: string, meaning: of the product}\n",
-        toy.sources["bronze.orders"][1],
-    )
     assert _counts(toy) == {"kept": 2}
 
 
@@ -183,5 +180,17 @@ def test_a_build_that_loses_rows_is_an_error_that_counts_them(toy: Toy) -> None:
     contract, code = toy.sources[LINES]
     toy.sources[LINES] = (contract, code.rstrip().removesuffix(")") + ").where('quantity > 1')\n        ")
     toy.deliver("orders.csv", "7,A,2,10.00", "8,B,1,5.00")
-    with pytest.raises(Exception, match="2 rows came in, but 1 are accounted for"):
+    with pytest.raises(LakehouseError, match="2 rows came in, but 1 are accounted for"):
         toy.run(LINES)
+
+
+def test_a_build_that_spark_cannot_run_is_a_sentence_that_names_its_files(toy: Toy) -> None:
+    contract, code = toy.sources[LINES]
+    toy.sources[LINES] = (contract, code.replace('"product"', '"produce"'))
+    toy.deliver("orders.csv", "7,A,2,10.00")
+    with pytest.raises(
+        LakehouseError, match=r"silver.order_lines could not be written\. Spark says: .*produce"
+    ) as error:
+        toy.run(LINES)
+    assert "silver/order_lines.py or conf/silver/order_lines.yml" in str(error.value)
+    assert len(str(error.value).splitlines()) == 1

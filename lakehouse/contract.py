@@ -130,8 +130,8 @@ class Contract(_Strict):
             return self.rules[rule].why
         column, _, kind = rule.rpartition("_is_")
         if kind == "readable":
-            kind_of_column = self.columns[column].type if column in self.columns else "value of its type"
-            return f"the delivered text is not a {kind_of_column}"
+            kind_of_column = self.columns[column].type if column in self.columns else "its type"
+            return f"the delivered text cannot be read as {kind_of_column}"
         return {
             "present": f"{column} must be there",
             "unique": "a delivery may hold only one row of it",

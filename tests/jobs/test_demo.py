@@ -1,0 +1,87 @@
+"""The demo from nothing, and the commands that it names, on the lake it leaves."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from jobs import cli, demo
+from lakehouse import session
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pyspark.sql import SparkSession
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> tuple[str, Path]:
+    """What the demo printed, and its folder; in the session of the tests."""
+    folder = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "FOLDER", folder / "demo")
+        patch.setattr(session, "prepare", lambda _: None)
+        patch.setattr(session, "start", lambda: spark)
+        console = Console(file=io.StringIO(), width=200)
+        demo.demo(console, on_minio=False)
+        return console.file.getvalue(), folder / "demo"  # type: ignore[attr-defined]
+
+
+def test_the_demo_shows_each_thing_it_promises(said: tuple[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    text, _ = said
+    capsys.readouterr()
+    assert text.count("rows loaded") == 6
+    assert "mended silver.delivery_items: comma_shifted" in text
+    assert "1 rejected" in text
+    assert "Nothing new: every table is up to date, and no commit was made." in text
+    assert "Orders typed by hand.csv row 1" in text
+    assert "quantity=two" in text
+
+
+def _ask(said: tuple[str, Path], spark: SparkSession, *arguments: str) -> str:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "start", lambda: spark)
+        patch.setenv("LAKEHOUSE_ROOT", str(said[1] / "tables"))
+        patch.setenv("LAKEHOUSE_LANDING", str(said[1] / "landing"))
+        answer = CliRunner().invoke(cli.app, arguments)
+    assert answer.exit_code == 0, answer.output
+    return answer.stdout
+
+
+def test_csv_is_the_answer_alone_with_exact_decimals(said: tuple[str, Path], spark: SparkSession) -> None:
+    query = "select market, cast(sum(revenue) as decimal(18,2)) as revenue from gold.daily_sales group by 1 order by 1"
+    header, *rows = csv.reader(io.StringIO(_ask(said, spark, "sql", query, "--format", "csv")))
+    assert header == ["market", "revenue"]
+    assert [row[0] for row in rows] == ["1", "2"]
+    assert all(row[1][-3] == "." for row in rows)
+
+
+def test_json_is_an_array_of_objects(said: tuple[str, Path], spark: SparkSession) -> None:
+    query = "select market, null as nothing, first_order_at from gold.customer_metrics where order_count > 0 limit 3"
+    objects = json.loads(_ask(said, spark, "sql", query, "--format", "json"))
+    assert len(objects) == 3
+    assert set(objects[0]) == {"market", "nothing", "first_order_at"}
+    assert json.loads(_ask(said, spark, "sql", "select 1 as a where false", "--format", "json")) == []
+
+
+def test_a_table_can_be_described_and_read_as_it_was(said: tuple[str, Path], spark: SparkSession) -> None:
+    assert "The market's local calendar day of the order" in _ask(said, spark, "sql", "describe table silver.orders")
+    then = _ask(said, spark, "sql", "select count(*) from gold.daily_sales version as of 0", "--format", "csv")
+    now = _ask(said, spark, "sql", "select count(*) from gold.daily_sales", "--format", "csv")
+    assert then != now
+
+
+def test_status_plan_and_rejected_answer_without_spark(said: tuple[str, Path], spark: SparkSession) -> None:
+    assert _ask(said, spark, "status").count("up to date") == 11
+    assert "Nothing new: a run would make no commit." in _ask(said, spark, "plan")
+    rejected = _ask(said, spark, "rejected", "silver.order_lines")
+    assert "the delivered text cannot be read as int" in rejected
+    assert "Nothing is rejected in silver.customers." in _ask(said, spark, "rejected", "silver.customers")

@@ -1,0 +1,143 @@
+"""Runs on a small lake: progress in commits, what is rebuilt and why, what a crash or a foreign commit leads to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lakehouse import landing
+from lakehouse.errors import LakehouseError
+from tests.toy import Toy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pyspark.sql import SparkSession
+
+pytestmark = pytest.mark.slow
+LINES, ORDERS, TOTALS = "silver.order_lines", "silver.orders", "gold.totals"
+
+
+@pytest.fixture
+def toy(tmp_path: Path, spark: SparkSession) -> Toy:
+    lake = Toy(tmp_path, spark)
+    lake.deliver("monday.csv", "7,A,2,10.00", "7,B,1,1.00", "8,B,1,5.00")
+    lake.run()
+    return lake
+
+
+def test_every_commit_carries_the_progress_of_its_own_table(toy: Toy) -> None:
+    for name, inputs in ((LINES, {"bronze.orders"}), (ORDERS, {LINES}), (TOTALS, {ORDERS})):
+        state = toy.lake.state(name)
+        assert state is not None
+        assert state.progress is not None
+        assert (state.progress.table, set(state.progress.inputs)) == (name, inputs)
+        assert state.progress.inputs[min(inputs)].version == toy.versions()[min(inputs)]
+
+
+def test_a_change_runs_through_latest_refresh_and_replace(toy: Toy) -> None:
+    toy.deliver("tuesday.csv", "8,B,5,5.00")
+    done = toy.run()
+    assert {name: one.decision.path for name, one in done.items()} == {
+        "bronze.orders": "load",
+        LINES: "new",
+        ORDERS: "whole",
+        TOTALS: "whole",
+    }
+    assert toy.rows(ORDERS) == [(1, 7, 3), (1, 8, 5)]
+    assert toy.rows(TOTALS) == [(1, 8)]
+
+
+def test_a_unit_that_is_rejected_by_a_new_rule_vanishes_downstream(toy: Toy) -> None:
+    contract, code = toy.sources[LINES]
+    rule = 'rules: {no_eight: {check: "order_id <> 8", severity: reject, why: a test}}\n'
+    toy.sources[LINES] = (f"{contract.rstrip()}\n        {rule}", code)
+    toy.run()
+    assert (toy.rows(ORDERS), toy.rows(TOTALS)) == ([(1, 7, 3)], [(1, 3)])
+    assert {one.decision.path for one in toy.run().values()} == {"nothing"}
+
+
+def test_a_definition_that_changes_no_row_wakes_no_reader(toy: Toy) -> None:
+    contract, code = toy.sources[ORDERS]
+    toy.sources[ORDERS] = (contract, code.replace('"market", "order_id"', '"order_id", "market"').replace(
+        '.alias("units"))', '.alias("units")).select("market", "order_id", "units")'
+    ))  # fmt: skip
+    done = toy.run()
+    assert done[ORDERS].decision.reason == "its definition changed"
+    assert done[TOTALS].decision.path == "nothing"
+    assert toy.run()[ORDERS].decision.path == "nothing"
+
+
+def test_somebody_elses_commit_is_noticed_and_undone(toy: Toy) -> None:
+    toy.spark.sql(f"delete from delta.`{toy.lake.spark_address(ORDERS)}` where order_id = 7")
+    done = toy.run()
+    assert done[ORDERS].decision.reason == "somebody else's DELETE made version 1"
+    assert toy.rows(ORDERS) == [(1, 7, 3), (1, 8, 1)]
+
+
+def test_optimize_is_no_news_for_anybody(toy: Toy) -> None:
+    toy.deliver("tuesday.csv", "9,B,5,5.00")
+    toy.run()
+    for name in ("bronze.orders", LINES, ORDERS):
+        toy.spark.sql(f"optimize delta.`{toy.lake.spark_address(name)}`")
+    assert {one.decision.path for one in toy.run().values()} == {"nothing"}
+
+
+def test_bronze_changed_by_somebody_else_stops_with_the_way_back(toy: Toy) -> None:
+    toy.spark.sql(f"delete from delta.`{toy.lake.spark_address('bronze.orders')}` where order_id = '7'")
+    with pytest.raises(LakehouseError, match=r"outside of the lakehouse: somebody else's DELETE made version 1\."):
+        toy.run()
+
+
+def test_a_run_that_stopped_after_its_claim_is_taken_up_by_the_next(toy: Toy) -> None:
+    toy.deliver("tuesday.csv", "9,C,1,1.00")
+    root, tables = toy.lake.root, toy.tables()
+    found = landing.find(str(toy.landing), tables.values(), landing.read_ledger(root))
+    landing.claim(root, found)
+    assert toy.run()["bronze.orders"].rows_in == 1
+    assert (1, 9, 1) in toy.rows(ORDERS)
+
+
+def test_the_same_batch_is_appended_once_even_when_it_is_tried_twice(toy: Toy) -> None:
+    before = toy.rows("bronze.orders", "order_id")
+    rows = toy.lake.read(toy.spark, "bronze.orders")
+    options = {"txnAppId": "bronze.orders/0", "txnVersion": "1"}  # as Writer.append stamps the first batch
+    rows.write.format("delta").options(**options).mode("append").save(toy.lake.spark_address("bronze.orders"))
+    assert toy.rows("bronze.orders", "order_id") == before
+
+
+def test_a_table_that_fails_leaves_itself_and_its_readers_as_they_were(toy: Toy) -> None:
+    contract, code = toy.sources[ORDERS]
+    toy.sources[ORDERS] = (contract, code.replace('"quantity"', '"kwantity"'))
+    toy.deliver("tuesday.csv", "9,C,1,1.00")
+    before = toy.versions()
+    with pytest.raises(LakehouseError, match=r"silver\.orders could not be written"):
+        toy.run()
+    after = toy.versions()
+    assert {name for name in before if after[name] != before[name]} == {"bronze.orders", LINES}
+    toy.sources[ORDERS] = (contract, code)
+    toy.run()
+    assert toy.rows(TOTALS) == [(1, 5)]
+
+
+def test_a_build_of_other_types_than_promised_is_an_error_with_both(toy: Toy) -> None:
+    contract, code = toy.sources[ORDERS]
+    toy.sources[ORDERS] = (contract.replace("bigint, meaning: how many", "int, meaning: how many"), code)
+    with pytest.raises(LakehouseError, match=r"promises \{'units': 'int'\}, but .* returned \{'units': 'bigint'\}"):
+        toy.run()
+
+
+def test_only_what_is_named_and_what_it_is_made_from_is_run(toy: Toy) -> None:
+    toy.deliver("tuesday.csv", "9,C,1,1.00")
+    assert set(toy.run(ORDERS)) == {"bronze.orders", LINES, ORDERS}
+    assert toy.run()[TOTALS].decision.path == "whole"
+
+
+def test_a_source_without_files_gives_empty_tables_and_not_an_error(tmp_path: Path, spark: SparkSession) -> None:
+    lake = Toy(tmp_path, spark)
+    contract, code = lake.sources["bronze.orders"]
+    lake.sources["bronze.returns"] = (contract.replace("*.csv", "*returns*.csv"), code)
+    lake.deliver("monday.csv", "7,A,2,10.00")
+    lake.run()
+    assert lake.rows("bronze.returns") == []

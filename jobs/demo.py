@@ -31,7 +31,7 @@ QUESTIONS = {
         "select market, customer_id, order_count, total_order_amount, average_order_amount, total_delivery_distance_km "
         "from gold.customer_metrics order by order_count desc, customer_id limit 5"
     ),
-    "What the late file changed: the day's number before and after": (
+    "What the day later and the late file changed: numbers before and after": (
         "select after.market, after.order_date, before.orders as orders_before, after.orders as orders_after, "
         "before.placed_value as value_before, after.placed_value as value_after "
         "from gold.daily_sales version as of 0 before join gold.daily_sales after using (market, order_date) "

@@ -59,6 +59,7 @@ def test_the_worked_example_of_the_design(toy: Toy) -> None:
     assert toy.rejected() == []
 
 
+@pytest.mark.slow
 def test_all_deliveries_at_once_or_one_by_one_end_the_same(toy: Toy, tmp_path: Path, spark: SparkSession) -> None:
     together = Toy(tmp_path / "together", spark)
     for lake in (toy, together):
@@ -71,6 +72,7 @@ def test_all_deliveries_at_once_or_one_by_one_end_the_same(toy: Toy, tmp_path: P
     assert toy.rejected() == together.rejected()
 
 
+@pytest.mark.slow
 def test_a_wrong_delivery_leaves_the_last_right_one_in_place(toy: Toy) -> None:
     toy.deliver("orders.csv", "7,A,2,10.00", "7,B,1,1.00", day=1)
     toy.run(LINES)
@@ -87,6 +89,7 @@ def test_nothing_unreadable_becomes_null_and_nothing_is_rounded(toy: Toy) -> Non
     assert [row[:2] for row in toy.rejected()] == [(1, ["price_is_readable"]), (4, ["quantity_is_readable"])]
 
 
+@pytest.mark.slow
 def test_a_full_dump_delivered_again_is_silent_downstream(toy: Toy) -> None:
     toy.deliver("monday.csv", "7,A,2,10.00", "8,B,1,5.00")
     toy.run()
@@ -98,6 +101,7 @@ def test_a_full_dump_delivered_again_is_silent_downstream(toy: Toy) -> None:
     assert toy.changes(LINES, before[LINES]) == []
 
 
+@pytest.mark.slow
 def test_only_the_changed_document_is_written(toy: Toy) -> None:
     toy.deliver("monday.csv", *(f"{order},A,1,1.00" for order in range(20)), "7,B,1,1.00")
     toy.run()
@@ -138,6 +142,7 @@ def test_keys_of_two_markets_do_not_meet(toy: Toy) -> None:
     assert toy.rows(LINES, "market", "order_id", "product") == [(1, 7, "A"), (2, 7, "B")]
 
 
+@pytest.mark.slow
 def test_a_newer_file_of_one_market_is_in_time_although_the_other_market_has_a_later_one(toy: Toy) -> None:
     toy.deliver("orders.csv", "7,A,2,10.00", market=2, day=9)
     toy.deliver("orders.csv", "7,A,2,10.00", market=1, day=1)
@@ -146,6 +151,7 @@ def test_a_newer_file_of_one_market_is_in_time_although_the_other_market_has_a_l
     assert toy.run(LINES)[LINES].decision.path == "new"
 
 
+@pytest.mark.slow
 def test_the_same_file_with_new_content_supersedes_its_keyless_rows(toy: Toy) -> None:
     toy.deliver("orders.csv", "7,A,2,10.00", ",D,1,1.00")
     toy.run(LINES)
@@ -156,6 +162,7 @@ def test_the_same_file_with_new_content_supersedes_its_keyless_rows(toy: Toy) ->
     assert _lines(toy) == [(10, "D", 1), (7, "A", 2)]
 
 
+@pytest.mark.slow
 def test_a_then_b_then_a_again_ends_as_a(toy: Toy) -> None:
     for rows in (["7,A,1,1"], ["7,B,1,1"], ["7,A,1,1"]):
         toy.deliver("orders.csv", *rows)
@@ -163,6 +170,7 @@ def test_a_then_b_then_a_again_ends_as_a(toy: Toy) -> None:
     assert _lines(toy) == [(7, "A", 1)]
 
 
+@pytest.mark.slow
 def test_a_changed_rule_heals_the_quarantine_and_judges_old_rows_anew(toy: Toy) -> None:
     toy.deliver("orders.csv", "7,A,2,10.00", "8,B,0,5.00")
     contract, code = toy.sources[LINES]

@@ -202,3 +202,24 @@ def test_a_build_that_spark_cannot_run_is_a_sentence_that_names_its_files(toy: T
         toy.run(LINES)
     assert "silver/order_lines.py or conf/silver/order_lines.yml" in str(error.value)
     assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_rebuild_from_all_rows_ends_as_the_increments_did(toy: Toy) -> None:
+    """Corrections by name and by the same file hold in a rebuild too, which sees old and new rows at once."""
+    toy.deliver("orders.csv", ",D,1,1.00", "9,C,two,1.00", day=1)
+    toy.deliver("more.csv", ",E,1,1.00", day=2)
+    toy.run(LINES)
+    fixed = "10,D,1,1.00,market_1/2024-01-01/orders.csv,1"
+    toy.deliver("fixed.csv", fixed, day=3, header=f"{HEADER},_replaces_file,_replaces_row")
+    toy.deliver("more.csv", "11,E,1,1.00", day=2)
+    toy.run(LINES)
+    contract, code = toy.sources[LINES]
+    toy.sources[LINES] = (contract, f"{code.rstrip()}\n\n        LIMIT = 1\n")
+    incremental = (_lines(toy), toy.rejected())
+    assert toy.run(LINES)[LINES].decision.reason == "its definition changed"
+    assert (_lines(toy), toy.rejected()) == incremental
+    assert incremental == (
+        [(10, "D", 1), (11, "E", 1)],
+        [(9, ["quantity_is_readable"], "market_1/2024-01-01/orders.csv", 2)],
+    )

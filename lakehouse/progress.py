@@ -23,6 +23,9 @@ MAINTENANCE = {
 }
 
 
+RECENT = 16  # commits that are read first
+
+
 @dataclass(frozen=True)
 class Input:
     """A version of one input: of a table (`id` is Delta's), of a conf file (its hash), or of the ledger (its batch).
@@ -78,12 +81,22 @@ def open_table(address: str, version: int | None = None) -> DeltaTable | None:
 
 
 def state(address: str) -> State | None:
-    """The table's newest progress; only maintenance may stand between it and the newest version."""
+    """The table's newest progress; only maintenance may stand between it and the newest version.
+
+    The newest commits nearly always tell; a year of them, each a request on S3, is read only where they do not.
+    """
     log = open_table(address)
     if log is None:
         return None
     identity, version = str(log.metadata().id), log.version()
-    commits = [_commit(entry) for entry in log.history()]
+    recent = _judge(identity, version, [_commit(entry) for entry in log.history(RECENT)])
+    reaches_back = recent.progress is not None and recent.progress.base > version - RECENT
+    if reaches_back or version < RECENT:
+        return recent
+    return _judge(identity, version, [_commit(entry) for entry in log.history()])
+
+
+def _judge(identity: str, version: int, commits: list[tuple[int, str, Progress | None]]) -> State:
     for index, (at, operation, progress) in enumerate(commits):
         if progress is None:
             if operation in MAINTENANCE:

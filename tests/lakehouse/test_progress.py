@@ -212,3 +212,21 @@ def test_a_commit_that_is_gone_counts_as_a_move(table: Path) -> None:
     commit(table, rows(data_change=False), operation="OPTIMIZE")
     (table / "_delta_log" / f"{1:020}.json").unlink()
     assert moved(table, 0, 1)
+
+
+@pytest.mark.parametrize("maintenance", [0, 3, 40])
+def test_progress_is_found_behind_few_commits_and_behind_many(table: Path, maintenance: int) -> None:
+    for version in range(30):
+        commit(table, rows(), note=a_note(version - 1, run=f"day {version}"))
+    for _ in range(maintenance):
+        commit(table, operation="OPTIMIZE")
+    assert state(table).progress == a_note(28, run="day 29")
+
+
+def test_a_foreign_commit_long_ago_between_reading_and_writing_is_still_seen(table: Path) -> None:
+    commit(table, rows(), note=a_note(-1, run="monday"))
+    commit(table, rows(), operation="WRITE")
+    for _ in range(30):
+        commit(table, operation="OPTIMIZE")
+    commit(table, rows(), note=a_note(0, run="tuesday"))
+    assert state(table).doubt == "version 1 came between reading and writing version 32"

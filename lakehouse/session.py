@@ -62,6 +62,7 @@ def start() -> SparkSession:
     LAKEHOUSE_DRIVER_MEMORY (3g), LAKEHOUSE_MASTER (local[*]) and LAKEHOUSE_JAVA_OPTIONS size a session started here;
     what its JVM says goes to spark.log in the cache folder, or to the terminal with LAKEHOUSE_LOG=info.
     """
+    from pyspark.logger import PySparkLogger  # noqa: PLC0415
     from pyspark.sql import SparkSession  # noqa: PLC0415  half a second that plan and status do not pay
 
     settings = _settings_of_results() | _settings_of_s3()
@@ -69,6 +70,8 @@ def start() -> SparkSession:
         check_java()
         settings |= _settings_of_a_local_jvm()
         _launch(settings)
+    # It writes every error as a page of JSON to the terminal, before anyone can say it in words.
+    PySparkLogger.getLogger("SQLQueryContextLogger").disabled = "LAKEHOUSE_LOG" not in os.environ
     builder = SparkSession.builder.appName("lakehouse")
     for key, value in settings.items():
         builder = builder.config(key, value)

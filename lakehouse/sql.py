@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from sqlglot import exp
 from sqlglot.errors import ParseError
 
+from lakehouse import graph
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
@@ -34,8 +35,11 @@ def query(spark: SparkSession, lake: Lake, statement: str) -> DataFrame:
     Raises LakehouseError for anything that writes, and with Spark's own words for what it cannot understand.
     """
     check_reading(statement)
-    for schema, name in {(found[1].lower(), found[2].lower()) for found in TABLE.finditer(statement)}:
-        _register(spark, lake, schema, name)
+    named = {f"{found[1]}.{found[2]}".lower() for found in TABLE.finditer(statement)}
+    if _first_word(statement) == "show":  # the only statement that asks for tables it does not name
+        named |= graph.load().keys()
+    for name in named:
+        _register(spark, lake, *name.split("."))
     try:
         answer = spark.sql(statement)
         return answer.toDF(*_distinct(answer.columns))
@@ -64,8 +68,7 @@ def _stream(answer: DataFrame) -> Iterator[tuple[str | None, ...]]:
 
 def check_reading(statement: str) -> None:
     """Raise LakehouseError unless the statement only reads. Needs no JVM."""
-    first = re.match(r"[\s(]*(?:--[^\n]*\n[\s(]*|/\*.*?\*/[\s(]*)*(\w*)", statement, re.DOTALL)
-    word = first[1].lower() if first else ""
+    word = _first_word(statement)
     reads = word in READS or (word in MAY_READ and _is_query(statement))
     if not reads:
         raise LakehouseError(
@@ -74,6 +77,11 @@ def check_reading(statement: str) -> None:
         )
     if RUNS_PROGRAMS.search(statement):
         raise LakehouseError("`lakehouse sql` only reads: it starts no programs and calls no Java methods.")
+
+
+def _first_word(statement: str) -> str:
+    first = re.match(r"[\s(]*(?:--[^\n]*\n[\s(]*|/\*.*?\*/[\s(]*)*(\w*)", statement, re.DOTALL)
+    return first[1].lower() if first else ""
 
 
 def _is_query(statement: str) -> bool:
@@ -102,5 +110,5 @@ def _distinct(columns: list[str]) -> list[str]:
 
 
 def _in_words(error: PySparkException) -> LakehouseError:
-    first = (error.getMessage() or str(error)).strip().split("\n\nJVM stacktrace")[0]
-    return LakehouseError(f"Spark cannot answer that: {first}")
+    """Spark's first line; what follows it is for its developers."""
+    return LakehouseError(f"Spark cannot answer that: {str(error.getMessage() or error).strip().splitlines()[0]}")

@@ -13,6 +13,9 @@ from typer.testing import CliRunner
 
 from jobs import cli, demo
 from lakehouse import session
+from lakehouse import sql as reader
+from lakehouse.errors import LakehouseError
+from lakehouse.lake import Lake
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,6 +77,7 @@ def test_json_is_an_array_of_objects(said: tuple[str, Path], spark: SparkSession
 
 def test_a_table_can_be_described_and_read_as_it_was(said: tuple[str, Path], spark: SparkSession) -> None:
     assert "The market's local calendar day of the order" in _ask(said, spark, "sql", "describe table silver.orders")
+    assert "customer_metrics" in _ask(said, spark, "sql", "show tables in gold")
     then = _ask(said, spark, "sql", "select count(*) from gold.daily_sales version as of 0", "--format", "csv")
     now = _ask(said, spark, "sql", "select count(*) from gold.daily_sales", "--format", "csv")
     assert then != now
@@ -85,3 +89,9 @@ def test_status_plan_and_rejected_answer_without_spark(said: tuple[str, Path], s
     rejected = _ask(said, spark, "rejected", "silver.order_lines")
     assert "the delivered text cannot be read as int" in rejected
     assert "Nothing is rejected in silver.customers." in _ask(said, spark, "rejected", "silver.customers")
+
+
+def test_a_question_that_spark_cannot_answer_is_one_line(said: tuple[str, Path], spark: SparkSession) -> None:
+    with pytest.raises(LakehouseError, match=r"Spark cannot answer that: .*`gold`\.`nothing` cannot be found") as error:
+        reader.query(spark, Lake(str(said[1] / "tables")), "select * from gold.nothing")
+    assert len(str(error.value).splitlines()) == 1

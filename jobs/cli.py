@@ -26,13 +26,13 @@ app.add_typer(minio_app, name="minio")
 
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
 
-Lake = Annotated[
+LakeOption = Annotated[
     str | None,
     typer.Option(
         help="The lake's root: a folder or s3://bucket/prefix.", envvar="LAKEHOUSE_ROOT", show_default="conf/lake.yml"
     ),
 ]
-Landing = Annotated[
+LandingOption = Annotated[
     str | None,
     typer.Option(
         help="Where exports arrive: a folder or s3://bucket/prefix.",
@@ -40,7 +40,7 @@ Landing = Annotated[
         show_default="conf/lake.yml",
     ),
 ]
-Tables = Annotated[
+TablesArgument = Annotated[
     list[str] | None,
     typer.Argument(
         help="Tables such as gold.daily_sales; what they are made from comes along. All when none is named."
@@ -55,7 +55,7 @@ class Format(StrEnum):
 
 
 @app.command()
-def run(tables: Tables = None, lake: Lake = None, landing: Landing = None) -> None:
+def run(tables: TablesArgument = None, lake: LakeOption = None, landing: LandingOption = None) -> None:
     """Load what is new in landing and bring tables up to date; what did not move is not touched."""
     known = graph.load()
     wanted = graph.selected(known, tables or [])
@@ -66,7 +66,7 @@ def run(tables: Tables = None, lake: Lake = None, landing: Landing = None) -> No
 
 
 @app.command()
-def plan(tables: Tables = None, lake: Lake = None, landing: Landing = None) -> None:
+def plan(tables: TablesArgument = None, lake: LakeOption = None, landing: LandingOption = None) -> None:
     """Say what a run would do, and why; starts no JVM and changes nothing."""
     known = graph.load()
     wanted = graph.selected(known, tables or [])
@@ -75,7 +75,7 @@ def plan(tables: Tables = None, lake: Lake = None, landing: Landing = None) -> N
 
 
 @app.command()
-def status(lake: Lake = None, landing: Landing = None) -> None:
+def status(lake: LakeOption = None, landing: LandingOption = None) -> None:
     """Show each table: version, rows, rejected rows, when it last changed, and what a run would do."""
     one = Run(*places(lake, landing), graph.load())
     printed.status(printed.answers(), one)
@@ -87,17 +87,17 @@ def sql(
     output: Annotated[
         Format, typer.Option("--format", help="table for people, csv or json for programs.")
     ] = Format.table,
-    lake: Lake = None,
+    lake: LakeOption = None,
 ) -> None:
     """Ask the lake in Spark SQL; the answer alone goes to standard output."""
     from lakehouse import session  # noqa: PLC0415  loads Spark, which no other command but run needs
     from lakehouse import sql as reader  # noqa: PLC0415
-    from lakehouse.lake import Lake as Tables_  # noqa: PLC0415
+    from lakehouse.lake import Lake  # noqa: PLC0415
 
     reader.check_reading(statement)
     root, _ = places(lake, None)
     storage.check(storage.normalise(root), role="lake", must_exist=True)
-    answer = reader.query(session.start(), Tables_(root), statement)
+    answer = reader.query(session.start(), Lake(root), statement)
     if output is Format.json:
         printed.json_array(reader.objects(answer))
     elif output is Format.csv:
@@ -110,7 +110,7 @@ def sql(
 def rejected(
     table: Annotated[str, typer.Argument(help="A table that judges delivered rows, such as silver.order_lines.")],
     examples: Annotated[int, typer.Option(help="How many rows to show with their text.", min=0)] = 10,
-    lake: Lake = None,
+    lake: LakeOption = None,
 ) -> None:
     """Show what stands in quarantine: counts by rule, and where the rows stand with their text."""
     known = graph.load()

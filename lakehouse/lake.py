@@ -43,7 +43,7 @@ class Lake:
         self.root = storage.normalise(root)
 
     def address(self, name: str) -> str:
-        return f"{self.root}/{name.replace('.', '/')}"
+        return progress.address(self.root, name)
 
     def spark_address(self, name: str) -> str:
         return storage.for_spark(self.address(name))

@@ -37,7 +37,7 @@ class Decision:
 
 def decide(root: str, table: Table, taken: list[Taken]) -> Decision:
     """For one table, as its inputs stand now."""
-    state = progress.state(f"{root}/{table.name.replace('.', '/')}")
+    state = progress.state(progress.address(root, table.name))
     if table.contract.source:
         return _decide_bronze(root, table, state, taken)
     inputs = {name: pin(root, name) for name in table.inputs}
@@ -68,7 +68,7 @@ def pin(root: str, name: str) -> Input | None:
     """The version of an input to read: both for the decision and for the data."""
     if name.startswith("conf."):
         return Input(graph.conf_file(name)[0])
-    state = progress.state(f"{root}/{name.replace('.', '/')}")
+    state = progress.state(progress.address(root, name))
     if state is None:
         return None
     ledger = state.progress.inputs.get(landing.LEDGER) if state.progress else None
@@ -106,7 +106,7 @@ def _moved(root: str, table: Table, note: Progress, inputs: Mapping[str, Input],
     moves = []
     for name in table.parents:
         before, now = int(note.inputs[name].version), int(inputs[name].version)
-        if progress.moved(f"{root}/{name.replace('.', '/')}", before, now):
+        if progress.moved(progress.address(root, name), before, now):
             moves.append(f"{name} moved {before} -> {now}")
     if not moves:
         return "nothing", "its inputs did not move"

@@ -72,6 +72,11 @@ class State:
     doubt: str = ""
 
 
+def address(root: str, name: str) -> str:
+    """Where a table is: its name is its path below the lake's root."""
+    return f"{root}/{name.replace('.', '/')}"
+
+
 def open_table(address: str, version: int | None = None) -> DeltaTable | None:
     """The table's log, at its newest version or another; None where there is no table yet."""
     try:

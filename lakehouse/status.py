@@ -36,7 +36,7 @@ def lines(root: str, tables: Mapping[str, Table], taken: list[Taken]) -> list[Li
 
 
 def _line(root: str, table: Table, taken: list[Taken]) -> Line:
-    address = f"{root}/{table.name.replace('.', '/')}"
+    address = progress.address(root, table.name)
     decision = plan.decide(root, table, taken)
     behind = decision.reason if decision.does_something else ""
     log = progress.open_table(address)
@@ -80,7 +80,7 @@ def rejected_examples(root: str, table: Table, limit: int) -> list[dict[str, Any
         f"select {unit}, t.rules, t._file as file, t._row as row, b.* from t join b on t._file = b._file "  # noqa: S608
         f"and t._row = b._row and t._sequence = b._sequence order by t._file, t._row limit {int(limit)}"
     )
-    bronze = f"{root}/{table.parents[0].replace('.', '/')}"
+    bronze = progress.address(root, table.parents[0])
     examples = []
     for row in query(_quarantine(root, table), statement, b=bronze):
         key = {name: row.pop(name) for name in (*table.contract.unit, "rules", "file", "row")}
@@ -92,4 +92,4 @@ def rejected_examples(root: str, table: Table, limit: int) -> list[dict[str, Any
 def _quarantine(root: str, table: Table) -> str:
     if table.contract.write != "latest":
         raise LakehouseError(f"{table.name} rejects nothing: only tables written `latest` judge delivered rows.")
-    return f"{root}/{table.name.replace('.', '/')}__rejected"
+    return progress.address(root, f"{table.name}__rejected")

@@ -11,20 +11,20 @@ EXPORT_TIME = "yyyy-MM-dd'T'HH:mm:ss[.SSS]XXX"
 
 def exact_decimal(text: Column | str, precision: int, scale: int) -> Column:
     """The number as written, or null where it does not fit: try_cast alone would round 12.3456 to 12.35 in silence."""
-    value = F.col(text) if isinstance(text, str) else text
+    value = _column(text)
     written = rf"^\s*[+-]?(\d+(\.\d{{0,{scale}}}0*)?|\.\d{{1,{scale}}}0*)\s*$"
     return F.when(value.rlike(written), value.try_cast(f"decimal({precision},{scale})"))
 
 
 def whole_number(text: Column | str, kind: str = "bigint") -> Column:
     """Digits with an optional sign, or null: a cast alone would take `1.0` or `1e3` in some versions of Spark."""
-    value = F.col(text) if isinstance(text, str) else text
+    value = _column(text)
     return F.when(value.rlike(r"^\s*[+-]?\d+\s*$"), value.try_cast(kind))
 
 
 def export_time(text: Column | str) -> Column:
     """`2022-02-17T16:36:27.000Z` as the instant it says; anything else is null, not a guess."""
-    return F.try_to_timestamp(F.col(text) if isinstance(text, str) else text, F.lit(EXPORT_TIME))
+    return F.try_to_timestamp(_column(text), F.lit(EXPORT_TIME))
 
 
 def local_to_utc(local: Column, time_zone: Column) -> Column:
@@ -40,13 +40,13 @@ def average(total: Column, count: Column) -> Column:
 
 def money(text: Column | str, precision: int = 18, scale: int = 2) -> Column:
     """`KSh 120.00` or `₦11500.00`: the amount without its currency sign, exact."""
-    value = F.col(text) if isinstance(text, str) else text
+    value = _column(text)
     return exact_decimal(F.regexp_replace(value, SIGN, ""), precision, scale)
 
 
 def amount_sign(text: Column | str) -> Column:
     """The currency sign of such an amount, null where it has none."""
-    value = F.col(text) if isinstance(text, str) else text
+    value = _column(text)
     return F.nullif(F.trim(F.regexp_extract(value, SIGN, 0)), F.lit(""))
 
 
@@ -61,3 +61,7 @@ def deliveries_of_orders(deliveries: DataFrame) -> DataFrame:
         F.max_by("task_status", "task_id").alias("delivery_status"),
         F.sum("distance_m").alias("delivery_distance_m"),
     )
+
+
+def _column(text: Column | str) -> Column:
+    return F.col(text) if isinstance(text, str) else text

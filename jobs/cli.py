@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from enum import StrEnum
+from pathlib import Path  # noqa: TC003  typer reads it at run time
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ from rich.console import Console
 
 from jobs import printed
 from jobs.places import places
-from lakehouse import graph, minio, storage
+from lakehouse import graph, minio, quarantine, storage
 from lakehouse.errors import LakehouseError
 from lakehouse.run import Run
 
@@ -108,16 +109,34 @@ def sql(
 
 @app.command()
 def rejected(
-    table: Annotated[str, typer.Argument(help="A table that judges delivered rows, such as silver.order_lines.")],
+    table: Annotated[
+        str | None,
+        typer.Argument(
+            help="A table such as silver.orders: what was rejected on the way to it. All when none is named."
+        ),
+    ] = None,
     examples: Annotated[int, typer.Option(help="How many rows to show with their text.", min=0)] = 10,
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Write the whole documents to this file, to be corrected and delivered again."),
+    ] = None,
     lake: LakeOption = None,
 ) -> None:
-    """Show what stands in quarantine: counts by rule, and where the rows stand with their text."""
+    """Show what stands in quarantine: counts by rule, and where the rows stand with their text; or export it."""
     known = graph.load()
     root = storage.normalise(places(lake, None)[0])
     storage.check(root, role="lake", must_exist=True)
-    one = graph.selected(known, [table])[table]
-    printed.rejected(printed.answers(), root, one, examples)
+    named = graph.selected(known, [table]) if table else known
+    judges = [one for one in named.values() if one.contract.write == "latest"]
+    if export is None:
+        for one in judges:
+            printed.rejected(printed.answers(), root, one, examples)
+        return
+    for one in judges:
+        if len(judges) > 1:
+            names = ", ".join(judge.name for judge in judges)
+            raise LakehouseError(f"Each table's documents have columns of their own. Name one of: {names}.")
+        printed.exported(messages, one, quarantine.export(root, one, export))
 
 
 @app.command()

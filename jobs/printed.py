@@ -14,18 +14,22 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
 
+from lakehouse import graph, quality, quarantine, schema_changes
 from lakehouse import plan as planning
 from lakehouse import status as states
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from lakehouse.graph import Table
+    from lakehouse.landing import Found
     from lakehouse.run import Done, Report, Run
 
 SHOWN = 200
 NAMED = 5
+SHOWN_OF_A_TEXT = 2000
 GRID = {"box": None, "pad_edge": False, "header_style": "bold"}
 
 
@@ -85,15 +89,22 @@ def summary(messages: Console, report: Report) -> None:
                 messages.print(f"  {word} {done.decision.table}: {name} {count:,}")
         if done.counts.get("rejected"):
             messages.print(f"  [dim]see them with: lakehouse rejected {done.decision.table}[/]")
-    _others(messages, "ignored, no contract wants them", report.found.ignored)
-    _others(messages, "waiting, their names say they are being written", report.found.waiting)
+    landing(messages, report.found)
 
 
-def _others(messages: Console, why: str, paths: tuple[str, ...]) -> None:
-    if paths:
-        more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
-        files = "file" if len(paths) == 1 else "files"
-        messages.print(f"[dim]{len(paths)} {files} {why}: {escape(', '.join(paths[:NAMED]))}{more}[/]")
+def landing(console: Console, found: Found) -> None:
+    """What landing holds that is not loaded, and why."""
+    for status, word in (("unreadable", "[red]cannot be read[/]"), ("waiting", "[yellow]waits[/]")):
+        entries = found.by_status(status)
+        for one in entries[:NAMED]:
+            console.print(f"  {word}: {escape(visible(one.delivery.path))} {escape(visible(one.reason))}")
+        if len(entries) > NAMED:
+            console.print(f"  and {len(entries) - NAMED:,} more files that are {status}")
+    if found.ignored:
+        more = f" and {len(found.ignored) - NAMED} more" if len(found.ignored) > NAMED else ""
+        files = "1 file" if len(found.ignored) == 1 else f"{len(found.ignored):,} files"
+        named = escape(visible(", ".join(found.ignored[:NAMED])))
+        console.print(f"[dim]{files} ignored, no contract wants them: {named}{more}[/]")
 
 
 def plan(console: Console, one: Run, wanted: Mapping[str, Table]) -> None:
@@ -116,17 +127,18 @@ def plan(console: Console, one: Run, wanted: Mapping[str, Table]) -> None:
     console.print(grid)
     if not moving:
         console.print("Nothing new: a run would make no commit.")
-    _others(console, "ignored, no contract wants them", found.ignored)
-    _others(console, "waiting, their names say they are being written", found.waiting)
+    landing(console, found)
 
 
 def status(console: Console, one: Run) -> None:
+    """Tables, then sources: how fresh and how good their deliveries are, what changed in them, what is not loaded."""
     one.open()
-    waiting: list[str] = []
+    found = None
     try:
-        waiting = [delivery.table for delivery in one.look().new]
+        found = one.look()
     except LakehouseError as error:  # a reader of the lake need not see its landing
         console.print(f"[yellow]New files are not counted:[/] {escape(str(error))}")
+    waiting = [delivery.table for delivery in found.new] if found else []
     grid = Grid("table", "version", "rows", "rejected", "changed (UTC)", "behind", **GRID)  # type: ignore[arg-type]
     now = datetime.now(UTC)
     for line in states.lines(one.root, one.tables, one.taken):
@@ -138,6 +150,46 @@ def status(console: Console, one: Run) -> None:
     for column in grid.columns[1:4]:
         column.justify = "right"
     console.print(grid)
+    _sources(console, one, now)
+    _schema_changes(console, one)
+    if found:
+        landing(console, found)
+
+
+def _sources(console: Console, one: Run, now: datetime) -> None:
+    newest: dict[tuple[str, int | None], datetime] = {}
+    for entry in one.taken:
+        key = (entry.delivery.table, entry.delivery.parts.get("market"))
+        newest[key] = max(newest.get(key, entry.delivery.delivered_at), entry.delivery.delivered_at)
+    parents = {name: table.parents[0] for name, table in one.tables.items() if table.contract.write == "latest"}
+    scores = {
+        (parents[noted.measure.table_name], noted.measure.market): noted.measure.value
+        for noted in quality.newest(one.root, "score")
+        if noted.measure.table_name in parents
+    }
+    grid = Grid("source", "market", "newest delivery", "score", **GRID)  # type: ignore[arg-type]
+    for (source, market), at in sorted(newest.items(), key=str):
+        score = scores.get((source, market))
+        age = f"{at:%Y-%m-%d %H:%M} ({_ago(now - at)})"
+        grid.add_row(source, "" if market is None else str(market), age, "-" if score is None else f"{score:.1f}")
+    if newest:
+        console.print()
+        console.print(grid)
+
+
+def _schema_changes(console: Console, one: Run) -> None:
+    """The newest ones; all are in ops.schema_changes."""
+    changes = sorted(schema_changes.read(one.root), key=lambda change: (change.batch, change.file), reverse=True)
+    if changes:
+        console.print("\nChanged columns, the newest first:")
+    for change in changes[:NAMED]:
+        words = f"{change.before} became {change.after}" if change.change == "type" else change.change.replace("_", " ")
+        console.print(
+            f"  {change.table_name} {change.partition}: {change.column_name} {words} "
+            f"[dim]in {escape(visible(change.file))}[/]"
+        )
+    if len(changes) > NAMED:
+        console.print(f"  [dim]and {len(changes) - NAMED:,} more in ops.schema_changes[/]")
 
 
 def _ago(gap: object) -> str:
@@ -149,20 +201,42 @@ def _ago(gap: object) -> str:
 
 
 def rejected(console: Console, root: str, table: Table, examples: int) -> None:
-    by_rule = states.rejected_by_rule(root, table)
+    by_rule = quarantine.by_rule(root, table)
     if not by_rule:
         console.print(f"Nothing is rejected in {table.name}.")
         return
-    grid = Grid("rule", "rows", "why", **GRID)  # type: ignore[arg-type]
+    grid = Grid(f"{table.name}: rule", "rows", "why", **GRID)  # type: ignore[arg-type]
     for rule, count in by_rule.items():
         grid.add_row(rule, f"{count:,}", table.contract.why(rule))
     console.print(grid)
-    for row in states.rejected_examples(root, table, examples):
+    for row in quarantine.examples(root, table, examples):
         key = ", ".join(f"{name} {row[name]}" for name in table.contract.unit if row[name] is not None)
-        console.print(f"\n{escape(row['file'])} row {row['row']} ({key}): [red]{', '.join(row['rules'])}[/]")
+        rules = escape(", ".join(row["rules"]))
+        console.print(
+            f"\n{escape(row['_file'])} row {row['_row']} ({key}), since {row['since']:%Y-%m-%d}: [red]{rules}[/]"
+        )
         text = row["text"]
         shown = text if isinstance(text, str) else ", ".join(f"{name}={value}" for name, value in text.items())
-        console.print(f"  {escape(shown)}")
+        console.print(f"  {escape(visible(shown))}")
+
+
+def visible(text: str) -> str:
+    """Delivered text may hold what would move the cursor, or fill the screen."""
+    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[:SHOWN_OF_A_TEXT])
+    return shown + " ..." * (len(text) > SHOWN_OF_A_TEXT)
+
+
+def exported(messages: Console, table: Table, written: Mapping[Path, int]) -> None:
+    if not written:
+        messages.print(f"Nothing is rejected in {table.name}, so no file was written.")
+    source = graph.load()[table.parents[0]].contract.source
+    for path, rows in written.items():
+        messages.print(f"Wrote {rows:,} rows to {escape(str(path))}.")
+    if written and source:
+        messages.print(
+            "Correct them, leave the first columns as they are, and put the file into landing under a name like "
+            f"{escape(source.files[-1])}; the next run takes it up."
+        )
 
 
 def grid(columns: list[str], rows: Iterable[tuple[str | None, ...]], messages: Console) -> None:

@@ -13,27 +13,22 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from lakehouse.graph import Table
-    from lakehouse.landing import Taken
+    from lakehouse.ledger import Entry
 
-CORE_TYPES = {"_row": "bigint", "_batch": "bigint", "_delivered_at": "timestamp"}
+CORE_TYPES = {name: kind.simpleString() for name, kind in files.CORE_COLUMNS.items()}
 
 
-def rows(spark: SparkSession, table: Table, landing: str, batch: list[Taken]) -> DataFrame:
+def rows(spark: SparkSession, table: Table, landing: str, batch: list[Entry]) -> DataFrame:
     """Core columns, the contract's columns (null where no file has them), then the columns no contract knows yet.
 
     Raises LakehouseError where build() changed a promised type or dropped a core column.
     """
-    source, promised = table.contract.source, table.contract.columns
-    if source is None:
-        raise LakehouseError(f"{table.name} has no source. Change {table.files}.")
-    has_rows = any(taken.delivery.header or source.format == "json" for taken in batch)
-    delivered = files.rows(spark, landing, source, batch) if has_rows else _nothing(spark, table)
-    built = table.build(delivered)
+    promised = table.contract.columns
+    built = table.build(files.rows(spark, landing, table.contract, batch))
     returned = {field.name: field.dataType.simpleString() for field in built.schema}
-    core = {name: CORE_TYPES.get(name, "string") for name in files.CORE_COLUMNS}
-    expected = core | {name: column.type for name, column in promised.items()}
+    expected = CORE_TYPES | {name: column.type for name, column in promised.items()}
     wrong = {name: kind for name, kind in returned.items() if expected.get(name, kind) != kind}
-    wrong |= dict.fromkeys(core.keys() - returned.keys(), "missing")
+    wrong |= dict.fromkeys(CORE_TYPES.keys() - returned.keys(), "missing")
     if wrong:
         promise = {name: expected[name] for name in wrong}
         raise LakehouseError(
@@ -41,11 +36,4 @@ def rows(spark: SparkSession, table: Table, landing: str, batch: list[Taken]) ->
         )
     missing = {name: F.lit(None).cast(column.type) for name, column in promised.items() if name not in returned}
     unknown = [name for name in returned if name not in expected]
-    return built.withColumns(missing).select(*core, *promised, *unknown)
-
-
-def _nothing(spark: SparkSession, table: Table) -> DataFrame:
-    """No file yet: an empty table, so that what is made from it can be built."""
-    core = ", ".join(f"{name} {CORE_TYPES.get(name, 'string')}" for name in files.CORE_COLUMNS)
-    columns = ", ".join(f"{name} {column.type}" for name, column in table.contract.columns.items())
-    return spark.createDataFrame([], f"{core}, {columns}")
+    return built.withColumns(missing).select(*CORE_TYPES, *promised, *unknown)

@@ -5,6 +5,7 @@ An unknown key, an unknown type or a missing owner is an error that names file a
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,16 +13,17 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lakehouse.errors import LakehouseError
+from lakehouse.quality import check_formula
+from lakehouse.records import PROBLEMS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 LAYERS = ("bronze", "silver", "gold")
 TYPE = re.compile(r"boolean|int|bigint|double|string|date|timestamp|decimal\((\d{1,2}),(\d{1,2})\)")
-OF_THE_CORE = {
-    "row_has_the_width_of_its_header": "the row is shorter or longer than its header, so no cell is sure",
-    "another_row_of_its_document": "a document enters whole or not at all, and another of its rows is wrong",
-}
+GRAIN_IS_UNIQUE = "grain_is_unique"
+ANOTHER_ROW = "another_row_of_its_document"
+OF_THE_CORE = PROBLEMS | {ANOTHER_ROW: "a document enters whole or not at all, and another of its rows is wrong"}
 LARGEST_DECIMAL = 38
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
@@ -40,6 +42,14 @@ def _known_type(text: str) -> str:
 def _snake_case(text: str) -> str:
     if not NAME.fullmatch(text):
         raise ValueError(f"{text!r} is not a name in snake_case")
+    return text
+
+
+def _known_encoding(text: str) -> str:
+    try:
+        codecs.lookup(text)
+    except LookupError as error:
+        raise ValueError(f"{text!r} is no known encoding; utf-8, utf-16, latin-1 and windows-1252 are") from error
     return text
 
 
@@ -64,20 +74,66 @@ class Rule(_Strict):
     """`check` is a SQL condition over the table's columns; unknown (null) passes, as in SQL constraints."""
 
     check: Annotated[str, Field(min_length=1)]
-    severity: Literal["reject", "warn"]
+    severity: Literal["reject", "warn", "stop"]
     why: Annotated[str, Field(min_length=3)]
 
 
+class Check(_Strict):
+    """What must hold for the whole table, one of three kinds.
+
+    `unique` columns; `references`: `key` is in that input; `agrees_with`: the aggregate `this` here equals
+    `that` of the input, in each group of `by`.
+    """
+
+    severity: Literal["warn", "stop"]
+    why: Annotated[str, Field(min_length=3)]
+    unique: tuple[str, ...] = ()
+    references: str | None = None
+    key: tuple[str, ...] = ()
+    agrees_with: str | None = None
+    this: str | None = None
+    that: str | None = None
+    by: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_one_kind(self) -> Check:
+        kinds = {
+            "unique": bool(self.unique),
+            "references with key": bool(self.references and self.key),
+            "agrees_with with this and that": bool(self.agrees_with and self.this and self.that),
+        }
+        if sum(kinds.values()) != 1:
+            raise ValueError(f"must be exactly one of: {', '.join(kinds)}")
+        return self
+
+
 class Source(_Strict):
-    """`files` are patterns below landing, the first that fits counts; `{market:int}` and `{date}` are read from it."""
+    """`files` are patterns below landing, the first that fits counts; `{market:int}` and `{date}` are read from it.
+
+    `unknown_columns` (written `schema:`) says what becomes of columns that the contract does not name; a file without a
+    `required` column is not taken. A delivery's rows are compared with the median of its market's last 14.
+    """
 
     files: Annotated[tuple[str, ...], Field(min_length=1)]
     format: Literal["csv", "json"]
+    encoding: Annotated[str, AfterValidator(_known_encoding)] | None = None
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    quote: Annotated[str, Field(min_length=1, max_length=1)] = '"'
+    unknown_columns: Annotated[Literal["add", "rescue", "fail"], Field(alias="schema")] = "add"
+    required: tuple[str, ...] = ()
     blank: tuple[str, ...] = ()
+    may_be_empty: bool = False
+    fresh_within_hours: float | None = None
+    volume_between: tuple[float, float] | None = None
 
 
 class Contract(_Strict):
-    """One table's promise. `unit` is what is replaced as a whole: the grain, or coarser (an order with its lines)."""
+    """One table's promise. `unit` is what is replaced as a whole: the grain, or coarser (an order with its lines).
+
+    `document` names aggregates over a document's rows without repeats, for its rules; beside the contract's columns
+    they may use `_is_last`, whether a row is the last of its file. `reject_limit` is the share of new rows that may be
+    wrong before the run stops; `score` the formula of a source's quality, from 0 to 100.
+    """
 
     owner: Annotated[str, Field(min_length=2)]
     description: Annotated[str, Field(min_length=3)]
@@ -89,7 +145,11 @@ class Contract(_Strict):
     partition_by: tuple[str, ...] = ()
     source: Source | None = None
     columns: Annotated[dict[Name, Column], Field(min_length=1)]
+    document: dict[str, str] = {}
     rules: dict[Name, Rule] = {}
+    checks: dict[Name, Check] = {}
+    reject_limit: Annotated[float, Field(gt=0, le=1)] = 1.0
+    score: Annotated[str, AfterValidator(check_formula)] | None = None
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Contract:
@@ -112,8 +172,18 @@ class Contract(_Strict):
                 for name, rule in self.rules.items()
                 if rule.severity == "reject"
             ]
-            if self.position:
-                wrong.append("position: goes with `write: latest`")
+            alone = {"position": self.position, "document": self.document, "score": self.score}
+            wrong += [f"{key}: goes with `write: latest`" for key, value in alone.items() if value]
+        for name, check in self.checks.items():
+            if unknown := {*check.unique, *check.key, *check.by} - self.columns.keys():
+                wrong.append(f"checks.{name}: {', '.join(sorted(unknown))} is not one of its columns")
+            if name in self.rules or name == GRAIN_IS_UNIQUE:
+                wrong.append(f"checks.{name}: is the name of another rule")
+        if self.checks and self.write not in {"refresh", "replace"}:
+            wrong.append("checks: go with `write: refresh` and `write: replace`, whose inputs they are compared with")
+        wrong += [
+            f"document.{name}: must begin with _, since it is not stored" for name in self.document if name[0] != "_"
+        ]
         if not set(self.unit) <= set(self.grain):
             wrong.append("unit: must be part of the grain")
         if wrong:
@@ -141,7 +211,8 @@ class Contract(_Strict):
         """What results depend on: all of it but the words for people."""
         columns = {name: column.model_dump(exclude={"meaning"}) for name, column in self.columns.items()}
         rules = {name: rule.model_dump(exclude={"why"}) for name, rule in self.rules.items()}
-        return self.model_dump(exclude={"owner", "description", "columns", "rules"}) | {
+        words = {"owner", "description", "columns", "rules", "checks", "reject_limit", "score"}
+        return self.model_dump(exclude=words) | {
             "columns": columns,
             "rules": rules,
         }

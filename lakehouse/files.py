@@ -1,151 +1,180 @@
-"""Delivered files as rows of text: each read by its own header, nothing guessed, nothing dropped."""
+"""Delivered files as rows of text, read in Spark's Python workers by lakehouse.records: nothing guessed or dropped."""
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
-from functools import reduce
+import heapq
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructField, StructType
+from pyspark.sql.types import BooleanType, IntegerType, LongType, StringType, StructField, StructType, TimestampType
 
-from lakehouse import landing, storage
-from lakehouse.errors import LakehouseError
+from lakehouse import csv_records, json_records, records, storage
+from lakehouse.columns import OF_CORRECTIONS
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from lakehouse.contract import Source
-    from lakehouse.landing import Taken
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import DataType
 
-CORE_COLUMNS = ("_file", "_row", "_batch", "_sequence", "_delivered_at", "_problem", "_raw")
-CORRUPT = "_corrupt"
-# Spark numbers rows by partition (the high bits) and place in it; with one file per partition the place is the row.
-PLACE_BITS = (1 << 33) - 1
+    from lakehouse.contract import Contract
+    from lakehouse.ledger import Entry
+    from lakehouse.records import Batch
+
+CORE_COLUMNS: Mapping[str, DataType] = {
+    "_file": StringType(),
+    "_row": LongType(),
+    "_batch": LongType(),
+    "_sequence": StringType(),
+    "_delivered_at": TimestampType(),
+    "_is_last": BooleanType(),
+    "_problem": StringType(),
+    "_raw": StringType(),
+}
+RESCUED = "_rescued"
+ROWS_AT_ONCE = 8192
 
 
-def rows(spark: SparkSession, root: str, source: Source, batch: list[Taken]) -> DataFrame:
+@dataclass(frozen=True)
+class Work:
+    """What a worker needs: where the files are, how to reach them, and the columns that all files together have."""
+
+    root: str
+    environment: Mapping[str, str]
+    schema: StructType
+    rescued: frozenset[str]
+    groups: Sequence[Sequence[Entry]]
+
+
+def rows(spark: SparkSession, root: str, contract: Contract, batch: list[Entry]) -> DataFrame:
     """All rows of the batch: CORE_COLUMNS, what the path says (market), then the union of the files' columns as text.
 
-    `_row` counts a file's records from 1, without the header. `_problem` is `width` or `json` where a record is not
-    what its file announces; `_raw` then has its text, and the columns what could be read.
+    `_row` counts a file's records from 1, without the header. `_problem` is one of records.PROBLEMS where a record is
+    not what its file announces; `_raw` then has its text. A column is null where its file has no such column.
     """
-    # One file per partition, so that the row's number is its place; coalesced afterwards.
-    spark.conf.set("spark.sql.files.openCostInBytes", str(1 << 40))
-    spark.conf.set("spark.sql.files.maxPartitionBytes", str(1 << 40))
-    frames = _csv(spark, root, batch) if source.format == "csv" else _json(spark, root, batch)
-    text = reduce(lambda left, right: left.unionByName(right, allowMissingColumns=True), frames)
-    facts = _facts(spark, root, batch)
-    parts = [name for name in facts.columns if name not in CORE_COLUMNS and name != "_path"]
-    delivered = [name for name in text.columns if name not in {"_path", *CORE_COLUMNS}]
-    return (
-        text.join(F.broadcast(facts), on="_path", how="inner")
-        .select(*CORE_COLUMNS, *parts, *delivered)
-        .coalesce(2 * spark.sparkContext.defaultParallelism)
-    )
-
-
-def _csv(spark: SparkSession, root: str, batch: list[Taken]) -> list[DataFrame]:
-    by_header = defaultdict(list)
-    for taken in batch:
-        if taken.delivery.header:  # an empty file has neither header nor rows
-            by_header[taken.delivery.header].append(taken.delivery.path)
-    frames = []
-    for header, paths in by_header.items():
-        names = landing.column_names(header)
-        fields = [
-            StructField(name, StringType(), metadata={"comment": text})
-            for text, name in zip(header, names.values(), strict=True)
-        ]
-        schema = StructType([*fields, StructField(CORRUPT, StringType())])
-        read = spark.read.schema(schema).csv(
-            [_escaped(_full(root, path)) for path in paths],
-            header=True,
-            multiLine=True,
-            escape='"',
-            mode="PERMISSIVE",
-            columnNameOfCorruptRecord=CORRUPT,
-        )
-        frames.append(_numbered(read, "width"))
-    return frames
-
-
-def _json(spark: SparkSession, root: str, batch: list[Taken]) -> list[DataFrame]:
-    """By a schema of strings, since inference and maps both damage numbers: 1.10 would become 1.1."""
-    paths = [_escaped(_full(root, taken.delivery.path)) for taken in batch]
-    spark.conf.set("spark.sql.caseSensitive", "true")  # keys that differ by case are two keys until they are folded
-    names = landing.column_names(_keys(spark, paths))
-    schema = StructType([*(StructField(key, StringType()) for key in names), StructField(CORRUPT, StringType())])
-    read = spark.read.schema(schema).json(
-        paths, multiLine=True, mode="PERMISSIVE", columnNameOfCorruptRecord=CORRUPT, primitivesAsString=True
-    )
-    by_name = defaultdict(list)
-    for key, name in names.items():
-        by_name[name].append(key)
-    columns = [
-        F.coalesce(*(F.col(f"`{key}`") for key in keys)).alias(name, metadata={"comment": " or ".join(keys)})
-        for name, keys in by_name.items()
-    ]
-    numbered = _numbered(read, "json")
-    return [numbered.select("_path", "_row", "_problem", "_raw", *columns)]
-
-
-def _keys(spark: SparkSession, paths: list[str]) -> list[str]:
-    """The keys of all objects; two keys of one object that fold to one column are an error that names both."""
-    objects = spark.read.text(paths, wholetext=True).select(
-        F.explode(F.from_json("value", "array<map<string,string>>")).alias("object")
-    )
-    keys_of_objects = objects.select(F.array_sort(F.map_keys("object")).alias("keys")).distinct().collect()
-    for row in keys_of_objects:
-        names = landing.column_names(row["keys"])
-        for key, name in names.items():
-            if twins := [other for other, folded in names.items() if folded == name and other != key]:
-                raise LakehouseError(
-                    f"A JSON object in {', '.join(paths)} has two keys that both fold to {name}: {key!r} and "
-                    f"{twins[0]!r}. Nothing was loaded. Rename one of them."
-                )
-    return sorted({key for row in keys_of_objects for key in row["keys"]})
-
-
-def _numbered(read: DataFrame, problem: str) -> DataFrame:
+    texts: dict[str, list[str]] = {}
+    for entry in batch:
+        for text, name in entry.delivery.columns.items():
+            if text not in texts.setdefault(name, []):
+                texts[name].append(text)
+    mode = contract.source.unknown_columns if contract.source else "add"
+    known = {*contract.columns, *OF_CORRECTIONS}
+    rescued = frozenset(name for name in texts if mode == "rescue" and name not in known)
+    schema = _schema(batch, [name for name in texts if name not in rescued], with_rescued=mode == "rescue")
+    groups = _groups(batch, 2 * spark.sparkContext.defaultParallelism)
+    environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    work = Work(root, environment, schema, rescued, groups)
+    read = spark.range(0, len(groups), 1, len(groups)).mapInArrow(lambda ids: _read(work, ids), schema)
     return read.select(
-        F.col("_metadata.file_path").alias("_path"),
-        (F.monotonically_increasing_id().bitwiseAND(F.lit(PLACE_BITS)) + 1).alias("_row"),
-        F.when(F.col(CORRUPT).isNotNull(), F.lit(problem)).alias("_problem"),
-        F.col(CORRUPT).alias("_raw"),
-        *(F.col(f"`{name}`") for name in read.columns if name != CORRUPT),
+        *(
+            F.col(name).alias(name, metadata={"comment": " or ".join(texts[name])}) if name in texts else F.col(name)
+            for name in schema.names
+        )
     )
 
 
-def _facts(spark: SparkSession, root: str, batch: list[Taken]) -> DataFrame:
-    """What the ledger knows of each file, by the path as Spark prints it."""
-    parts = sorted(batch[0].delivery.parts)
-    values = [
-        (
-            _as_spark_prints(spark, _full(root, taken.delivery.path)),
-            taken.delivery.path,
-            taken.batch,
-            taken.delivery.sequence,
-            taken.delivery.delivered_at,
-            *(taken.delivery.parts[part] for part in parts),
+def _schema(batch: list[Entry], columns: list[str], *, with_rescued: bool) -> StructType:
+    parts = sorted({part for entry in batch for part in entry.delivery.parts})
+    fields = [StructField(name, kind) for name, kind in CORE_COLUMNS.items()]
+    fields += [StructField(part, IntegerType()) for part in parts]
+    fields += [StructField(name, StringType()) for name in columns]
+    return StructType([*fields, *([StructField(RESCUED, StringType())] if with_rescued else [])])
+
+
+def _groups(batch: list[Entry], most: int) -> list[list[Entry]]:
+    """Files of about the same number of bytes together: the largest first, each to the group that has least.
+
+    So that thousands of small files cost no more than a few large ones.
+    """
+    groups: list[list[Entry]] = [[] for _ in range(min(most, len(batch)))]
+    sizes = [(0, place) for place in range(len(groups))]
+    for entry in sorted(batch, key=lambda one: one.delivery.size, reverse=True):
+        size, place = heapq.heappop(sizes)
+        groups[place].append(entry)
+        heapq.heappush(sizes, (size + entry.delivery.size, place))
+    return groups
+
+
+def _read(work: Work, ids: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """In a Python worker of Spark: the rows of the groups with these ids, in batches of a useful size."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    os.environ.update(work.environment)  # the driver's identity at the store
+    waiting: list[pa.RecordBatch] = []
+    for group in (work.groups[number] for some in ids for number in some.column(0).to_pylist()):
+        for entry in group:
+            for part in _rows_of_file(work, entry):
+                waiting.append(part)
+                if sum(one.num_rows for one in waiting) >= ROWS_AT_ONCE:
+                    yield pa.concat_batches(waiting)
+                    waiting.clear()
+    if waiting:
+        yield pa.concat_batches(waiting)
+
+
+def _rows_of_file(work: Work, entry: Entry) -> Iterator[pa.RecordBatch]:
+    """One file's records in the columns that all files of the batch have together."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    delivery, layout = entry.delivery, entry.delivery.layout
+    if layout is None or not delivery.header:
+        return
+    names = list(delivery.columns.values())
+    unknown = {text: name for text, name in delivery.columns.items() if name in work.rescued}
+    place = 0
+    with storage.open_file(work.root, delivery.path) as stream:
+        batches = (
+            csv_records.csv_batches(stream, layout, delivery.header)
+            if layout.format == records.CSV
+            else json_records.json_batches(stream, layout, dict(zip(delivery.header, names, strict=True)))
         )
-        for taken in batch
-    ]
-    core = "_path string, _file string, _batch bigint, _sequence string, _delivered_at timestamp"
-    return spark.createDataFrame(values, ", ".join([core, *(f"{part} int" for part in parts)]))
+        for batch in batches:
+            columns = dict(zip(dict.fromkeys(names), batch.columns, strict=True)) | _facts(entry, batch, place)
+            if unknown:
+                columns[RESCUED] = _rescued(columns, unknown)
+            place += batch.rows
+            kinds = {field.name: _arrow_type(field.dataType) for field in work.schema}
+            yield pa.RecordBatch.from_arrays(
+                [columns.get(name, pa.nulls(batch.rows, kind)).cast(kind) for name, kind in kinds.items()],
+                names=list(kinds),
+            )
 
 
-def _full(root: str, path: str) -> str:
-    return f"{storage.for_spark(root)}/{path}"
+def _facts(entry: Entry, batch: Batch, place: int) -> dict[str, Any]:
+    """The core's columns, and what the path says.
+
+    By Arrow's own functions: for the first Python value that it converts it imports pandas, 0.65 s in every worker.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+    from pyarrow import compute as pc  # noqa: PLC0415
+
+    delivery = entry.delivery
+    delivered_at = (delivery.delivered_at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    texts = {"_file": delivery.path, "_sequence": delivery.sequence}
+    numbers = {"_batch": entry.batch, "_delivered_at": delivered_at, **delivery.parts}
+    ones = {name: records.text_array([text]) for name, text in texts.items()}
+    ones |= {name: pa.arange(number, number + 1) for name, number in numbers.items()}
+    rows = pa.arange(place + 1, place + batch.rows + 1)
+    zeros = pc.subtract(rows, rows)
+    last = pa.arange(place + batch.rows, place + batch.rows + 1).take(zeros)
+    facts = {name: one.take(zeros) for name, one in ones.items()}
+    facts |= {"_row": rows, "_is_last": pc.equal(rows, last) if batch.is_last else pc.less(zeros, zeros)}
+    return facts | {"_problem": batch.problem, "_raw": batch.raw}
 
 
-def _escaped(path: str) -> str:
-    """File names may hold what Hadoop takes for a pattern."""
-    return re.sub(r"([\\{}\[\]*?])", r"\\\1", path)
+def _arrow_type(kind: DataType) -> Any:  # noqa: ANN401
+    import pyarrow as pa  # noqa: PLC0415
+
+    types = {"string": pa.string(), "bigint": pa.int64(), "int": pa.int32(), "boolean": pa.bool_()}
+    return types.get(kind.simpleString()) or pa.timestamp("us", tz="UTC")
 
 
-def _as_spark_prints(spark: SparkSession, path: str) -> str:
-    jvm: Any = spark.sparkContext._jvm  # noqa: SLF001  the only way to its own spelling of blanks and percent signs
-    return str(jvm.org.apache.hadoop.fs.Path(path.replace("file:///", "file:/")).toUri().toString())
+def _rescued(columns: Mapping[str, Any], names: Mapping[str, str]) -> Any:  # noqa: ANN401
+    """The columns that the contract does not name, as one JSON object of texts."""
+    values = zip(*(columns[name].to_pylist() for name in names.values()), strict=True)
+    return records.text_array([json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) for row in values])

@@ -67,6 +67,12 @@ def load(home: Path = HOME) -> dict[str, Table]:
                 conf_file(name, home)
             elif name not in tables and not (name == "landing" and one.contract.source):
                 raise LakehouseError(f"{one.name} reads {name}, which has no contract. Change {one.files}.")
+        for name, check in one.contract.checks.items():
+            other = check.references or check.agrees_with
+            if other and other not in one.parents:
+                raise LakehouseError(
+                    f"{one.name} does not read {other}, so {name} cannot check it. Change {one.files}."
+                )
     try:
         order = list(TopologicalSorter({name: one.parents for name, one in tables.items()}).static_order())
     except CycleError as error:

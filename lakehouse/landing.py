@@ -1,120 +1,88 @@
-"""Which files are new, whole and readable; and `ops.files`, the ledger of every file version that was taken.
-
-The ledger is written ahead of the load, by one commit that no second planner can make too: the batch number of its
-rows is the version of that commit. A bronze table's progress is the last batch that it includes.
-"""
+"""Which files in landing are new, whole and readable. Nothing is written here; the ledger claims what is found."""
 
 from __future__ import annotations
 
-import codecs
-import csv
-import io
-import json
 import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, date, datetime
+from functools import cache
+from typing import TYPE_CHECKING
 
-from lakehouse import progress, storage
-from lakehouse.errors import LakehouseError
+from lakehouse import csv_records, json_records, records, storage
+from lakehouse.columns import OF_CORRECTIONS, column_name
+from lakehouse.ledger import Delivery, Entry
+from lakehouse.records import HalfWrittenError, UnreadableError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Container, Iterable, Mapping
 
-    from lakehouse.contract import Source
+    from lakehouse.contract import Contract
     from lakehouse.graph import Table
+    from lakehouse.ledger import Ledger
     from lakehouse.storage import StoredFile
 
-LEDGER = "ops/files"
-HEADER_BYTES = 1 << 18
 PLACEHOLDER = re.compile(r"\{date\}|\{(\w+):int\}|\*\*/|\*|\?")
 PATTERNS = {"{date}": r"(?P<date>\d{4}-\d{2}-\d{2})", "**/": r"(?:.*/)?", "*": r"[^/]*", "?": r"[^/]"}
+COMPRESSED = r"(?:\.gz|\.zst)?"
 # Writers in progress: they wait until they have their real name.
 TEMPORARY = re.compile(r"(^|/)[._][^/]*($|/)|\.(tmp|part|crswap)$")
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """One version of one file. `sequence` orders deliveries: delivered at, modified at, path, content."""
-
-    table: str
-    path: str
-    size: int
-    modified_at: datetime
-    content: str
-    delivered_at: datetime
-    parts: dict[str, int]
-    header: tuple[str, ...]
-
-    @property
-    def sequence(self) -> str:
-        return f"{_instant(self.delivered_at)} {_instant(self.modified_at)} {self.path} {self.content[:12]}"
-
-
-@dataclass(frozen=True)
-class Taken:
-    """A row of the ledger. `is_repeat` marks a file that was touched but holds what it held when it was loaded last."""
-
-    delivery: Delivery
-    batch: int
-    is_repeat: bool
-
-
-@dataclass(frozen=True)
 class Found:
-    """What landing holds beyond the ledger: new deliveries, touched files, and files that no contract wants.
+    """What landing holds beyond the ledger: file versions with their status, and files that no contract wants."""
 
-    `batch` is the next version of the ledger that landing was compared with: the only one in which these are new.
-    """
-
-    new: tuple[Delivery, ...]
-    repeats: tuple[Delivery, ...]
+    entries: tuple[Entry, ...]
     ignored: tuple[str, ...]
-    waiting: tuple[str, ...]
-    batch: int
 
     def of(self, tables: Container[str]) -> Found:
         """Only what these tables want."""
-        new = tuple(one for one in self.new if one.table in tables)
-        return replace(self, new=new, repeats=tuple(one for one in self.repeats if one.table in tables))
+        return replace(self, entries=tuple(one for one in self.entries if one.delivery.table in tables))
+
+    def by_status(self, status: str) -> tuple[Entry, ...]:
+        return tuple(one for one in self.entries if one.status == status)
+
+    @property
+    def new(self) -> tuple[Delivery, ...]:
+        return tuple(one.delivery for one in self.by_status("claimed"))
+
+    def news(self, ledger: Ledger) -> tuple[Entry, ...]:
+        """What the ledger does not say yet: a file that still waits, or still cannot be read, is said once."""
+        said = {(*_version(one), one.status, one.reason) for one in ledger.entries}
+        return tuple(
+            one for one in self.entries if one.delivery.table and (*_version(one), one.status, one.reason) not in said
+        )
 
 
-def find(landing: str, tables: Iterable[Table], taken: list[Taken]) -> Found:
-    """List landing and compare it with the ledger. Only files that are new or touched are opened.
+def _version(entry: Entry) -> tuple[object, ...]:
+    one = entry.delivery
+    return one.table, one.path, one.size, one.modified_at, one.content
 
-    Raises LakehouseError that names every file that cannot be read as its contract says.
-    """
-    sources = {table.name: table.contract.source for table in tables if table.contract.source}
-    known = {_identity(t.delivery.table, t.delivery, t.delivery.content) for t in taken}
+
+def find(landing: str, tables: Iterable[Table], ledger: Ledger) -> Found:
+    """List landing and compare it with the ledger. Only files that are new, touched or were not taken are opened."""
+    contracts = {table.name: table.contract for table in tables if table.contract.source}
+    taken = [one for one in ledger.entries if one.is_taken or one.status == "duplicate"]
+    known = {_identity(one.delivery.table, one.delivery, one.delivery.content) for one in taken}
     ignored, waiting, unseen = [], [], []
     for file in storage.list_files(landing):
         if TEMPORARY.search(file.path):
-            waiting.append(file.path)
+            waiting.append(_temporary(file, contracts))
             continue
-        wanted = [(name, parts) for name, source in sources.items() if (parts := _match(file.path, source)) is not None]
+        wanted = _wanted(file.path, contracts)
         if not wanted:
             ignored.append(file.path)
         unseen += [
             (name, file, parts)
-            for name, parts in wanted
+            for name, parts in wanted.items()
             if _identity(name, file, storage.etag_content(file)) not in known
         ]
     with ThreadPoolExecutor(16) as pool:
-        opened = list(pool.map(lambda one: _open(landing, one[0], sources[one[0]], one[1], one[2]), unseen))
-    if errors := [answer for answer in opened if isinstance(answer, str)]:
-        raise LakehouseError("\n".join(sorted(errors)))
-    deliveries = sorted((one for one in opened if isinstance(one, Delivery)), key=lambda one: one.sequence)
-    last_content = {(one.table, one.path, one.content) for one in newest_versions(taken).values()}
-    is_repeat = [(one.table, one.path, one.content) in last_content for one in deliveries]
-    return Found(
-        new=tuple(one for one, repeat in zip(deliveries, is_repeat, strict=True) if not repeat),
-        repeats=tuple(one for one, repeat in zip(deliveries, is_repeat, strict=True) if repeat),
-        ignored=tuple(sorted(ignored)),
-        waiting=tuple(sorted(waiting)),
-        batch=max((one.batch for one in taken), default=-1) + 1,
-    )
+        looked = list(pool.map(lambda one: _look(landing, one[0], contracts[one[0]], one[1], one[2]), unseen))
+    looked.sort(key=lambda one: one.delivery.sequence)
+    return Found((*_told_apart(looked, ledger), *waiting), tuple(sorted(ignored)))
 
 
 def _identity(table: str, file: StoredFile | Delivery, content: str) -> tuple[object, ...]:
@@ -123,28 +91,37 @@ def _identity(table: str, file: StoredFile | Delivery, content: str) -> tuple[ob
     return table, file.path, file.size, file.modified_at, tag
 
 
-def newest_versions(taken: Iterable[Taken]) -> dict[tuple[str, str], Delivery]:
-    """The version of each file that was loaded last, by table and path."""
-    in_order = sorted((t for t in taken if not t.is_repeat), key=lambda t: (t.batch, t.delivery.sequence))
-    return {(t.delivery.table, t.delivery.path): t.delivery for t in in_order}
+def _wanted(path: str, contracts: Mapping[str, Contract]) -> dict[str, dict[str, str]]:
+    """The tables that want the file, each with what its pattern reads from the path."""
+    fitting = {name: _match(path, one.source.files) for name, one in contracts.items() if one.source}
+    return {name: parts for name, parts in fitting.items() if parts is not None}
 
 
-def _match(path: str, source: Source) -> dict[str, str] | None:
+def _temporary(file: StoredFile, contracts: Mapping[str, Contract]) -> Entry:
+    """It belongs to the table that would want it by its final name, where that can be told."""
+    plain = re.sub(r"(^|/)[._]+", r"\1", re.sub(r"\.(tmp|part|crswap)$", "", file.path))
+    table, parts = next(iter(_wanted(plain, contracts).items()), ("", {}))
+    delivery = _delivery(table, file, "", parts)
+    return Entry(delivery, -1, "waiting", "its name says that it is being written")
+
+
+def _match(path: str, patterns: tuple[str, ...]) -> dict[str, str] | None:
     """What the first fitting pattern reads from the path; None where no pattern fits."""
-    for pattern in source.files:
-        found = re.fullmatch(_regex(pattern), path, re.IGNORECASE)
+    for pattern in patterns:
+        found = _regex(pattern).fullmatch(path)
         if found and _is_date(found.groupdict().get("date", "2000-01-01")):
             return found.groupdict()
     return None
 
 
-def _regex(pattern: str) -> str:
+@cache
+def _regex(pattern: str) -> re.Pattern[str]:
     pieces, end = [], 0
     for found in PLACEHOLDER.finditer(pattern):
         named = f"(?P<{found[1]}>\\d+)" if found[1] else PATTERNS[found[0]]
         pieces += [re.escape(pattern[end : found.start()]), named]
         end = found.end()
-    return "".join([*pieces, re.escape(pattern[end:])])
+    return re.compile("".join([*pieces, re.escape(pattern[end:]), COMPRESSED]), re.IGNORECASE)
 
 
 def _is_date(text: str) -> bool:
@@ -155,150 +132,112 @@ def _is_date(text: str) -> bool:
     return True
 
 
-def _open(landing: str, table: str, source: Source, file: StoredFile, parts: dict[str, str]) -> Delivery | str:
-    """The delivery, or the sentence that says why it cannot be read."""
-    header, problem = (_csv_header if source.format == "csv" else _json_ends)(landing, file)
-    if problem:
-        return f"{landing}/{file.path} {problem} Nothing was loaded. Deliver the file again, whole, or take it away."
+def _delivery(table: str, file: StoredFile, content: str, parts: Mapping[str, str]) -> Delivery:
     on = parts.get("date")
     return Delivery(
         table=table,
         path=file.path,
         size=file.size,
         modified_at=file.modified_at,
-        content=storage.content_hash(landing, file),
+        content=content,
         delivered_at=datetime.fromisoformat(on).replace(tzinfo=UTC) if on else file.modified_at,
         parts={name: int(value) for name, value in parts.items() if name != "date"},
-        header=header,
     )
 
 
-def _csv_header(landing: str, file: StoredFile) -> tuple[tuple[str, ...], str]:
-    head = storage.read_bytes(landing, file.path, first=HEADER_BYTES)
+def _look(landing: str, table: str, contract: Contract, file: StoredFile, parts: Mapping[str, str]) -> Entry:
+    """Open the file: what its columns are, or why it waits or cannot be read."""
+    delivery = _delivery(table, file, storage.content_hash(landing, file), parts)
     try:
-        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
-        header = tuple(next(csv.reader(io.StringIO(text, newline="")), []))
-    except UnicodeDecodeError as error:
-        return (), f"is not UTF-8 at byte {error.start}."
-    except csv.Error as error:
-        return (), f"has a header that cannot be read: {error}."
-    if text.strip() and not header:
-        return (), "begins with an empty line; its header must be the first one."
-    return header, _clash(header)
+        looked = _columns(landing, contract, delivery)
+    except HalfWrittenError as error:
+        return Entry(delivery, -1, "waiting", str(error))
+    except UnreadableError as error:
+        return Entry(delivery, -1, "unreadable", str(error))
+    if not storage.is_still(landing, file):
+        return Entry(delivery, -1, "waiting", "it changed while it was read")
+    refusal = _refusal(contract, looked)
+    return Entry(delivery, -1, "unreadable", refusal) if refusal else Entry(looked, -1, "claimed")
 
 
-def _clash(header: Iterable[str]) -> str:
-    """Two headers that fold to one name would overwrite each other."""
-    names = column_names(header)
+def _columns(landing: str, contract: Contract, delivery: Delivery) -> Delivery:
+    """The delivery with its layout and columns; a compressed or JSON file is read whole, a CSV at both ends."""
+    source, path = contract.source, delivery.path
+    if source is None:
+        return delivery
+    head = storage.read_bytes(landing, path, first=records.HEAD)
+    layout = records.detect(
+        head,
+        source.format,
+        encoding=source.encoding,
+        delimiter=source.delimiter,
+        quote=source.quote,
+        known_columns=contract.columns,
+        fold=column_name,
+    )
+    if source.format == records.JSON:
+        with storage.open_file(landing, path) as stream:
+            keys, kinds, rows = json_records.inspect_json(stream, layout)
+        if rows and not keys:
+            raise UnreadableError("has no object with a key in it.")
+        return replace(delivery, header=keys, kinds=_by_name(kinds), layout=layout)
+    header = csv_records.csv_header(head, layout)
+    if layout.compression:
+        with storage.open_file(landing, path) as stream:
+            csv_records.check_compressed(stream, layout, header)
+    else:
+        tail = head if delivery.size <= len(head) else storage.read_bytes(landing, path, last=records.HEAD)
+        csv_records.check_end(tail, layout, header, delivery.size - len(tail))
+    return replace(delivery, header=header, kinds=_by_name(csv_records.sample(head, layout, header)), layout=layout)
+
+
+def _by_name(kinds: Mapping[str, str]) -> dict[str, str]:
+    return {column_name(text): kind for text, kind in kinds.items()}
+
+
+def _refusal(contract: Contract, delivery: Delivery) -> str:
+    """Why the source does not take a file of these columns; empty where it does."""
+    source = contract.source
+    if source is None or not delivery.header:
+        return ""
+    names = delivery.columns
+    return _missing(set(names.values()), source.required) or _clash(names, source.format) or _unknown(names, contract)
+
+
+def _clash(names: Mapping[str, str], kind: str) -> str:
+    """Two headers that fold to one name would overwrite each other; JSON's are judged object by object."""
     for name, count in Counter(names.values()).items():
-        if count > 1:
+        if count > 1 and kind == "csv":
             both = " and ".join(repr(text) for text, folded in names.items() if folded == name)
             return f"has two columns that both fold to {name}: {both}."
     return ""
 
 
-def _json_ends(landing: str, file: StoredFile) -> tuple[tuple[str, ...], str]:
-    """Half an array is seen by its end; its keys are found by Spark when it is loaded."""
-    first = storage.read_bytes(landing, file.path, first=64).removeprefix(codecs.BOM_UTF8).strip()
-    last = storage.read_bytes(landing, file.path, last=64).strip()
-    is_whole = first.startswith(b"[") and last.endswith(b"]")
-    return (), "" if is_whole else "is not a whole JSON array: it must begin with [ and end with ]."
+def _missing(names: set[str], required: Iterable[str]) -> str:
+    missing = [name for name in required if name not in names]
+    return f"has no column {', '.join(missing)}, which the contract requires." if missing else ""
 
 
-def column_names(header: Iterable[str]) -> dict[str, str]:
-    """Header text -> column name: `Distance (in km)` -> distance_in_km; a nameless column gets its place, unnamed_31.
-
-    A header repeated to the letter keeps its place in the key, so that nothing is lost before it is reported.
-    """
-    names: dict[str, str] = {}
-    for place, text in enumerate(header, start=1):
-        key = text if text.strip() and text not in names else f"{text}#{place}"
-        names[key] = _column_name(text) or f"unnamed_{place}"
-    return names
+def _unknown(names: Mapping[str, str], contract: Contract) -> str:
+    known = {*contract.columns, *OF_CORRECTIONS}
+    unknown = [text for text, name in names.items() if name not in known]
+    if not unknown or contract.source is None or contract.source.unknown_columns != "fail":
+        return ""
+    return f"has columns that the contract does not name, and `schema: fail` forbids: {', '.join(map(repr, unknown))}."
 
 
-def _column_name(text: str) -> str:
-    folded = re.sub(r"[^a-z0-9]+", "_", text.strip().lower()).strip("_")
-    return f"_{folded}" if folded in {"replaces_file", "replaces_row"} else folded
+def _told_apart(looked: list[Entry], ledger: Ledger) -> list[Entry]:
+    """New content, or a touched file that holds what it held; and which file of another name holds the same."""
+    newest = {(one.table, one.path, one.content) for one in ledger.newest_versions().values()}
+    holders = {(one.delivery.table, one.delivery.content): one.delivery.path for one in ledger.taken()}
 
+    def tell(entry: Entry) -> Entry:
+        one = entry.delivery
+        if entry.status != "claimed":
+            return entry
+        if (one.table, one.path, one.content) in newest:
+            return replace(entry, status="duplicate", reason="holds what it held when it was loaded last")
+        same = holders.setdefault((one.table, one.content), one.path)
+        return entry if same == one.path else replace(entry, reason=f"holds the same as {same}")
 
-def _instant(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-# The ledger ---------------------------------------------------------------------------------------------------------
-
-
-def read_ledger(root: str) -> list[Taken]:
-    """Every file version that was taken, in no order."""
-    from deltalake import QueryBuilder  # noqa: PLC0415
-
-    log = progress.open_table(f"{root}/{LEDGER}")
-    if log is None:
-        return []
-    rows = QueryBuilder().register("files", log).execute("select * from files").read_all()
-    columns = {name: rows.column(name).to_pylist() for name in rows.column_names}
-    return [_taken(dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
-
-
-def _taken(row: dict[str, Any]) -> Taken:
-    delivery = Delivery(
-        table=row["table_name"],
-        path=row["path"],
-        size=row["size"],
-        modified_at=row["modified_at"],
-        content=row["content"],
-        delivered_at=row["delivered_at"],
-        parts=json.loads(row["parts"]),
-        header=tuple(json.loads(row["header"])),
-    )
-    return Taken(delivery, row["batch"], row["status"] == "repeat")
-
-
-def claim(root: str, found: Found) -> int:
-    """Write the found files into the ledger, in one commit; its version is their batch.
-
-    Raises LakehouseError when another run claimed files in between.
-    """
-    from arro3.core import Array, DataType, Table  # noqa: PLC0415
-    from deltalake import CommitProperties, write_deltalake  # noqa: PLC0415
-    from deltalake.exceptions import DeltaError  # noqa: PLC0415
-
-    address = f"{root}/{LEDGER}"
-    log = progress.open_table(address, found.batch - 1) if found.batch else None
-    moment = DataType.timestamp("us", tz="UTC")
-    rows = [(one, "new") for one in found.new] + [(one, "repeat") for one in found.repeats]
-    text: dict[str, list[str]] = {
-        "table_name": [one.table for one, _ in rows],
-        "path": [one.path for one, _ in rows],
-        "content": [one.content for one, _ in rows],
-        "status": [status for _, status in rows],
-        "parts": [json.dumps(one.parts) for one, _ in rows],
-        "header": [json.dumps(one.header) for one, _ in rows],
-    }
-    numbers = {"size": [one.size for one, _ in rows], "batch": [found.batch] * len(rows)}
-    times = {
-        "modified_at": [_microseconds(one.modified_at) for one, _ in rows],
-        "delivered_at": [_microseconds(one.delivered_at) for one, _ in rows],
-    }
-    columns: dict[str, Any] = {name: Array(values, DataType.string()) for name, values in text.items()}
-    columns |= {name: Array(values, DataType.int64()) for name, values in numbers.items()}
-    columns |= {name: Array(values, DataType.int64()).cast(moment) for name, values in times.items()}
-    try:
-        write_deltalake(
-            log or address,
-            Table.from_pydict(columns),
-            mode="append" if log else "error",
-            storage_options=storage.for_deltalake(address),
-            commit_properties=CommitProperties(max_commit_retries=0),
-        )
-    except DeltaError as error:
-        raise LakehouseError(
-            "Another run took files from landing at the same moment, so this one took none. Start it again when the "
-            "other is done."
-        ) from error
-    return found.batch
-
-
-def _microseconds(at: datetime) -> int:
-    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return [tell(entry) for entry in looked]

@@ -6,7 +6,9 @@ Every new row gets one status: kept, unchanged (kept, and the table has it alrea
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass
+import re
+from collections import Counter
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
 
 from lakehouse import units
+from lakehouse.contract import ANOTHER_ROW
 from lakehouse.errors import LakehouseError
 from lakehouse.lake import conform, rejected, with_meanings
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pyspark.sql import Column, DataFrame
+    from pyspark.sql.window import WindowSpec
 
     from lakehouse.contract import Contract
     from lakehouse.graph import Table
@@ -29,7 +33,27 @@ if TYPE_CHECKING:
 
 STATUSES = ("kept", "unchanged", "rejected", "duplicate", "superseded")
 EVIDENCE = ("_file", "_row")
-ANOTHER_ROW = "another_row_of_its_document"
+OF_THE_ROW = ("_file", "_row", "_batch", "_sequence", "_delivered_at", "_problem", "_is_last", "_repaired", "_hash")
+
+
+@dataclass
+class Account:
+    """Where the new rows went. `counts`: by status (`rows`), by rule that rejected, warned or stops, what was mended.
+
+    `by_file`: (file, batch) -> rows by status, and rows warned of; `rules`: (file, rule) -> rows that it rejected.
+    """
+
+    counts: dict[str, dict[str, int]] = field(
+        default_factory=lambda: (
+            {"rows": dict.fromkeys(STATUSES, 0)} | {kind: {} for kind in ("rejected", "warned", "stopped", "repaired")}
+        )
+    )
+    by_file: dict[tuple[str, int], Counter[str]] = field(default_factory=dict)
+    rules: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def add(self, kind: str, name: str, count: int) -> None:
+        if count:
+            self.counts[kind][name] = self.counts[kind].get(name, 0) + count
 
 
 @dataclass(frozen=True)
@@ -49,8 +73,11 @@ class Batch:
         return self.since < 0
 
 
-def settle(writer: Writer, batch: Batch) -> dict[str, dict[str, int]]:
-    """Bring the table and its quarantine up to date with the batch; the counts of the rows that came in."""
+def settle(writer: Writer, batch: Batch) -> Account:
+    """Bring the table and its quarantine up to date with the batch; where the rows that came in went.
+
+    Raises LakehouseError, before anything is written, where sums do not close, too much is rejected or a rule stops.
+    """
     table = writer.table
     rows = batch.bronze if batch.is_whole or batch.is_late else batch.bronze.where(F.col("_batch") > batch.since)
     parsed = parse(table, batch.contract, rows, batch.conf)
@@ -61,15 +88,17 @@ def settle(writer: Writer, batch: Batch) -> dict[str, dict[str, int]]:
     stored = _stored(writer, judged, batch)
     marked = judged if stored is None else mark_unchanged(table, judged, stored).persist()
     try:
-        counts = account(table, marked)
-        _check_sums(table, batch.rows_in, counts["rows"])
+        accounted = account(table, marked)
+        _check_sums(table, batch.rows_in, accounted.counts["rows"])
+        _check_limit(table, accounted)
+        _check_stops(table, accounted)
         wrong = _wrong_now(writer, judged, replacing, batch)
-        _settle_rejected(writer, wrong, any_rejected=counts["rows"]["rejected"] > 0)
+        _settle_rejected(writer, wrong, any_rejected=accounted.counts["rows"]["rejected"] > 0)
         _write(writer, marked, stored, batch)
     finally:
         marked.unpersist()
         judged.unpersist()
-    return counts
+    return accounted
 
 
 def _check_sums(table: Table, rows_in: int, counts: Mapping[str, int]) -> None:
@@ -78,6 +107,31 @@ def _check_sums(table: Table, rows_in: int, counts: Mapping[str, int]) -> None:
         raise LakehouseError(
             f"{table.name}: {rows_in} rows came in, but {sum(counts.values())} are accounted for: {dict(counts)}. "
             f"Its build() and repair() must return one row for each row they get. Change {table.files}."
+        )
+
+
+def _check_limit(table: Table, accounted: Account) -> None:
+    """More wrong rows than the contract allows: rather the numbers of yesterday than half of today's."""
+    rows, rejected = sum(accounted.counts["rows"].values()), accounted.counts["rows"]["rejected"]
+    limit = table.contract.reject_limit
+    if not rejected or rejected <= limit * rows:
+        return
+    (file, _), worst = max(accounted.by_file.items(), key=lambda one: one[1]["rejected"])
+    by_rule = {rule: times for (name, rule), times in accounted.rules.items() if name == file}
+    rule, count = max(by_rule.items(), key=lambda one: one[1])
+    raise LakehouseError(
+        f"{table.name} was not written: {rejected:,} of {rows:,} new rows ({rejected / rows:.0%}) are wrong, and its "
+        f"reject_limit is {limit:.0%}. Most are in {file}: {worst['rejected']:,} rows, {count:,} by {rule} "
+        f"({table.contract.why(rule)}). Deliver that file again, corrected, or raise reject_limit in "
+        f"conf/{table.name.replace('.', '/')}.yml; the next run goes on from here."
+    )
+
+
+def _check_stops(table: Table, accounted: Account) -> None:
+    for rule, count in accounted.counts["stopped"].items():
+        raise LakehouseError(
+            f"{table.name} was not written: {count:,} rows break {rule}, whose severity is stop "
+            f"({table.contract.why(rule)}). Deliver them again, corrected, or change {table.files}."
         )
 
 
@@ -136,17 +190,22 @@ def parse(table: Table, bronze: Contract, rows: DataFrame, conf: Mapping[str, Da
             f"{table.name}: build() must select `_source` too, so that a row can be traced. Change {table.files}."
         )
     built = conform(table, built, without=table.contract.position)
-    rules = _rules(table)
+    problem = F.col("_source._problem")
+    rules = {name: one for name, one in _rules(table).items() if not is_of_document(table, name)}
     return built.select(
         *(name for name in table.contract.columns if name != table.contract.position),
         "_source",
-        _names_of_broken({name: check for name, (check, severity) in rules.items() if severity == "reject"}).alias(
-            "_broken"
-        ),
-        _names_of_broken({name: check for name, (check, severity) in rules.items() if severity == "warn"}).alias(
-            "_warned"
-        ),
+        # Of a row that is not what its header announces no other rule says anything.
+        F.when(problem.isNotNull(), F.array(problem)).otherwise(_broken(rules, "reject")).alias("_broken"),
+        _broken(rules, "warn").alias("_warned"),
+        _broken(rules, "stop").alias("_stopped"),
     )
+
+
+def is_of_document(table: Table, rule: str) -> bool:
+    """Whether the rule needs columns that are computed over the document."""
+    words = set(re.findall(r"\w+", table.contract.rules[rule].check)) if rule in table.contract.rules else set()
+    return bool(words & table.contract.document.keys())
 
 
 def _blanks(table: Table, bronze: Contract) -> dict[str, set[str]]:
@@ -170,14 +229,13 @@ def _source(table: Table, rows: DataFrame, texts: Sequence[str]) -> Column:
     there = [F.col(name) if name in rows.columns else F.lit(None).cast("string").alias(name) for name in optional]
     read = F.struct(F.lit(None).alias("nothing"), *sorted(named))  # a struct has at least one field
     row_hash = units.row_hash(texts).alias("_hash")
-    return F.struct(*EVIDENCE, "_batch", "_sequence", "_problem", *there, row_hash, read.alias("text"))
+    evidence = (*EVIDENCE, "_batch", "_sequence", "_delivered_at", "_problem", "_is_last")
+    return F.struct(*evidence, *there, row_hash, read.alias("text"))
 
 
 def _rules(table: Table) -> dict[str, tuple[Column, str]]:
     """The contract's rules and those of the core, as conditions that hold for a right row."""
-    rules: dict[str, tuple[Column, str]] = {
-        "row_has_the_width_of_its_header": (F.col("_source._problem").isNull(), "reject"),
-    }
+    rules: dict[str, tuple[Column, str]] = {}
     for name, column in table.contract.columns.items():
         present = F.col(name).isNotNull()
         if column.source:
@@ -189,9 +247,13 @@ def _rules(table: Table) -> dict[str, tuple[Column, str]]:
     return rules | {name: (F.expr(rule.check), rule.severity) for name, rule in table.contract.rules.items()}
 
 
-def _names_of_broken(rules: Mapping[str, Column]) -> Column:
-    """Unknown (null) passes, as in SQL constraints: `required` is the rule for what must be there."""
-    broken = [F.when(~F.coalesce(check, F.lit(True)), F.lit(name)) for name, check in rules.items()]  # noqa: FBT003
+def _broken(rules: Mapping[str, tuple[Column, str]], wanted: str) -> Column:
+    """Names of the rules of one severity that the row breaks.
+
+    Unknown (null) passes, as in SQL constraints: `required` is the rule for what must be there.
+    """
+    checks = {name: check for name, (check, severity) in rules.items() if severity == wanted}
+    broken = [F.when(~F.coalesce(check, F.lit(True)), F.lit(name)) for name, check in checks.items()]  # noqa: FBT003
     return F.array_compact(F.array(*broken)) if broken else F.array().cast("array<string>")
 
 
@@ -206,7 +268,7 @@ def judge(
     """
     flat = parsed.select(
         *(name for name in parsed.columns if name != "_source"),
-        *(F.col(f"_source.{name}").alias(name) for name in ("_file", "_row", "_sequence", "_repaired", "_hash")),
+        *(F.col(f"_source.{name}").alias(name) for name in OF_THE_ROW),
         (F.col("_source._batch") > since).alias("_new"),
     )
     keyless = _judge_keyless(table, flat.where(~_has_key(table)), newest_of_file)
@@ -238,6 +300,7 @@ def _judge_units(table: Table, rows: DataFrame) -> DataFrame:
     nth = F.row_number().over(Window.partitionBy(*delivery, "_hash").orderBy("_row"))
     # One shuffle by unit serves all the windows below.
     rows = rows.repartition(*unit).withColumn("_repeat", nth > 1 if promise.repeats == "duplicate" else F.lit(False))  # noqa: FBT003
+    rows = _with_rules_of_document(table, rows, Window.partitionBy(*delivery, "_repeat"))
     is_right = F.sum(F.size("_broken")).over(of_delivery) == 0
     if promise.unit_is_one_row:
         alone = F.count_if(~F.col("_repeat")).over(of_delivery) == 1
@@ -261,6 +324,20 @@ def _judge_units(table: Table, rows: DataFrame) -> DataFrame:
         .otherwise("superseded")
     )
     return rows.withColumn("_status", status).drop("_repeat", "_right", "_newest_right", "_newest")
+
+
+def _with_rules_of_document(table: Table, rows: DataFrame, of_document: WindowSpec) -> DataFrame:
+    """The rules that need sums over the document: not over its repeats, nor where a row's cells are not sure."""
+    document = {name: F.expr(text).over(of_document) for name, text in table.contract.document.items()}
+    if not document:
+        return rows
+    rules = {name: one for name, one in _rules(table).items() if is_of_document(table, name)}
+    says_nothing = F.col("_repeat") | (F.count("_problem").over(of_document) > 0)
+    broken = {
+        column: F.when(says_nothing, F.col(column)).otherwise(F.concat(column, _broken(rules, severity)))
+        for column, severity in (("_broken", "reject"), ("_warned", "warn"), ("_stopped", "stop"))
+    }
+    return rows.withColumns(document).withColumns(broken).drop(*document)
 
 
 def _judge_keyless(table: Table, rows: DataFrame, newest_of_file: DataFrame) -> DataFrame:
@@ -288,31 +365,31 @@ def mark_unchanged(table: Table, judged: DataFrame, stored: DataFrame) -> DataFr
     return compared.withColumn("_status", status).drop("_rows", "_sum", "_stored_rows", "_stored_sum", "_same")
 
 
-def account(table: Table, judged: DataFrame) -> dict[str, dict[str, int]]:
-    """Counts of the new rows: by status (`rows`), by rule that rejected or warned, by defect that was repaired."""
+def account(table: Table, judged: DataFrame) -> Account:
+    """Counts of the new rows, in one pass."""
     rules = {name: severity for name, (_, severity) in _rules(table).items()} | {"unit_is_unique": "reject"}
-    broken = [
-        F.count_if(F.array_contains("_broken" if severity == "reject" else "_warned", name)).alias(name)
-        for name, severity in rules.items()
-    ]
-    counted = judged.where("_new").groupBy("_status", "_repaired").agg(F.count("*").alias("_count"), *broken).collect()
-    counts: dict[str, dict[str, int]] = {
-        "rows": dict.fromkeys(STATUSES, 0),
-        "rejected": {},
-        "warned": {},
-        "repaired": {},
-    }
-    for row in counted:
-        counts["rows"][row["_status"]] += row["_count"]
-        if row["_repaired"]:
-            counts["repaired"][row["_repaired"]] = counts["repaired"].get(row["_repaired"], 0) + row["_count"]
-        if row["_status"] in {"superseded", "duplicate"}:
-            continue
-        for name, severity in rules.items():
-            by_rule = counts["rejected" if severity == "reject" else "warned"]
-            if row[name] and (severity == "warn" or row["_status"] == "rejected"):
-                by_rule[name] = by_rule.get(name, 0) + row[name]
-    return counts
+    column = {"reject": "_broken", "warn": "_warned", "stop": "_stopped"}
+    broken = [F.count_if(F.array_contains(column[severity], name)).alias(name) for name, severity in rules.items()]
+    grouped = judged.where("_new").groupBy("_file", "_batch", "_status", "_repaired", "_problem")
+    warned = F.count_if(F.size("_warned") > 0).alias("_rows_warned")
+    result = Account()
+    for row in grouped.agg(F.count("*").alias("_count"), warned, *broken).collect():
+        status, count = row["_status"], row["_count"]
+        result.counts["rows"][status] += count
+        of_file = result.by_file.setdefault((row["_file"], row["_batch"]), Counter())
+        of_file[status] += count
+        of_file["warned"] += row["_rows_warned"] if status in {"kept", "unchanged"} else 0
+        result.add("repaired", row["_repaired"], count if row["_repaired"] else 0)
+        if status == "rejected":
+            by_rule = {name: row[name] for name, severity in rules.items() if severity == "reject"}
+            for name, times in (by_rule | ({row["_problem"]: count} if row["_problem"] else {})).items():
+                result.add("rejected", name, times)
+                result.rules[row["_file"], name] += times
+        if status not in {"superseded", "duplicate"}:
+            for name, severity in rules.items():
+                result.add("warned", name, row[name] if severity == "warn" else 0)
+                result.add("stopped", name, row[name] if severity == "stop" and status != "rejected" else 0)
+    return result
 
 
 def stored_rows(table: Table, judged: DataFrame) -> DataFrame:
@@ -324,7 +401,8 @@ def rejected_rows(table: Table, judged: DataFrame) -> DataFrame:
     """The rows to quarantine: the unit as far as it is readable, the broken rules, and where the raw text stands."""
     rules = F.when(F.size("_broken") > 0, F.col("_broken")).otherwise(F.array(F.lit(ANOTHER_ROW)))
     wrong = judged.where("_status = 'rejected'")
-    return wrong.select(*table.contract.unit, rules.alias("rules"), *EVIDENCE, "_sequence")
+    since = F.col("_delivered_at").alias("since")
+    return wrong.select(*table.contract.unit, rules.alias("rules"), *EVIDENCE, "_sequence", since)
 
 
 def _wrong_now(writer: Writer, judged: DataFrame, replacing: DataFrame | None, batch: Batch) -> DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lakehouse import graph, landing, progress
+from lakehouse import graph, ledger, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.progress import Input
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lakehouse.graph import Table
-    from lakehouse.landing import Taken
+    from lakehouse.ledger import Entry
     from lakehouse.progress import Progress, State
 
 
@@ -35,7 +35,7 @@ class Decision:
         return self.path != "nothing"
 
 
-def decide(root: str, table: Table, taken: list[Taken]) -> Decision:
+def decide(root: str, table: Table, taken: list[Entry]) -> Decision:
     """For one table, as its inputs stand now."""
     state = progress.state(progress.address(root, table.name))
     if table.contract.source:
@@ -48,17 +48,17 @@ def decide(root: str, table: Table, taken: list[Taken]) -> Decision:
     return Decision(table.name, path, reason, pinned, state)
 
 
-def _decide_bronze(root: str, table: Table, state: State | None, taken: list[Taken]) -> Decision:
+def _decide_bronze(root: str, table: Table, state: State | None, taken: list[Entry]) -> Decision:
     """New batches of the ledger are appended; what somebody else wrote into bronze cannot be told from deliveries."""
     if state and state.progress is None:
         raise LakehouseError(
             f"{table.name} at {root} was changed outside of the lakehouse: {state.doubt}. Restore the version "
             "before it (RESTORE TABLE ... TO VERSION AS OF), or load into a new lake."
         )
-    included = state.progress.inputs[landing.LEDGER] if state and state.progress else Input(-1)
-    batches = [t.batch for t in taken if t.delivery.table == table.name and not t.is_repeat]
+    included = state.progress.inputs[ledger.FILES] if state and state.progress else Input(-1)
+    batches = [one.batch for one in taken if one.delivery.table == table.name]
     pending = [batch for batch in batches if batch > int(included.version)]
-    inputs = {landing.LEDGER: Input(max(batches, default=-1))}
+    inputs = {ledger.FILES: Input(max(batches, default=-1))}
     if not pending and state:
         return Decision(table.name, "nothing", "no new files", inputs, state)
     return Decision(table.name, "load", f"{len(pending)} new {'file' if len(pending) == 1 else 'files'}", inputs, state)
@@ -71,12 +71,12 @@ def pin(root: str, name: str) -> Input | None:
     state = progress.state(progress.address(root, name))
     if state is None:
         return None
-    ledger = state.progress.inputs.get(landing.LEDGER) if state.progress else None
-    return Input(state.version, state.id, int(ledger.version) if ledger else None)
+    files = state.progress.inputs.get(ledger.FILES) if state.progress else None
+    return Input(state.version, state.id, int(files.version) if files else None)
 
 
 def _choose(
-    root: str, table: Table, state: State | None, inputs: Mapping[str, Input], taken: list[Taken]
+    root: str, table: Table, state: State | None, inputs: Mapping[str, Input], taken: list[Entry]
 ) -> tuple[str, str]:
     if state is None:
         return "first", "it is not there yet"
@@ -102,7 +102,7 @@ def _made_anew(name: str, before: Input, now: Input) -> str:
     return ""
 
 
-def _moved(root: str, table: Table, note: Progress, inputs: Mapping[str, Input], taken: list[Taken]) -> tuple[str, str]:
+def _moved(root: str, table: Table, note: Progress, inputs: Mapping[str, Input], taken: list[Entry]) -> tuple[str, str]:
     moves = []
     for name in table.parents:
         before, now = int(note.inputs[name].version), int(inputs[name].version)
@@ -115,7 +115,7 @@ def _moved(root: str, table: Table, note: Progress, inputs: Mapping[str, Input],
     return _in_time_or_late(table, note, inputs, taken), ", ".join(moves)
 
 
-def _in_time_or_late(table: Table, note: Progress, inputs: Mapping[str, Input], taken: list[Taken]) -> str:
+def _in_time_or_late(table: Table, note: Progress, inputs: Mapping[str, Input], taken: list[Entry]) -> str:
     """New when every delivery is newer than all that its market has; else touched units are judged from all rows."""
     bronze = table.parents[0]
     since, until = note.inputs[bronze].batch, inputs[bronze].batch
@@ -124,7 +124,7 @@ def _in_time_or_late(table: Table, note: Progress, inputs: Mapping[str, Input], 
     newest: dict[tuple[int, ...], str] = {}
     fresh: list[tuple[tuple[int, ...], str]] = []
     for one in taken:
-        if one.delivery.table != bronze or one.is_repeat or one.batch > until:
+        if one.delivery.table != bronze or one.batch > until:
             continue
         market = tuple(one.delivery.parts.values())
         if one.batch > since:

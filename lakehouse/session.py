@@ -65,6 +65,8 @@ def start() -> SparkSession:
     from pyspark.logger import PySparkLogger  # noqa: PLC0415
     from pyspark.sql import SparkSession  # noqa: PLC0415  half a second that plan and status do not pay
 
+    # Workers run this Python, which has what reads the files; on a cluster PYSPARK_PYTHON names one that has it too.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     settings = _settings_of_results() | _settings_of_s3()
     if "PYSPARK_GATEWAY_PORT" not in os.environ:  # not started by spark-submit: this process starts the JVM
         check_java()
@@ -117,8 +119,6 @@ def _settings_of_results() -> dict[str, str]:
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.session.timeZone": "UTC",
-        # With pruning on, a row that is too short or too long is cut or padded in silence.
-        "spark.sql.csv.parser.columnPruning.enabled": "false",
         # Inferring filters from long chains of parsed columns takes longer than any filter saves, without bound.
         "spark.sql.constraintPropagation.enabled": "false",
         # A small Delta log needs no 50 tasks to be read.

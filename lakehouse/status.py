@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 from deltalake import QueryBuilder
 
 from lakehouse import plan, progress
-from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lakehouse.graph import Table
-    from lakehouse.landing import Taken
+    from lakehouse.ledger import Entry
 
 
 @dataclass(frozen=True)
@@ -30,12 +29,12 @@ class Line:
     behind: str
 
 
-def lines(root: str, tables: Mapping[str, Table], taken: list[Taken]) -> list[Line]:
+def lines(root: str, tables: Mapping[str, Table], taken: list[Entry]) -> list[Line]:
     """One line per table, in the order of the graph."""
     return [_line(root, table, taken) for table in tables.values()]
 
 
-def _line(root: str, table: Table, taken: list[Taken]) -> Line:
+def _line(root: str, table: Table, taken: list[Entry]) -> Line:
     address = progress.address(root, table.name)
     decision = plan.decide(root, table, taken)
     behind = decision.reason if decision.does_something else ""
@@ -62,34 +61,3 @@ def query(address: str, statement: str, **others: str) -> list[dict[str, Any]]:
     table = builder.execute(statement).read_all()
     columns = [table.column(name).to_pylist() for name in table.column_names]
     return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
-
-
-def rejected_by_rule(root: str, table: Table) -> dict[str, int]:
-    """Rows in quarantine by the rule they broke; a row counts under each of its rules."""
-    counts: dict[str, int] = {}
-    for row in query(_quarantine(root, table), "select rules, count(*) as n from t group by rules"):
-        for rule in row["rules"]:
-            counts[rule] = counts.get(rule, 0) + row["n"]
-    return dict(sorted(counts.items(), key=lambda one: -one[1]))
-
-
-def rejected_examples(root: str, table: Table, limit: int) -> list[dict[str, Any]]:
-    """Where rejected rows stand, and what was delivered there: `text` without the columns that say nothing."""
-    unit = ", ".join(f"t.{name}" for name in table.contract.unit)
-    statement = (
-        f"select {unit}, t.rules, t._file as file, t._row as row, b.* from t join b on t._file = b._file "  # noqa: S608
-        f"and t._row = b._row and t._sequence = b._sequence order by t._file, t._row limit {int(limit)}"
-    )
-    bronze = progress.address(root, table.parents[0])
-    examples = []
-    for row in query(_quarantine(root, table), statement, b=bronze):
-        key = {name: row.pop(name) for name in (*table.contract.unit, "rules", "file", "row")}
-        text = row["_raw"] or {k: v for k, v in row.items() if not k.startswith("_") and v not in {None, "", "-"}}
-        examples.append(key | {"text": text})
-    return examples
-
-
-def _quarantine(root: str, table: Table) -> str:
-    if table.contract.write != "latest":
-        raise LakehouseError(f"{table.name} rejects nothing: only tables written `latest` judge delivered rows.")
-    return progress.address(root, f"{table.name}__rejected")

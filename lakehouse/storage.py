@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from lakehouse.errors import LakehouseError
 
@@ -167,20 +167,9 @@ def _is_first_visit(folder: Path, seen: set[tuple[int, int]]) -> bool:
 def read_bytes(root: str, path: str, *, first: int | None = None, last: int | None = None) -> bytes:
     """A file's content, or only its `first` or `last` bytes. Raises MissingFileError where there is no such file."""
     if is_s3(root):
-        from botocore.exceptions import ClientError  # noqa: PLC0415
-
-        bucket, prefix = _bucket_and_prefix(root)
         part = {"Range": f"bytes=0-{first - 1}"} if first else {"Range": f"bytes=-{last}"} if last else {}
-        try:
-            body = client().get_object(Bucket=bucket, Key=f"{prefix}/{path}".lstrip("/"), **part)["Body"]
-        except ClientError as error:
-            code = error.response["Error"]["Code"]
-            if code == "InvalidRange":  # an empty object has no bytes to give
-                return b""
-            if code in {"NoSuchKey", "404"}:
-                raise MissingFileError(f"There is no {root}/{path}.") from error
-            raise LakehouseError(f"S3 refused to read {root}/{path}: {code}. Check the AWS_* variables.") from error
-        return bytes(body.read())
+        answer = _object(root, path, **part)
+        return bytes(answer["Body"].read()) if answer else b""
     try:
         with Path(root, path).open("rb") as file:
             if last:
@@ -188,6 +177,44 @@ def read_bytes(root: str, path: str, *, first: int | None = None, last: int | No
             return file.read(first or -1)
     except FileNotFoundError as error:
         raise MissingFileError(f"There is no {root}/{path}.") from error
+
+
+def _object(root: str, path: str, **part: str) -> dict[str, Any]:
+    """The store's answer; empty where a part of an empty object was asked for."""
+    from botocore.exceptions import ClientError  # noqa: PLC0415
+
+    bucket, prefix = _bucket_and_prefix(root)
+    try:
+        answer: dict[str, Any] = client().get_object(Bucket=bucket, Key=f"{prefix}/{path}".lstrip("/"), **part)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code == "InvalidRange":
+            return {}
+        if code in {"NoSuchKey", "404"}:
+            raise MissingFileError(f"There is no {root}/{path}.") from error
+        raise LakehouseError(f"S3 refused to read {root}/{path}: {code}. Check the AWS_* variables.") from error
+    return answer
+
+
+def open_file(root: str, path: str) -> BinaryIO:
+    """The file's bytes as a stream, so that a large one is never in memory. Raises MissingFileError."""
+    if not is_s3(root):
+        try:
+            return Path(root, path).open("rb")
+        except FileNotFoundError as error:
+            raise MissingFileError(f"There is no {root}/{path}.") from error
+    return cast("BinaryIO", _object(root, path)["Body"])
+
+
+def is_still(root: str, file: StoredFile) -> bool:
+    """Whether a local file is what it was when it was listed; an object in a store never grows."""
+    if is_s3(root):
+        return True
+    try:
+        facts = Path(root, file.path).stat()
+    except FileNotFoundError:
+        return False
+    return (facts.st_size, datetime.fromtimestamp(facts.st_mtime, UTC)) == (file.size, file.modified_at)
 
 
 def etag_content(file: StoredFile) -> str:

@@ -27,9 +27,18 @@ def export_time(text: Column | str) -> Column:
     return F.try_to_timestamp(_column(text), F.lit(EXPORT_TIME))
 
 
+def wall_clock(text: Column | str) -> Column:
+    """What a clock showed, parsed as if it were UTC: the stamp Z means nothing, and any other zone would be guessed."""
+    return F.when(_column(text).rlike(r"(Z|[+-]00:00)$"), export_time(text))
+
+
 def local_to_utc(local: Column, time_zone: Column) -> Column:
-    """The UTC instant of a wall clock reading (that was parsed as if it were UTC)."""
-    return F.to_utc_timestamp(local, time_zone)
+    """The UTC instant of a wall clock reading (that was parsed as if it were UTC).
+
+    Null for a time that the clock skipped in spring; of an hour that it had twice in autumn the first one is taken.
+    """
+    instant = F.to_utc_timestamp(local, time_zone)
+    return F.when(F.from_utc_timestamp(instant, time_zone) == local, instant)
 
 
 def average(total: Column, count: Column) -> Column:

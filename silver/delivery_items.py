@@ -75,7 +75,7 @@ def repair(rows: DataFrame) -> DataFrame:
     extra = F.size("_cells") - WIDTH
     in_notes = F.when(_cell(TEMPLATE + 1) == "Order_Details", 1).when(_cell(TEMPLATE) == "Order_Details", 0)
     in_instructions = extra - in_notes
-    is_shifted = F.col("_problem").eqNullSafe("width") & extra.isin(1, 2) & in_instructions.isin(0, 1)
+    is_shifted = F.col("_problem").eqNullSafe("row_is_too_long") & extra.isin(1, 2) & in_instructions.isin(0, 1)
     no_quote_is_left = ~F.array_join("_cells", ",").contains('"')
     counted = cells.withColumns({"_in_notes": in_notes, "_in_instructions": in_instructions})
     counted = counted.withColumn("_shifted", is_shifted & amounts_fit() & no_quote_is_left)

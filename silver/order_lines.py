@@ -6,7 +6,7 @@ Times in the export are the market's wall clock, although they are stamped Z. `C
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import exact_decimal, export_time, local_to_utc, whole_number
+from lakehouse.transforms import exact_decimal, local_to_utc, wall_clock, whole_number
 
 
 def build(bronze_orders: DataFrame, conf_markets: DataFrame) -> DataFrame:
@@ -37,12 +37,13 @@ def build(bronze_orders: DataFrame, conf_markets: DataFrame) -> DataFrame:
         whole_number("consumed_loyalty_points").alias("earned_points"),
         whole_number("ratings", "int").alias("rating"),
         # times
-        local_to_utc(export_time("order_time"), zone).alias("ordered_at"),
-        F.to_date(export_time("order_time")).alias("order_date"),
-        local_to_utc(export_time("pickup_time"), zone).alias("pickup_at"),
-        local_to_utc(export_time("delivery_time"), zone).alias("promised_at"),
+        local_to_utc(wall_clock("order_time"), zone).alias("ordered_at"),
+        F.to_date(wall_clock("order_time")).alias("order_date"),
+        local_to_utc(wall_clock("pickup_time"), zone).alias("pickup_at"),
+        local_to_utc(wall_clock("delivery_time"), zone).alias("promised_at"),
         # for rules and evidence
         F.col("currency_symbol").alias("_currency_sign"),
         "_market_sign",
+        "_delivered_at",
         "_source",
     )

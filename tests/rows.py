@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pyspark.sql import functions as F
 
 from lakehouse import graph, latest
+from lakehouse.append import CORE_TYPES
 from lakehouse.lake import conform
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ Cells = dict[str, object]
 Texts = dict[str, str | None]
 Built = Callable[[str, Mapping[str, Sequence[Cells]]], list[Texts]]
 Judged = Callable[[str, Sequence[Cells]], list[Texts]]
-CORE = {"_file": "string", "_row": "bigint", "_batch": "bigint", "_sequence": "string", "_problem": "string"}
 
 
 class Case(NamedTuple):
@@ -152,8 +152,8 @@ def conf(spark: SparkSession, table: Table) -> dict[str, DataFrame]:
 
 def bronze(spark: SparkSession, source: Table, rows: Sequence[Cells]) -> DataFrame:
     """Delivered rows of one file, in order."""
-    place = {"_file": "file", "_batch": 0, "_sequence": "1"}
-    types = CORE | {"_raw": "string"} | {name: column.type for name, column in source.contract.columns.items()}
+    place = {"_file": "file", "_batch": 0, "_sequence": "1", "_delivered_at": "2022-01-04"}
+    types = CORE_TYPES | {name: column.type for name, column in source.contract.columns.items()}
     return typed(spark, types, [place | {"_row": number} | row for number, row in enumerate(rows, start=1)])
 
 
@@ -201,4 +201,5 @@ def rules_of(table: Table) -> set[str]:
     readable = {f"{name}_is_readable" for name, column in columns.items() if column.source}
     needed = {name for name, column in columns.items() if column.required} | set(table.contract.unit)
     present = {f"{name}_is_present" for name in needed}
-    return {"row_has_the_width_of_its_header"} | readable | present | set(table.contract.rules)
+    of_a_row = {name for name, rule in table.contract.rules.items() if not latest.is_of_document(table, name)}
+    return {"row_is_too_long"} | readable | present | of_a_row

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from jobs import samples
 from lakehouse import append, graph, landing, latest
 from lakehouse.lake import conform
-from lakehouse.landing import Taken
+from lakehouse.ledger import Entry, Ledger
 from tests.rows import as_texts, conf
 
 if TYPE_CHECKING:
@@ -39,12 +39,12 @@ def frames(spark: SparkSession, tables: dict[str, Table], tmp_path_factory: pyte
     """Every input of a computed table, from two days of sample exports: what a lake would hold, without the lake."""
     exports = tmp_path_factory.mktemp("landing")
     samples.generate(exports, lines=200, days=2)
-    found = landing.find(str(exports), tables.values(), []).new
+    found = landing.find(str(exports), tables.values(), Ledger()).new
     rows: Frames = {}
     for table in graph.selected(tables, {parent for name in COMPUTED for parent in tables[name].parents}).values():
         rows |= conf(spark, table)
         if table.contract.write == "append":
-            batch = [Taken(delivery, 0, is_repeat=False) for delivery in found if delivery.table == table.name]
+            batch = [Entry(delivery, 0, "claimed") for delivery in found if delivery.table == table.name]
             made = append.rows(spark.newSession(), table, str(exports), batch)
         elif table.contract.write == "latest":
             parsed = latest.parse(table, tables[table.parents[0]].contract, rows[table.parents[0]], rows)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lakehouse import append, landing
-from lakehouse.landing import Taken
+from lakehouse.ledger import Entry, Ledger
 from tests.rows import Read, Texts, as_texts
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ def read(spark: SparkSession, tables: dict[str, Table], tmp_path_factory: pytest
         folder = tmp_path_factory.mktemp("landing")
         for path, text in files.items():
             write(folder / path, text)
-        found = landing.find(str(folder), [tables[name]], [])
+        found = landing.find(str(folder), [tables[name]], Ledger())
         assert {delivery.path for delivery in found.new} == files.keys()
-        batch = [Taken(delivery, 5, is_repeat=False) for delivery in found.new]
+        batch = [Entry(delivery, 5, "claimed") for delivery in found.new]
         rows = append.rows(spark.newSession(), tables[name], str(folder), batch)
         assert {kind for column, kind in rows.dtypes if not column.startswith("_") and column != "market"} == {"string"}
         by_file = defaultdict(list)

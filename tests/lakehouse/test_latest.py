@@ -130,8 +130,8 @@ def test_a_row_of_the_wrong_width_is_rejected_with_its_place(toy: Toy) -> None:
     toy.run(LINES)
     assert _lines(toy) == [(7, "A", 2)]
     assert {row[0]: row[1][0] for row in toy.rejected()} == {  # type: ignore[index]
-        8: "row_has_the_width_of_its_header",
-        9: "row_has_the_width_of_its_header",
+        8: "row_is_too_short",
+        9: "row_is_too_long",
     }
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse import graph, landing, plan
+from lakehouse import graph, ledger, plan
 from lakehouse.contract import Contract
 from lakehouse.errors import LakehouseError
 from lakehouse.graph import Table
-from lakehouse.landing import Delivery, Taken
+from lakehouse.ledger import Delivery, Entry
 from lakehouse.progress import Input, Progress
 from tests.logs import a_note, commit, deleted, rows, schema
 
@@ -42,10 +42,10 @@ LINES = a_table("silver.lines", "latest", "bronze.orders")
 SALES = a_table("gold.sales", "refresh", "silver.lines")
 
 
-def taken(batch: int, day: int, *, market: int = 1, is_repeat: bool = False, table: str = "bronze.orders") -> Taken:
+def taken(batch: int, day: int, *, market: int = 1, table: str = "bronze.orders") -> Entry:
     at = datetime(2024, 1, day, tzinfo=UTC)
     path = f"market_{market}/{day}.csv"
-    return Taken(Delivery(table, path, 1, at, "content", at, {"market": market}, ("order_id",)), batch, is_repeat)
+    return Entry(Delivery(table, path, 1, at, "content", at, {"market": market}, ("order_id",)), batch, "loaded")
 
 
 class Lake:
@@ -59,13 +59,13 @@ class Lake:
         """A batch is appended to bronze.orders; its version."""
         state = plan.pin(str(self.folder), "bronze.orders")
         base = -1 if state is None else int(state.version)
-        return self.commit("bronze.orders", rows(), note=a_note(base, {landing.LEDGER: Input(batch)}))
+        return self.commit("bronze.orders", rows(), note=a_note(base, {ledger.FILES: Input(batch)}))
 
-    def decide(self, table: Table, *ledger: Taken) -> Decision:
-        return plan.decide(str(self.folder), table, list(ledger))
+    def decide(self, table: Table, *files: Entry) -> Decision:
+        return plan.decide(str(self.folder), table, list(files))
 
-    def says(self, table: Table, *ledger: Taken) -> tuple[str, str]:
-        decision = self.decide(table, *ledger)
+    def says(self, table: Table, *files: Entry) -> tuple[str, str]:
+        decision = self.decide(table, *files)
         return decision.path, decision.reason
 
 
@@ -87,20 +87,16 @@ def settled(lake: Lake) -> Lake:
 
 
 def test_new_batches_of_the_ledger_are_loaded(settled: Lake) -> None:
-    ledger = [taken(0, day=1), taken(1, day=2), taken(2, day=3)]
-    assert settled.says(ORDERS, *ledger) == ("load", "2 new files")
-    assert settled.says(ORDERS, *ledger[:2]) == ("load", "1 new file")
-    assert settled.decide(ORDERS, *ledger).inputs == {landing.LEDGER: Input(2)}
+    files = [taken(0, day=1), taken(1, day=2), taken(2, day=3)]
+    assert settled.says(ORDERS, *files) == ("load", "2 new files")
+    assert settled.says(ORDERS, *files[:2]) == ("load", "1 new file")
+    assert settled.decide(ORDERS, *files).inputs == {ledger.FILES: Input(2)}
 
 
 def test_a_bronze_table_that_has_all_batches_does_nothing(settled: Lake) -> None:
     others = taken(7, day=2, table="bronze.customers")
     assert settled.says(ORDERS, taken(0, day=1), others) == ("nothing", "no new files")
     assert not settled.decide(ORDERS, taken(0, day=1)).does_something
-
-
-def test_a_touched_file_is_not_loaded(settled: Lake) -> None:
-    assert settled.says(ORDERS, taken(0, day=1), taken(1, day=2, is_repeat=True)) == ("nothing", "no new files")
 
 
 def test_a_bronze_table_without_any_file_is_made_empty(lake: Lake) -> None:
@@ -232,9 +228,9 @@ def test_a_table_that_judges_no_deliveries_is_rebuilt_whatever_their_time(lake: 
     assert lake.decide(table, taken(0, day=1), taken(1, day=2)).path == "whole"
 
 
-def test_repeats_other_tables_and_batches_to_come_make_nothing_late(settled: Lake) -> None:
+def test_other_tables_and_batches_to_come_make_nothing_late(settled: Lake) -> None:
     settled.load(batch=1)
-    others = [taken(0, day=9, is_repeat=True), taken(0, day=9, table="bronze.customers"), taken(2, day=1)]
+    others = [taken(0, day=9, table="bronze.customers"), taken(2, day=1)]
     assert settled.decide(LINES, taken(0, day=1), taken(1, day=2), *others).path == "new"
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse import landing
+from lakehouse import landing, ledger
 from lakehouse.errors import LakehouseError
 from tests.toy import Toy
 
@@ -93,8 +93,8 @@ def test_bronze_changed_by_somebody_else_stops_with_the_way_back(toy: Toy) -> No
 def test_a_run_that_stopped_after_its_claim_is_taken_up_by_the_next(toy: Toy) -> None:
     toy.deliver("tuesday.csv", "9,C,1,1.00")
     root, tables = toy.lake.root, toy.tables()
-    found = landing.find(str(toy.landing), tables.values(), landing.read_ledger(root))
-    landing.claim(root, found)
+    found = landing.find(str(toy.landing), tables.values(), ledger.read(root))
+    ledger.claim(root, ledger.read(root), found.entries)
     assert toy.run()["bronze.orders"].rows_in == 1
     assert (1, 9, 1) in toy.rows(ORDERS)
 

@@ -52,8 +52,8 @@ CASES = [
     Case("a day alone is no instant", a_customer_row(created_at="2022-01-02"), {"_broken": "created_at_is_readable"}),
     Case("a market without facts is not right", a_customer_row(market=3), {"_broken": "market_is_known"}),
     Case("a customer has a market", a_customer_row(market=None), {"_broken": "market_is_present,market_is_known"}),
-    Case("a broken object is not right", a_customer_row(_problem="json"), {
-        "_broken": "row_has_the_width_of_its_header",
+    Case("a broken object is not right", a_customer_row(_problem="row_is_too_long"), {
+        "_broken": "row_is_too_long",
     }),
 ]  # fmt: skip
 

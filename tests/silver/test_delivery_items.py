@@ -33,7 +33,7 @@ UNREADABLE = {
 
 def a_long_row(text: str) -> Cells:
     """A row of market 1 that does not have its header's 32 cells: only its text is right."""
-    return {"market": 1, "_problem": "width", "_raw": text, "task_id": "900"}
+    return {"market": 1, "_problem": "row_is_too_long", "_raw": text, "task_id": "900"}
 
 
 RIGHT = [
@@ -91,9 +91,7 @@ RIGHT = [
     ), {**MENDED, "notes": None, "special_instructions": NOTE, "subtotal": "1340.00", "_repaired": "comma_shifted"}),
     Case("a right row is not mended", a_delivery_row(), {"_repaired": None}),
 ]  # fmt: skip
-NOT_MENDED = {
-    "_broken": "row_has_the_width_of_its_header,task_type_is_present,task_status_is_present,amount_is_present"
-}
+NOT_MENDED = {"_broken": "row_is_too_long"}
 WRONG = [
     Case("a comma in the payment would move money, so it is not mended", a_long_row(
         '900,"YR-7,0",3.68E+29,Default Team,Delivery,,12,Agent,19871,-,Completed,-,0,-,-1.25,36.75,,-,Order_Details,'
@@ -178,6 +176,16 @@ def test_a_row_becomes_what_it_says_or_breaks_its_rule(items: dict[str, Texts], 
 def test_every_rule_is_broken_by_some_row(items: dict[str, Texts], tables: dict[str, Table]) -> None:
     broken = {rule for item in items.values() for rule in f"{item['_broken']},{item['_warned']}".split(",")}
     assert rules_of(tables[TABLE]) <= broken
+
+
+def test_a_file_that_ends_within_a_task_is_told_by_its_missing_totals(judged: Judged) -> None:
+    whole = a_delivery_row(task_id="901", subtotal="20")
+    rows = judged(TABLE, [a_delivery_row(), whole, a_delivery_row(task_id="902", _is_last=True)])
+    assert only(rows, "task_id", "_status", "_broken") == [
+        ("900", "kept", ""),  # two real tasks have no totals anywhere
+        ("901", "kept", ""),
+        ("902", "rejected", "last_task_has_its_totals"),
+    ]
 
 
 def test_exactly_repeated_items_are_two_items_in_the_order_of_the_file(judged: Judged) -> None:

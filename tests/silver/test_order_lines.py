@@ -106,10 +106,22 @@ WRONG = [
         an_order_row(order_time=""),
         {"_broken": "ordered_at_is_present,order_date_is_present"},
     ),
+    Case("an order is not older than the shop", an_order_row(
+        order_time="1999-12-31T18:00:00.000Z", pickup_time="-"
+    ), {"_broken": "ordered_at_is_plausible"}),
+    Case("an order is not placed days after its delivery", an_order_row(
+        order_time="2022-01-06T03:00:01.000Z", pickup_time="-"
+    ), {"_broken": "ordered_at_is_plausible"}),
+    Case("a clock in Nairobi skipped this time", an_order_row(
+        order_time="1928-07-01T00:15:00.000Z", pickup_time="-"
+    ), {"_broken": "ordered_at_is_readable"}),
+    Case("a stamp of another zone would have to be guessed", an_order_row(
+        order_time="2022-01-03T00:30:00.000+03:00"
+    ), {"_broken": "ordered_at_is_readable,order_date_is_readable"}),
     Case(
         "a row of the wrong width is not right",
-        an_order_row(_problem="width"),
-        {"_broken": "row_has_the_width_of_its_header"},
+        an_order_row(_problem="row_is_too_long"),
+        {"_broken": "row_is_too_long"},
     ),
     Case(
         "a market without facts is not right",
@@ -188,13 +200,22 @@ def test_every_rule_is_broken_by_some_row(lines: dict[str, Texts], tables: dict[
 
 
 def test_an_exact_repeat_is_a_duplicate_and_lines_are_numbered_without_it(judged: Judged) -> None:
-    first, second = an_order_row(), an_order_row(sku="B")
+    first, second = an_order_row(sub_total="40"), an_order_row(sku="B", sub_total="40")
     rows = judged(TABLE, [first, second, first, an_order_row(order_id="8")])
     assert only(rows, "order_id", "sku", "line_number", "_status") == [
         ("7", "A", "1", "kept"),
         ("7", "B", "2", "kept"),
         ("7", "A", "1", "duplicate"),
         ("8", "A", "1", "kept"),
+    ]
+
+
+def test_an_order_whose_lines_are_not_all_there_is_kept_out(judged: Judged) -> None:
+    rows = judged(TABLE, [an_order_row(sub_total="40"), an_order_row(order_id="8"), an_order_row(order_id="8")])
+    assert only(rows, "order_id", "_status", "_broken") == [
+        ("7", "rejected", "sub_total_is_the_sum_of_lines"),
+        ("8", "kept", ""),
+        ("8", "duplicate", ""),
     ]
 
 

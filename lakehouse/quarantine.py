@@ -1,0 +1,107 @@
+"""What stands in quarantine, `<table>__rejected`: counts, examples, and whole documents for a person to correct."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from lakehouse import ledger, progress
+from lakehouse.columns import OF_CORRECTIONS
+from lakehouse.status import query
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from lakehouse.graph import Table
+    from lakehouse.ledger import Delivery
+
+Row = dict[str, Any]
+
+
+def by_rule(root: str, table: Table) -> dict[str, int]:
+    """Rows by the rule they broke, the most frequent first; a row counts under each of its rules."""
+    counts: dict[str, int] = {}
+    for row in query(_address(root, table), "select rules, count(*) as n from t group by rules"):
+        for rule in row["rules"]:
+            counts[rule] = counts.get(rule, 0) + row["n"]
+    return dict(sorted(counts.items(), key=lambda one: -one[1]))
+
+
+def examples(root: str, table: Table, limit: int) -> list[Row]:
+    """Where rows stand, since when, and what was delivered there: `text` without the columns that say nothing."""
+    found = []
+    for row in _rows(root, table, f"order by t._file, t._row limit {int(limit)}"):
+        key = {name: row.pop(f"unit_{name}") for name in table.contract.unit}
+        key |= {name: row[name] for name in ("rules", "since", "_file", "_row")}
+        delivered = {k: v for k, v in row.items() if not k.startswith("_") and k not in key}
+        text = row["_raw"] or {k: v for k, v in delivered.items() if v not in {None, "", "-"}}
+        found.append(key | {"text": text})
+    return found
+
+
+def export(root: str, table: Table, to: Path) -> dict[Path, int]:
+    """Write the whole documents as files like those that were delivered; rows by file, one file per market.
+
+    Each row says which one it replaces, so that a corrected file heals rows without a key as well.
+    """
+    deliveries = {(one.delivery.path, one.delivery.sequence): one.delivery for one in ledger.read(root).taken()}
+    of_partition: dict[str, list[tuple[Row, Delivery]]] = defaultdict(list)
+    for row in _rows(root, table, "order by t._file, t._sequence, t._row"):
+        delivery = deliveries[row["_file"], row["_sequence"]]
+        of_partition[" ".join(f"{name}_{value}" for name, value in delivery.parts.items())].append((row, delivery))
+    written = {}
+    for partition, rows in of_partition.items():
+        path = to if len(of_partition) == 1 else to.with_name(f"{to.stem} {partition}{to.suffix}")
+        (_write_json if rows[0][1].layout and rows[0][1].layout.format == "json" else _write_csv)(path, rows)
+        written[path] = len(rows)
+    return written
+
+
+def _rows(root: str, table: Table, rest: str) -> Iterable[Row]:
+    """Rejected rows with what bronze has of them; the unit's columns, which are typed, as `unit_<name>`."""
+    unit = ", ".join(f"t.{name} as unit_{name}" for name in table.contract.unit)
+    statement = (
+        f"select {unit}, t.rules, t.since, b.* from t join b on t._file = b._file and t._row = b._row "  # noqa: S608
+        f"and t._sequence = b._sequence {rest}"
+    )
+    return query(_address(root, table), statement, b=progress.address(root, table.parents[0]))
+
+
+def _address(root: str, table: Table) -> str:
+    return progress.address(root, f"{table.name}__rejected")
+
+
+def _correction(row: Row) -> list[str]:
+    """The three columns that tell the core, and the person, what is corrected; OF_CORRECTIONS names them."""
+    why = ", ".join(row["rules"])
+    return [row["_file"], str(row["_row"]), f"{why}: {row['_raw']}" if row["_raw"] else why]
+
+
+def _write_csv(path: Path, rows: list[tuple[Row, Delivery]]) -> None:
+    """By all headers of the files concerned; cells beyond a row's header stand behind the last column."""
+    texts = {name: text for _, delivery in rows for text, name in delivery.columns.items()}
+    texts = {name: text for name, text in texts.items() if name not in OF_CORRECTIONS}
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*OF_CORRECTIONS, *texts.values()])
+        for row, delivery in rows:
+            cells = ["" if row.get(name) is None else row[name] for name in texts]
+            writer.writerow([*_correction(row), *cells, *_cells_too_many(row, delivery)])
+
+
+def _cells_too_many(row: Row, delivery: Delivery) -> list[str]:
+    if row["_problem"] != "row_is_too_long" or delivery.layout is None:
+        return []
+    cells = next(csv.reader([row["_raw"]], delimiter=delivery.layout.delimiter, quotechar=delivery.layout.quote))
+    return cells[len(delivery.header) :]
+
+
+def _write_json(path: Path, rows: list[tuple[Row, Delivery]]) -> None:
+    objects = []
+    for row, delivery in rows:
+        texts = {text: row[name] for text, name in delivery.columns.items() if row.get(name) is not None}
+        objects.append(dict(zip(OF_CORRECTIONS, _correction(row), strict=True)) | texts)
+    path.write_text(json.dumps(objects, ensure_ascii=False, indent=1), encoding="utf-8")

@@ -1,0 +1,105 @@
+"""`ops.schema_changes`: what changed in the columns of a source's deliveries, and in which file it was seen first.
+
+It follows from the ledger alone, which keeps every delivery's columns, so it is never lost and can be computed again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from lakehouse import progress, status, storage
+from lakehouse.columns import OF_CORRECTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+    from lakehouse.ledger import Entry
+
+CHANGES = "ops.schema_changes"
+NUMBERS = {"integer", "decimal"}
+
+
+@dataclass(frozen=True)
+class SchemaChange:
+    """`change`: new, vanished, came_back, or type (`before` and `after` are then number, time or text)."""
+
+    table_name: str
+    partition: str
+    column_name: str
+    change: str
+    before: str
+    after: str
+    file: str
+    delivered_at: datetime
+    batch: int
+
+
+def changes(taken: Iterable[Entry]) -> list[SchemaChange]:
+    """Each delivery's columns against those of the deliveries before it, of the same source and market."""
+    sources = defaultdict(list)
+    for one in taken:
+        is_whole = one.delivery.header and not set(OF_CORRECTIONS) & set(one.delivery.columns.values())
+        if is_whole:
+            partition = ", ".join(f"{name} {value}" for name, value in sorted(one.delivery.parts.items()))
+            sources[one.delivery.table, partition].append(one)
+    return [
+        change
+        for (_, partition), entries in sorted(sources.items())
+        for change in _of_source(partition, sorted(entries, key=lambda one: (one.batch, one.delivery.sequence)))
+    ]
+
+
+def _of_source(partition: str, entries: list[Entry]) -> Iterator[SchemaChange]:
+    present: set[str] = set()
+    seen: set[str] = set()
+    meanings: dict[str, str] = {}
+    for entry in entries:
+        one = entry.delivery
+        names = set(one.columns.values())
+        found = [(name, "came_back" if name in seen else "new", "", "") for name in sorted(names - present)]
+        found += [(name, "vanished", "", "") for name in sorted(present - names)]
+        now = {name: meaning for name, kind in one.kinds.items() if (meaning := _meaning(kind))}
+        # Texts may look like numbers for a while; what is read as a number or a time must stay one.
+        found += [
+            (name, "type", before, now[name])
+            for name, before in sorted(meanings.items())
+            if before != "text" and now.get(name, before) != before
+        ]
+        if seen:
+            for name, change, before, after in found:
+                yield SchemaChange(
+                    one.table, partition, name, change, before, after, one.path, one.delivered_at, entry.batch
+                )
+        present, seen, meanings = names, seen | names, meanings | now
+
+
+def _meaning(kind: str) -> str:
+    """Empty where a delivery has no value that tells."""
+    return "number" if kind in NUMBERS else kind if kind in {"time", "text"} else ""
+
+
+def note(root: str, taken: Iterable[Entry]) -> list[SchemaChange]:
+    """Append the changes that the table does not have yet, and return them."""
+    said = {tuple(asdict(one).values()) for one in read(root)}
+    new = [one for one in changes(taken) if tuple(asdict(one).values()) not in said]
+    if new:
+        _append(progress.address(root, CHANGES), new)
+    return new
+
+
+def read(root: str) -> list[SchemaChange]:
+    """All changes noted so far, in no order."""
+    return [SchemaChange(**row) for row in status.query(progress.address(root, CHANGES), "select * from t")]
+
+
+def _append(address: str, new: list[SchemaChange]) -> None:
+    import pyarrow as pa  # noqa: PLC0415
+    from deltalake import write_deltalake  # noqa: PLC0415
+
+    types: dict[str, Any] = dict.fromkeys(SchemaChange.__dataclass_fields__, pa.string())
+    types |= {"delivered_at": pa.timestamp("us", tz="UTC"), "batch": pa.int64()}
+    rows = pa.Table.from_pylist([asdict(one) for one in new], schema=pa.schema(list(types.items())))
+    write_deltalake(address, rows, mode="append", storage_options=storage.for_deltalake(address))

@@ -55,11 +55,11 @@ def demo(messages: Console, *, on_minio: bool) -> None:
     written = samples.generate(exports, lines=LINES, days=DAYS, deliver=range(DAYS - 1))
     spark = _run(messages, Run(_delivered(written.files, exports, landing, lake), landing, tables))
 
-    messages.rule("2. A day later: new and changed orders, a late file with an old date, and one with a mistake")
+    messages.rule("2. A day later: new and changed orders, a late file, one with a mistake, and half of one")
     written = samples.generate(exports, lines=LINES, days=DAYS, deliver=[DAYS - 1])
     late = samples.late_file(exports, lines=LINES, days=DAYS)
-    by_hand = _typed_by_hand(next(file for file in written.files if "Orders" in file.name))
-    files = [*written.files, *late.files, by_hand]
+    orders = next(file for file in written.files if "Orders" in file.name)
+    files = [*written.files, *late.files, _typed_by_hand(orders), _half_written(orders)]
     _run(messages, Run(_delivered(files, exports, landing, lake), landing, tables, session=spark))
 
     messages.rule("3. Again, with nothing new")
@@ -83,6 +83,14 @@ def _typed_by_hand(orders: Path) -> Path:
     path = orders.with_name("Orders typed by hand.csv")
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([header, first])
+    return path
+
+
+def _half_written(orders: Path) -> Path:
+    """What a transfer that is not done looks like: it waits, and no half order gets in."""
+    whole = orders.read_bytes()
+    path = orders.with_name("Orders still arriving.csv")
+    path.write_bytes(whole[: len(whole) // 2])
     return path
 
 

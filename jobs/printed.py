@@ -89,6 +89,12 @@ def summary(messages: Console, report: Report) -> None:
                 messages.print(f"  {word} {done.decision.table}: {name} {count:,}")
         if done.counts.get("rejected"):
             messages.print(f"  [dim]see them with: lakehouse rejected {done.decision.table}[/]")
+    for one in report.measures:
+        if one.is_broken and one.measure in {"volume", "freshness", "reconciliation"}:
+            market = "" if one.market is None else f" market {one.market}"
+            messages.print(
+                f"  [yellow]warning[/] {one.table_name}{market}: {one.name} [dim]{escape(visible(one.note))}[/]"
+            )
     landing(messages, report.found)
 
 

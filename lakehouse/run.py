@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -17,18 +16,17 @@ from typing import TYPE_CHECKING
 
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random
 
-from lakehouse import graph, landing, ledger, plan, progress, quality, schema_changes, status, storage
+from lakehouse import accounts, graph, landing, ledger, plan, progress, quality, schema_changes, storage
 from lakehouse.errors import LakehouseError
 from lakehouse.ledger import ClaimedMeanwhileError, Ledger
 from lakehouse.progress import Input, Progress
-from lakehouse.quality import ChecksFailedError, Loaded, Measure, Tally
+from lakehouse.quality import ChecksFailedError, Measure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterator, Sequence
 
     from pyspark.sql import DataFrame, SparkSession
 
-    from lakehouse.contract import Source
     from lakehouse.graph import Table
     from lakehouse.lake import Lake, Writer
     from lakehouse.landing import Found
@@ -36,7 +34,12 @@ if TYPE_CHECKING:
     from lakehouse.plan import Decision
 
 SIDE_BY_SIDE = 2
-WAITING = wait_random(0.05, 0.5)
+ONE_AFTER_THE_OTHER = retry(
+    retry=retry_if_exception_type(ClaimedMeanwhileError),
+    stop=stop_after_attempt(5),
+    wait=wait_random(0.05, 0.5),
+    reraise=True,
+)
 Counts = Mapping[str, Mapping[str, int]]
 ByFile = Mapping[tuple[str, int], Mapping[str, int]]
 
@@ -61,6 +64,7 @@ class Done:
 class Report:
     done: tuple[Done, ...]
     found: Found
+    measures: tuple[Measure, ...] = ()
 
 
 class Run:
@@ -77,7 +81,6 @@ class Run:
         self.at = datetime.now(UTC)
         self._starting = threading.Lock()
         self._failed: list[Measure] = []
-        self._new: set[tuple[str, str, int]] = set()
         self.ledger = Ledger()
 
     def open(self) -> None:
@@ -106,11 +109,11 @@ class Run:
         try:
             self._turns(wanted, done, say)
         finally:
-            self._settle(done)
-            quality.write(self.root, self.id, self.at, [*self._measured(done), *self._failed])
-        return Report(tuple(done), found)
+            measures = (*self._close(done), *self._failed)
+            quality.write(self.root, self.id, self.at, measures)
+        return Report(tuple(done), found, measures)
 
-    @retry(retry=retry_if_exception_type(ClaimedMeanwhileError), stop=stop_after_attempt(5), wait=WAITING, reraise=True)
+    @ONE_AFTER_THE_OTHER
     def _take(self, wanted: Container[str]) -> Found:
         """Claim what landing has for these tables; where another run was quicker, look again at what is left."""
         found = self.look()
@@ -131,6 +134,18 @@ class Run:
             "LAKEHOUSE_LANDING, deliver the files again, or change conf/."
         )
 
+    @ONE_AFTER_THE_OTHER
+    def _close(self, done: Sequence[Done]) -> list[Measure]:
+        """Note in the ledger what became of each file; what a run that broke off did not note, the next one notes."""
+        by_file = {one.decision.table: one.by_file for one in done if one.by_file}
+        if not by_file and all(one.status != "claimed" for one in self.taken):
+            return [measure for one in done for measure in one.measures]
+        self.ledger = ledger.read(self.root)
+        loaded = accounts.loaded(self.root, self.taken)
+        outcomes = accounts.outcomes(self.tables, self.taken, loaded, by_file)
+        self.ledger = ledger.settle(self.root, self.ledger, outcomes)
+        return [*accounts.measures(self.tables, self.taken, loaded, done, self.at)]
+
     def _turns(self, wanted: Mapping[str, Table], done: list[Done], say: Callable[[Done], None]) -> None:
         order = TopologicalSorter({name: [p for p in table.parents if p in wanted] for name, table in wanted.items()})
         order.prepare()
@@ -149,70 +164,6 @@ class Run:
                         raise
                     say(done[-1])
                     order.done(name)
-
-    @retry(retry=retry_if_exception_type(ClaimedMeanwhileError), stop=stop_after_attempt(5), wait=WAITING, reraise=True)
-    def _settle(self, done: Iterable[Done]) -> None:
-        """Note in the ledger what became of each file; what a run that broke off did not note is noted by the next."""
-        judged: dict[tuple[str, str, int], Mapping[str, int]] = {}
-        for one in done:
-            parents = self.tables[one.decision.table].parents
-            judged |= {(parents[0], file, batch): counts for (file, batch), counts in one.by_file.items()}
-        if not judged and all(one.status != "claimed" for one in self.taken):
-            return
-        self.ledger = ledger.read(self.root)
-        loaded = self._loaded_rows()
-        self._new |= loaded.keys()
-        outcomes = [_outcome(one, loaded, judged) for one in self.taken]
-        self.ledger = ledger.settle(
-            self.root, self.ledger, [new for new, old in zip(outcomes, self.taken, strict=True) if new != old]
-        )
-
-    def _measured(self, done: Iterable[Done]) -> Iterator[Measure]:
-        """What this run knows of quality, from what it counted anyway."""
-        for one in done:
-            table = self.tables[one.decision.table]
-            yield from one.measures
-            if table.contract.write == "latest" and one.decision.does_something:
-                tallies = self._tallies(table, one.by_file)
-                yield from quality.rules(table.name, table.contract, one.counts)
-                yield from quality.reconcile(tallies)
-                yield from quality.score(table.contract.score, tallies) if table.contract.score else ()
-            if table.contract.source and one.decision.does_something:
-                yield from self._measured_files(table.name, table.contract.source)
-
-    def _tallies(self, table: Table, by_file: ByFile) -> list[Tally]:
-        """Where the rows went, per market."""
-        parts = {one.place: one.delivery.parts for one in self.taken}
-        markets: dict[int | None, Counter[str]] = {}
-        for (file, batch), counts in by_file.items():
-            market = parts[table.parents[0], file, batch].get("market")
-            tally = markets.setdefault(market, Counter())
-            tally.update(counts)
-            tally["rows"] += sum(count for name, count in counts.items() if name in quality.PLACES)
-        return [Tally(table.name, market, counts) for market, counts in sorted(markets.items(), key=str)]
-
-    def _measured_files(self, name: str, source: Source) -> Iterator[Measure]:
-        """The files of this run's batches against those before them."""
-        mine = [one for one in self._deliveries_of(name) if "rows" in one.counts]
-        loaded = {one.place: _loaded(one) for one in mine}
-        new = [loaded[one.place] for one in mine if one.place in self._new]
-        yield from quality.freshness(source, loaded.values(), self.at)
-        yield from quality.volume(source, new, [loaded[one.place] for one in mine if one.place not in self._new])
-
-    def _loaded_rows(self) -> dict[tuple[str, str, int], int]:
-        """Rows in bronze of each file that is claimed and appended, by its place in the ledger."""
-        rows: dict[tuple[str, str, int], int] = {}
-        claimed = [one for one in self.taken if one.status == "claimed"]
-        for table in {one.delivery.table for one in claimed}:
-            state = self.lake.state(table)
-            included = int(state.progress.inputs[ledger.FILES].version) if state and state.progress else -1
-            mine = [one for one in claimed if one.delivery.table == table and one.batch <= included]
-            if mine:
-                first = min(one.batch for one in mine)
-                statement = f"select _file, _batch, count(*) as n from t where _batch >= {first} group by _file, _batch"  # noqa: S608
-                counted = status.query(self.lake.address(table), statement)
-                rows |= {one.place: 0 for one in mine} | {(table, r["_file"], r["_batch"]): r["n"] for r in counted}
-        return rows
 
     @cached_property
     def lake(self) -> Lake:
@@ -299,24 +250,6 @@ class Run:
         """From bronze's own log, so that the sums are closed against something that was counted elsewhere."""
         address = self.lake.address(source)
         return progress.rows(address, int(now.version)) - (progress.rows(address, int(known.version)) if known else 0)
-
-
-def _outcome(
-    entry: Entry, loaded: Mapping[tuple[str, str, int], int], judged: Mapping[tuple[str, str, int], Mapping[str, int]]
-) -> Entry:
-    """The ledger's row with what this run knows of it beyond what it says."""
-    if entry.place in loaded:
-        rows = loaded[entry.place]
-        entry = replace(entry, status="loaded" if rows else "empty", counts={"rows": rows})
-    if entry.place in judged:
-        counts = {name: judged[entry.place].get(name, 0) for name in ledger.COUNTS if name != "rows"}
-        entry = replace(entry, counts={**entry.counts, **counts})
-    return entry
-
-
-def _loaded(entry: Entry) -> Loaded:
-    one = entry.delivery
-    return Loaded(one.table, one.parts.get("market"), entry.counts["rows"], one.delivered_at, one.path)
 
 
 @contextmanager

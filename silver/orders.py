@@ -21,7 +21,6 @@ def build(silver_order_lines: DataFrame, conf_markets: DataFrame) -> DataFrame:
         F.count_distinct(F.to_json(header)).alias("_headers"),
         F.count("*").alias("line_count"),
         F.sum("quantity").alias("units"),
-        F.sum("line_total").alias("_lines_total"),
     )
     flat = orders.select("*", "header.*").join(F.broadcast(facts), on="market", how="left")
     return flat.select(
@@ -50,7 +49,6 @@ def build(silver_order_lines: DataFrame, conf_markets: DataFrame) -> DataFrame:
         "promised_at",
         # for rules
         "_headers",
-        "_lines_total",
         expected_total().alias("_expected_total"),
         F.floor(F.col("sub_total") / F.col("points_per")).cast("bigint").alias("_expected_points"),
     )

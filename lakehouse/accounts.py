@@ -1,0 +1,130 @@
+"""How a run's sums close: what the ledger and `ops.quality` say of it, from what was counted anyway. Needs no JVM."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from lakehouse import ledger, progress, quality, status
+from lakehouse.columns import OF_CORRECTIONS
+from lakehouse.quality import Loaded, Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
+
+    from lakehouse.contract import Source
+    from lakehouse.graph import Table
+    from lakehouse.ledger import Entry
+    from lakehouse.quality import Measure
+    from lakehouse.run import ByFile, Done
+
+Place = tuple[str, str, int]  # source, file, batch
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Of one file: records that the reader numbered, and rows that bronze has."""
+
+    in_file: int = 0
+    in_bronze: int = 0
+
+
+def loaded(root: str, taken: Iterable[Entry]) -> dict[Place, Rows]:
+    """The files that are claimed and by now appended to bronze, with their rows."""
+    claimed = defaultdict(list)
+    for entry in taken:
+        if entry.status == "claimed":
+            claimed[entry.delivery.table].append(entry)
+    rows: dict[Place, Rows] = {}
+    for table, entries in claimed.items():
+        address = progress.address(root, table)
+        state = progress.state(address)
+        included = int(state.progress.inputs[ledger.FILES].version) if state and state.progress else -1
+        first = min(entry.batch for entry in entries)
+        counted = status.query(
+            address,
+            "select _file, _batch, count(*) as n, max(_row) as last from t "  # noqa: S608
+            f"where _batch >= {first} group by _file, _batch",
+        )
+        found = {(table, row["_file"], row["_batch"]): Rows(row["last"], row["n"]) for row in counted}
+        rows |= {entry.place: found.get(entry.place, Rows()) for entry in entries if entry.batch <= included}
+    return rows
+
+
+def outcomes(
+    tables: Mapping[str, Table], taken: Iterable[Entry], loaded: Mapping[Place, Rows], by_file: Mapping[str, ByFile]
+) -> list[Entry]:
+    """The ledger's rows that now say more than before."""
+    judged = {
+        (tables[name].parents[0], file, batch): counts
+        for name, files in by_file.items()
+        for (file, batch), counts in files.items()
+    }
+    both = [(entry, _outcome(entry, loaded.get(entry.place), judged.get(entry.place))) for entry in taken]
+    return [after for before, after in both if after != before]
+
+
+def _outcome(entry: Entry, rows: Rows | None, judged: Mapping[str, int] | None) -> Entry:
+    if rows is not None:
+        status_now = "loaded" if rows.in_bronze else "empty"
+        entry = replace(entry, status=status_now, counts={**entry.counts, "rows": rows.in_bronze})
+    if judged is not None:
+        counts = {name: judged.get(name, 0) for name in quality.PLACES}
+        entry = replace(entry, counts={**entry.counts, **counts})
+    return entry
+
+
+def measures(
+    tables: Mapping[str, Table], taken: list[Entry], loaded: Mapping[Place, Rows], done: Iterable[Done], at: datetime
+) -> Iterator[Measure]:
+    """What this run knows of the quality of the tables that it wrote, and of their sources."""
+    for one in done:
+        table = tables[one.decision.table]
+        yield from one.measures
+        if table.contract.write == "latest" and one.by_file:
+            tallies = _tallies(table, taken, one.by_file)
+            yield from quality.rules(table.name, table.contract, one.counts)
+            yield from quality.reconcile(tallies)
+            yield from quality.score(table.contract.score, tallies) if table.contract.score else ()
+        if table.contract.source and one.decision.does_something:
+            yield from _of_source(table.name, table.contract.source, taken, loaded, at)
+
+
+def _tallies(table: Table, taken: Iterable[Entry], by_file: ByFile) -> list[Tally]:
+    """Where the rows went, per market."""
+    parts = {entry.place: entry.delivery.parts for entry in taken}
+    markets: dict[int | None, Counter[str]] = {}
+    for (file, batch), counts in by_file.items():
+        market = parts[table.parents[0], file, batch].get("market")
+        tally = markets.setdefault(market, Counter(dict.fromkeys(quality.NAMES, 0)))
+        tally.update(counts)
+        tally["rows"] += sum(counts.get(name, 0) for name in quality.PLACES)
+    return [Tally(table.name, market, counts) for market, counts in sorted(markets.items(), key=str)]
+
+
+def _of_source(
+    name: str, source: Source, taken: Iterable[Entry], loaded: Mapping[Place, Rows], at: datetime
+) -> Iterator[Measure]:
+    """The files of one run, alone and against those before them; a correction is no measure of what is usual."""
+    mine = {entry.place: entry for entry in taken if entry.delivery.table == name and "rows" in entry.counts}
+    files = {place: _file(entry) for place, entry in mine.items()}
+    in_bronze: Counter[int | None] = Counter()
+    for place, rows in loaded.items():
+        if place in mine:
+            in_bronze[files[place].market] += rows.in_bronze
+    numbered = [replace(files[place], rows=rows.in_file) for place, rows in loaded.items() if place in mine]
+    whole = {place for place, entry in mine.items() if not set(OF_CORRECTIONS) & set(entry.delivery.columns.values())}
+    yield from quality.reconcile_files(name, numbered, in_bronze)
+    yield from quality.freshness(source, files.values(), at)
+    yield from quality.volume(
+        source,
+        [files[place] for place in whole if place in loaded],
+        [files[place] for place in whole if place not in loaded],
+    )
+
+
+def _file(entry: Entry) -> Loaded:
+    one = entry.delivery
+    return Loaded(one.table, one.parts.get("market"), entry.counts["rows"], one.delivered_at, one.path)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import csv
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import pyarrow as pa
@@ -22,7 +23,9 @@ from lakehouse.records import Batch, HalfWrittenError, Layout, Record, Unreadabl
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-SMALL = 64 * 1024  # bytes that are read record by record when the fast route refuses them; a call of Arrow costs 0.2 ms
+# Bytes that are read record by record when the fast route refuses them; a call of Arrow costs 0.2 ms.
+SMALL = 64 * 1024
+MOST_CELLS = 2_000_000  # of such a piece, should every second byte begin a row that is padded to the header's width
 BLANK_LINES = re.compile(r"(?:\r?\n)*+")
 
 
@@ -77,14 +80,11 @@ def sample(head: bytes, layout: Layout, header: tuple[str, ...]) -> dict[str, st
     start = _read_header(text, layout, is_whole=is_whole)[1]
     rows = text[start:] if is_whole else text[start : text.rfind("\n") + 1]
     reader = _Reader(iter([rows.encode("utf-8", records.utf8_errors(layout))]), layout, header)
-    kinds, seen = dict.fromkeys(header, "nothing"), 0
-    for row in reader.records():
+    kinds = dict.fromkeys(header, "nothing")
+    for row in islice(reader.records(), records.SAMPLED):
         if row.problem is None:
-            seen += 1
             for column, value in zip(header, row.cells, strict=True):
                 kinds[column] = records.join_kinds(kinds[column], records.kind_of(value))
-        if seen == records.SAMPLED:
-            break
     return kinds
 
 
@@ -294,6 +294,7 @@ class _Reader:
         self.blocks, self.data, self.at_end = blocks, bytearray(), False
         self.grammar, self.errors = _Grammar(layout, header), records.utf8_errors(layout)
         self.fast = _Fast(layout, header)
+        self.small = max(1024, min(SMALL, MOST_CELLS // max(1, len(header))))
 
     def fill(self, size: int) -> None:
         while len(self.data) < size and not self.at_end:
@@ -319,7 +320,7 @@ class _Reader:
         return end
 
     def records(self) -> Iterator[Record]:
-        while end := self.piece(SMALL):
+        while end := self.piece(self.small):
             yield from self._read(end)
 
     def batches(self, block: int) -> Iterator[Batch]:
@@ -330,8 +331,8 @@ class _Reader:
             if used:
                 self.drop(used)
                 size = min(size * 2, block)
-            elif size > SMALL:
-                size = SMALL
+            elif size > self.small:
+                size = self.small
                 continue
             elif rows := self._read(end):
                 yield records.to_batch(zip(*(row.cells for row in rows), strict=True), rows)

@@ -156,8 +156,17 @@ def _look(landing: str, table: str, contract: Contract, file: StoredFile, parts:
         return Entry(delivery, -1, "unreadable", str(error))
     if not storage.is_still(landing, file):
         return Entry(delivery, -1, "waiting", "it changed while it was read")
-    refusal = _refusal(contract, looked)
-    return Entry(delivery, -1, "unreadable", refusal) if refusal else Entry(looked, -1, "claimed")
+    if refusal := _refusal(contract, looked):
+        return Entry(delivery, -1, "unreadable", refusal)
+    return Entry(looked if _has_rows(landing, looked) else delivery, -1, "claimed")
+
+
+def _has_rows(landing: str, delivery: Delivery) -> bool:
+    """A header alone says nothing of the source's columns: it may be all that has arrived of a file."""
+    if delivery.layout is None or delivery.layout.format != records.CSV or delivery.size > records.HEAD:
+        return bool(delivery.header)
+    with storage.open_file(landing, delivery.path) as stream:
+        return bool(delivery.header) and any(csv_records.read_csv(stream, delivery.layout, delivery.header))
 
 
 def _columns(landing: str, contract: Contract, delivery: Delivery) -> Delivery:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse import ledger, progress
 from lakehouse.columns import OF_CORRECTIONS
+from lakehouse.records import LARGEST
 from lakehouse.status import query
 
 if TYPE_CHECKING:
@@ -34,9 +35,10 @@ def examples(root: str, table: Table, limit: int) -> list[Row]:
     """Where rows stand, since when, and what was delivered there: `text` without the columns that say nothing."""
     found = []
     for row in _rows(root, table, f"order by t._file, t._row limit {int(limit)}"):
-        key = {name: row.pop(f"unit_{name}") for name in table.contract.unit}
-        key |= {name: row[name] for name in ("rules", "since", "_file", "_row")}
-        delivered = {k: v for k, v in row.items() if not k.startswith("_") and k not in key}
+        key = {name: row[f"_unit_{name}"] for name in table.contract.unit}
+        key |= {"rules": row["_rules"], "since": row["_since"], "_file": row["_file"], "_row": row["_row"]}
+        parts = {name for name in table.contract.unit if not isinstance(row.get(name), str)}  # of the path
+        delivered = {k: v for k, v in row.items() if not k.startswith("_") and k not in parts}
         text = row["_raw"] or {k: v for k, v in delivered.items() if v not in {None, "", "-"}}
         found.append(key | {"text": text})
     return found
@@ -61,11 +63,11 @@ def export(root: str, table: Table, to: Path) -> dict[Path, int]:
 
 
 def _rows(root: str, table: Table, rest: str) -> Iterable[Row]:
-    """Rejected rows with what bronze has of them; the unit's columns, which are typed, as `unit_<name>`."""
-    unit = ", ".join(f"t.{name} as unit_{name}" for name in table.contract.unit)
+    """Rejected rows with what bronze has of them; what quarantine says itself begins with _, unlike delivered names."""
+    unit = ", ".join(f"t.{name} as _unit_{name}" for name in table.contract.unit)
     statement = (
-        f"select {unit}, t.rules, t.since, b.* from t join b on t._file = b._file and t._row = b._row "  # noqa: S608
-        f"and t._sequence = b._sequence {rest}"
+        f"select {unit}, t.rules as _rules, t.since as _since, b.* from t join b "  # noqa: S608
+        f"on t._file = b._file and t._row = b._row and t._sequence = b._sequence {rest}"
     )
     return query(_address(root, table), statement, b=progress.address(root, table.parents[0]))
 
@@ -76,16 +78,25 @@ def _address(root: str, table: Table) -> str:
 
 def _correction(row: Row) -> list[str]:
     """The three columns that tell the core, and the person, what is corrected; OF_CORRECTIONS names them."""
-    why = ", ".join(row["rules"])
-    return [row["_file"], str(row["_row"]), f"{why}: {row['_raw']}" if row["_raw"] else why]
+    why = ", ".join(row["_rules"])
+    raw = (row["_raw"] or "").replace("\0", "\\x00")  # a NUL would make the corrected row wrong, too
+    return [row["_file"], str(row["_row"]), f"{why}: {raw}" if raw else why]
 
 
 def _write_csv(path: Path, rows: list[tuple[Row, Delivery]]) -> None:
-    """By all headers of the files concerned; cells beyond a row's header stand behind the last column."""
+    """By all headers of the files concerned; cells beyond a row's header stand behind the last column.
+
+    Written with the delimiter and quote that the files share, and a BOM, so that it can be read whatever the contract
+    declares (and by spreadsheets, too).
+    """
     texts = {name: text for _, delivery in rows for text, name in delivery.columns.items()}
+    # A nameless column keeps the name that its place gave it.
+    texts = {name: name if name.startswith("unnamed_") else text for name, text in texts.items()}
     texts = {name: text for name, text in texts.items() if name not in OF_CORRECTIONS}
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
+    layouts = {(one.layout.delimiter, one.layout.quote) for _, one in rows if one.layout}
+    delimiter, quote = layouts.pop() if len(layouts) == 1 else (",", '"')
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file, delimiter=delimiter, quotechar=quote)
         writer.writerow([*OF_CORRECTIONS, *texts.values()])
         for row, delivery in rows:
             cells = ["" if row.get(name) is None else row[name] for name in texts]
@@ -95,6 +106,7 @@ def _write_csv(path: Path, rows: list[tuple[Row, Delivery]]) -> None:
 def _cells_too_many(row: Row, delivery: Delivery) -> list[str]:
     if row["_problem"] != "row_is_too_long" or delivery.layout is None:
         return []
+    csv.field_size_limit(LARGEST)  # Python's own limit is 128 KB
     cells = next(csv.reader([row["_raw"]], delimiter=delivery.layout.delimiter, quotechar=delivery.layout.quote))
     return cells[len(delivery.header) :]
 

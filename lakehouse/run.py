@@ -122,7 +122,6 @@ class Run:
             raise LakehouseError(self._nothing_to_load(mine))
         if news := mine.news(self.ledger):
             self.ledger = ledger.claim(self.root, self.ledger, news)
-            schema_changes.note(self.root, self.taken)
         return found
 
     def _nothing_to_load(self, found: Found) -> str:
@@ -144,6 +143,8 @@ class Run:
         loaded = accounts.loaded(self.root, self.taken)
         outcomes = accounts.outcomes(self.tables, self.taken, loaded, by_file)
         self.ledger = ledger.settle(self.root, self.ledger, outcomes)
+        if loaded:
+            schema_changes.note(self.root, self.taken)
         return [*accounts.measures(self.tables, self.taken, loaded, done, self.at)]
 
     def _turns(self, wanted: Mapping[str, Table], done: list[Done], say: Callable[[Done], None]) -> None:

@@ -238,7 +238,7 @@ def test_a_file_that_could_not_be_read_is_looked_at_again_when_its_contract_chan
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_header(place: Place) -> None:
-    place.deliver(ORDERS, codecs.BOM_UTF8 + b"order_id,price\n")
+    place.deliver(ORDERS, codecs.BOM_UTF8 + b"order_id,price\n7,1\n")
     assert place.find().new[0].header == ("order_id", "price")
 
 
@@ -264,10 +264,11 @@ def test_a_letter_that_the_end_of_the_first_bytes_cuts_is_no_error(place: Place)
     assert place.find().new[0].header == ("order_id",)
 
 
-def test_an_empty_csv_is_a_delivery_without_a_header(place: Place) -> None:
-    place.deliver(ORDERS, "")
+@pytest.mark.parametrize("content", ["", "order_id,pri", "order_id,price\n", "\n\n"])
+def test_a_csv_without_rows_is_a_delivery_without_columns(place: Place, content: str) -> None:
+    place.deliver(ORDERS, content)
     (delivery,) = place.find().new
-    assert (delivery.header, delivery.size) == ((), 0)
+    assert (delivery.header, delivery.size) == ((), len(content))
 
 
 @pytest.mark.parametrize(
@@ -421,12 +422,12 @@ def test_a_file_that_is_gone_changes_nothing(place: Place) -> None:
 
 
 def test_a_ledger_row_is_the_delivery_as_it_was_found(place: Place) -> None:
-    place.deliver("market_3/2024-01-05/Orders.csv", 'order_id,"Größe"\n', at=NEW_YEAR)
+    place.deliver("market_3/2024-01-05/Orders.csv", 'order_id,"Größe"\n7,1\n', at=NEW_YEAR)
     place.take()
     (one,) = ledger.read(place.root).entries
     assert one.delivery.header == ("order_id", "Größe")
     assert one.delivery.parts == {"market": 3}
-    assert one.delivery.size == len('order_id,"Größe"\n'.encode())
+    assert one.delivery.size == len('order_id,"Größe"\n7,1\n'.encode())
     start = "2024-01-05T00:00:00.000000Z 2024-01-01T00:00:00.000000Z market_3/2024-01-05/Orders.csv "
     assert one.delivery.sequence == start + one.delivery.content[:12]
 

@@ -128,6 +128,8 @@ def rejected(
     storage.check(root, role="lake", must_exist=True)
     named = graph.selected(known, [table]) if table else known
     judges = [one for one in named.values() if one.contract.write == "latest"]
+    if not judges:
+        raise LakehouseError(f"Nothing is judged on the way to {table}: its rows are kept as they were delivered.")
     if export is None:
         for one in judges:
             printed.rejected(printed.answers(), root, one, examples)

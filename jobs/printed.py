@@ -218,9 +218,8 @@ def rejected(console: Console, root: str, table: Table, examples: int) -> None:
     for row in quarantine.examples(root, table, examples):
         key = ", ".join(f"{name} {row[name]}" for name in table.contract.unit if row[name] is not None)
         rules = escape(", ".join(row["rules"]))
-        console.print(
-            f"\n{escape(row['_file'])} row {row['_row']} ({key}), since {row['since']:%Y-%m-%d}: [red]{rules}[/]"
-        )
+        place = f"{visible(row['_file'])} row {row['_row']} ({visible(key)})"
+        console.print(f"\n{escape(place)}, since {row['since']:%Y-%m-%d}: [red]{rules}[/]")
         text = row["text"]
         shown = text if isinstance(text, str) else ", ".join(f"{name}={value}" for name, value in text.items())
         console.print(f"  {escape(visible(shown))}")
@@ -228,8 +227,11 @@ def rejected(console: Console, root: str, table: Table, examples: int) -> None:
 
 def visible(text: str) -> str:
     """Delivered text may hold what would move the cursor, or fill the screen."""
-    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[:SHOWN_OF_A_TEXT])
-    return shown + " ..." * (len(text) > SHOWN_OF_A_TEXT)
+    return _printable(text[:SHOWN_OF_A_TEXT]) + " ..." * (len(text) > SHOWN_OF_A_TEXT)
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def exported(messages: Console, table: Table, written: Mapping[Path, int]) -> None:
@@ -285,7 +287,8 @@ def errors(messages: Console) -> Iterator[None]:
     try:
         yield
     except LakehouseError as error:
-        messages.print(f"[bold red]Error:[/] {escape(str(error))}")
+        said = "\n".join(map(_printable, str(error).split("\n")))  # it may name files
+        messages.print(f"[bold red]Error:[/] {escape(said)}")
         sys.exit(1)
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lakehouse import ledger, progress, quality, status
+from lakehouse import ledger, progress, quality, status, storage
 from lakehouse.columns import OF_CORRECTIONS
 from lakehouse.quality import Loaded, Tally
 
@@ -25,7 +25,7 @@ Place = tuple[str, str, int]  # source, file, batch
 
 @dataclass(frozen=True)
 class Rows:
-    """Of one file: records that the reader numbered, and rows that bronze has."""
+    """Of one file: records that landing counted (JSON) or the reader numbered, and rows that bronze has."""
 
     in_file: int = 0
     in_bronze: int = 0
@@ -50,7 +50,22 @@ def loaded(root: str, taken: Iterable[Entry]) -> dict[Place, Rows]:
         )
         found = {(table, row["_file"], row["_batch"]): Rows(row["last"], row["n"]) for row in counted}
         rows |= {entry.place: found.get(entry.place, Rows()) for entry in entries if entry.batch <= included}
+        rows |= {
+            entry.place: replace(rows[entry.place], in_file=entry.delivery.records)
+            for entry in entries
+            if entry.place in rows and entry.delivery.records is not None
+        }
     return rows
+
+
+def lost(root: str, landing: str, taken: Iterable[Entry]) -> list[Entry]:
+    """Files that a run claimed and never loaded, and that are gone or replaced by now: they can no longer be loaded."""
+    claimed = [entry for entry in taken if entry.status == "claimed"]
+    done = loaded(root, claimed)
+    pending = [entry for entry in claimed if entry.place not in done]
+    why = "a run broke off before it was loaded, and since then it was replaced or taken away"
+    gone = [entry for entry in pending if not storage.is_still(landing, entry.delivery.stored)]
+    return [replace(entry, status="lost", reason=why) for entry in gone]
 
 
 def outcomes(
@@ -88,7 +103,7 @@ def measures(
             yield from quality.rules(table.name, table.contract, one.counts)
             yield from quality.reconcile(tallies)
             yield from quality.score(table.contract.score, tallies) if table.contract.score else ()
-        if table.contract.source and one.decision.does_something:
+        if table.contract.source:
             yield from _of_source(table.name, table.contract.source, taken, loaded, at)
 
 
@@ -116,8 +131,10 @@ def _of_source(
             in_bronze[files[place].market] += rows.in_bronze
     numbered = [replace(files[place], rows=rows.in_file) for place, rows in loaded.items() if place in mine]
     whole = {place for place, entry in mine.items() if not set(OF_CORRECTIONS) & set(entry.delivery.columns.values())}
-    yield from quality.reconcile_files(name, numbered, in_bronze)
     yield from quality.freshness(source, files.values(), at)
+    if not loaded.keys() & mine.keys():
+        return
+    yield from quality.reconcile_files(name, numbered, in_bronze)
     yield from quality.volume(
         source,
         [files[place] for place in whole if place in loaded],

@@ -29,6 +29,6 @@ def column_names(header: Iterable[str], of_path: Container[str] = ()) -> dict[st
 
 def column_name(text: str) -> str:
     """Empty where no letter or digit is left of the header."""
-    plain = unicodedata.normalize("NFC", text).strip().lower()
-    folded = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
+    plain = unicodedata.normalize("NFC", text).casefold()
+    folded = re.sub(r"[\W_]+", "_", plain).strip("_")
     return f"_{folded}" if f"_{folded}" in OF_CORRECTIONS else folded

@@ -5,7 +5,6 @@ An unknown key, an unknown type or a missing owner is an error that names file a
 
 from __future__ import annotations
 
-import codecs
 import re
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -47,8 +46,8 @@ def _snake_case(text: str) -> str:
 
 def _known_encoding(text: str) -> str:
     try:
-        codecs.lookup(text)
-    except LookupError as error:
+        "a,b".encode(text).decode(text)
+    except (LookupError, UnicodeError) as error:
         raise ValueError(f"{text!r} is no known encoding; utf-8, utf-16, latin-1 and windows-1252 are") from error
     return text
 

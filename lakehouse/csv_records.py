@@ -147,6 +147,11 @@ def _open(stream: BinaryIO, layout: Layout, header: tuple[str, ...], block: int)
     return reader
 
 
+# Characters that a file may cost in vain behind lines whose quote is open; then no record of it may span lines: a small
+# file of nothing but open quotes is judged in seconds.
+LOOK_AHEAD = 32 * 1024 * 1024
+
+
 class _Found(NamedTuple):
     """A record as the text has it."""
 
@@ -172,6 +177,7 @@ class _Grammar:
         self.header, self.width = list(header), len(header)
         self.delimiter, self.quote = layout.delimiter, layout.quote
         self.errors = records.utf8_errors(layout)
+        self.looked_ahead = 0
         quote, delimiter = re.escape(layout.quote), re.escape(layout.delimiter)
         # Possessive, so a quote that is never closed fails in one pass.
         self.quoted = re.compile(f"{quote}([^{quote}]*+(?:{quote}{quote}[^{quote}]*+)*+){quote}" if quote else "(?!)")
@@ -214,13 +220,15 @@ class _Grammar:
             is_spoilt = is_spoilt or (cell.quoted is not None and cell.plain != "")
             has_cr = has_cr or "\r" in cell.plain
             at = cell.end + len(self.delimiter)
-            if alone and (is_spoilt or 0 < self.width < len(cells)):
+            if alone and (is_spoilt or 0 < self.width < len(cells) or self.looked_ahead > LOOK_AHEAD):
+                self.looked_ahead += at - stop
                 return alone
             if not text.startswith(self.delimiter, cell.end):
                 break
         if alone is None:
             return line._replace(cells=cells, is_spoilt=is_spoilt, has_cr=has_cr)
         if (self.width and len(cells) < self.width) or self._is_large(text, begin, cell.end):
+            self.looked_ahead += cell.end - stop
             return alone
         end = cell.end
         whole = text[begin : end - 1] if text.endswith("\r", begin, end) and end < len(text) else text[begin:end]
@@ -327,6 +335,7 @@ class _Reader:
         """Fast pieces as long as they are clean, small ones around what is not."""
         size = block
         while end := self.piece(size):
+            self.fast.may_span = self.grammar.looked_ahead <= LOOK_AHEAD
             columns, used = self.fast.parse(bytes(self.data[:end]))
             if used:
                 self.drop(used)
@@ -395,6 +404,7 @@ class _Fast:
     def __init__(self, layout: Layout, header: tuple[str, ...]) -> None:
         self.header = header
         self.delimiter, self.quote = layout.delimiter.encode(), layout.quote.encode()
+        self.may_span = True
         self.can_parse = len(self.delimiter) == 1 and len(self.quote) <= 1 and bool(header)
         names = [str(place) for place in range(len(header))]
         self.convert = arrow_csv.ConvertOptions(
@@ -420,7 +430,8 @@ class _Fast:
             and not (self.longest in piece and self.repeated.search(piece))
         )
         is_quoted = is_clean and self.quote != b"" and self.quote in piece
-        end = 0 if not is_clean else self._quoted_end(piece) if is_quoted else len(piece)
+        end = 0 if not is_clean or (is_quoted and not self.may_span) else len(piece)
+        end = self._quoted_end(piece) if end and is_quoted else end
         if end == 0:
             return [], 0
         try:

@@ -14,6 +14,7 @@ from pyspark.sql.types import BooleanType, IntegerType, LongType, StringType, St
 
 from lakehouse import csv_records, json_records, records, storage
 from lakehouse.columns import OF_CORRECTIONS
+from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,6 +39,7 @@ CORE_COLUMNS: Mapping[str, DataType] = {
 }
 RESCUED = "_rescued"
 ROWS_AT_ONCE = 8192
+BYTES_AT_ONCE = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -109,10 +111,15 @@ def _read(work: Work, ids: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
     for group in (work.groups[number] for some in ids for number in some.column(0).to_pylist()):
         for entry in group:
             for part in _rows_of_file(work, entry):
+                if waiting and sum(one.nbytes for one in (*waiting, part)) > BYTES_AT_ONCE:
+                    yield pa.concat_batches(waiting)
+                    waiting.clear()
                 waiting.append(part)
                 if sum(one.num_rows for one in waiting) >= ROWS_AT_ONCE:
                     yield pa.concat_batches(waiting)
                     waiting.clear()
+            if not storage.is_still(work.root, entry.delivery.stored):
+                raise LakehouseError(f"{entry.delivery.path} was replaced while it was loaded. Start the run again.")
     if waiting:
         yield pa.concat_batches(waiting)
 
@@ -127,7 +134,7 @@ def _rows_of_file(work: Work, entry: Entry) -> Iterator[pa.RecordBatch]:
     names = list(delivery.columns.values())
     unknown = {text: name for text, name in delivery.columns.items() if name in work.rescued}
     place = 0
-    with storage.open_file(work.root, delivery.path) as stream:
+    with storage.open_file(work.root, delivery.path, delivery.content) as stream:
         batches = (
             csv_records.csv_batches(stream, layout, delivery.header)
             if layout.format == records.CSV

@@ -76,9 +76,9 @@ class Writer:
         return stored if sorted(stored.dtypes) == sorted(like.dtypes) else None
 
     def append(self, rows: DataFrame, batch: int) -> None:
-        """One batch of deliveries; the same batch a second time is skipped by Delta itself."""
+        """One batch of deliveries; Delta itself skips it a second time, and refuses one beside another run's."""
         writer = self._new(rows).option("mergeSchema", "true").mode("append")
-        writer = writer.option("txnAppId", f"{self.table.name}/{batch}").option("txnVersion", 1)
+        writer = writer.option("txnAppId", self.table.name).option("txnVersion", batch + 1)
         with self._stamped(self.note):
             writer.save(self._address)
 

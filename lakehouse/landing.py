@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 PLACEHOLDER = re.compile(r"\{date\}|\{(\w+):int\}|\*\*/|\*|\?")
 PATTERNS = {"{date}": r"(?P<date>\d{4}-\d{2}-\d{2})", "**/": r"(?:.*/)?", "*": r"[^/]*", "?": r"[^/]"}
 COMPRESSED = r"(?:\.gz|\.zst)?"
+LARGEST_INT = 2**31 - 1
 # Writers in progress: they wait until they have their real name.
 TEMPORARY = re.compile(r"(^|/)[._][^/]*($|/)|\.(tmp|part|crswap)$")
 
@@ -147,24 +148,41 @@ def _delivery(table: str, file: StoredFile, content: str, parts: Mapping[str, st
 
 def _look(landing: str, table: str, contract: Contract, file: StoredFile, parts: Mapping[str, str]) -> Entry:
     """Open the file: what its columns are, or why it waits or cannot be read."""
-    delivery = _delivery(table, file, storage.content_hash(landing, file), parts)
+    content = ""
     try:
-        looked = _columns(landing, contract, delivery)
+        _refuse(file.problem or _too_large(parts))
+        content = storage.content_hash(landing, file)
+        delivery = _columns(landing, contract, _delivery(table, file, content, parts))
+        _refuse(_refusal(contract, delivery))
+        if not _has_rows(landing, delivery):
+            delivery = replace(delivery, header=(), kinds={})
+        if storage.is_still(landing, file):
+            return Entry(delivery, -1, "claimed")
+        status, reason = "waiting", "changed while it was read: its writer is not done."
     except HalfWrittenError as error:
-        return Entry(delivery, -1, "waiting", str(error))
+        status, reason = "waiting", str(error)
     except UnreadableError as error:
-        return Entry(delivery, -1, "unreadable", str(error))
-    if not storage.is_still(landing, file):
-        return Entry(delivery, -1, "waiting", "it changed while it was read")
-    if refusal := _refusal(contract, looked):
-        return Entry(delivery, -1, "unreadable", refusal)
-    return Entry(looked if _has_rows(landing, looked) else delivery, -1, "claimed")
+        status, reason = "unreadable", str(error)
+    except (OSError, storage.MissingFileError) as error:
+        status, reason = "unreadable", f"cannot be opened: {getattr(error, 'strerror', None) or 'it is gone'}."
+    small = {name: value for name, value in parts.items() if not _too_large({name: value})}
+    return Entry(_delivery(table, file, content, small), -1, status, reason)
+
+
+def _refuse(reason: str) -> None:
+    if reason:
+        raise UnreadableError(reason)
+
+
+def _too_large(parts: Mapping[str, str]) -> str:
+    wrong = [f"{name} {value}" for name, value in parts.items() if name != "date" and int(value) > LARGEST_INT]
+    return f"lies in a folder of {wrong[0]}, which is no number of a {wrong[0].split()[0]}." if wrong else ""
 
 
 def _has_rows(landing: str, delivery: Delivery) -> bool:
     """A header alone says nothing of the source's columns: it may be all that has arrived of a file."""
     if delivery.layout is None or delivery.layout.format != records.CSV or delivery.size > records.HEAD:
-        return bool(delivery.header)
+        return True
     with storage.open_file(landing, delivery.path) as stream:
         return bool(delivery.header) and any(csv_records.read_csv(stream, delivery.layout, delivery.header))
 
@@ -185,14 +203,14 @@ def _columns(landing: str, contract: Contract, delivery: Delivery) -> Delivery:
         fold=column_name,
     )
     if source.format == records.JSON:
-        with storage.open_file(landing, path) as stream:
+        with storage.open_file(landing, path, delivery.content) as stream:
             keys, kinds, rows = json_records.inspect_json(stream, layout)
         if rows and not keys:
             raise UnreadableError("has no object with a key in it.")
-        return replace(delivery, header=keys, kinds=_by_name(kinds), layout=layout)
+        return replace(delivery, header=keys, kinds=_by_name(kinds), layout=layout, records=rows)
     header = csv_records.csv_header(head, layout)
     if layout.compression:
-        with storage.open_file(landing, path) as stream:
+        with storage.open_file(landing, path, delivery.content) as stream:
             csv_records.check_compressed(stream, layout, header)
     else:
         tail = head if delivery.size <= len(head) else storage.read_bytes(landing, path, last=records.HEAD)

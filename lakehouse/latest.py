@@ -16,10 +16,11 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
 
-from lakehouse import units
+from lakehouse import quality, units
 from lakehouse.contract import ANOTHER_ROW
 from lakehouse.errors import LakehouseError
 from lakehouse.lake import conform, rejected, with_meanings
+from lakehouse.quality import ChecksFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -119,19 +120,21 @@ def _check_limit(table: Table, accounted: Account) -> None:
     (file, _), worst = max(accounted.by_file.items(), key=lambda one: one[1]["rejected"])
     by_rule = {rule: times for (name, rule), times in accounted.rules.items() if name == file}
     rule, count = max(by_rule.items(), key=lambda one: one[1])
-    raise LakehouseError(
+    raise ChecksFailedError(
         f"{table.name} was not written: {rejected:,} of {rows:,} new rows ({rejected / rows:.0%}) are wrong, and its "
         f"reject_limit is {limit:.0%}. Most are in {file}: {worst['rejected']:,} rows, {count:,} by {rule} "
         f"({table.contract.why(rule)}). Deliver that file again, corrected, or raise reject_limit in "
-        f"conf/{table.name.replace('.', '/')}.yml; the next run goes on from here."
+        f"conf/{table.name.replace('.', '/')}.yml; the next run goes on from here.",
+        quality.rules(table.name, table.contract, accounted.counts),
     )
 
 
 def _check_stops(table: Table, accounted: Account) -> None:
     for rule, count in accounted.counts["stopped"].items():
-        raise LakehouseError(
+        raise ChecksFailedError(
             f"{table.name} was not written: {count:,} rows break {rule}, whose severity is stop "
-            f"({table.contract.why(rule)}). Deliver them again, corrected, or change {table.files}."
+            f"({table.contract.why(rule)}). Deliver them again, corrected, or change {table.files}.",
+            quality.rules(table.name, table.contract, accounted.counts),
         )
 
 
@@ -438,7 +441,10 @@ def _still_wrong(
     """What was in quarantine and was neither judged again, nor delivered again by its file, nor replaced by name."""
     unit = list(table.contract.unit)
     with_key = before.where(_has_key(table)).join(judged.select(*unit).distinct(), on=unit, how="left_anti")
-    keyless = before.where(~_has_key(table)).join(F.broadcast(newest_of_file), on="_file", how="left")
+    place = [*EVIDENCE, "_sequence"]  # of rows that a run judged which then broke off, and that are judged again
+    again = judged.where(~_has_key(table)).select(*place)
+    keyless = before.where(~_has_key(table)).join(again, on=place, how="left_anti")
+    keyless = keyless.join(F.broadcast(newest_of_file), on="_file", how="left")
     keyless = keyless.where("_sequence = coalesce(_newest, _sequence)").drop("_newest")
     rest = with_key.unionByName(keyless).select(*before.columns)
     if replacing is None:

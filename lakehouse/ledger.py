@@ -16,6 +16,7 @@ from lakehouse import progress, storage
 from lakehouse.columns import column_names
 from lakehouse.errors import LakehouseError
 from lakehouse.records import Layout
+from lakehouse.storage import StoredFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -34,7 +35,8 @@ class ClaimedMeanwhileError(LakehouseError):
 class Delivery:
     """One version of one file. `sequence` orders deliveries: delivered at, modified at, path, content.
 
-    `header` has the texts of its columns as delivered, `kinds` what their first values are (number, time, text).
+    `header` has the texts of its columns as delivered, `kinds` what their first values are (number, time, text);
+    `records` counts the elements of a JSON file, which is read whole before it is claimed.
     """
 
     table: str
@@ -47,6 +49,13 @@ class Delivery:
     header: tuple[str, ...] = ()
     kinds: dict[str, str] = field(default_factory=dict)
     layout: Layout | None = None
+    records: int | None = None
+
+    @property
+    def stored(self) -> StoredFile:
+        """The file as it was listed."""
+        tag = self.content.removeprefix(storage.ETAG) if self.content.startswith(storage.ETAG) else None
+        return StoredFile(self.path, self.size, self.modified_at, tag)
 
     @property
     def columns(self) -> dict[str, str]:
@@ -60,7 +69,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of the ledger: claimed (then loaded or empty), duplicate, unreadable or waiting; `reason` says why.
+    """A row of the ledger: claimed (then loaded, empty or lost), duplicate, unreadable or waiting; `reason` says why.
 
     `counts` say where its rows went when they were judged last; a count that is not there is not known.
     """
@@ -130,6 +139,7 @@ def _entry(row: dict[str, Any]) -> Entry:
         header=tuple(json.loads(row["header"])),
         kinds=json.loads(row["kinds"]),
         layout=Layout(**json.loads(row["layout"])) if row["layout"] else None,
+        records=row["records"],
     )
     counts = {name: row[name] for name in COUNTS if row[name] is not None}
     return Entry(delivery, row["batch"], row["status"], row["reason"], counts)
@@ -213,7 +223,7 @@ def _arrow(entries: Sequence[Entry]) -> Any:  # noqa: ANN401
     moment, words, number = pa.timestamp("us", tz="UTC"), pa.string(), pa.int64()
     types = {"table_name": words, "path": words, "size": number, "modified_at": moment, "content": words}
     types |= {"delivered_at": moment} | dict.fromkeys(("parts", "header", "kinds", "layout"), words)
-    types |= {"batch": number, "status": words, "reason": words} | dict.fromkeys(COUNTS, number)
+    types |= {"records": number, "batch": number, "status": words, "reason": words} | dict.fromkeys(COUNTS, number)
     return pa.Table.from_pylist([_row(one) for one in entries], schema=pa.schema(list(types.items())))
 
 
@@ -222,7 +232,7 @@ def _row(entry: Entry) -> dict[str, object]:
     facts = {"table_name": one.table, "path": one.path, "size": one.size, "content": one.content}
     times = {"modified_at": one.modified_at, "delivered_at": one.delivered_at}
     texts = {name: json.dumps(getattr(one, name), ensure_ascii=False) for name in ("parts", "header", "kinds")}
-    layout = {"layout": json.dumps(asdict(one.layout)) if one.layout else None}
+    layout = {"layout": json.dumps(asdict(one.layout)) if one.layout else None, "records": one.records}
     counts = {name: entry.counts.get(name) for name in COUNTS}
     return (
         facts | times | texts | layout | {"batch": entry.batch, "status": entry.status, "reason": entry.reason} | counts

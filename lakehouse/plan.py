@@ -57,6 +57,11 @@ def _decide_bronze(root: str, table: Table, state: State | None, taken: list[Ent
         )
     included = state.progress.inputs[ledger.FILES] if state and state.progress else Input(-1)
     batches = [one.batch for one in taken if one.delivery.table == table.name]
+    if max(batches, default=-1) < int(included.version):
+        raise LakehouseError(
+            f"{table.name} includes deliveries that {root}/ops/files does not know: the ledger was lost or rewound. "
+            "Restore it (RESTORE TABLE ... TO VERSION AS OF), or load into a new lake."
+        )
     pending = [batch for batch in batches if batch > int(included.version)]
     inputs = {ledger.FILES: Input(max(batches, default=-1))}
     if not pending and state:
@@ -87,8 +92,20 @@ def _choose(
         return "whole", "its definition changed"
     if note.inputs.keys() != inputs.keys():
         return "whole", "it reads other inputs"
+    if table.contract.write == "latest" and _is_unaccounted(table, note, taken):
+        return "whole", "a run broke off before it noted what became of the rows"
     made_anew = [why for name, now in inputs.items() if (why := _made_anew(name, note.inputs[name], now))]
     return ("whole", made_anew[0]) if made_anew else _moved(root, table, note, inputs, taken)
+
+
+def _is_unaccounted(table: Table, note: Progress, taken: list[Entry]) -> bool:
+    """Whether the table includes files of which the ledger does not say where their rows went."""
+    bronze = table.parents[0]
+    until = note.inputs[bronze].batch
+    return until is not None and any(
+        one.delivery.table == bronze and one.batch <= until and one.status != "empty" and "kept" not in one.counts
+        for one in taken
+    )
 
 
 def _made_anew(name: str, before: Input, now: Input) -> str:

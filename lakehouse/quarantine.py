@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse import ledger, progress
 from lakehouse.columns import OF_CORRECTIONS
+from lakehouse.errors import LakehouseError
 from lakehouse.records import LARGEST
 from lakehouse.status import query
 
@@ -57,7 +58,12 @@ def export(root: str, table: Table, to: Path) -> dict[Path, int]:
     written = {}
     for partition, rows in of_partition.items():
         path = to if len(of_partition) == 1 else to.with_name(f"{to.stem} {partition}{to.suffix}")
-        (_write_json if rows[0][1].layout and rows[0][1].layout.format == "json" else _write_csv)(path, rows)
+        try:
+            (_write_json if rows[0][1].layout and rows[0][1].layout.format == "json" else _write_csv)(path, rows)
+        except OSError as error:
+            raise LakehouseError(
+                f"{path} cannot be written: {error.strerror}. Name a file in a folder that is there."
+            ) from error
         written[path] = len(rows)
     return written
 
@@ -84,7 +90,7 @@ def _correction(row: Row) -> list[str]:
 
 
 def _write_csv(path: Path, rows: list[tuple[Row, Delivery]]) -> None:
-    """By all headers of the files concerned; cells beyond a row's header stand behind the last column.
+    """By all headers of the files concerned, with what `_rescued` holds; cells too many stand behind the last column.
 
     Written with the delimiter and quote that the files share, and a BOM, so that it can be read whatever the contract
     declares (and by spreadsheets, too).
@@ -99,21 +105,33 @@ def _write_csv(path: Path, rows: list[tuple[Row, Delivery]]) -> None:
         writer = csv.writer(file, delimiter=delimiter, quotechar=quote)
         writer.writerow([*OF_CORRECTIONS, *texts.values()])
         for row, delivery in rows:
-            cells = ["" if row.get(name) is None else row[name] for name in texts]
+            delivered = row | _rescued(row, delivery)
+            cells = ["" if delivered.get(name) is None else delivered[name] for name in texts]
             writer.writerow([*_correction(row), *cells, *_cells_too_many(row, delivery)])
 
 
 def _cells_too_many(row: Row, delivery: Delivery) -> list[str]:
-    if row["_problem"] != "row_is_too_long" or delivery.layout is None:
+    """Cells of a row that is not what its header announces are a guess: one more keeps it out until it is corrected."""
+    if row["_problem"] is None:
         return []
+    if row["_problem"] != "row_is_too_long" or delivery.layout is None:
+        return [f"delete this cell when the row is right ({row['_problem']})"]
     csv.field_size_limit(LARGEST)  # Python's own limit is 128 KB
     cells = next(csv.reader([row["_raw"]], delimiter=delivery.layout.delimiter, quotechar=delivery.layout.quote))
     return cells[len(delivery.header) :]
 
 
+def _rescued(row: Row, delivery: Delivery) -> Row:
+    """The columns that the contract does not name, where its source keeps them as JSON."""
+    texts = json.loads(row.get("_rescued") or "{}")
+    return {delivery.columns[text]: value for text, value in texts.items() if text in delivery.columns}
+
+
 def _write_json(path: Path, rows: list[tuple[Row, Delivery]]) -> None:
     objects = []
     for row, delivery in rows:
-        texts = {text: row[name] for text, name in delivery.columns.items() if row.get(name) is not None}
-        objects.append(dict(zip(OF_CORRECTIONS, _correction(row), strict=True)) | texts)
+        delivered = row | _rescued(row, delivery)
+        texts = {text: delivered[name] for text, name in delivery.columns.items() if delivered.get(name) is not None}
+        # Of an object that is not right no value is sure; without its key it cannot get in before it is corrected.
+        objects.append(dict(zip(OF_CORRECTIONS, _correction(row), strict=True)) | ({} if row["_problem"] else texts))
     path.write_text(json.dumps(objects, ensure_ascii=False, indent=1), encoding="utf-8")

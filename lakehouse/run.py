@@ -110,13 +110,16 @@ class Run:
             self._turns(wanted, done, say)
         finally:
             measures = (*self._close(done), *self._failed)
-            quality.write(self.root, self.id, self.at, measures)
+            if self._failed or any(one.decision.does_something for one in done):
+                quality.write(self.root, self.id, self.at, measures)
         return Report(tuple(done), found, measures)
 
     @ONE_AFTER_THE_OTHER
     def _take(self, wanted: Container[str]) -> Found:
         """Claim what landing has for these tables; where another run was quicker, look again at what is left."""
         found = self.look()
+        if lost := accounts.lost(self.root, self.landing, self.taken):
+            self.ledger = ledger.settle(self.root, self.ledger, lost)
         mine = found.of(wanted)
         if not self.taken and not mine.new:
             raise LakehouseError(self._nothing_to_load(mine))
@@ -138,7 +141,7 @@ class Run:
         """Note in the ledger what became of each file; what a run that broke off did not note, the next one notes."""
         by_file = {one.decision.table: one.by_file for one in done if one.by_file}
         if not by_file and all(one.status != "claimed" for one in self.taken):
-            return [measure for one in done for measure in one.measures]
+            return [*accounts.measures(self.tables, self.taken, {}, done, self.at)]
         self.ledger = ledger.read(self.root)
         loaded = accounts.loaded(self.root, self.taken)
         outcomes = accounts.outcomes(self.tables, self.taken, loaded, by_file)
@@ -160,8 +163,7 @@ class Run:
                     try:
                         done.append(future.result())
                     except BaseException:
-                        for other in running:
-                            other.cancel()
+                        done += [other.result() for other in running if not other.cancel() and not other.exception()]
                         raise
                     say(done[-1])
                     order.done(name)
@@ -205,6 +207,9 @@ class Run:
     def _append(self, writer: Writer, decision: Decision) -> Done:
         from lakehouse import append  # noqa: PLC0415
 
+        now = self.lake.state(writer.table.name)
+        if (now.version if now else -1) != writer.note.base:
+            raise LakehouseError(f"Another run is writing {writer.table.name}. Start this one when it is done.")
         since = int(writer.before.inputs[ledger.FILES].version) if writer.before else -1
         batch = [one for one in self._deliveries_of(writer.table.name) if one.batch > since]
         rows = append.rows(writer.spark, writer.table, self.landing, batch)
@@ -228,7 +233,11 @@ class Run:
             is_late=decision.path == "late",
             rows_in=self._rows_between(source, known, now),
         )
-        account = latest.settle(writer, batch)
+        try:
+            account = latest.settle(writer, batch)
+        except ChecksFailedError as error:
+            self._failed += error.measures
+            raise
         return Done(decision, rows_in=batch.rows_in, counts=account.counts, by_file=account.by_file)
 
     def _rebuild(self, writer: Writer, decision: Decision) -> Done:

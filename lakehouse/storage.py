@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lakehouse.errors import LakehouseError
 
@@ -23,12 +25,16 @@ ETAG = "etag:"
 
 @dataclass(frozen=True)
 class StoredFile:
-    """One file below a root: `path` is relative to it, `size` in bytes, `etag` only where the store gives one."""
+    """One file below a root: `path` is relative to it, `size` in bytes, `etag` only where the store gives one.
+
+    `problem` says why it cannot be opened at all.
+    """
 
     path: str
     size: int
     modified_at: datetime
     etag: str | None = None
+    problem: str = ""
 
 
 class MissingFileError(LakehouseError):
@@ -137,22 +143,34 @@ def list_files(root: str) -> Iterator[StoredFile]:
     if is_s3(root):
         bucket, prefix = _bucket_and_prefix(root)
         start = f"{prefix}/" if prefix else ""
-        for page in client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=start):
-            for item in page.get("Contents", []):
-                path = item["Key"][len(start) :]
-                if path and not path.endswith("/"):
-                    yield StoredFile(path, item["Size"], item["LastModified"], item["ETag"].strip('"'))
+        with _in_words(f"list {root}"):
+            for page in client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=start):
+                for item in page.get("Contents", []):
+                    path = item["Key"][len(start) :]
+                    if path and not path.endswith("/"):
+                        yield StoredFile(path, item["Size"], item["LastModified"], item["ETag"].strip('"'))
         return
     seen: set[tuple[int, int]] = set()
-    for folder, folders, names in os.walk(root, followlinks=True):
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=_refused):
         folders[:] = [name for name in folders if _is_first_visit(Path(folder, name), seen)]
         for name in names:
             full = Path(folder, name)
-            if not full.exists():  # a link to nothing, or a file that was taken away since
-                continue
-            facts = full.stat()
-            modified_at = datetime.fromtimestamp(facts.st_mtime, UTC)
-            yield StoredFile(full.relative_to(root).as_posix(), facts.st_size, modified_at)
+            if full.exists():  # not a link to nothing, nor a file that was taken away since
+                yield _local_file(root, full)
+
+
+def _local_file(root: str, full: Path) -> StoredFile:
+    facts = full.stat()
+    path = os.fsencode(full.relative_to(root)).decode("utf-8", "backslashreplace")
+    problem = "" if path == full.relative_to(root).as_posix() else "has a name that is not UTF-8; rename it."
+    problem = problem if stat.S_ISREG(facts.st_mode) else "is no file but a pipe, socket or device."
+    return StoredFile(path, facts.st_size, datetime.fromtimestamp(facts.st_mtime, UTC), problem=problem)
+
+
+def _refused(error: OSError) -> None:
+    if isinstance(error, FileNotFoundError):  # taken away since its folder was listed
+        return
+    raise LakehouseError(f"{error.filename} cannot be listed: {error.strerror}. Let this user read it.") from error
 
 
 def _is_first_visit(folder: Path, seen: set[tuple[int, int]]) -> bool:
@@ -169,7 +187,8 @@ def read_bytes(root: str, path: str, *, first: int | None = None, last: int | No
     if is_s3(root):
         part = {"Range": f"bytes=0-{first - 1}"} if first else {"Range": f"bytes=-{last}"} if last else {}
         answer = _object(root, path, **part)
-        return bytes(answer["Body"].read()) if answer else b""
+        with _in_words(f"read {root}/{path}"):
+            return bytes(answer["Body"].read()) if answer else b""
     try:
         with Path(root, path).open("rb") as file:
             if last:
@@ -185,36 +204,72 @@ def _object(root: str, path: str, **part: str) -> dict[str, Any]:
 
     bucket, prefix = _bucket_and_prefix(root)
     try:
-        answer: dict[str, Any] = client().get_object(Bucket=bucket, Key=f"{prefix}/{path}".lstrip("/"), **part)
+        with _in_words(f"read {root}/{path}"):
+            answer: dict[str, Any] = client().get_object(Bucket=bucket, Key=f"{prefix}/{path}".lstrip("/"), **part)
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if code == "InvalidRange":
             return {}
         if code in {"NoSuchKey", "404"}:
             raise MissingFileError(f"There is no {root}/{path}.") from error
+        if code in {"PreconditionFailed", "412"}:
+            raise MissingFileError(f"{root}/{path} was replaced since it was listed.") from error
         raise LakehouseError(f"S3 refused to read {root}/{path}: {code}. Check the AWS_* variables.") from error
     return answer
 
 
-def open_file(root: str, path: str) -> BinaryIO:
-    """The file's bytes as a stream, so that a large one is never in memory. Raises MissingFileError."""
+@contextmanager
+def open_file(root: str, path: str, content: str = "") -> Iterator[BinaryIO]:
+    """The file's bytes as a stream, so that a large one is never in memory; only of this content, where S3 tells it.
+
+    Raises MissingFileError, and LakehouseError where the connection breaks off: half a file is never taken for whole.
+    """
     if not is_s3(root):
         try:
-            return Path(root, path).open("rb")
+            with Path(root, path).open("rb") as file:
+                yield file
         except FileNotFoundError as error:
             raise MissingFileError(f"There is no {root}/{path}.") from error
-    return cast("BinaryIO", _object(root, path)["Body"])
+        return
+    tag = content.removeprefix(ETAG) if content.startswith(ETAG) else ""
+    body = _object(root, path, **({"IfMatch": tag} if tag else {}))["Body"]
+    # Not `with body`, which hands out the connection itself, and that does not count its bytes.
+    with closing(body), _in_words(f"read {root}/{path}"):
+        yield body
 
 
 def is_still(root: str, file: StoredFile) -> bool:
-    """Whether a local file is what it was when it was listed; an object in a store never grows."""
+    """Whether the file is what it was when it was listed."""
     if is_s3(root):
-        return True
+        from botocore.exceptions import ClientError  # noqa: PLC0415
+
+        bucket, prefix = _bucket_and_prefix(root)
+        try:
+            with _in_words(f"look at {root}/{file.path}"):
+                answer = client().head_object(Bucket=bucket, Key=f"{prefix}/{file.path}".lstrip("/"))
+        except ClientError:  # it is gone, or no longer ours to see
+            return False
+        return bool(answer["ETag"].strip('"') == file.etag)
     try:
         facts = Path(root, file.path).stat()
-    except FileNotFoundError:
+    except OSError:
         return False
     return (facts.st_size, datetime.fromtimestamp(facts.st_mtime, UTC)) == (file.size, file.modified_at)
+
+
+@contextmanager
+def _in_words(what: str) -> Iterator[None]:
+    """What a store does when its connection breaks; its refusals (ClientError) are for the caller."""
+    from botocore.exceptions import BotoCoreError, HTTPClientError  # noqa: PLC0415
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415
+
+    try:
+        yield
+    except (BotoCoreError, HTTPClientError, HTTPError) as error:
+        raise LakehouseError(
+            f"S3 at {endpoint_url() or 'AWS'} broke off while it was asked to {what}: {error}. Start the run again; it "
+            "goes on where it stopped."
+        ) from error
 
 
 def etag_content(file: StoredFile) -> str:

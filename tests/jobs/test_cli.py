@@ -9,15 +9,22 @@ import socket
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pytest
 import typer
+from deltalake import write_deltalake
 from typer.testing import CliRunner
 
 from jobs import cli, samples
 from jobs.places import places
+from lakehouse import ledger, quality, schema_changes
+from lakehouse.ledger import Delivery, Entry
+from lakehouse.quality import Measure
+from lakehouse.records import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -305,6 +312,155 @@ def test_status_of_a_lake_that_cannot_be_read_is_an_error_on_purpose(
             monkeypatch.setenv(f"AWS_{name}", value)
         answer = lakehouse("status", "--lake", "s3://lakehouse/tables", "--landing", str(landing))
     assert_refused(answer, "S3 does not answer for the lake")
+
+
+# what stands in quarantine, and what is known of sources
+
+NOON = datetime(2024, 1, 10, 12, tzinfo=UTC)
+ORDER_COLUMNS = ("Order ID", "SKU", "Quantity", "Customer ID")
+
+
+def a_delivery(path: str = "market_1/Orders.csv", table: str = "bronze.orders", **facts: object) -> Delivery:
+    known: dict[str, object] = {"size": 1, "modified_at": NOON, "content": path, "delivered_at": NOON}
+    known |= {"parts": {"market": 1}, "header": ORDER_COLUMNS, "layout": Layout("csv")}
+    return Delivery(table, path, **(known | facts))  # type: ignore[arg-type]
+
+
+def a_lake(root: Path, *wrong: tuple[str, ...], path: str = "market_1/Orders.csv") -> None:
+    """Bronze with these rows, all of them in quarantine because of their quantity; written without a JVM."""
+    delivery = a_delivery(path)
+    ledger.claim(str(root), ledger.Ledger(), [Entry(delivery, -1, "claimed")])
+    place = [{"_file": path, "_row": row, "_sequence": delivery.sequence} for row in range(1, len(wrong) + 1)]
+    names = list(delivery.columns.values())
+    bronze = [one | {"_problem": None, "_raw": None, "market": 1} for one in place]
+    rows = [one | dict(zip(names, cells, strict=True)) for one, cells in zip(bronze, wrong, strict=True)]
+    texts = pa.schema([("_problem", pa.string()), ("_raw", pa.string())])
+    schema = pa.unify_schemas([pa.Table.from_pylist([rows[0]]).schema.remove(3).remove(3), texts])
+    write_deltalake(str(root / "bronze/orders"), pa.Table.from_pylist(rows, schema=schema))
+    why = {"market": 1, "order_id": 7, "rules": ["quantity_is_readable"], "since": NOON}
+    write_deltalake(str(root / "silver/order_lines__rejected"), pa.Table.from_pylist([one | why for one in place]))
+
+
+def test_rejected_shows_counts_by_rule_with_the_reason_and_where_each_row_stands(
+    lakehouse: Callable[..., Answer], tmp_path: Path, no_java: Path
+) -> None:
+    a_lake(tmp_path / "lake", ("7", "A [x]", "two", "42"))
+    answer = lakehouse("rejected", "silver.orders", "--lake", f"{tmp_path}/lake")
+    assert (answer.code, answer.err) == (0, "")
+    rule = "quantity_is_readable 1 the delivered text cannot be read as int"
+    assert rule in " ".join(answer.out.split())
+    assert "market_1/Orders.csv row 1 (market 1, order_id 7), since 2024-01-10: quantity_is_readable" in answer.out
+    assert "order_id=7, sku=A [x], quantity=two, customer_id=42" in answer.out
+    assert not no_java.exists()
+
+
+def test_rejected_without_a_table_is_of_every_table_that_rejects(
+    lakehouse: Callable[..., Answer], tmp_path: Path
+) -> None:
+    a_lake(tmp_path / "lake", ("7", "A", "two", "42"))
+    answer = lakehouse("rejected", "--examples", "0", "--lake", f"{tmp_path}/lake")
+    assert answer.code == 0
+    assert "silver.order_lines: rule" in answer.out
+    assert "Nothing is rejected in silver.customers." in answer.out
+    assert "Nothing is rejected in silver.delivery_items." in answer.out
+    assert "Orders.csv" not in answer.out
+
+
+def test_rejected_of_a_table_that_nothing_is_judged_for_says_so(
+    lakehouse: Callable[..., Answer], tmp_path: Path
+) -> None:
+    a_lake(tmp_path / "lake", ("7", "A", "two", "42"))
+    answer = lakehouse("rejected", "bronze.orders", "--lake", f"{tmp_path}/lake")
+    assert "bronze.orders" in answer.out + answer.err
+
+
+def test_rejected_exports_a_file_and_says_where_it_goes(lakehouse: Callable[..., Answer], tmp_path: Path) -> None:
+    a_lake(tmp_path / "lake", ("7", 'A, "a"', "two", "42"), ("7", "B", "1", "42"))
+    file = tmp_path / "to correct.csv"
+    answer = lakehouse("rejected", "silver.orders", "--export", str(file), "--lake", f"{tmp_path}/lake")
+    assert (answer.code, answer.out) == (0, "")
+    assert f"Wrote 2 rows to {file}." in answer.err
+    assert "put the file into landing under a name like market_{market:int}/**/*Orders*.csv" in answer.err
+    assert file.read_text(encoding="utf-8-sig").splitlines() == [
+        "_replaces_file,_replaces_row,_rejected_because,Order ID,SKU,Quantity,Customer ID",
+        'market_1/Orders.csv,1,quantity_is_readable,7,"A, ""a""",two,42',
+        "market_1/Orders.csv,2,quantity_is_readable,7,B,1,42",
+    ]
+
+
+def test_an_export_of_nothing_writes_no_file_and_says_so(lakehouse: Callable[..., Answer], tmp_path: Path) -> None:
+    (tmp_path / "lake").mkdir()
+    file = tmp_path / "fixed.csv"
+    answer = lakehouse("rejected", "silver.orders", "--export", str(file), "--lake", f"{tmp_path}/lake")
+    assert (answer.code, answer.err) == (0, "Nothing is rejected in silver.order_lines, so no file was written.\n")
+    assert not file.exists()
+
+
+def test_an_export_is_of_one_table_of_documents(lakehouse: Callable[..., Answer], tmp_path: Path) -> None:
+    a_lake(tmp_path / "lake", ("7", "A", "two", "42"))
+    for named in ([], ["silver.sales"]):
+        answer = lakehouse("rejected", *named, "--export", f"{tmp_path}/x.csv", "--lake", f"{tmp_path}/lake")
+        assert_refused(answer, "Name one of: ", "silver.order_lines", "silver.customers")
+
+
+@pytest.mark.parametrize("place", ["nowhere/fixed.csv", "."])
+def test_an_export_to_a_place_that_cannot_be_written_is_an_error_on_purpose(
+    lakehouse: Callable[..., Answer], tmp_path: Path, place: str
+) -> None:
+    a_lake(tmp_path / "lake", ("7", "A", "two", "42"))
+    answer = lakehouse("rejected", "silver.orders", "--export", f"{tmp_path}/{place}", "--lake", f"{tmp_path}/lake")
+    assert_refused(answer, f"{tmp_path}/{place}".removesuffix("/."))
+
+
+def test_control_characters_of_files_and_texts_never_reach_the_terminal(
+    lakehouse: Callable[..., Answer], tmp_path: Path, landing: Path
+) -> None:
+    root = tmp_path / "lake"
+    a_lake(root, ("7", "A\x1b[2J\u202e", "two", "42"), path="market_1/Orders\x1b[31m\r.csv")
+    (landing / "market_1").mkdir()
+    for name in ("Orders\x1b]0;x\x07half.csv", "_Orders\x1b[1m.csv", "other\x1b[1m.txt"):
+        (landing / "market_1" / name).write_text("Order ID\n1\n")
+    said = lakehouse("rejected", "silver.orders", "--lake", str(root))
+    (root / "bronze/orders/_delta_log").rename(tmp_path / "gone")  # status asks whose commits they are
+    said_too = lakehouse("status", "--lake", str(root), "--landing", str(landing))
+    said_of_a_run = lakehouse("run", "--lake", f"{tmp_path}/new", "--landing", str(landing))
+    assert r"Orders\x1b[31m\r.csv row 1" in said.out
+    for answer in (said, said_too, said_of_a_run):
+        assert "\\x1b" in answer.out + answer.err
+        assert not {"\x1b", "\x07", "\r", "\u202e"} & set(answer.out + answer.err)
+
+
+def test_status_shows_sources_what_changed_in_them_and_what_is_not_loaded(
+    lakehouse: Callable[..., Answer], tmp_path: Path, landing: Path, no_java: Path
+) -> None:
+    root = str(tmp_path / "lake")
+    before = a_delivery("market_1/Orders old.csv", delivered_at=NOON - timedelta(days=1))
+    after = a_delivery(header=(*ORDER_COLUMNS[:3], "Colour"))
+    elsewhere = a_delivery("market_2/Orders.csv", parts={"market": 2})
+    entries = [Entry(one, -1, "claimed") for one in (before, after, elsewhere)]
+    schema_changes.note(root, ledger.claim(root, ledger.Ledger(), entries).taken())
+    for day, value in ((1, 12.5), (2, 99.25)):
+        quality.write(
+            root,
+            f"{day}",
+            NOON + timedelta(days=day),
+            [Measure("silver.order_lines", "score", "score", 1, value=value)],
+        )
+    (landing / "market_1").mkdir()
+    (landing / "market_1/Orders.csv").write_text("Order ID,order id\n1,2\n")
+    (landing / "market_1/_Orders.csv").touch()
+
+    answer = lakehouse("status", "--lake", root, "--landing", str(landing))
+    assert (answer.code, answer.err) == (0, "")
+    lines = [" ".join(line.split()) for line in answer.out.splitlines()]
+    (first, second) = [line for line in lines if line.startswith("bronze.orders") and "2024-01-10 12:00" in line]
+    assert (first.split()[1], first.split()[-1]) == ("1", "99.2")
+    assert (second.split()[1], second.split()[-1]) == ("2", "-")
+    assert "bronze.orders market 1: colour new in market_1/Orders.csv" in lines
+    assert "bronze.orders market 1: customer_id vanished in market_1/Orders.csv" in lines
+    assert any(line.startswith("cannot be read: market_1/Orders.csv has no column") for line in lines)
+    assert "waits: market_1/_Orders.csv its name says that it is being written" in lines
+    assert not no_java.exists()
 
 
 # places

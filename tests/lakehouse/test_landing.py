@@ -185,7 +185,7 @@ def test_a_tables_own_deliveries_can_be_chosen(place: Place) -> None:
 def test_header_names_fold_to_snake_case_and_nameless_ones_get_their_place() -> None:
     header = ["Order ID", "Distance (in km)", "", " 2nd-Name ", "  ", "名前", "_replaces_row"]
     assert list(column_names(header).values()) == [
-        "order_id", "distance_in_km", "unnamed_3", "2nd_name", "unnamed_5", "unnamed_6", "_replaces_row",
+        "order_id", "distance_in_km", "unnamed_3", "2nd_name", "unnamed_5", "名前", "_replaces_row",
     ]  # fmt: skip
 
 
@@ -480,6 +480,31 @@ def _a_link_to_nothing(folder: Path) -> None:
 
 def _a_link_to_its_parent(folder: Path) -> None:
     (folder / "market_1" / "again").symlink_to(folder)
+
+
+def test_a_folder_whose_number_is_too_large_for_a_market_is_refused_before_it_is_claimed(place: Place) -> None:
+    place.deliver("market_20220107123456/Orders.csv")
+    assert place.reason() == "unreadable: lies in a folder of market 20220107123456, which is no number of a market."
+    place.take()
+    assert set(place.entries().values()) == {"unreadable"}
+
+
+def test_a_pipe_and_a_name_that_is_no_text_keep_no_other_file_out(place: Place) -> None:
+    place.deliver(ORDERS)
+    os.mkfifo(place.folder / "landing" / "market_1" / "piped Orders.csv")
+    (place.folder / "landing" / "market_1" / os.fsdecode(b"Orders caf\xe9.csv")).write_text("order_id\n7\n")
+    place.take()
+    assert place.entries() == {
+        ORDERS: "claimed",
+        "market_1/piped Orders.csv": "unreadable",
+        "market_1/Orders caf\\xe9.csv": "unreadable",
+    }
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+def test_a_file_that_may_not_be_read_says_so(place: Place) -> None:
+    place.deliver(ORDERS).chmod(0)
+    assert place.reason() == "unreadable: cannot be opened: Permission denied."
 
 
 @pytest.mark.parametrize("link", [_a_link_to_nothing, _a_link_to_its_parent])

@@ -45,7 +45,8 @@ SALES = a_table("gold.sales", "refresh", "silver.lines")
 def taken(batch: int, day: int, *, market: int = 1, table: str = "bronze.orders") -> Entry:
     at = datetime(2024, 1, day, tzinfo=UTC)
     path = f"market_{market}/{day}.csv"
-    return Entry(Delivery(table, path, 1, at, "content", at, {"market": market}, ("order_id",)), batch, "loaded")
+    delivery = Delivery(table, path, 1, at, "content", at, {"market": market}, ("order_id",))
+    return Entry(delivery, batch, "loaded", counts={"rows": 1, "kept": 1})
 
 
 class Lake:
@@ -91,6 +92,12 @@ def test_new_batches_of_the_ledger_are_loaded(settled: Lake) -> None:
     assert settled.says(ORDERS, *files) == ("load", "2 new files")
     assert settled.says(ORDERS, *files[:2]) == ("load", "1 new file")
     assert settled.decide(ORDERS, *files).inputs == {ledger.FILES: Input(2)}
+
+
+def test_a_ledger_that_knows_less_than_bronze_includes_is_an_error_and_no_reason_to_load_nothing(lake: Lake) -> None:
+    lake.load(batch=7)
+    with pytest.raises(LakehouseError, match="the ledger was lost or rewound"):
+        lake.decide(ORDERS, taken(0, day=1))
 
 
 def test_a_bronze_table_that_has_all_batches_does_nothing(settled: Lake) -> None:

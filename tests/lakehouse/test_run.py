@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse import landing, ledger
+from lakehouse import landing, latest, ledger
 from lakehouse.errors import LakehouseError
 from tests.toy import Toy
 
@@ -99,10 +99,35 @@ def test_a_run_that_stopped_after_its_claim_is_taken_up_by_the_next(toy: Toy) ->
     assert (1, 9, 1) in toy.rows(ORDERS)
 
 
+def test_a_claimed_file_that_is_replaced_before_it_was_loaded_is_lost_and_its_successor_is_loaded(toy: Toy) -> None:
+    file = toy.deliver("tuesday.csv", "9,C,1,1.00")
+    before = ledger.read(toy.lake.root)
+    ledger.claim(toy.lake.root, before, landing.find(str(toy.landing), toy.tables().values(), before).entries)
+    toy.deliver(file.name, "10,D,1,1.00")
+    assert toy.run()["bronze.orders"].rows_in == 1
+    assert {line[1] for line in toy.rows(ORDERS)} >= {10}
+    assert 9 not in {line[1] for line in toy.rows(ORDERS)}
+    versions = [one for one in ledger.read(toy.lake.root).entries if one.delivery.path.endswith(file.name)]
+    assert sorted((one.status, one.counts.get("rows")) for one in versions) == [("loaded", 1), ("lost", None)]
+
+
+def test_a_run_that_broke_off_between_quarantine_and_table_leaves_no_row_there_twice(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy.deliver("tuesday.csv", ",C,1,1.00", "11,C,two,1.00")
+    with monkeypatch.context() as broken:
+        broken.setattr(latest, "_write", lambda *_: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            toy.run()
+    toy.run()
+    assert len(toy.rejected()) == len(set(map(str, toy.rejected())))
+    assert sum(row[0] is None for row in toy.rejected()) == 1
+
+
 def test_the_same_batch_is_appended_once_even_when_it_is_tried_twice(toy: Toy) -> None:
     before = toy.rows("bronze.orders", "order_id")
     rows = toy.lake.read(toy.spark, "bronze.orders")
-    options = {"txnAppId": "bronze.orders/0", "txnVersion": "1"}  # as Writer.append stamps the first batch
+    options = {"txnAppId": "bronze.orders", "txnVersion": "1"}  # as Writer.append stamps the first batch
     rows.write.format("delta").options(**options).mode("append").save(toy.lake.spark_address("bronze.orders"))
     assert toy.rows("bronze.orders", "order_id") == before
 

@@ -51,15 +51,12 @@ class Found:
 
     def news(self, ledger: Ledger) -> tuple[Entry, ...]:
         """What the ledger does not say yet: a file that still waits, or still cannot be read, is said once."""
-        said = {(*_version(one), one.status, one.reason) for one in ledger.entries}
+        said = {(one.delivery.version, one.status, one.reason) for one in ledger.entries}
         return tuple(
-            one for one in self.entries if one.delivery.table and (*_version(one), one.status, one.reason) not in said
+            one
+            for one in self.entries
+            if one.delivery.table and (one.delivery.version, one.status, one.reason) not in said
         )
-
-
-def _version(entry: Entry) -> tuple[object, ...]:
-    one = entry.delivery
-    return one.table, one.path, one.size, one.modified_at, one.content
 
 
 def find(landing: str, tables: Iterable[Table], ledger: Ledger) -> Found:

@@ -52,6 +52,11 @@ class Delivery:
     records: int | None = None
 
     @property
+    def version(self) -> tuple[object, ...]:
+        """What VERSION_OF_A_FILE names."""
+        return self.table, self.path, self.size, self.modified_at, self.content
+
+    @property
     def stored(self) -> StoredFile:
         """The file as it was listed."""
         tag = self.content.removeprefix(storage.ETAG) if self.content.startswith(storage.ETAG) else None
@@ -167,8 +172,8 @@ def claim(root: str, ledger: Ledger, found: Sequence[Entry]) -> Ledger:
             )
     else:
         _merge(root, ledger.version, rows, VERSION_OF_A_FILE, insert=True)
-    again = {_version(one.delivery) for one in entries}
-    others = [one for one in ledger.entries if one.is_taken or _version(one.delivery) not in again]
+    again = {one.delivery.version for one in entries}
+    others = [one for one in ledger.entries if one.is_taken or one.delivery.version not in again]
     return Ledger(ledger.next_batch, (*others, *entries))
 
 
@@ -179,10 +184,6 @@ def settle(root: str, ledger: Ledger, outcomes: Iterable[Entry]) -> Ledger:
         return ledger
     _merge(root, ledger.version, _arrow(list(settled.values())), ("table_name", "path", "batch"), insert=False)
     return Ledger(ledger.version + 1, tuple(settled.get(one.place, one) for one in ledger.entries))
-
-
-def _version(delivery: Delivery) -> tuple[object, ...]:
-    return delivery.table, delivery.path, delivery.size, delivery.modified_at, delivery.content
 
 
 def _merge(root: str, version: int, rows: Any, on: Sequence[str], *, insert: bool) -> None:  # noqa: ANN401

@@ -107,17 +107,15 @@ def _read(work: Work, ids: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
     import pyarrow as pa  # noqa: PLC0415
 
     os.environ.update(work.environment)  # the driver's identity at the store
-    waiting: list[pa.RecordBatch] = []
+    waiting, rows, size = list[pa.RecordBatch](), 0, 0
     for group in (work.groups[number] for some in ids for number in some.column(0).to_pylist()):
         for entry in group:
             for part in _rows_of_file(work, entry):
-                if waiting and sum(one.nbytes for one in (*waiting, part)) > BYTES_AT_ONCE:
+                if waiting and (rows + part.num_rows > ROWS_AT_ONCE or size + part.nbytes > BYTES_AT_ONCE):
                     yield pa.concat_batches(waiting)
-                    waiting.clear()
+                    waiting, rows, size = [], 0, 0
                 waiting.append(part)
-                if sum(one.num_rows for one in waiting) >= ROWS_AT_ONCE:
-                    yield pa.concat_batches(waiting)
-                    waiting.clear()
+                rows, size = rows + part.num_rows, size + part.nbytes
             if not storage.is_still(work.root, entry.delivery.stored):
                 raise LakehouseError(f"{entry.delivery.path} was replaced while it was loaded. Start the run again.")
     if waiting:
@@ -133,6 +131,7 @@ def _rows_of_file(work: Work, entry: Entry) -> Iterator[pa.RecordBatch]:
         return
     names = list(delivery.columns.values())
     unknown = {text: name for text, name in delivery.columns.items() if name in work.rescued}
+    kinds = {field.name: _arrow_type(field.dataType) for field in work.schema}
     place = 0
     with storage.open_file(work.root, delivery.path, delivery.content) as stream:
         batches = (
@@ -145,7 +144,6 @@ def _rows_of_file(work: Work, entry: Entry) -> Iterator[pa.RecordBatch]:
             if unknown:
                 columns[RESCUED] = _rescued(columns, unknown)
             place += batch.rows
-            kinds = {field.name: _arrow_type(field.dataType) for field in work.schema}
             yield pa.RecordBatch.from_arrays(
                 [columns.get(name, pa.nulls(batch.rows, kind)).cast(kind) for name, kind in kinds.items()],
                 names=list(kinds),

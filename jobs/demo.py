@@ -55,7 +55,7 @@ def demo(messages: Console, *, on_minio: bool) -> None:
     written = samples.generate(exports, lines=LINES, days=DAYS, deliver=range(DAYS - 1))
     spark = _run(messages, Run(_delivered(written.files, exports, landing, lake), landing, tables))
 
-    messages.rule("2. A day later: new and changed orders, a late file, one with a mistake, and half of one")
+    messages.rule("2. A day later: changes, a late file, a mistake, and half a file")
     written = samples.generate(exports, lines=LINES, days=DAYS, deliver=[DAYS - 1])
     late = samples.late_file(exports, lines=LINES, days=DAYS)
     orders = next(file for file in written.files if "Orders" in file.name)

@@ -138,7 +138,8 @@ def rejected(
         if len(judges) > 1:
             names = ", ".join(judge.name for judge in judges)
             raise LakehouseError(f"Each table's documents have columns of their own. Name one of: {names}.")
-        printed.exported(messages, one, quarantine.export(root, one, export))
+        source = known[one.parents[0]].contract.source
+        printed.exported(messages, one, source, quarantine.export(root, one, export))
 
 
 @app.command()

@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from lakehouse import graph, quality, quarantine, schema_changes
 from lakehouse import plan as planning
+from lakehouse import quality, quarantine, schema_changes
 from lakehouse import status as states
 from lakehouse.errors import LakehouseError
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from lakehouse.contract import Source
     from lakehouse.graph import Table
     from lakehouse.landing import Found
     from lakehouse.run import Done, Report, Run
@@ -234,10 +235,9 @@ def _printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
-def exported(messages: Console, table: Table, written: Mapping[Path, int]) -> None:
+def exported(messages: Console, table: Table, source: Source | None, written: Mapping[Path, int]) -> None:
     if not written:
         messages.print(f"Nothing is rejected in {table.name}, so no file was written.")
-    source = graph.load()[table.parents[0]].contract.source
     for path, rows in written.items():
         messages.print(f"Wrote {rows:,} rows to {escape(str(path))}.")
     if written and source:

@@ -49,13 +49,14 @@ def loaded(root: str, taken: Iterable[Entry]) -> dict[Place, Rows]:
             f"where _batch >= {first} group by _file, _batch",
         )
         found = {(table, row["_file"], row["_batch"]): Rows(row["last"], row["n"]) for row in counted}
-        rows |= {entry.place: found.get(entry.place, Rows()) for entry in entries if entry.batch <= included}
-        rows |= {
-            entry.place: replace(rows[entry.place], in_file=entry.delivery.records)
-            for entry in entries
-            if entry.place in rows and entry.delivery.records is not None
-        }
+        rows |= {entry.place: _rows(entry, found) for entry in entries if entry.batch <= included}
     return rows
+
+
+def _rows(entry: Entry, found: Mapping[Place, Rows]) -> Rows:
+    rows = found.get(entry.place, Rows())
+    records = entry.delivery.records
+    return rows if records is None else replace(rows, in_file=records)
 
 
 def lost(root: str, landing: str, taken: Iterable[Entry]) -> list[Entry]:

@@ -107,10 +107,11 @@ def _read(work: Work, ids: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
     import pyarrow as pa  # noqa: PLC0415
 
     os.environ.update(work.environment)  # the driver's identity at the store
+    kinds = {field.name: _arrow_type(field.dataType) for field in work.schema}
     waiting, rows, size = list[pa.RecordBatch](), 0, 0
     for group in (work.groups[number] for some in ids for number in some.column(0).to_pylist()):
         for entry in group:
-            for part in _rows_of_file(work, entry):
+            for part in _rows_of_file(work, kinds, entry):
                 if waiting and (rows + part.num_rows > ROWS_AT_ONCE or size + part.nbytes > BYTES_AT_ONCE):
                     yield pa.concat_batches(waiting)
                     waiting, rows, size = [], 0, 0
@@ -122,8 +123,8 @@ def _read(work: Work, ids: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
         yield pa.concat_batches(waiting)
 
 
-def _rows_of_file(work: Work, entry: Entry) -> Iterator[pa.RecordBatch]:
-    """One file's records in the columns that all files of the batch have together."""
+def _rows_of_file(work: Work, kinds: Mapping[str, pa.DataType], entry: Entry) -> Iterator[pa.RecordBatch]:
+    """One file's records in the columns that all files of the batch have together; `kinds` are their types."""
     import pyarrow as pa  # noqa: PLC0415
 
     delivery, layout = entry.delivery, entry.delivery.layout
@@ -131,7 +132,6 @@ def _rows_of_file(work: Work, entry: Entry) -> Iterator[pa.RecordBatch]:
         return
     names = list(delivery.columns.values())
     unknown = {text: name for text, name in delivery.columns.items() if name in work.rescued}
-    kinds = {field.name: _arrow_type(field.dataType) for field in work.schema}
     place = 0
     with storage.open_file(work.root, delivery.path, delivery.content) as stream:
         batches = (

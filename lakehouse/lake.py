@@ -31,11 +31,6 @@ PROPERTIES = {
 }
 
 
-def rejected(name: str) -> str:
-    """The name of a table's quarantine."""
-    return f"{name}__rejected"
-
-
 class Lake:
     """The tables below one root, a local folder or an S3 prefix."""
 
@@ -121,7 +116,7 @@ class Writer:
     def overwrite_rejected(self, rows: DataFrame) -> None:
         """The table's quarantine, which has no progress of its own: it is a part of the table's state."""
         writer = rows.write.format("delta").options(**PROPERTIES).option("overwriteSchema", "true")
-        writer.mode("overwrite").save(self.lake.spark_address(rejected(self.table.name)))
+        writer.mode("overwrite").save(self.lake.spark_address(progress.rejected(self.table.name)))
 
     @property
     def _address(self) -> str:

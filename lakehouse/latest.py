@@ -19,7 +19,8 @@ from pyspark.sql.types import StringType
 from lakehouse import quality, units
 from lakehouse.contract import ANOTHER_ROW
 from lakehouse.errors import LakehouseError
-from lakehouse.lake import conform, rejected, with_meanings
+from lakehouse.lake import conform, with_meanings
+from lakehouse.progress import rejected
 from lakehouse.quality import ChecksFailedError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -143,7 +143,7 @@ def _entry(row: dict[str, Any]) -> Entry:
         parts=json.loads(row["parts"]),
         header=tuple(json.loads(row["header"])),
         kinds=json.loads(row["kinds"]),
-        layout=Layout(**json.loads(row["layout"])) if row["layout"] else None,
+        layout=Layout.from_json(json.loads(row["layout"])) if row["layout"] else None,
         records=row["records"],
     )
     counts = {name: row[name] for name in COUNTS if row[name] is not None}
@@ -233,7 +233,7 @@ def _row(entry: Entry) -> dict[str, object]:
     facts = {"table_name": one.table, "path": one.path, "size": one.size, "content": one.content}
     times = {"modified_at": one.modified_at, "delivered_at": one.delivered_at}
     texts = {name: json.dumps(getattr(one, name), ensure_ascii=False) for name in ("parts", "header", "kinds")}
-    layout = {"layout": json.dumps(asdict(one.layout)) if one.layout else None, "records": one.records}
+    layout = {"layout": json.dumps(one.layout.to_json()) if one.layout else None, "records": one.records}
     counts = {name: entry.counts.get(name) for name in COUNTS}
     return (
         facts | times | texts | layout | {"batch": entry.batch, "status": entry.status, "reason": entry.reason} | counts

@@ -59,7 +59,8 @@ def _decide_bronze(root: str, table: Table, state: State | None, taken: list[Ent
     batches = [one.batch for one in taken if one.delivery.table == table.name]
     if max(batches, default=-1) < int(included.version):
         raise LakehouseError(
-            f"{table.name} includes deliveries that {root}/ops/files does not know: the ledger was lost or rewound. "
+            f"{table.name} includes deliveries that {progress.address(root, ledger.FILES)} does not know: "
+            "the ledger was lost or rewound. "
             "Restore it (RESTORE TABLE ... TO VERSION AS OF), or load into a new lake."
         )
     pending = [batch for batch in batches if batch > int(included.version)]

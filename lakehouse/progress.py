@@ -77,6 +77,11 @@ def address(root: str, name: str) -> str:
     return f"{root}/{name.replace('.', '/')}"
 
 
+def rejected(name: str) -> str:
+    """The name of a table's quarantine."""
+    return f"{name}__rejected"
+
+
 def open_table(address: str, version: int | None = None) -> DeltaTable | None:
     """The table's log, at its newest version or another; None where there is no table yet."""
     try:

@@ -79,7 +79,7 @@ def _rows(root: str, table: Table, rest: str) -> Iterable[Row]:
 
 
 def _address(root: str, table: Table) -> str:
-    return progress.address(root, f"{table.name}__rejected")
+    return progress.address(root, progress.rejected(table.name))
 
 
 def _correction(row: Row) -> list[str]:

@@ -42,7 +42,14 @@ def _line(root: str, table: Table, taken: list[Entry]) -> Line:
     if log is None:
         return Line(table.name, None, None, None, None, behind)
     changed_at = datetime.fromtimestamp(log.history(1)[0]["timestamp"] / 1000, UTC)
-    return Line(table.name, log.version(), _count(address), _count(f"{address}__rejected") or 0, changed_at, behind)
+    return Line(
+        table.name,
+        log.version(),
+        _count(address),
+        _count(progress.address(root, progress.rejected(table.name))) or 0,
+        changed_at,
+        behind,
+    )
 
 
 def _count(address: str) -> int | None:

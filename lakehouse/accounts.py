@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lakehouse import ledger, progress, quality, status, storage
+from lakehouse import ledger, ops, progress, quality, storage
 from lakehouse.columns import OF_CORRECTIONS
 from lakehouse.quality import Loaded, Tally
 
@@ -43,7 +43,7 @@ def loaded(root: str, taken: Iterable[Entry]) -> dict[Place, Rows]:
         state = progress.state(address)
         included = int(state.progress.inputs[ledger.FILES].version) if state and state.progress else -1
         first = min(entry.batch for entry in entries)
-        counted = status.query(
+        counted = ops.query(
             address,
             "select _file, _batch, count(*) as n, max(_row) as last from t "  # noqa: S608
             f"where _batch >= {first} group by _file, _batch",

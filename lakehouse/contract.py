@@ -106,6 +106,24 @@ class Check(_Strict):
         return self
 
 
+class Reach(_Strict):
+    """How a row of an input finds the units that it belongs to, where it does not simply carry their columns.
+
+    `unit`: unit columns as SQL over the input's own columns; a unit column not named is carried as it is. Or `through`
+    another input, whose rows carry the same values of the columns `on`.
+    """
+
+    unit: dict[str, Annotated[str, Field(min_length=1)]] = {}
+    through: str | None = None
+    on: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_one_way(self) -> Reach:
+        if bool(self.through) != bool(self.on) or bool(self.unit) == bool(self.through):
+            raise ValueError("must be either `unit` with SQL for its columns, or `through` another input with `on`")
+        return self
+
+
 class Source(_Strict):
     """`files` are patterns below landing, the first that fits counts; `{market:int}` and `{date}` are read from it.
 
@@ -129,6 +147,8 @@ class Source(_Strict):
 class Contract(_Strict):
     """One table's promise. `unit` is what is replaced as a whole: the grain, or coarser (an order with its lines).
 
+    `inputs` says how the rows of an input reach units, where they do not carry the unit's columns with that meaning.
+
     `document` names aggregates over a document's rows without repeats, for its rules; beside the contract's columns
     they may use `_is_last`, whether a row is the last of its file. `reject_limit` is the share of new rows that may be
     wrong before the run stops; `score` the formula of a source's quality, from 0 to 100.
@@ -143,6 +163,7 @@ class Contract(_Strict):
     position: str | None = None
     partition_by: tuple[str, ...] = ()
     source: Source | None = None
+    inputs: dict[str, Reach] = {}
     columns: Annotated[dict[Name, Column], Field(min_length=1)]
     document: dict[str, str] = {}
     rules: dict[Name, Rule] = {}
@@ -173,21 +194,33 @@ class Contract(_Strict):
             ]
             alone = {"position": self.position, "document": self.document, "score": self.score}
             wrong += [f"{key}: goes with `write: latest`" for key, value in alone.items() if value]
-        for name, check in self.checks.items():
-            if unknown := {*check.unique, *check.key, *check.by} - self.columns.keys():
-                wrong.append(f"checks.{name}: {', '.join(sorted(unknown))} is not one of its columns")
-            if name in self.rules or name == GRAIN_IS_UNIQUE:
-                wrong.append(f"checks.{name}: is the name of another rule")
+        wrong += self._checks_that_cannot_be()
         if self.checks and self.write not in {"refresh", "replace"}:
             wrong.append("checks: go with `write: refresh` and `write: replace`, whose inputs they are compared with")
         wrong += [
             f"document.{name}: must begin with _, since it is not stored" for name in self.document if name[0] != "_"
+        ]
+        if self.inputs and self.write != "refresh":
+            wrong.append("inputs: goes with `write: refresh`, whose units are found by the changes of its inputs")
+        wrong += [
+            f"inputs.{name}.unit: {', '.join(sorted(unknown))} is not one of the unit's columns"
+            for name, reach in self.inputs.items()
+            if (unknown := reach.unit.keys() - set(self.unit))
         ]
         if not set(self.unit) <= set(self.grain):
             wrong.append("unit: must be part of the grain")
         if wrong:
             raise ValueError("; ".join(wrong))
         return self
+
+    def _checks_that_cannot_be(self) -> list[str]:
+        wrong = []
+        for name, check in self.checks.items():
+            if unknown := {*check.unique, *check.key, *check.by} - self.columns.keys():
+                wrong.append(f"checks.{name}: {', '.join(sorted(unknown))} is not one of its columns")
+            if name in self.rules or name == GRAIN_IS_UNIQUE:
+                wrong.append(f"checks.{name}: is the name of another rule")
+        return wrong
 
     @property
     def unit_is_one_row(self) -> bool:
@@ -224,7 +257,7 @@ def load(conf: Path) -> dict[str, Contract]:
     for layer in LAYERS:
         for path in sorted((conf / layer).glob("*.yml")):
             try:
-                contracts[f"{layer}.{path.stem}"] = Contract.model_validate(_read(path))
+                contracts[f"{layer}.{path.stem}"] = Contract.model_validate(read(path))
             except ValidationError as error:
                 wrong += [_sentence(path, dict(item)) for item in error.errors()]
             except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -234,8 +267,16 @@ def load(conf: Path) -> dict[str, Contract]:
     return contracts
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML lets a key stand twice and keeps the last: a rule or column would be lost in silence."""
+class _Loader(yaml.SafeLoader):
+    """YAML lets a key stand twice and keeps the last: a rule or column would be lost in silence.
+
+    And as in YAML 1.2 only true and false are truths: the key `on` and the country NO are words.
+    """
+
+    yaml_implicit_resolvers = {  # noqa: RUF012
+        letter: [one for one in resolvers if one[0] != "tag:yaml.org,2002:bool" or letter in "tTfF"]
+        for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:  # noqa: FBT001
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -244,8 +285,9 @@ class _UniqueKeys(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _read(path: Path) -> object:
-    return yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506  a safe loader, stricter
+def read(path: Path) -> object:
+    """What a YAML file says. Raises yaml.YAMLError, also where a key stands twice."""
+    return yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  a safe loader, stricter
 
 
 def _sentence(path: Path, item: dict[str, object]) -> str:
@@ -266,7 +308,7 @@ class Settings(_Strict):
 def settings(conf: Path) -> Settings:
     path = conf / "lake.yml"
     try:
-        return Settings.model_validate(_read(path))
+        return Settings.model_validate(read(path))
     except (OSError, yaml.YAMLError) as error:
         raise LakehouseError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
     except ValidationError as error:

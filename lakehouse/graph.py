@@ -12,8 +12,6 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from lakehouse import contract
 from lakehouse.errors import LakehouseError
 
@@ -67,6 +65,7 @@ def load(home: Path = HOME) -> dict[str, Table]:
                 conf_file(name, home)
             elif name not in tables and not (name == "landing" and one.contract.source):
                 raise LakehouseError(f"{one.name} reads {name}, which has no contract. Change {one.files}.")
+        _check_reaches(one)
         for name, check in one.contract.checks.items():
             other = check.references or check.agrees_with
             if other and other not in one.parents:
@@ -78,6 +77,25 @@ def load(home: Path = HOME) -> dict[str, Table]:
     except CycleError as error:
         raise LakehouseError(f"These tables read each other in a circle: {' <- '.join(error.args[1])}.") from error
     return {name: tables[name] for name in order}
+
+
+def _check_reaches(one: Table) -> None:
+    """Every input that a change may come from must reach the units, in the end by columns of its own."""
+    reaches = one.contract.inputs
+    wrong = [f"{name} is no input" for name in reaches if name not in one.parents]
+    for name, reach in reaches.items():
+        way = [name]
+        while (next_ := reaches[way[-1]].through if way[-1] in reaches else None) and next_ not in way:
+            way.append(next_)
+        if next_:
+            wrong.append(f"{' -> '.join([*way, next_])} is a circle")
+        elif reach.through and reach.through not in one.parents:
+            wrong.append(f"{name} goes through {reach.through}, which is no input")
+    if wrong:
+        raise LakehouseError(
+            f"{one.name}: its inputs do not reach its units: {'; '.join(wrong)}. Change {one.files}: an input is named "
+            "as build() reads it, e.g. silver.orders."
+        )
 
 
 def table(name: str, promise: Contract, contracts: Mapping[str, Contract], module: ModuleType | None = None) -> Table:
@@ -130,7 +148,7 @@ def conf_file(name: str, home: Path = HOME) -> tuple[str, list[dict[str, object]
     path = home / "conf" / f"{name.removeprefix('conf.')}.yml"
     if not path.exists():
         raise LakehouseError(f"A build() has the parameter {name.replace('.', '_')}, but there is no {path}.")
-    rows = yaml.safe_load(path.read_text(encoding="utf-8"))
+    rows = contract.read(path)
     if not isinstance(rows, list) or not all(isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows):
         raise LakehouseError(f"{path} must be a list of mappings that all have the same keys.")
     return hashlib.sha256(json.dumps(rows, default=str).encode()).hexdigest()[:16], rows

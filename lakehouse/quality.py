@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
-from lakehouse import progress, storage
+from lakehouse import ops, progress
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
@@ -30,6 +30,22 @@ COUNTED = {"reject": "rejected", "warn": "warned", "stop": "stopped"}  # severit
 NAMES = ("rows", *PLACES, "warned")
 USUAL = 14  # deliveries that a new one is compared with
 NAMED = 3
+
+
+TYPES: Mapping[str, ops.Kind] = {
+    "run": "text",
+    "at": "moment",
+    "table_name": "text",
+    "market": "small",
+    "measure": "text",
+    "name": "text",
+    "severity": "text",
+    "checked": "whole",
+    "broken": "whole",
+    "share": "real",
+    "value": "real",
+    "note": "text",
+}
 
 
 class ChecksFailedError(LakehouseError):
@@ -288,33 +304,15 @@ def _known(compute: Callable[..., float], values: Sequence[float | None]) -> flo
 
 def write(root: str, run: str, at: datetime, measures: Sequence[Measure]) -> None:
     """Append a run's measures in one commit; a run that measured nothing makes none."""
-    if not measures:
-        return
-    import pyarrow as pa  # noqa: PLC0415  a quarter of a second that an idle run does not pay
-    from deltalake import write_deltalake  # noqa: PLC0415
-
-    words, number, real = pa.string(), pa.int64(), pa.float64()
-    types = {"run": words, "at": pa.timestamp("us", tz="UTC"), "table_name": words, "market": pa.int32()}
-    types |= {"measure": words, "name": words, "severity": words, "checked": number, "broken": number}
-    types |= {"share": real, "value": real, "note": words}
     stamp = {"run": run, "at": at.astimezone(UTC)}
-    rows = [stamp | asdict(one) | {"share": one.share} for one in measures]
-    address = progress.address(root, QUALITY)
-    write_deltalake(
-        address,
-        pa.Table.from_pylist(rows, schema=pa.schema(list(types.items()))),
-        mode="append",
-        storage_options=storage.for_deltalake(address),
-    )
+    ops.append(root, QUALITY, TYPES, [stamp | asdict(one) | {"share": one.share} for one in measures])
 
 
 def newest(root: str, kind: Kind) -> list[Noted]:
     """The newest measure of a kind for each table, market and name: what `lakehouse status` shows."""
-    from lakehouse import status  # noqa: PLC0415  status reads contracts, which check their formulas here
-
     place = "row_number() over (partition by table_name, market, name order by at desc)"
     statement = f"select * from (select *, {place} as n from t where measure = '{kind}') as numbered where n = 1"  # noqa: S608
-    rows = status.query(progress.address(root, QUALITY), f"{statement} order by table_name, market, name")
+    rows = ops.query(progress.address(root, QUALITY), f"{statement} order by table_name, market, name")
     return [_noted(row) for row in rows]
 
 

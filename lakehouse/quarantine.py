@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from lakehouse import ledger, progress
 from lakehouse.columns import OF_CORRECTIONS
 from lakehouse.errors import LakehouseError
+from lakehouse.ops import query
 from lakehouse.records import LARGEST
-from lakehouse.status import query
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

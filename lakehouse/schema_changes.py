@@ -7,19 +7,30 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lakehouse import progress, status, storage
+from lakehouse import ops, progress
 from lakehouse.columns import OF_CORRECTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from lakehouse.ledger import Entry
 
 CHANGES = "ops.schema_changes"
 NUMBERS = {"integer", "decimal"}
+TYPES: Mapping[str, ops.Kind] = {
+    "table_name": "text",
+    "partition": "text",
+    "column_name": "text",
+    "change": "text",
+    "before": "text",
+    "after": "text",
+    "file": "text",
+    "delivered_at": "moment",
+    "batch": "whole",
+}
 
 
 @dataclass(frozen=True)
@@ -85,21 +96,10 @@ def note(root: str, taken: Iterable[Entry]) -> list[SchemaChange]:
     """Append the changes that the table does not have yet, and return them."""
     said = {tuple(asdict(one).values()) for one in read(root)}
     new = [one for one in changes(taken) if tuple(asdict(one).values()) not in said]
-    if new:
-        _append(progress.address(root, CHANGES), new)
+    ops.append(root, CHANGES, TYPES, [asdict(one) for one in new])
     return new
 
 
 def read(root: str) -> list[SchemaChange]:
     """All changes noted so far, in no order."""
-    return [SchemaChange(**row) for row in status.query(progress.address(root, CHANGES), "select * from t")]
-
-
-def _append(address: str, new: list[SchemaChange]) -> None:
-    import pyarrow as pa  # noqa: PLC0415
-    from deltalake import write_deltalake  # noqa: PLC0415
-
-    types: dict[str, Any] = dict.fromkeys(SchemaChange.__dataclass_fields__, pa.string())
-    types |= {"delivered_at": pa.timestamp("us", tz="UTC"), "batch": pa.int64()}
-    rows = pa.Table.from_pylist([asdict(one) for one in new], schema=pa.schema(list(types.items())))
-    write_deltalake(address, rows, mode="append", storage_options=storage.for_deltalake(address))
+    return [SchemaChange(**row) for row in ops.query(progress.address(root, CHANGES), "select * from t")]

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from deltalake import QueryBuilder
-
-from lakehouse import plan, progress
+from lakehouse import ops, plan, progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,18 +51,5 @@ def _line(root: str, table: Table, taken: list[Entry]) -> Line:
 
 
 def _count(address: str) -> int | None:
-    answer = query(address, "select count(*) as n from t")
+    answer = ops.query(address, "select count(*) as n from t")
     return int(answer[0]["n"]) if answer else None
-
-
-def query(address: str, statement: str, **others: str) -> list[dict[str, Any]]:
-    """Rows of a small answer; the table is `t`, `others` by their names. Empty where there is no such table."""
-    builder = QueryBuilder()
-    for name, place in {"t": address, **others}.items():
-        log = progress.open_table(place)
-        if log is None:
-            return []
-        builder = builder.register(name, log)
-    table = builder.execute(statement).read_all()
-    columns = [table.column(name).to_pylist() for name in table.column_names]
-    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]

@@ -1,15 +1,22 @@
-"""Which units differ between two states of a table: by the count and the sum of row hashes, so that repeats count."""
+"""Units, what is replaced as a whole: which changed rows touch, which rows they need, and which differ in the end.
+
+Two states are compared by the count and the sum of row hashes, so that repeats count.
+"""
 
 from __future__ import annotations
 
+import operator
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pyspark.sql import Column, DataFrame
+
+    from lakehouse.graph import Table
 
 
 def row_hash(columns: Sequence[str]) -> Column:
@@ -35,3 +42,55 @@ def differing(new: DataFrame, stored: DataFrame, unit: Sequence[str], columns: S
     both = sums(new, unit, columns).join(before, on=list(unit), how="full")
     is_same = F.col("_rows").eqNullSafe(F.col("_stored_rows")) & F.col("_sum").eqNullSafe(F.col("_stored_sum"))
     return both.where(~is_same).select(*unit, F.col("_rows").isNull().alias("_gone"))
+
+
+def touched(table: Table, changed: Mapping[str, DataFrame], inputs: Mapping[str, DataFrame]) -> DataFrame:
+    """The different units that changed rows belong to. `changed`: by input, the rows before and after each change.
+
+    A row that reaches units through another input touches all units that the other one's rows lead to; the rows that
+    lead there no longer are changes of that other input.
+    """
+    every = [_units_of(table, name, rows, inputs) for name, rows in changed.items()]
+    return reduce(lambda some, more: some.unionByName(more), every).distinct()
+
+
+def _units_of(table: Table, name: str, rows: DataFrame, inputs: Mapping[str, DataFrame]) -> DataFrame:
+    reach = table.contract.inputs.get(name)
+    if reach is None or reach.through is None:
+        return rows.select(*(value.alias(column) for column, value in _unit(table, name).items()))
+    leading = _semi(inputs[reach.through], {column: F.col(column) for column in reach.on}, rows.select(*reach.on))
+    return _units_of(table, reach.through, leading, inputs)
+
+
+def narrowed(table: Table, inputs: Mapping[str, DataFrame], some: DataFrame) -> dict[str, DataFrame]:
+    """Of each input the rows that belong to `some` units, or lead to them; conf as it is."""
+    narrow: dict[str, DataFrame] = {name: rows for name, rows in inputs.items() if name not in table.parents}
+    for name in table.parents:
+        _narrow(table, name, inputs, some, narrow)
+    return narrow
+
+
+def _narrow(
+    table: Table, name: str, inputs: Mapping[str, DataFrame], some: DataFrame, narrow: dict[str, DataFrame]
+) -> DataFrame:
+    reach = table.contract.inputs.get(name)
+    if name not in narrow and (reach is None or reach.through is None):
+        narrow[name] = _semi(inputs[name], _unit(table, name), some)
+    elif name not in narrow and reach is not None and reach.through is not None:
+        keys = _narrow(table, reach.through, inputs, some, narrow).select(*reach.on)
+        narrow[name] = _semi(inputs[name], {column: F.col(column) for column in reach.on}, keys.distinct())
+    return narrow[name]
+
+
+def _unit(table: Table, name: str) -> dict[str, Column]:
+    """The unit's columns as an input that reaches units by itself has them, in the types that the table promises."""
+    reach, promise = table.contract.inputs.get(name), table.contract
+    texts = {column: f"`{column}`" for column in promise.unit} | (dict(reach.unit) if reach else {})
+    return {column: F.expr(text).cast(promise.columns[column].type) for column, text in texts.items()}
+
+
+def _semi(rows: DataFrame, values: Mapping[str, Column], keys: DataFrame) -> DataFrame:
+    """The rows whose values are among the keys; null is a value like any other."""
+    renamed = keys.withColumnsRenamed({column: f"_key_{column}" for column in values})
+    same = [value.eqNullSafe(F.col(f"_key_{column}")) for column, value in values.items()]
+    return rows.join(renamed, on=reduce(operator.and_, same), how="left_semi")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lakehouse import progress, status
+from lakehouse import ops, progress
 from lakehouse.run import Run
 from tests.corpus import cases
 
@@ -142,7 +142,7 @@ def found_in(root: str, tables: Tables) -> Iterator[tuple[str, Found]]:
     for source in (name for name, table in tables.items() if table.contract.source):
         judge = judge_of(tables, source).name
         stored |= {name: rows_of(root, name) for name in (source, judge, f"{judge}__rejected")}
-    for row in status.query(f"{root}/ops/files", "select * from t"):
+    for row in ops.query(f"{root}/ops/files", "select * from t"):
         source, path = row["table_name"], row["path"]
         judge = judge_of(tables, source).name
         yield path, found_of(row, *(stored[name][path] for name in (source, judge, f"{judge}__rejected")))
@@ -151,7 +151,7 @@ def found_in(root: str, tables: Tables) -> Iterator[tuple[str, Found]]:
 def rows_of(root: str, table: str) -> Rows:
     """A table's rows by the file that they came from and their number in it."""
     rows: Rows = defaultdict(dict)
-    for row in status.query(progress.address(root, table), "select * from t order by _file, _row"):
+    for row in ops.query(progress.address(root, table), "select * from t order by _file, _row"):
         assert row["_row"] not in rows[row["_file"]], f"{table} has row {row['_row']} of {row['_file']} twice"
         rows[row["_file"]][row["_row"]] = row
     return rows

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobs import samples
-from lakehouse import graph, ledger, progress, status
+from lakehouse import graph, ledger, ops, progress
 from lakehouse.run import Run
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def without_limit(table: Table) -> Table:
 
 
 def rows_of(root: str, name: str) -> list[dict[str, Any]]:
-    return status.query(progress.address(root, name), "select * from t order by _file, _row")
+    return ops.query(progress.address(root, name), "select * from t order by _file, _row")
 
 
 def documents(rows: Iterable[dict[str, Any]], key: str, table: Table) -> Documents:

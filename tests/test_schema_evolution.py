@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from lakehouse import ledger, progress, schema_changes, status
+from lakehouse import ledger, ops, progress, schema_changes
 from lakehouse.contract import Contract
 from lakehouse.graph import Table
 from lakehouse.landing import find
@@ -395,7 +395,7 @@ def evolved(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Ev
 
 
 def rows_of(root: str, table: str) -> list[dict[str, Any]]:
-    return status.query(progress.address(root, table), "select * from t order by _file, _row")
+    return ops.query(progress.address(root, table), "select * from t order by _file, _row")
 
 
 def by_market(of_kind: Mapping[str, list[dict[str, Any]]]) -> dict[tuple[str, int], list[dict[str, Any]]]:

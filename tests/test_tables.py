@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from jobs import samples
-from lakehouse import append, graph, landing, latest
+from lakehouse import append, graph, landing, latest, units
 from lakehouse.lake import conform
 from lakehouse.ledger import Entry, Ledger
 from tests.rows import as_texts, conf
@@ -22,14 +22,6 @@ if TYPE_CHECKING:
 
 COMPUTED = [name for name, table in graph.load().items() if table.contract.write in {"refresh", "replace"}]
 REFRESHED = [name for name in COMPUTED if graph.load()[name].contract.unit]
-# How an input reaches units whose columns it does not carry, or carries with another meaning: through another input.
-THROUGH = {
-    "silver.sales": {"silver.customers": ("silver.orders", ["market", "customer_id"])},
-    "gold.customer_metrics": {
-        "silver.deliveries": ("silver.orders", ["market", "order_id"]),
-        "silver.order_lines": ("silver.orders", ["market", "order_id"]),
-    },
-}
 each_computed = pytest.mark.parametrize("name", COMPUTED)
 each_refreshed = pytest.mark.parametrize("name", REFRESHED)
 
@@ -70,25 +62,31 @@ def some_units(rows: DataFrame, unit: tuple[str, ...]) -> DataFrame:
     return rows.select(*unit).distinct().where(F.pmod(F.xxhash64(*unit), F.lit(3)) == 0)
 
 
-def narrowed(table: Table, frames: Frames, units: DataFrame) -> Frames:
-    """Only the rows of the inputs that belong to the units."""
-    unit, through = list(table.contract.unit), THROUGH.get(table.name, {})
-    narrow = dict(frames)
-    for name in [parent for parent in table.parents if parent not in through]:
-        narrow[name] = frames[name].join(units, on=unit, how="left_semi")
-    for name, (other, keys) in through.items():
-        narrow[name] = frames[name].join(narrow[other], on=keys, how="left_semi")
-    return narrow
-
-
 @each_refreshed
 def test_a_units_rows_depend_on_that_units_input_only(name: str, frames: Frames, tables: dict[str, Table]) -> None:
     table, everything = tables[name], build(tables[name], frames).localCheckpoint()
-    units = some_units(everything, table.contract.unit).localCheckpoint()
-    narrow = narrowed(table, frames, units)
-    some = sorted_texts(everything.join(units, on=list(table.contract.unit), how="left_semi"))
-    assert 0 < len(some) < everything.count()
-    assert sorted_texts(build(table, narrow)) == some
+    some = some_units(everything, table.contract.unit).localCheckpoint()
+    expected = sorted_texts(everything.join(some, on=list(table.contract.unit), how="left_semi"))
+    assert 0 < len(expected) < everything.count()
+    assert sorted_texts(build(table, units.narrowed(table, inputs_of(table, frames), some))) == expected
+
+
+@pytest.mark.parametrize(("name", "parent"), [(name, one) for name in REFRESHED for one in graph.load()[name].parents])
+def test_every_unit_that_a_changed_row_of_an_input_changes_is_touched(
+    name: str, parent: str, frames: Frames, tables: dict[str, Table]
+) -> None:
+    table, unit = tables[name], list(tables[name].contract.unit)
+    removed = frames[parent].where(F.pmod(F.xxhash64(*frames[parent].columns), F.lit(7)) == 0).localCheckpoint()
+    after = frames | {parent: frames[parent].exceptAll(removed).localCheckpoint()}
+    columns = list(table.contract.columns)
+    changed = units.differing(build(table, after), build(table, frames), unit, columns).select(*unit).localCheckpoint()
+    touched = units.touched(table, {parent: removed}, inputs_of(table, after))
+    assert not changed.isEmpty()
+    assert changed.join(touched, on=unit, how="left_anti").isEmpty()
+
+
+def inputs_of(table: Table, frames: Frames) -> Frames:
+    return {name: frames[name] for name in table.inputs}
 
 
 @each_computed

@@ -16,7 +16,7 @@ import pytest
 from tenacity import retry, stop_after_delay, wait_fixed
 
 from jobs import samples
-from lakehouse import graph, minio, session, status, storage
+from lakehouse import graph, minio, ops, session, storage
 from tests.oracle.recompute import recompute
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def test_the_three_jobs_on_two_executors_and_s3_make_the_gold_that_duckdb_makes(
     assert len(executors) >= 2
     for name, key in (("daily_sales", "market, order_date"), ("customer_metrics", "market, customer_id")):
         expected = recompute(exports, name)
-        found = status.query(f"s3://{minio.BUCKET}/tables/gold/{name}", f"select * from t order by {key}")
+        found = ops.query(f"s3://{minio.BUCKET}/tables/gold/{name}", f"select * from t order by {key}")
         assert [_comparable(row, expected[0]) for row in found] == [_comparable(row, expected[0]) for row in expected]
 
 

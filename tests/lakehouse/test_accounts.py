@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from jobs import printed
-from lakehouse import graph, landing, ledger, progress, schema_changes, status
+from lakehouse import graph, landing, ledger, ops, progress, schema_changes
 from lakehouse.errors import LakehouseError
 from lakehouse.run import Run
 from tests.toy import HEADER, SOURCES, Toy
@@ -69,7 +69,7 @@ def reasons(toy: Toy) -> dict[str, str]:
 
 def measured(toy: Toy, kind: str, *columns: str) -> list[tuple[object, ...]]:
     """What ops.quality says, over all runs."""
-    rows = status.query(progress.address(toy.lake.root, "ops.quality"), f"select * from t where measure = '{kind}'")
+    rows = ops.query(progress.address(toy.lake.root, "ops.quality"), f"select * from t where measure = '{kind}'")
     return sorted((tuple(row[name] for name in columns) for row in rows), key=str)
 
 
@@ -349,6 +349,6 @@ def test_a_file_that_still_grows_is_one_delivery_when_it_is_whole(tmp_path: Path
 
 @pytest.mark.usefixtures("first")
 def test_the_time_of_a_measure_is_that_of_its_run(toy: Toy) -> None:
-    rows = status.query(progress.address(toy.lake.root, "ops.quality"), "select distinct run, at from t")
+    rows = ops.query(progress.address(toy.lake.root, "ops.quality"), "select distinct run, at from t")
     assert len({row["run"] for row in rows}) == len(rows)
     assert all(abs((datetime.now(UTC) - row["at"]).total_seconds()) < 3600 for row in rows)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from lakehouse import progress, quality, status
+from lakehouse import ops, progress, quality
 from lakehouse.contract import Contract, Source
 from lakehouse.quality import Loaded, Measure, Tally
 
@@ -208,7 +208,7 @@ def test_a_run_appends_its_measures_in_one_commit_and_an_idle_run_makes_none(tmp
     assert progress.open_table(f"{tmp_path}/ops/quality") is None
     quality.write(str(tmp_path), "run1", NOON, [rule, score])
     quality.write(str(tmp_path), "run2", NOON, [])
-    rows = status.query(f"{tmp_path}/ops/quality", "select * from t order by measure")
+    rows = ops.query(f"{tmp_path}/ops/quality", "select * from t order by measure")
     stamp = {"run": "run1", "at": NOON, "table_name": "silver.order_lines"}
     assert rows == [
         stamp | {"market": None, "measure": "rule", "name": "quantity_is_positive", "severity": "reject"}

@@ -5,14 +5,15 @@ from __future__ import annotations
 import shlex
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003  typer reads it at run time
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperCommand
 
 from jobs import printed
 from jobs.places import places
-from lakehouse import graph, minio, quarantine, storage
+from lakehouse import graph, quarantine, storage
 from lakehouse.errors import LakehouseError
 from lakehouse.run import Run
 
@@ -55,11 +56,29 @@ class Format(StrEnum):
     json = "json"
 
 
+class Shape(StrEnum):
+    tree = "tree"
+    json = "json"
+
+
 @app.command()
-def run(tables: TablesArgument = None, lake: LakeOption = None, landing: LandingOption = None) -> None:
+def run(
+    tables: TablesArgument = None,
+    every: Annotated[
+        str | None,
+        typer.Option(metavar="60s", help="Keep the session and look again: 30s, 5m, 1h. SIGTERM or Ctrl-C ends it."),
+    ] = None,
+    lake: LakeOption = None,
+    landing: LandingOption = None,
+) -> None:
     """Load what is new in landing and bring tables up to date; what did not move is not touched."""
     known = graph.load()
     wanted = graph.selected(known, tables or [])
+    if every:
+        from jobs.every import Rounds, seconds  # noqa: PLC0415
+
+        Rounds(messages, *places(lake, landing), known, wanted, seconds(every)).go_on()
+        return
     one = Run(*places(lake, landing), known)
     with printed.run(messages, one, wanted) as say:
         report = one.execute(wanted, say)
@@ -105,6 +124,76 @@ def sql(
         printed.csv_rows(answer.columns, reader.texts(answer))
     else:
         printed.grid(answer.columns, reader.texts(answer), messages)
+
+
+@app.command()
+def explain(
+    table: Annotated[str, typer.Argument(help="A table such as gold.daily_sales.")],
+    where: Annotated[
+        str, typer.Option(help="Which of its rows, as in SQL: \"market = 1 and order_date = '2022-01-05'\".")
+    ] = "true",
+    examples: Annotated[int, typer.Option(help="How many rows to show of each table.", min=1, max=100)] = 5,
+    output: Annotated[Shape, typer.Option("--format", help="tree for people, json for programs.")] = Shape.tree,
+    lake: LakeOption = None,
+) -> None:
+    """Show what a number was made from, down to rows of files, and how it changed over the last runs."""
+    from jobs import explained  # noqa: PLC0415  loads Spark, which most commands do not need
+    from lakehouse import explain as walk  # noqa: PLC0415
+    from lakehouse import session  # noqa: PLC0415
+    from lakehouse.lake import Lake  # noqa: PLC0415
+
+    known = graph.load()
+    root = storage.normalise(places(lake, None)[0])
+    storage.check(root, role="lake", must_exist=True)
+    asked = walk.ask(Lake(root), known, table, where)
+    answer = walk.answer(session.start(), Lake(root), known, asked, examples)
+    if output is Shape.json:
+        print(explained.as_json(answer))  # noqa: T201
+    else:
+        explained.explained(printed.answers(), known[table], answer)
+
+
+class _SinceAlone(TyperCommand):
+    """`--since` without a number means the last run; typer itself knows only flags and options with a value."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  typer's own copy of click's
+        if "--since" in args and not "".join(args[args.index("--since") + 1 :][:1]).isdigit():
+            args.insert(args.index("--since") + 1, "1")
+        return super().parse_args(ctx, args)
+
+
+@app.command(cls=_SinceAlone)
+def verify(
+    tables: Annotated[list[str] | None, typer.Argument(help="Tables such as gold.daily_sales; all by default.")] = None,
+    sample: Annotated[bool, typer.Option("--sample", help="Only about 1 % of the units, others each time.")] = False,
+    since: Annotated[
+        int | None,
+        typer.Option(metavar="[N]", min=1, help="Only the units that the last N runs touched (1 without a number)."),
+    ] = None,
+    lake: LakeOption = None,
+    landing: LandingOption = None,
+) -> None:
+    """Rebuild tables from what they say they include, and compare row by row; ends with 1 where they are not equal.
+
+    What was found is kept as certificates in ops.certificates.
+    """
+    from jobs import verified  # noqa: PLC0415
+    from lakehouse import session  # noqa: PLC0415  loads Spark, which most commands do not need
+    from lakehouse import verify as proof  # noqa: PLC0415
+    from lakehouse.lake import Lake  # noqa: PLC0415
+
+    if sample and since:
+        raise LakehouseError("--sample and --since name different rows. Give one of them.")
+    known = graph.load()
+    root, files = places(lake, landing)
+    storage.check(storage.normalise(root), role="lake", must_exist=True)
+    wanted = proof.chosen(Lake(root), known, tables or [])
+    scope = proof.Scope("sample") if sample else proof.Scope("since", since) if since else proof.Scope()
+    answers = printed.answers()
+    say = verified.sayer(answers, wanted)
+    verdicts = proof.verify(session.start(), Lake(root), files, known, wanted, scope, say)
+    if not verified.summary(answers, verdicts):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -165,6 +254,8 @@ def jars() -> None:
 @minio_app.command("start")
 def minio_start() -> None:
     """Start it (building it the first time, about three minutes) and make its bucket and users."""
+    from lakehouse import minio  # noqa: PLC0415
+
     server = minio.start(say=messages.print)
     minio.ensure_bucket(server)
     minio.reader_and_writer(server)
@@ -174,6 +265,8 @@ def minio_start() -> None:
 @minio_app.command("stop")
 def minio_stop() -> None:
     """Stop it; its data stay."""
+    from lakehouse import minio  # noqa: PLC0415
+
     messages.print("MinIO is stopped." if minio.stop(minio.FOLDER) else "MinIO was not running.")
 
 
@@ -184,6 +277,8 @@ def minio_status(
     ] = False,
 ) -> None:
     """Say whether it runs, and where."""
+    from lakehouse import minio  # noqa: PLC0415
+
     server = minio.status(minio.FOLDER)
     if server is None:
         raise LakehouseError("MinIO is not running. Start it with `lakehouse minio start`.")

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from lakehouse.contract import Source
     from lakehouse.graph import Table
     from lakehouse.landing import Found
+    from lakehouse.plan import Size
     from lakehouse.run import Done, Report, Run
+    from lakehouse.runs import Ran
 
 SHOWN = 200
 NAMED = 5
@@ -49,10 +51,7 @@ def run(messages: Console, one: Run, wanted: Mapping[str, Table]) -> Iterator[Ca
         if not done.decision.does_something:
             idle.append(done)
             return
-        messages.print(
-            f"{done.decision.table:<{width}}{_went(done):<62}{done.seconds:5.1f} s  "
-            f"[dim]{escape(_short(done.decision.reason))}[/]"
-        )
+        turn(messages, done, width)
 
     messages.print(f"[dim]lake {escape(one.root)}, landing {escape(one.landing)}[/]")
     yield say
@@ -60,6 +59,14 @@ def run(messages: Console, one: Run, wanted: Mapping[str, Table]) -> Iterator[Ca
         messages.print("Nothing new: every table is up to date, and no commit was made.")
     elif idle:
         messages.print(f"[dim]{len(idle)} tables did not move and were not touched.[/]")
+
+
+def turn(messages: Console, done: Done, width: int) -> None:
+    """One table's line; `width` is that of the names."""
+    messages.print(
+        f"{done.decision.table:<{width}}{_went(done):<62}{done.seconds:5.1f} s  "
+        f"[dim]{escape(_short(done.decision.reason))}[/]"
+    )
 
 
 def _short(reason: str) -> str:
@@ -117,24 +124,39 @@ def landing(console: Console, found: Found) -> None:
 def plan(console: Console, one: Run, wanted: Mapping[str, Table]) -> None:
     """What each table's turn would be; a table behind one that will be written may turn out to have nothing to do."""
     found = one.look().of(wanted)
-    grid = Grid("table", "would", "because", **GRID)  # type: ignore[arg-type]
+    decisions = planning.decide_all(one.root, wanted.values(), one.taken)
+    sizes = planning.sizes(one.root, wanted, decisions)
+    grid = Grid("table", "would", "because", "units", "rows", **GRID)  # type: ignore[arg-type]
     moving: set[str] = set()
     for name, table in wanted.items():
         new = sum(delivery.table == name for delivery in found.new)
-        decision = planning.decide(one.root, table, one.taken)
         behind = [parent for parent in table.parents if parent in moving]
-        would, because = decision.path, decision.reason
+        would, because = decisions[name].path, decisions[name].reason
+        units, rows = _size(would, sizes[name], and_more=bool(behind))
         if new:
             would, because = "load", f"{new} new {'file' if new == 1 else 'files'}"
-        elif behind and decision.path in {"nothing", "wait"}:
+        elif behind and would in {"nothing", "wait"}:
             would, because = "follow", f"{', '.join(behind)} will be written first"
         if would != "nothing":
             moving.add(name)
-        grid.add_row(name, would, because)
+        grid.add_row(name, would, because, units, rows)
+    for column in grid.columns[3:]:
+        column.justify = "right"
     console.print(grid)
     if not moving:
         console.print("Nothing new: a run would make no commit.")
     landing(console, found)
+
+
+def _size(would: str, size: Size, *, and_more: bool) -> tuple[str, str]:
+    """Units and rows; those of inputs that will be written first come on top."""
+    if would in {"nothing", "load", "wait"}:
+        return "", ""
+    end = "+" if and_more else ""
+    rows = "?" if size.rows is None else f"{size.rows:,}{end}"
+    if would in {"first", "whole"}:
+        return "all", rows
+    return "?" if size.units is None else f"{size.units:,}{end}", rows
 
 
 def status(console: Console, one: Run) -> None:
@@ -146,21 +168,31 @@ def status(console: Console, one: Run) -> None:
     except LakehouseError as error:  # a reader of the lake need not see its landing
         console.print(f"[yellow]New files are not counted:[/] {escape(str(error))}")
     waiting = [delivery.table for delivery in found.new] if found else []
-    grid = Grid("table", "version", "rows", "rejected", "changed (UTC)", "behind", **GRID)  # type: ignore[arg-type]
+    grid = Grid("table", "version", "rows", "rejected", "changed (UTC)", "behind", "last run", **GRID)  # type: ignore[arg-type]
     now = datetime.now(UTC)
-    for line in states.lines(one.root, one.tables, one.taken):
+    lines = states.lines(one.root, one.tables, one.taken)
+    for line in lines:
         new = waiting.count(line.table)
         behind = f"{new} new {'file' if new == 1 else 'files'}" if new else line.behind
         changed = f"{line.changed_at:%Y-%m-%d %H:%M} ({_ago(now - line.changed_at)})" if line.changed_at else "-"
         numbers = ["-" if n is None else f"{n:,}" for n in (line.version, line.rows, line.rejected)]
-        grid.add_row(line.table, *numbers, changed, behind or "up to date")
+        grid.add_row(line.table, *numbers, changed, behind or "up to date", _last(line.last))
     for column in grid.columns[1:4]:
         column.justify = "right"
     console.print(grid)
+    for line in lines:
+        if line.last and line.last.error:
+            console.print(f"\n[red]{line.table} failed[/] in its last run: {escape(visible(line.last.error))}")
     _sources(console, one, now)
     _schema_changes(console, one)
     if found:
         landing(console, found)
+
+
+def _last(turn: Ran | None) -> str:
+    if turn is None:
+        return ""
+    return "[red]failed[/]" if turn.error else f"{turn.path} {turn.seconds:,.1f} s"
 
 
 def _sources(console: Console, one: Run, now: datetime) -> None:
@@ -286,10 +318,15 @@ def errors(messages: Console) -> Iterator[None]:
     """An error on purpose is printed without a traceback and ends with 1; brackets in it are text, not markup."""
     try:
         yield
-    except LakehouseError as error:
-        said = "\n".join(map(_printable, str(error).split("\n")))  # it may name files
-        messages.print(f"[bold red]Error:[/] {escape(said)}")
+    except LakehouseError as failed:
+        error(messages, str(failed))
         sys.exit(1)
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def error(messages: Console, words: str) -> None:
+    """It may name files, whose names may hold anything."""
+    said = "\n".join(map(_printable, words.split("\n")))
+    messages.print(f"[bold red]Error:[/] {escape(said)}")

@@ -24,6 +24,9 @@ GRAIN_IS_UNIQUE = "grain_is_unique"
 ANOTHER_ROW = "another_row_of_its_document"
 OF_THE_CORE = PROBLEMS | {ANOTHER_ROW: "a document enters whole or not at all, and another of its rows is wrong"}
 LARGEST_DECIMAL = 38
+WIDE = 16  # columns
+EVIDENCE = ("_file", "_row")
+DIGEST = "_digest"
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
@@ -223,6 +226,17 @@ class Contract(_Strict):
         return wrong
 
     @property
+    def is_wide(self) -> bool:
+        """Whether comparing all columns costs more than a stored hash of them."""
+        return self.write in {"latest", "refresh"} and len(self.columns) > WIDE
+
+    @property
+    def stored_columns(self) -> tuple[str, ...]:
+        """Its columns, where each row of a `latest` table stands, and a wide row's hash."""
+        evidence = EVIDENCE if self.write == "latest" else ()
+        return (*self.columns, *evidence, *((DIGEST,) if self.is_wide else ()))
+
+    @property
     def unit_is_one_row(self) -> bool:
         return set(self.unit) == set(self.grain)
 
@@ -287,7 +301,11 @@ class _Loader(yaml.SafeLoader):
 
 def read(path: Path) -> object:
     """What a YAML file says. Raises yaml.YAMLError, also where a key stands twice."""
-    return yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  a safe loader, stricter
+    return parse(path.read_text(encoding="utf-8"))
+
+
+def parse(text: str) -> object:
+    return yaml.load(text, _Loader)  # noqa: S506  a safe loader, stricter
 
 
 def _sentence(path: Path, item: dict[str, object]) -> str:

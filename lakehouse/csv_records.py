@@ -14,14 +14,13 @@ import re
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-import pyarrow as pa
-from pyarrow import csv as arrow_csv
-
 from lakehouse import records
 from lakehouse.records import Batch, HalfWrittenError, Layout, Record, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    import pyarrow as pa
 
 # Bytes that are read record by record when the fast route refuses them; a call of Arrow costs 0.2 ms.
 SMALL = 64 * 1024
@@ -333,6 +332,8 @@ class _Reader:
 
     def batches(self, block: int) -> Iterator[Batch]:
         """Fast pieces as long as they are clean, small ones around what is not."""
+        import pyarrow as pa  # noqa: PLC0415  as in `records`: only reading files pays for it
+
         size = block
         while end := self.piece(size):
             self.fast.may_span = self.grammar.looked_ahead <= LOOK_AHEAD
@@ -407,9 +408,7 @@ class _Fast:
         self.may_span = True
         self.can_parse = len(self.delimiter) == 1 and len(self.quote) <= 1 and bool(header)
         names = [str(place) for place in range(len(header))]
-        self.convert = arrow_csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), null_values=[], strings_can_be_null=False
-        )
+        self.types = dict.fromkeys(names, "string")
         self.names, self.layout = names, layout
         # The header as a row, each cell with or without quotes. pyarrow.compute would need 0.7 s in every new process.
         quote, texts = self.quote, [text.encode() for text in header]
@@ -434,6 +433,8 @@ class _Fast:
         end = self._quoted_end(piece) if end and is_quoted else end
         if end == 0:
             return [], 0
+        import pyarrow as pa  # noqa: PLC0415
+
         try:
             columns = self._read(piece[:end], is_quoted=is_quoted)
         except pa.ArrowInvalid:  # a wrong width, bytes that are no UTF-8, or blank lines alone
@@ -468,6 +469,9 @@ class _Fast:
         return 0
 
     def _read(self, piece: bytes, *, is_quoted: bool) -> list[pa.Array]:
+        import pyarrow as pa  # noqa: PLC0415
+        from pyarrow import csv as arrow_csv  # noqa: PLC0415
+
         table = arrow_csv.read_csv(
             pa.BufferReader(piece),
             arrow_csv.ReadOptions(use_threads=False, block_size=len(piece) + 1, column_names=self.names),
@@ -476,6 +480,6 @@ class _Fast:
                 quote_char=self.layout.quote if is_quoted else False,
                 newlines_in_values=is_quoted,
             ),
-            self.convert,
+            arrow_csv.ConvertOptions(column_types=self.types, null_values=[], strings_can_be_null=False),
         )
         return [column.combine_chunks() for column in table.columns]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib
+import importlib.util
 import inspect
 import json
+import sys
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from lakehouse import contract
@@ -17,7 +19,6 @@ from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from types import ModuleType
 
     from pyspark.sql import DataFrame
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 HOME = Path(__file__).parents[1]
 # The core's own part of every definition: raise it when the way rows are read, judged or compared changes results.
-CORE = 2
+CORE = 3
 
 
 @dataclass(frozen=True)
@@ -94,22 +95,15 @@ def _check_reaches(one: Table) -> None:
     if wrong:
         raise LakehouseError(
             f"{one.name}: its inputs do not reach its units: {'; '.join(wrong)}. Change {one.files}: an input is named "
-            "as build() reads it, e.g. silver.orders."
+            "as build() reads it, with a point after its layer."
         )
 
 
 def table(name: str, promise: Contract, contracts: Mapping[str, Contract], module: ModuleType | None = None) -> Table:
     """One table from its contract, those of its inputs, and its module (found by its name)."""
     path = name.replace(".", "/")
-    try:
-        module = module or importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name not in {name, name.split(".", maxsplit=1)[0]}:
-            raise LakehouseError(f"{path}.py needs {error.name}, which is not installed.") from error
-        raise LakehouseError(f"conf/{path}.yml has no module {path}.py. Write it, with a build().") from error
-    if not hasattr(module, "build"):
-        raise LakehouseError(f"{path}.py has no build(). Write it: its parameters are the tables it reads.")
-    inputs = tuple(_input_of(parameter) for parameter in inspect.signature(module.build).parameters)
+    module = module or _find(name)
+    inputs = tuple(_input_of(parameter) for parameter in _parameters(path, module))
     if strange := [one for one in inputs if one != "landing" and one.split(".")[0] not in {*contract.LAYERS, "conf"}]:
         raise LakehouseError(
             f"{path}.py: build() reads {', '.join(strange)}, which can be no table. Its parameters are named bronze_, "
@@ -123,6 +117,44 @@ def table(name: str, promise: Contract, contracts: Mapping[str, Contract], modul
         )
     source = contracts[sources[0]].source if promise.write == "latest" and sources[0] in contracts else None
     return Table(name, promise, module, inputs, _fingerprint(promise, module, source))
+
+
+class _OnDemand(ModuleType):
+    """A table's module as text; it is imported, and Spark's Python with it, when its functions are wanted."""
+
+    def __init__(self, name: str, file: str) -> None:
+        super().__init__(name)
+        self.__file__ = file
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        try:
+            return getattr(importlib.import_module(self.__name__), name)
+        except ModuleNotFoundError as error:
+            path = self.__name__.replace(".", "/")
+            raise LakehouseError(f"{path}.py needs {error.name}, which is not installed.") from error
+
+
+def _find(name: str) -> ModuleType:
+    """Half a second of imports is saved by what only plans, and by a run without work."""
+    if name in sys.modules:
+        return sys.modules[name]
+    path = name.replace(".", "/")
+    try:
+        found = importlib.util.find_spec(name)
+    except ModuleNotFoundError:
+        found = None
+    if found is None or found.origin is None:
+        raise LakehouseError(f"conf/{path}.yml has no module {path}.py. Write it, with a build().")
+    return _OnDemand(name, found.origin)
+
+
+def _parameters(path: str, module: ModuleType) -> list[str]:
+    for node in ast.parse(inspect.getsource(module)).body:
+        if isinstance(node, ast.FunctionDef) and node.name == "build":
+            return [one.arg for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+    raise LakehouseError(f"{path}.py has no build(). Write it: its parameters are the tables it reads.")
 
 
 def _input_of(parameter: str) -> str:
@@ -160,22 +192,20 @@ def _fingerprint(promise: Contract, module: ModuleType, source: Source | None) -
     A `latest` table also depends on what its source spells as nothing.
     """
     blank = source.blank if source else ()
-    parts = [json.dumps(promise.definition(), sort_keys=True), _code(module), json.dumps(blank), str(CORE)]
+    parts = [json.dumps(promise.definition(), sort_keys=True), code(module), json.dumps(blank), str(CORE)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def _code(module: ModuleType) -> str:
+def code(module: ModuleType) -> str:
     """The module's code, and of lakehouse.transforms the functions and constants it uses, with those they use."""
-    from lakehouse import transforms  # noqa: PLC0415  loads pyspark's functions, not a JVM
-
     tree = _without_docstrings(ast.parse(inspect.getsource(module)))
-    helpers = _definitions(_without_docstrings(ast.parse(inspect.getsource(transforms))))
+    helpers = _definitions(_without_docstrings(ast.parse(inspect.getsource(_find("lakehouse.transforms")))))
     used, waiting = {}, _names(tree) & helpers.keys()
     while waiting:
         name = waiting.pop()
         used[name] = ast.unparse(helpers[name])
         waiting |= (_names(helpers[name]) & helpers.keys()) - used.keys()
-    return ast.unparse(tree) + "".join(used[name] for name in sorted(used))
+    return "\n".join([ast.unparse(tree), *(used[name] for name in sorted(used))])
 
 
 def _definitions(tree: ast.Module) -> dict[str, ast.stmt]:

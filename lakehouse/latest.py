@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
 
 from lakehouse import quality, units
-from lakehouse.contract import ANOTHER_ROW
+from lakehouse.contract import ANOTHER_ROW, EVIDENCE
 from lakehouse.errors import LakehouseError
 from lakehouse.lake import conform, with_meanings
 from lakehouse.progress import rejected
@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from lakehouse.lake import Writer
 
 STATUSES = ("kept", "unchanged", "rejected", "duplicate", "superseded")
-EVIDENCE = ("_file", "_row")
 OF_THE_ROW = ("_file", "_row", "_batch", "_sequence", "_delivered_at", "_problem", "_is_last", "_repaired", "_hash")
+
+
+FEW_FILES = 100  # a longer list costs Parquet more than it saves
 
 
 @dataclass
@@ -43,6 +45,7 @@ class Account:
     """Where the new rows went. `counts`: by status (`rows`), by rule that rejected, warned or stops, what was mended.
 
     `by_file`: (file, batch) -> rows by status, and rows warned of; `rules`: (file, rule) -> rows that it rejected.
+    `to_write` and `to_reject` count all judged rows, also those of older deliveries.
     """
 
     counts: dict[str, dict[str, int]] = field(
@@ -52,6 +55,8 @@ class Account:
     )
     by_file: dict[tuple[str, int], Counter[str]] = field(default_factory=dict)
     rules: Counter[tuple[str, str]] = field(default_factory=Counter)
+    to_write: int = 0
+    to_reject: int = 0
 
     def add(self, kind: str, name: str, count: int) -> None:
         if count:
@@ -60,15 +65,18 @@ class Account:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a run gives to a `latest` table. `since`: the last batch that the table includes, -1 for none."""
+    """What a run gives to a `latest` table. `since`: the last batch that the table includes, -1 for none.
+
+    `late` are the new files that are not newer than all that was there of their market before.
+    """
 
     bronze: DataFrame
     contract: Contract
     conf: Mapping[str, DataFrame]
     newest_of_file: DataFrame
     since: int
-    is_late: bool
     rows_in: int
+    late: frozenset[str] = frozenset()
 
     @property
     def is_whole(self) -> bool:
@@ -81,11 +89,12 @@ def settle(writer: Writer, batch: Batch) -> Account:
     Raises LakehouseError, before anything is written, where sums do not close, too much is rejected or a rule stops.
     """
     table = writer.table
-    rows = batch.bronze if batch.is_whole or batch.is_late else batch.bronze.where(F.col("_batch") > batch.since)
-    parsed = parse(table, batch.contract, rows, batch.conf)
-    replacing = _replaced_places(parsed) if "_replaces_file" in rows.columns else None
-    if batch.is_late:
-        parsed = _of_touched_units(table, parsed, batch.since)
+    new = batch.bronze.where(F.col("_batch") > batch.since)
+    places = batch.bronze if batch.late else new
+    replacing = replaced_places(places) if "_replaces_file" in places.columns else None
+    parsed = parse(table, batch.contract, new, batch.conf)
+    if batch.late:
+        parsed = parsed.unionByName(_older_rows(table, parsed, batch))
     judged = judge(table, parsed, batch.newest_of_file, replacing, batch.since).persist()
     stored = _stored(writer, judged, batch)
     marked = judged if stored is None else mark_unchanged(table, judged, stored).persist()
@@ -95,8 +104,8 @@ def settle(writer: Writer, batch: Batch) -> Account:
         _check_limit(table, accounted)
         _check_stops(table, accounted)
         wrong = _wrong_now(writer, judged, replacing, batch)
-        _settle_rejected(writer, wrong, any_rejected=accounted.counts["rows"]["rejected"] > 0)
-        _write(writer, marked, stored, batch)
+        _settle_rejected(writer, wrong, any_rejected=accounted.to_reject > 0)
+        _write(writer, marked, stored, batch, any_kept=accounted.to_write > 0)
     finally:
         marked.unpersist()
         judged.unpersist()
@@ -139,25 +148,33 @@ def _check_stops(table: Table, accounted: Account) -> None:
         )
 
 
-def _of_touched_units(table: Table, parsed: DataFrame, since: int) -> DataFrame:
-    """All rows, old and new, of the units that new rows name; and the new rows without a readable unit."""
-    is_new = F.col("_source._batch") > since
+def _older_rows(table: Table, parsed: DataFrame, batch: Batch) -> DataFrame:
+    """The rows that bronze has, from before, of the units that late files name.
+
+    They are looked for twice: by their keys alone, which says in which files they are, and then in those files only.
+    """
     unit = list(table.contract.unit)
-    touched = parsed.where(is_new & _has_key(table)).select(*unit).distinct()
-    with_key = parsed.where(_has_key(table)).join(touched, on=unit, how="left_semi")
-    return with_key.unionByName(parsed.where(is_new & ~_has_key(table)))
+    late = parsed.where(F.col("_source._file").isin(*batch.late) & has_key(table))
+    touched = late.select(*unit).distinct().localCheckpoint()
+    older = batch.bronze.where(F.col("_batch") <= batch.since)
+    keys = parse(table, batch.contract, older, batch.conf).select(*unit, F.col("_source._file").alias("_file"))
+    found = keys.join(touched, on=unit, how="left_semi").select("_file").distinct().collect()
+    files = [row["_file"] for row in found]
+    of_files = older.where(F.col("_file").isin(files)) if len(files) <= FEW_FILES else older
+    return parse(table, batch.contract, of_files, batch.conf).join(touched, on=unit, how="left_semi")
 
 
 def _stored(writer: Writer, judged: DataFrame, batch: Batch) -> DataFrame | None:
     """What the table holds of the judged units (of all, when whole); None where it must be written anew."""
     promise = writer.table.contract
-    stored = writer.stored(like=judged.select(*promise.columns, *EVIDENCE))
+    like = units.with_digest(promise, judged).select(*promise.stored_columns)
+    stored = writer.stored(like=like)
     if stored is None or batch.is_whole:
         return stored
     return stored.join(judged.select(*promise.unit).distinct(), on=list(promise.unit), how="left_semi")
 
 
-def _write(writer: Writer, marked: DataFrame, stored: DataFrame | None, batch: Batch) -> None:
+def _write(writer: Writer, marked: DataFrame, stored: DataFrame | None, batch: Batch, *, any_kept: bool) -> None:
     """Overwrite where nothing comparable is stored; else write the changed units and delete those nobody delivers."""
     kept = stored_rows(writer.table, marked)
     if stored is None:
@@ -169,10 +186,7 @@ def _write(writer: Writer, marked: DataFrame, stored: DataFrame | None, batch: B
         right = marked.where("_status in ('kept', 'unchanged')").select(*unit)
         missing = stored.select(*unit).distinct().join(right, on=unit, how="left_anti")
         gone = None if missing.isEmpty() else missing
-    if gone is None and kept.isEmpty():
-        writer.note_progress()
-    else:
-        writer.replace_units(kept, gone)
+    writer.replace_units(kept if any_kept else None, gone)
 
 
 def parse(table: Table, bronze: Contract, rows: DataFrame, conf: Mapping[str, DataFrame]) -> DataFrame:
@@ -275,8 +289,8 @@ def judge(
         *(F.col(f"_source.{name}").alias(name) for name in OF_THE_ROW),
         (F.col("_source._batch") > since).alias("_new"),
     )
-    keyless = _judge_keyless(table, flat.where(~_has_key(table)), newest_of_file)
-    judged = _judge_units(table, flat.where(_has_key(table))).unionByName(keyless)
+    keyless = _judge_keyless(table, flat.where(~has_key(table)), newest_of_file)
+    judged = _judge_units(table, flat.where(has_key(table))).unionByName(keyless)
     return judged if replacing is None else _without_replaced(judged, replacing)
 
 
@@ -286,12 +300,12 @@ def _without_replaced(judged: DataFrame, replacing: DataFrame) -> DataFrame:
     return joined.withColumn("_status", F.when(is_replaced, "superseded").otherwise(F.col("_status"))).drop("_by")
 
 
-def _replaced_places(replacing: DataFrame) -> DataFrame:
+def replaced_places(replacing: DataFrame) -> DataFrame:
     """The places that newer rows say they correct, with the newest sequence (`_by`) that says so."""
     places = replacing.select(
-        F.col("_source._replaces_file").alias("_file"),
-        F.col("_source._replaces_row").try_cast("bigint").alias("_row"),
-        F.col("_source._sequence").alias("_by"),
+        F.col("_replaces_file").alias("_file"),
+        F.col("_replaces_row").try_cast("bigint").alias("_row"),
+        F.col("_sequence").alias("_by"),
     )
     return places.where("_file is not null").groupBy(*EVIDENCE).agg(F.max("_by").alias("_by"))
 
@@ -374,11 +388,15 @@ def account(table: Table, judged: DataFrame) -> Account:
     rules = {name: severity for name, (_, severity) in _rules(table).items()} | {"unit_is_unique": "reject"}
     column = {"reject": "_broken", "warn": "_warned", "stop": "_stopped"}
     broken = [F.count_if(F.array_contains(column[severity], name)).alias(name) for name, severity in rules.items()]
-    grouped = judged.where("_new").groupBy("_file", "_batch", "_status", "_repaired", "_problem")
+    grouped = judged.groupBy("_new", "_file", "_batch", "_status", "_repaired", "_problem")
     warned = F.count_if(F.size("_warned") > 0).alias("_rows_warned")
     result = Account()
     for row in grouped.agg(F.count("*").alias("_count"), warned, *broken).collect():
         status, count = row["_status"], row["_count"]
+        result.to_write += count if status == "kept" else 0
+        result.to_reject += count if status == "rejected" else 0
+        if not row["_new"]:
+            continue
         result.counts["rows"][status] += count
         of_file = result.by_file.setdefault((row["_file"], row["_batch"]), Counter())
         of_file[status] += count
@@ -398,7 +416,8 @@ def account(table: Table, judged: DataFrame) -> Account:
 
 def stored_rows(table: Table, judged: DataFrame) -> DataFrame:
     """The rows to write, as they are stored: the contract's columns and where each stands."""
-    return with_meanings(table, judged.where("_status = 'kept'").select(*table.contract.columns, *EVIDENCE))
+    kept = units.with_digest(table.contract, judged.where("_status = 'kept'"))
+    return with_meanings(table, kept.select(*table.contract.stored_columns))
 
 
 def rejected_rows(table: Table, judged: DataFrame) -> DataFrame:
@@ -441,10 +460,10 @@ def _still_wrong(
 ) -> DataFrame:
     """What was in quarantine and was neither judged again, nor delivered again by its file, nor replaced by name."""
     unit = list(table.contract.unit)
-    with_key = before.where(_has_key(table)).join(judged.select(*unit).distinct(), on=unit, how="left_anti")
+    with_key = before.where(has_key(table)).join(judged.select(*unit).distinct(), on=unit, how="left_anti")
     place = [*EVIDENCE, "_sequence"]  # of rows that a run judged which then broke off, and that are judged again
-    again = judged.where(~_has_key(table)).select(*place)
-    keyless = before.where(~_has_key(table)).join(again, on=place, how="left_anti")
+    again = judged.where(~has_key(table)).select(*place)
+    keyless = before.where(~has_key(table)).join(again, on=place, how="left_anti")
     keyless = keyless.join(F.broadcast(newest_of_file), on="_file", how="left")
     keyless = keyless.where("_sequence = coalesce(_newest, _sequence)").drop("_newest")
     rest = with_key.unionByName(keyless).select(*before.columns)
@@ -454,6 +473,6 @@ def _still_wrong(
     return by_place.where("_by is null or _by <= _sequence").select(*before.columns)
 
 
-def _has_key(table: Table) -> Column:
+def has_key(table: Table) -> Column:
     """Whether the row names its unit; one that does not stands alone, by its place in its file."""
     return reduce(operator.and_, (F.col(name).isNotNull() for name in table.contract.unit))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from lakehouse import progress, storage
+from lakehouse import ops, progress, storage
 from lakehouse.columns import column_names
 from lakehouse.errors import LakehouseError
 from lakehouse.records import Layout
@@ -21,9 +21,22 @@ from lakehouse.storage import StoredFile
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from arro3.core import Table
+
 FILES = "ops.files"
 TAKEN = ("claimed", "loaded", "empty")
 COUNTS = ("rows", "kept", "unchanged", "rejected", "duplicate", "superseded")
+TYPES: Mapping[str, ops.Kind] = {
+    **dict.fromkeys(("table_name", "path"), "text"),
+    "size": "whole",
+    "modified_at": "moment",
+    "content": "text",
+    "delivered_at": "moment",
+    **dict.fromkeys(("parts", "header", "kinds", "layout"), "text"),
+    **dict.fromkeys(("records", "batch"), "whole"),
+    **dict.fromkeys(("status", "reason"), "text"),
+    **dict.fromkeys(COUNTS, "whole"),
+}
 VERSION_OF_A_FILE = ("table_name", "path", "size", "modified_at", "content")
 
 
@@ -186,7 +199,7 @@ def settle(root: str, ledger: Ledger, outcomes: Iterable[Entry]) -> Ledger:
     return Ledger(ledger.version + 1, tuple(settled.get(one.place, one) for one in ledger.entries))
 
 
-def _merge(root: str, version: int, rows: Any, on: Sequence[str], *, insert: bool) -> None:  # noqa: ANN401
+def _merge(root: str, version: int, rows: Table, on: Sequence[str], *, insert: bool) -> None:
     log = progress.open_table(progress.address(root, FILES), version)
     if log is None:
         raise LakehouseError(f"The ledger {progress.address(root, FILES)} is gone. Restore it before the next run.")
@@ -218,14 +231,8 @@ def _alone() -> Iterator[None]:
         ) from error
 
 
-def _arrow(entries: Sequence[Entry]) -> Any:  # noqa: ANN401
-    import pyarrow as pa  # noqa: PLC0415  a quarter of a second that only a run with new files pays
-
-    moment, words, number = pa.timestamp("us", tz="UTC"), pa.string(), pa.int64()
-    types = {"table_name": words, "path": words, "size": number, "modified_at": moment, "content": words}
-    types |= {"delivered_at": moment} | dict.fromkeys(("parts", "header", "kinds", "layout"), words)
-    types |= {"records": number, "batch": number, "status": words, "reason": words} | dict.fromkeys(COUNTS, number)
-    return pa.Table.from_pylist([_row(one) for one in entries], schema=pa.schema(list(types.items())))
+def _arrow(entries: Sequence[Entry]) -> Table:
+    return ops.arrow(TYPES, [_row(one) for one in entries])
 
 
 def _row(entry: Entry) -> dict[str, object]:

@@ -90,20 +90,21 @@ def open_table(address: str, version: int | None = None) -> DeltaTable | None:
         return None
 
 
-def state(address: str) -> State | None:
-    """The table's newest progress; only maintenance may stand between it and the newest version.
+def state(address: str, at: int | None = None) -> State | None:
+    """The table's newest progress, or that of its version `at`; only maintenance may stand between it and that version.
 
     The newest commits nearly always tell; a year of them, each a request on S3, is read only where they do not.
     """
-    log = open_table(address)
-    if log is None:
+    log = open_table(address)  # never opened at the older version: its history would number the newest commits by it
+    if log is None or (at is not None and at > log.version()):
         return None
-    identity, version = str(log.metadata().id), log.version()
-    recent = _judge(identity, version, [_commit(entry) for entry in log.history(RECENT)])
+    identity, version = str(log.metadata().id), log.version() if at is None else at
+    newer = log.version() - version
+    recent = _judge(identity, version, [_commit(entry) for entry in log.history(newer + RECENT)[newer:]])
     reaches_back = recent.progress is not None and recent.progress.base > version - RECENT
     if reaches_back or version < RECENT:
         return recent
-    return _judge(identity, version, [_commit(entry) for entry in log.history()])
+    return _judge(identity, version, [_commit(entry) for entry in log.history()[newer:]])
 
 
 def _judge(identity: str, version: int, commits: list[tuple[int, str, Progress | None]]) -> State:
@@ -149,6 +150,12 @@ def last_metrics(address: str) -> dict[str, int]:
     log = open_table(address)
     metrics = log.history(1)[0].get("operationMetrics", {}) if log else {}
     return {name: int(value) for name, value in metrics.items() if str(value).isdigit()}
+
+
+def size(address: str) -> int:
+    """Bytes of the table's files at its newest version; 0 where there is no table."""
+    log = open_table(address)
+    return sum(log.get_add_actions()["size_bytes"].to_pylist()) if log else 0
 
 
 def rows(address: str, version: int) -> int:

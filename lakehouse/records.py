@@ -16,13 +16,14 @@ import sys
 import zlib
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-import pyarrow as pa
 import zstandard
 
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+
+    import pyarrow as pa
 
 HEAD = 256 * 1024  # what `detect`, `csv_header` and `sample` want: the first bytes of the file as it is stored
 BLOCK = 1 << 20  # bytes read and parsed at a time
@@ -193,6 +194,8 @@ def unpacked_blocks(stream: BinaryIO, compression: str, block: int = BLOCK) -> I
     if compression == "gzip":
         reader = gzip.GzipFile(fileobj=stream)  # type: ignore[assignment]
     elif compression == "zstd":
+        import pyarrow as pa  # noqa: PLC0415  with numpy a quarter of a second, which only reading files pays
+
         reader = pa.CompressedInputStream(pa.PythonFile(source, mode="r"), "zstd")  # zstandard is silent about a cut
     while True:
         try:
@@ -329,6 +332,8 @@ def join_kinds(one: str, other: str) -> str:
 
 def text_array(texts: Sequence[str | None]) -> pa.Array:
     """`pa.array` is 3 times faster, but imports pandas when it first sees a list: 0.65 s in every new process."""
+    import pyarrow as pa  # noqa: PLC0415
+
     if "pandas" in sys.modules:
         return pa.array(texts, pa.string())
     builder = pa.lib.StringBuilder()

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random
 
-from lakehouse import accounts, graph, landing, ledger, plan, progress, quality, schema_changes, storage
+from lakehouse import accounts, graph, landing, ledger, plan, progress, quality, runs, schema_changes, storage
 from lakehouse.errors import LakehouseError
 from lakehouse.ledger import ClaimedMeanwhileError, Ledger
+from lakehouse.plan import Decision
 from lakehouse.progress import Input, Progress
 from lakehouse.quality import ChecksFailedError, Measure
 
@@ -31,9 +32,11 @@ if TYPE_CHECKING:
     from lakehouse.lake import Lake, Writer
     from lakehouse.landing import Found
     from lakehouse.ledger import Entry
-    from lakehouse.plan import Decision
+    from lakehouse.runs import Ran
 
-SIDE_BY_SIDE = 2
+SIDE_BY_SIDE = 3
+MUCH = 512 << 20  # bytes: reading so many is worth compiling the code well
+FEW_ROWS = 1_000_000  # changed rows whose units are sent to every worker, which saves moving the inputs' rows
 ONE_AFTER_THE_OTHER = retry(
     retry=retry_if_exception_type(ClaimedMeanwhileError),
     stop=stop_after_attempt(5),
@@ -44,11 +47,16 @@ Counts = Mapping[str, Mapping[str, int]]
 ByFile = Mapping[tuple[str, int], Mapping[str, int]]
 
 
+class StoppedError(LakehouseError):
+    """Somebody asked the run to stop; the tables that were being written are written."""
+
+
 @dataclass(frozen=True)
 class Done:
     """What one table's turn did. `rows_in` counts the rows that came in, `counts` where they went.
 
     `by_file`: of a table that judges delivered rows, the same by (file, batch). `measures`: what its checks counted.
+    `units`: how many were computed, None for all. `phases`: the seconds of some parts of its turn, by name.
     """
 
     decision: Decision
@@ -58,6 +66,8 @@ class Done:
     counts: Counts = field(default_factory=dict)
     by_file: ByFile = field(default_factory=dict)
     measures: Sequence[Measure] = ()
+    units: int | None = None
+    phases: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,16 +81,27 @@ class Run:
     """One run over a lake: one id, one ledger read, one Spark session that starts only when a table has work."""
 
     def __init__(
-        self, root: str, landing_root: str, tables: dict[str, Table], *, session: SparkSession | None = None
+        self,
+        root: str,
+        landing_root: str,
+        tables: dict[str, Table],
+        *,
+        session: SparkSession | None = None,
+        is_kept: bool = False,
     ) -> None:
+        """`is_kept`: whether the session that this run may start serves others after it."""
         self.root = storage.normalise(root)
         self.landing = storage.normalise(landing_root)
         self.tables = tables
         self.id = uuid.uuid4().hex[:12]
         self._session = session
+        self.is_kept = is_kept
         self.at = datetime.now(UTC)
         self._starting = threading.Lock()
         self._failed: list[Measure] = []
+        self._broken: list[Ran] = []
+        self.history = runs.History(self.root)
+        self.stopping = threading.Event()
         self.ledger = Ledger()
 
     def open(self) -> None:
@@ -103,15 +124,25 @@ class Run:
         return landing.find(self.landing, self.tables.values(), self.ledger)
 
     def execute(self, wanted: Mapping[str, Table], say: Callable[[Done], None] = lambda _: None) -> Report:
-        """Load what is new and bring the wanted tables up to date; the first error stops what has not begun."""
+        """Load what is new and bring the wanted tables up to date; the first error stops what has not begun.
+
+        So does `stopping`, from another thread or a signal: StoppedError.
+        """
         found = self._take(wanted)
         done: list[Done] = []
         try:
-            self._turns(wanted, done, say)
+            if self._is_idle(wanted, done):
+                for one in done:
+                    say(one)
+            else:
+                self._turns(wanted, done, say)
         finally:
-            measures = (*self._close(done), *self._failed)
-            if self._failed or any(one.decision.does_something for one in done):
-                quality.write(self.root, self.id, self.at, measures)
+            try:
+                measures = (*self._close(done), *self._failed)
+                if self._failed or any(one.decision.does_something for one in done):
+                    quality.write(self.root, self.id, self.at, measures)
+            finally:
+                runs.note(self.root, self.id, self.at, done, self._broken)
         return Report(tuple(done), found, measures)
 
     @ONE_AFTER_THE_OTHER
@@ -150,6 +181,16 @@ class Run:
             schema_changes.note(self.root, self.taken)
         return [*accounts.measures(self.tables, self.taken, loaded, done, self.at)]
 
+    def _is_idle(self, wanted: Mapping[str, Table], done: list[Done]) -> bool:
+        """Whether no table has anything to do, as they stand now; then this is what there is to say of them."""
+        if any(one.status == "claimed" for one in self.taken):
+            return False
+        decisions = plan.decide_all(self.root, wanted.values(), self.taken, self.history).values()
+        if any(one.does_something for one in decisions):
+            return False
+        done += [Done(one) for one in decisions]
+        return True
+
     def _turns(self, wanted: Mapping[str, Table], done: list[Done], say: Callable[[Done], None]) -> None:
         order = TopologicalSorter({name: [p for p in table.parents if p in wanted] for name, table in wanted.items()})
         order.prepare()
@@ -163,7 +204,10 @@ class Run:
                     try:
                         done.append(future.result())
                     except BaseException:
-                        done += [other.result() for other in running if not other.cancel() and not other.exception()]
+                        for other in running:
+                            if not other.cancel() and not other.exception():
+                                done.append(other.result())
+                                say(done[-1])
                         raise
                     say(done[-1])
                     order.done(name)
@@ -174,35 +218,59 @@ class Run:
 
         return Lake(self.root)
 
+    @property
+    def session(self) -> SparkSession | None:
+        """The process's session, if any table has needed it."""
+        return self._session
+
     def spark(self) -> SparkSession:
         """The process's session, started now if no table has needed it yet."""
         from lakehouse import session  # noqa: PLC0415
 
         with self._starting:
-            self._session = self._session or session.start()
+            self._session = self._session or session.start(long=self.is_kept or self._size(*self.tables) > MUCH)
         return self._session
 
     def _turn(self, table: Table) -> Done:
-        decision = plan.decide(self.root, table, self.taken)
+        if self.stopping.is_set():
+            raise StoppedError(f"Stopped before {table.name}. The next run goes on from there.")
+        begin, decision = time.monotonic(), Decision(table.name, "", "")
+        try:
+            decision = plan.decide(self.root, table, self.taken, self.history)
+            return self._settle(table, decision) if decision.does_something else Done(decision)
+        except Exception as error:
+            self._broken.append(runs.failed(decision, time.monotonic() - begin, error))
+            raise
+
+    def _settle(self, table: Table, decision: Decision) -> Done:
         if decision.path == "wait":
             raise LakehouseError(f"{table.name} cannot be built: {decision.reason}. Build that first: `lakehouse run`.")
-        if not decision.does_something:
-            return Done(decision)
         begin = time.monotonic()
         with _spark_in_words(table):
-            done = self._write(table, decision)
+            self.spark()
+            waiting = time.monotonic() - begin
+            done, writing = self._write(table, decision)
         state = self.lake.state(table.name)
-        return replace(done, seconds=time.monotonic() - begin, version=state.version if state else None)
+        seconds, version = time.monotonic() - begin, state.version if state else None
+        phases = {runs.WAITING: waiting, runs.COMPUTING: seconds - waiting - writing, runs.WRITING: writing}
+        return replace(done, seconds=seconds, version=version, phases=phases)
 
-    def _write(self, table: Table, decision: Decision) -> Done:
+    def _write(self, table: Table, decision: Decision) -> tuple[Done, float]:
+        """What was done, and the seconds of its commits."""
+        from lakehouse import session  # noqa: PLC0415
         from lakehouse.lake import Writer  # noqa: PLC0415
 
         state = decision.state
         note = Progress(table.name, self.id, table.fingerprint, state.version if state else -1, dict(decision.inputs))
-        # A session of its own for each table, so that a commit carries that table's progress and no other's.
-        writer = Writer(self.lake, self.spark().newSession(), table, note, state.progress if state else None)
+        own = session.of_a_table(self.spark(), self._size(table.name, *table.parents))
+        writer = Writer(self.lake, own, table, note, state.progress if state else None)
         write = {"append": self._append, "latest": self._latest}.get(table.contract.write, self._rebuild)
-        return write(writer, decision)
+        return write(writer, decision), sum(writer.seconds)
+
+    def _size(self, *names: str) -> int:
+        """Bytes of these tables, and of the new files for them: what may have to be read."""
+        files = [one.delivery.size for one in self.taken if one.status == "claimed" and one.delivery.table in names]
+        return sum(files) + sum(progress.size(progress.address(self.root, name)) for name in names)
 
     def _append(self, writer: Writer, decision: Decision) -> Done:
         from lakehouse import append  # noqa: PLC0415
@@ -228,9 +296,9 @@ class Run:
             bronze=self.lake.read(writer.spark, source, now.version),
             contract=self.tables[source].contract,
             conf=_conf(writer.spark, table),
-            newest_of_file=_newest_of_file(writer.spark, taken),
+            newest_of_file=newest_of_file(writer.spark, taken),
             since=-1 if known is None else int(known.batch or 0),
-            is_late=decision.path == "late",
+            late=self._late_files(table, known, decision),
             rows_in=self._rows_between(source, known, now),
         )
         try:
@@ -243,15 +311,33 @@ class Run:
     def _rebuild(self, writer: Writer, decision: Decision) -> Done:
         from lakehouse import refresh  # noqa: PLC0415
 
-        tables = {
-            name: self.lake.read(writer.spark, name, decision.inputs[name].version) for name in writer.table.parents
-        }
+        spark, table = writer.spark, writer.table
+        tables = {name: self.lake.read(spark, name, decision.inputs[name].version) for name in table.parents}
+        inputs = tables | _conf(spark, table)
         try:
-            counts, measures = refresh.rebuild(writer, tables | _conf(writer.spark, writer.table))
+            if decision.path == "incremental":
+                try:
+                    changed = {
+                        name: self.lake.changes(spark, name, *span) for name, span in decision.moved.items()
+                    }
+                    few = (decision.rows or 0) <= FEW_ROWS
+                    outcome = refresh.update(writer, inputs, changed, few=few)
+                except refresh.UnreadableChangesError as error:
+                    decision = replace(decision, path="whole", reason=f"{decision.reason}, but {error}")
+            if decision.path != "incremental":
+                outcome = refresh.rebuild(writer, inputs)
         except ChecksFailedError as error:
             self._failed += error.measures
             raise
-        return Done(decision, counts=counts, measures=measures)
+        warned = {one.name: one.broken for one in outcome.measures if one.broken}
+        counts = {"rows": {"kept": outcome.rows}, "warned": warned}
+        return Done(decision, counts=counts, measures=outcome.measures, units=outcome.touched)
+
+    def _late_files(self, table: Table, known: Input | None, decision: Decision) -> frozenset[str]:
+        source = table.parents[0]
+        if known is None:
+            return frozenset()
+        return plan.late_files(source, known, decision.inputs[source], self.taken) or frozenset()
 
     def _deliveries_of(self, name: str) -> list[Entry]:
         return [one for one in self.taken if one.delivery.table == name]
@@ -271,14 +357,14 @@ def _spark_in_words(table: Table) -> Iterator[None]:
     try:
         yield
     except (PySparkException, Py4JJavaError) as error:
-        first = _innermost(error)
+        first = innermost(error)
         raise LakehouseError(
             f"{table.name} could not be written. Spark says: {first} If that is about a column, change {table.files}; "
             "LAKEHOUSE_LOG=info shows all that Spark says."
         ) from error
 
 
-def _innermost(error: Exception) -> str:
+def innermost(error: Exception) -> str:
     """The first line of what went wrong at the bottom; of a worker's Python error its last, which says what it was."""
     cause = getattr(error, "java_exception", None)
     while cause is not None and cause.getCause() is not None:
@@ -292,7 +378,7 @@ def _conf(spark: SparkSession, table: Table) -> dict[str, DataFrame]:
     return {name: spark.createDataFrame(graph.conf_file(name)[1]) for name in names}
 
 
-def _newest_of_file(spark: SparkSession, taken: list[Entry]) -> DataFrame:
+def newest_of_file(spark: SparkSession, taken: list[Entry]) -> DataFrame:
     newest: dict[str, str] = {}
     for one in taken:
         newest[one.delivery.path] = max(newest.get(one.delivery.path, ""), one.delivery.sequence)

@@ -55,8 +55,10 @@ LOG4J = Path(__file__).with_name("log4j2.properties")
 OLDEST_JAVA = 17
 
 
-def start() -> SparkSession:
+def start(*, long: bool = False) -> SparkSession:
     """The one session of this process; settings that change results are here, those for speed come from outside.
+
+    `long`: it is kept, or reads so much that compiling its code well is worth the time.
 
     Under spark-submit the master, memory and jars are spark-submit's, and only what the tables need is added.
     LAKEHOUSE_DRIVER_MEMORY (3g), LAKEHOUSE_MASTER (local[*]) and LAKEHOUSE_JAVA_OPTIONS size a session started here;
@@ -70,7 +72,7 @@ def start() -> SparkSession:
     settings = _settings_of_results() | _settings_of_s3()
     if "PYSPARK_GATEWAY_PORT" not in os.environ:  # not started by spark-submit: this process starts the JVM
         check_java()
-        settings |= _settings_of_a_local_jvm()
+        settings |= _settings_of_a_local_jvm(long=long)
         _launch(settings)
     # It writes every error as a page of JSON to the terminal, before anyone can say it in words.
     PySparkLogger.getLogger("SQLQueryContextLogger").disabled = "LAKEHOUSE_LOG" not in os.environ
@@ -78,6 +80,27 @@ def start() -> SparkSession:
     for key, value in settings.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
+
+
+# On few rows planning, generating code and moving between stages are all of the work (measured: they were 80 %).
+OF_FEW_ROWS = {
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.shuffle.partitions": "1",
+}
+FEW_BYTES = 64 << 20
+
+
+def of_a_table(spark: SparkSession, size: int) -> SparkSession:
+    """A session of its own for one table's turn: what is set on it, such as a commit's note, no other table sees.
+
+    `size`: bytes that the turn may have to read; few of them are read without the preparations that many are worth.
+    """
+    own = spark.newSession()
+    for key, value in OF_FEW_ROWS.items() if size <= FEW_BYTES else ():
+        own.conf.set(key, value)
+    return own
 
 
 def _launch(settings: dict[str, str]) -> None:
@@ -121,25 +144,29 @@ def _settings_of_results() -> dict[str, str]:
         "spark.sql.session.timeZone": "UTC",
         # Inferring filters from long chains of parsed columns takes longer than any filter saves, without bound.
         "spark.sql.constraintPropagation.enabled": "false",
-        # A small Delta log needs no 50 tasks to be read.
-        "spark.databricks.delta.snapshotPartitions": "2",
+        # A small Delta log needs no 50 tasks to be read, again for each scan.
+        "spark.databricks.delta.snapshotPartitions": "1",
         # Deletion vectors of 64 KB or more break readers of the change feed (delta-io/delta issue 5662).
         "spark.sql.files.maxRecordsPerFile": "400000",
     }
 
 
-def _settings_of_a_local_jvm() -> dict[str, str]:
+def _settings_of_a_local_jvm(*, long: bool) -> dict[str, str]:
     java_options = [
         f"-Dlog4j2.configurationFile={LOG4J}",
         "-Duser.timezone=UTC",
         "-XX:ReservedCodeCacheSize=256m",
-        "-XX:TieredStopAtLevel=1",  # most of a small run is cold code; see LAKEHOUSE_JAVA_OPTIONS for large ones
+        "-XX:+UseParallelGC",
+        *([] if long else ["-XX:TieredStopAtLevel=1"]),  # most of a short run is cold code
         *_class_data_sharing(),
         *os.environ.get("LAKEHOUSE_JAVA_OPTIONS", "").split(),
     ]
     return {
         "spark.master": os.environ.get("LAKEHOUSE_MASTER", "local[*]"),
         "spark.driver.memory": os.environ.get("LAKEHOUSE_DRIVER_MEMORY", "3g"),
+        # The usual local file system writes a checksum beside each file, and starts chmod and readlink for both.
+        "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
+        "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.extraClassPath": ":".join(str(jar) for jar in jars()),

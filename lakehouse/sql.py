@@ -15,7 +15,7 @@ from lakehouse import graph
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pyspark.sql import DataFrame, SparkSession
 
@@ -44,7 +44,7 @@ def query(spark: SparkSession, lake: Lake, statement: str) -> DataFrame:
         answer = spark.sql(statement)
         return answer.toDF(*_distinct(answer.columns))
     except PySparkException as error:
-        raise _in_words(error) from error
+        raise in_words(error) from error
 
 
 def texts(answer: DataFrame) -> Iterator[tuple[str | None, ...]]:
@@ -63,7 +63,7 @@ def _stream(answer: DataFrame) -> Iterator[tuple[str | None, ...]]:
     try:
         yield from answer.toLocalIterator()
     except PySparkException as error:
-        raise _in_words(error) from error
+        raise in_words(error) from error
 
 
 def check_reading(statement: str) -> None:
@@ -77,6 +77,27 @@ def check_reading(statement: str) -> None:
         )
     if RUNS_PROGRAMS.search(statement):
         raise LakehouseError("`lakehouse sql` only reads: it starts no programs and calls no Java methods.")
+
+
+def check_condition(condition: str, table: str, columns: Sequence[str]) -> None:
+    """Raise LakehouseError unless it is a condition over one row with these columns. Needs no JVM."""
+    try:
+        parsed = sqlglot.parse_one(condition, read="databricks", into=exp.Condition)
+    except ParseError as error:
+        raise LakehouseError(
+            f"{condition!r} is no condition over the columns of {table}. Write one as after `where` in SQL, e.g. "
+            f'"{columns[0]} = 1".'
+        ) from error
+    if parsed.find(exp.Query, exp.AggFunc, exp.Window, exp.Star) or RUNS_PROGRAMS.search(condition):
+        raise LakehouseError(
+            f"{condition!r} is more than a condition over one row of {table}: it may compare the row's own columns, "
+            "without subqueries, sums over rows and programs."
+        )
+    known = {name.lower() for name in columns}
+    named = {column.sql("databricks") for column in parsed.find_all(exp.Column)}
+    if unknown := sorted(name for name in named if name.replace("`", "").lower() not in known):
+        there = ", ".join(name for name in columns if not name.startswith("_"))
+        raise LakehouseError(f"{table} has no column {', '.join(unknown)}. It has: {there}.")
 
 
 def _first_word(statement: str) -> str:
@@ -109,6 +130,6 @@ def _distinct(columns: list[str]) -> list[str]:
     return names
 
 
-def _in_words(error: PySparkException) -> LakehouseError:
+def in_words(error: PySparkException) -> LakehouseError:
     """Spark's first line; what follows it is for its developers."""
     return LakehouseError(f"Spark cannot answer that: {str(error.getMessage() or error).strip().splitlines()[0]}")

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from lakehouse import ops, plan, progress
+from lakehouse import commits, ops, plan, progress
+from lakehouse.runs import History
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lakehouse.graph import Table
     from lakehouse.ledger import Entry
+    from lakehouse.plan import Decision
+    from lakehouse.runs import Ran
 
 
 @dataclass(frozen=True)
 class Line:
-    """One table: `behind` says what a run would do, `rejected` counts the rows of its quarantine."""
+    """One table: `behind` says what a run would do, `rejected` counts its quarantine, `last` was its last turn."""
 
     table: str
     version: int | None
@@ -25,28 +29,33 @@ class Line:
     rejected: int | None
     changed_at: datetime | None
     behind: str
+    last: Ran | None = None
 
 
 def lines(root: str, tables: Mapping[str, Table], taken: list[Entry]) -> list[Line]:
     """One line per table, in the order of the graph."""
-    return [_line(root, table, taken) for table in tables.values()]
+    history = History(root)
+    decisions = plan.decide_all(root, tables.values(), taken, history)
+    with ThreadPoolExecutor(commits.AT_ONCE) as pool:
+        found = pool.map(lambda one: _line(root, one, next(iter(history.of(one.table)), None)), decisions.values())
+        return list(found)
 
 
-def _line(root: str, table: Table, taken: list[Entry]) -> Line:
-    address = progress.address(root, table.name)
-    decision = plan.decide(root, table, taken)
+def _line(root: str, decision: Decision, last: Ran | None) -> Line:
+    address = progress.address(root, decision.table)
     behind = decision.reason if decision.does_something else ""
     log = progress.open_table(address)
     if log is None:
-        return Line(table.name, None, None, None, None, behind)
+        return Line(decision.table, None, None, None, None, behind, last)
     changed_at = datetime.fromtimestamp(log.history(1)[0]["timestamp"] / 1000, UTC)
     return Line(
-        table.name,
+        decision.table,
         log.version(),
         _count(address),
-        _count(progress.address(root, progress.rejected(table.name))) or 0,
+        _count(progress.address(root, progress.rejected(decision.table))) or 0,
         changed_at,
         behind,
+        last,
     )
 
 

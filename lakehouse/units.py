@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from lakehouse.contract import DIGEST
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pyspark.sql import Column, DataFrame
 
+    from lakehouse.contract import Contract
     from lakehouse.graph import Table
 
 
@@ -30,9 +33,15 @@ def hash_sum(hashes: Column) -> Column:
     return F.sum(hashes.cast("decimal(20,0)"))
 
 
+def with_digest(promise: Contract, rows: DataFrame) -> DataFrame:
+    """A wide table stores its rows' hashes, so that comparing with it reads one narrow column instead of all."""
+    return rows.withColumn(DIGEST, row_hash(list(promise.columns))) if promise.is_wide else rows
+
+
 def sums(rows: DataFrame, unit: Sequence[str], columns: Sequence[str]) -> DataFrame:
     """Per unit: `_rows` and `_sum`."""
-    hashed = rows.select(*unit, row_hash(columns).alias("_hash"))
+    hashed = rows.select(*unit, F.col(DIGEST) if DIGEST in rows.columns else row_hash(columns).alias(DIGEST))
+    hashed = hashed.withColumnRenamed(DIGEST, "_hash")
     return hashed.groupBy(*unit).agg(F.count("*").alias("_rows"), hash_sum(F.col("_hash")).alias("_sum"))
 
 
@@ -58,28 +67,39 @@ def _units_of(table: Table, name: str, rows: DataFrame, inputs: Mapping[str, Dat
     reach = table.contract.inputs.get(name)
     if reach is None or reach.through is None:
         return rows.select(*(value.alias(column) for column, value in _unit(table, name).items()))
-    leading = _semi(inputs[reach.through], {column: F.col(column) for column in reach.on}, rows.select(*reach.on))
+    leading = semi(inputs[reach.through], {column: F.col(column) for column in reach.on}, rows.select(*reach.on))
     return _units_of(table, reach.through, leading, inputs)
 
 
-def narrowed(table: Table, inputs: Mapping[str, DataFrame], some: DataFrame) -> dict[str, DataFrame]:
-    """Of each input the rows that belong to `some` units, or lead to them; conf as it is."""
-    narrow: dict[str, DataFrame] = {name: rows for name, rows in inputs.items() if name not in table.parents}
+def narrowed(
+    table: Table,
+    inputs: Mapping[str, DataFrame],
+    some: DataFrame,
+    *,
+    few: bool = True,
+    keep: Callable[[DataFrame], DataFrame] = lambda rows: rows,
+) -> dict[str, DataFrame]:
+    """Of each input the rows that belong to `some` units, or lead to them; conf as it is.
+
+    `few`: whether the units fit into the memory of every worker, which saves moving the inputs' rows to them. `keep`
+    may cache what is narrow, since an input can be used several times.
+    """
+    narrow = {name: rows for name, rows in inputs.items() if name not in table.parents}
+
+    def narrow_to(name: str) -> DataFrame:
+        if name not in narrow:
+            reach = table.contract.inputs.get(name)
+            if reach is None or reach.through is None:
+                values, keys = _unit(table, name), some
+            else:
+                values = {column: F.col(column) for column in reach.on}
+                keys = narrow_to(reach.through).select(*reach.on).distinct()
+            narrow[name] = keep(semi(inputs[name], values, F.broadcast(keys) if few else keys))
+        return narrow[name]
+
     for name in table.parents:
-        _narrow(table, name, inputs, some, narrow)
+        narrow_to(name)
     return narrow
-
-
-def _narrow(
-    table: Table, name: str, inputs: Mapping[str, DataFrame], some: DataFrame, narrow: dict[str, DataFrame]
-) -> DataFrame:
-    reach = table.contract.inputs.get(name)
-    if name not in narrow and (reach is None or reach.through is None):
-        narrow[name] = _semi(inputs[name], _unit(table, name), some)
-    elif name not in narrow and reach is not None and reach.through is not None:
-        keys = _narrow(table, reach.through, inputs, some, narrow).select(*reach.on)
-        narrow[name] = _semi(inputs[name], {column: F.col(column) for column in reach.on}, keys.distinct())
-    return narrow[name]
 
 
 def _unit(table: Table, name: str) -> dict[str, Column]:
@@ -89,7 +109,7 @@ def _unit(table: Table, name: str) -> dict[str, Column]:
     return {column: F.expr(text).cast(promise.columns[column].type) for column, text in texts.items()}
 
 
-def _semi(rows: DataFrame, values: Mapping[str, Column], keys: DataFrame) -> DataFrame:
+def semi(rows: DataFrame, values: Mapping[str, Column], keys: DataFrame) -> DataFrame:
     """The rows whose values are among the keys; null is a value like any other."""
     renamed = keys.withColumnsRenamed({column: f"_key_{column}" for column in values})
     same = [value.eqNullSafe(F.col(f"_key_{column}")) for column, value in values.items()]

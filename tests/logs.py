@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from deltalake import DeltaTable
+
 from lakehouse.progress import Progress
 
 if TYPE_CHECKING:
@@ -16,15 +18,22 @@ if TYPE_CHECKING:
 SCHEMA = '{"type":"struct","fields":[{"name":"n","type":"long","nullable":true,"metadata":{}}]}'
 
 
-def rows(*, data_change: bool = True) -> dict[str, object]:
-    """A file that joins the table; rearranged rows (OPTIMIZE) are no change of data."""
-    path = f"part-{data_change}.parquet"
-    facts = {"path": path, "partitionValues": {}, "size": 1, "modificationTime": 0, "dataChange": data_change}
-    return {"add": facts}
+def rows(
+    count: int | None = None, *, data_change: bool = True, path: str = "", hidden: int = 0, size: int = 1
+) -> dict[str, object]:
+    """A file that joins the table; rearranged rows (OPTIMIZE) are no change of data, `hidden` ones are deleted."""
+    facts = {"path": path or f"part-{data_change}.parquet", "partitionValues": {}, "size": size, "modificationTime": 0}
+    return {"add": facts | {"dataChange": data_change} | _counted(count, hidden)}
 
 
-def deleted() -> dict[str, object]:
-    return {"remove": {"path": "part-True.parquet", "dataChange": True, "deletionTimestamp": 0}}
+def deleted(count: int | None = None, *, path: str = "part-True.parquet", hidden: int = 0) -> dict[str, object]:
+    return {"remove": {"path": path, "dataChange": True, "deletionTimestamp": 0} | _counted(count, hidden)}
+
+
+def _counted(count: int | None, hidden: int) -> dict[str, object]:
+    vector = {"storageType": "u", "pathOrInlineDv": "x", "offset": 1, "sizeInBytes": 1, "cardinality": hidden}
+    said = {"stats": json.dumps({"numRecords": count})} if count is not None else {}
+    return said | ({"deletionVector": vector} if hidden else {})
 
 
 def schema(table_id: str = "one") -> dict[str, object]:
@@ -56,3 +65,10 @@ def a_note(
     base: int = -1, inputs: Mapping[str, Input] | None = None, *, run: str = "monday", fingerprint: str = "definition"
 ) -> Progress:
     return Progress("silver.orders", run, fingerprint, base, dict(inputs or {}))
+
+
+def forget(table: Path, commits: int) -> None:
+    """The first commits are cleaned away, as after the time that logs are kept."""
+    DeltaTable(str(table)).create_checkpoint()
+    for version in range(commits):
+        (table / f"_delta_log/{version:020}.json").unlink()

@@ -218,3 +218,16 @@ def test_a_contract_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"owner: \xff")
     with pytest.raises(LakehouseError, match=r"lines\.yml"):
         contract.load(tmp_path)
+
+
+@pytest.mark.parametrize(("text", "value"), [("on", "on"), ("NO", "NO"), ("yes", "yes"), ("true", True)])
+def test_only_true_and_false_are_truths_and_norway_is_a_country(text: str, value: object) -> None:
+    assert contract.parse(f"{text}: {text}") == {value: value}
+
+
+def test_a_way_to_the_units_is_either_sql_or_through_another_input() -> None:
+    both = {"unit": {"order_id": "id"}, "through": "silver.orders", "on": ["order_id"]}
+    promise = a_promise(write="refresh", inputs={"silver.lines": both})
+    promise["columns"] = {name: {"type": "int", "meaning": "a number"} for name in ("order_id", "line_number")}
+    with pytest.raises(ValueError, match="either `unit` with SQL"):
+        contract.Contract.model_validate(promise)

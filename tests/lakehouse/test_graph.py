@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 import sys
 import textwrap
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-import lakehouse
 from lakehouse import graph
 from lakehouse.contract import Contract
 from lakehouse.errors import LakehouseError
@@ -76,7 +76,6 @@ class Lab:
     def table(self, code: str = CODE, transforms: str = TRANSFORMS, **changed: object) -> Table:
         self.count += 1
         helpers = load(self.folder, f"transforms_{self.count}", transforms)
-        self.monkeypatch.setattr(lakehouse, "transforms", helpers)
         self.monkeypatch.setitem(sys.modules, "lakehouse.transforms", helpers)
         promise = Contract.model_validate(PROMISE | changed)
         return graph.table("silver.toys", promise, {}, load(self.folder, f"toys_{self.count}", code))
@@ -297,8 +296,34 @@ def test_a_module_that_imports_what_is_not_installed_is_not_called_missing(
     shutil.copy(home / "conf/gold/daily_sales.yml", home / "conf/gold/needs.yml")
     folder = home / "gold"
     folder.mkdir()
-    (folder / "needs.py").write_text("import a_library_that_nobody_has\n")
+    code = "import a_library_that_nobody_has\n\n\ndef build(silver_orders):\n    return silver_orders\n"
+    (folder / "needs.py").write_text(code)
     gold = sys.modules.get("gold") or importlib.import_module("gold")
     monkeypatch.setattr(gold, "__path__", [*gold.__path__, str(folder)])
-    with pytest.raises((LakehouseError, ModuleNotFoundError), match="a_library_that_nobody_has"):
+    needs = graph.load(home)["gold.needs"]
+    with pytest.raises(LakehouseError, match=r"gold/needs\.py needs a_library_that_nobody_has, which is not installed"):
+        _ = needs.build
+
+
+@pytest.mark.parametrize(
+    ("way", "wrong"),
+    [
+        ("silver.agents: {through: silver.orders, on: [market]}", "silver.agents is no input"),
+        ("silver.customers: {through: silver.agents, on: [market]}", "goes through silver.agents, which is no input"),
+        (
+            """silver.customers: {through: silver.orders, on: [market]}
+  silver.orders: {through: silver.customers, on: [market]}""",
+            "silver.customers -> silver.orders -> silver.customers is a circle",
+        ),
+    ],
+)
+def test_every_input_must_reach_the_units(home: Path, way: str, wrong: str) -> None:
+    path = home / "conf/silver/sales.yml"
+    before = "silver.customers: {through: silver.orders, on: [market, customer_id]}"
+    text = path.read_text(encoding="utf-8")
+    assert before in text
+    path.write_text(text.replace(before, way), encoding="utf-8")
+    with pytest.raises(
+        LakehouseError, match=rf"silver\.sales: its inputs do not reach its units: .*{re.escape(wrong)}"
+    ):
         graph.load(home)

@@ -109,7 +109,7 @@ def test_only_the_changed_document_is_written(toy: Toy) -> None:
     toy.deliver("tuesday.csv", *(f"{order},A,1,1.00" for order in range(20)))
     toy.run()
     assert {change[2] for change in toy.changes(LINES, lines)} == {7}
-    assert toy.changes("silver.orders", orders) == [("update_postimage", 1, 7), ("update_preimage", 1, 7)]
+    assert toy.changes("silver.orders", orders) == [("delete", 1, 7), ("insert", 1, 7)]
 
 
 def test_repeats_are_duplicates_only_where_the_contract_says_so(toy: Toy) -> None:

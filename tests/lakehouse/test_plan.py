@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse import graph, ledger, plan
+from lakehouse import graph, ledger, plan, runs
 from lakehouse.contract import Contract
 from lakehouse.errors import LakehouseError
 from lakehouse.graph import Table
 from lakehouse.ledger import Delivery, Entry
 from lakehouse.progress import Input, Progress
-from tests.logs import a_note, commit, deleted, rows, schema
+from lakehouse.runs import Ran
+from tests.logs import a_note, commit, deleted, forget, rows, schema
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -186,12 +188,12 @@ def test_a_foreign_commit_rebuilds_what_is_not_bronze(settled: Lake) -> None:
     assert settled.says(SALES) == ("whole", "somebody else's UPDATE made version 1")
 
 
-@pytest.mark.parametrize("write", ["refresh", "replace"])
+@pytest.mark.parametrize(("write", "path"), [("refresh", "incremental"), ("replace", "whole")])
 @pytest.mark.parametrize("action", [rows(), deleted(), schema()])
-def test_an_input_that_moved_rebuilds(settled: Lake, write: str, action: dict[str, object]) -> None:
+def test_an_input_that_moved_is_followed(settled: Lake, write: str, path: str, action: dict[str, object]) -> None:
     settled.commit("silver.lines", action, note=a_note(0))
     settled.commit("silver.lines", rows(data_change=False), operation="OPTIMIZE")
-    assert settled.says(a_table("gold.sales", write, "silver.lines")) == ("whole", "silver.lines moved 0 -> 2")
+    assert settled.says(a_table("gold.sales", write, "silver.lines")) == (path, "silver.lines moved 0 -> 2")
 
 
 def test_all_inputs_that_moved_are_named(settled: Lake) -> None:
@@ -201,7 +203,8 @@ def test_all_inputs_that_moved_are_named(settled: Lake) -> None:
     inputs = {name: Input(0, "one") for name in ("silver.agents", "silver.shops", "silver.lines")}
     settled.commit("gold.all", rows(), note=a_note(-1, inputs))
     table = a_table("gold.all", "refresh", "silver.agents", "silver.lines", "silver.shops")
-    assert settled.says(table) == ("whole", "silver.agents moved 0 -> 1, silver.shops moved 0 -> 1")
+    assert settled.says(table) == ("incremental", "silver.agents moved 0 -> 1, silver.shops moved 0 -> 1")
+    assert settled.decide(table).moved == {"silver.agents": (0, 1), "silver.shops": (0, 1)}
 
 
 # in time or late
@@ -227,12 +230,12 @@ def test_each_market_has_its_own_time(settled: Lake) -> None:
     assert settled.decide(LINES, *loaded, taken(1, day=1, market=3)).path == "new"
 
 
-def test_a_table_that_judges_no_deliveries_is_rebuilt_whatever_their_time(lake: Lake) -> None:
+def test_a_table_that_judges_no_deliveries_is_refreshed_whatever_their_time(lake: Lake) -> None:
     lake.load(batch=0)
     lake.commit("silver.files", rows(), note=a_note(-1, {"bronze.orders": Input(0, "one", 0)}))
     lake.load(batch=1)
     table = a_table("silver.files", "refresh", "bronze.orders")
-    assert lake.decide(table, taken(0, day=1), taken(1, day=2)).path == "whole"
+    assert lake.decide(table, taken(0, day=1), taken(1, day=2)).path == "incremental"
 
 
 def test_other_tables_and_batches_to_come_make_nothing_late(settled: Lake) -> None:
@@ -246,3 +249,116 @@ def test_without_a_known_batch_all_is_judged_anew(lake: Lake) -> None:
     lake.commit("silver.lines", rows(), note=a_note(-1, {"bronze.orders": Input(0, "one")}))
     lake.load(batch=1)
     assert lake.decide(LINES, taken(0, day=1), taken(1, day=2)).path == "whole"
+
+
+# incremental or whole
+
+MILLION = 1_000_000
+
+
+@pytest.fixture
+def large(lake: Lake) -> Lake:
+    """silver.lines has a million rows, silver.agents a thousand; gold.sales includes them."""
+    lake.commit("silver.lines", rows(MILLION))
+    lake.commit("silver.agents", rows(1000))
+    lake.commit(
+        "gold.sales", rows(), note=a_note(-1, {name: Input(0, "one") for name in ("silver.lines", "silver.agents")})
+    )
+    return lake
+
+
+BOTH = a_table("gold.sales", "refresh", "silver.lines", "silver.agents")
+
+
+def test_the_changed_rows_are_read_from_the_log(large: Lake) -> None:
+    large.commit("silver.lines", rows(300, path="new"), rows(MILLION, hidden=200), deleted(MILLION))
+    large.commit("silver.agents", rows(7, path="new"))
+    decision = large.decide(BOTH)
+    assert (decision.path, decision.rows, decision.rows_of_inputs) == ("incremental", 307, MILLION + 300 + 1007)
+
+
+def test_more_than_half_of_the_rows_is_computed_whole(large: Lake) -> None:
+    large.commit("silver.lines", rows(1_100_000, path="new"))
+    assert large.says(BOTH) == ("whole", "1,100,000 of 2,101,000 input rows changed: more than half")
+
+
+def test_half_of_a_few_rows_is_not_worth_a_choice(lake: Lake) -> None:
+    lake.commit("silver.lines", rows(10))
+    lake.commit("gold.sales", rows(), note=a_note(-1, {"silver.lines": Input(0, "one")}))
+    lake.commit("silver.lines", rows(10_000, path="new"))
+    assert lake.decide(SALES).path == "incremental"
+    lake.commit("silver.lines", rows(1, path="newer"))
+    assert lake.decide(SALES).path == "whole"
+
+
+def test_a_log_that_was_cleaned_up_leaves_no_way_but_the_whole(large: Lake) -> None:
+    large.commit("silver.lines", rows(1, path="new"))
+    large.commit("silver.lines", rows(1, path="newer"))
+    forget(large.folder / "silver/lines", commits=2)
+    assert large.says(BOTH) == ("whole", "the log of silver.lines no longer reaches back to version 0")
+
+
+def whole(seconds: float, rows: int = MILLION) -> Ran:
+    return Ran("gold.sales", "whole", seconds=seconds, rows_of_inputs=rows)
+
+
+def incremental(seconds: float, changed: int) -> Ran:
+    return Ran("gold.sales", "incremental", seconds=seconds, rows_changed=changed)
+
+
+def choice(changed: int, *past: Ran, rows: int = MILLION) -> str:
+    return plan.whole_is_cheaper(changed, rows, past)
+
+
+def test_runs_that_took_longer_than_the_whole_make_it_whole() -> None:
+    why = "300,000 of 1,000,000 input rows changed: whole took 12.0 s and incremental 31.0 s"
+    assert choice(300_000, incremental(31, changed=250_000), whole(12)) == why
+
+
+def test_runs_that_took_less_than_the_whole_keep_it_incremental_at_any_share() -> None:
+    assert choice(900_000, incremental(10, changed=800_000), whole(12)) == ""
+
+
+def test_a_gain_of_a_few_seconds_or_per_cent_changes_nothing() -> None:
+    assert choice(1000, incremental(5.5, changed=1000), whole(1)) == ""
+    assert choice(1000, incremental(100, changed=1000), whole(81)) == ""
+    assert choice(1000, incremental(100, changed=1000), whole(80)) != ""
+
+
+def test_only_runs_with_about_as_many_changed_rows_tell() -> None:
+    assert choice(100_000, incremental(60, changed=401_000), incremental(60, changed=24_000), whole(12)) == ""
+    assert choice(100_000, incremental(60, changed=25_000), whole(12)) != ""
+
+
+def test_the_best_of_each_way_counts_since_a_cold_start_can_take_any_time() -> None:
+    assert choice(1000, incremental(60, changed=1000), incremental(14, changed=1000), whole(12), whole(90)) == ""
+
+
+def test_the_whole_takes_longer_where_the_inputs_have_grown() -> None:
+    assert choice(1000, incremental(31, changed=1000), whole(12, rows=MILLION // 3)) == ""
+    assert choice(1000, incremental(31, changed=1000), whole(12, rows=MILLION * 3)) != ""
+
+
+def test_what_broke_and_the_start_of_the_session_tell_nothing() -> None:
+    cold = Ran("gold.sales", "incremental", seconds=31, phases={"waiting": 20}, rows_changed=1000)
+    assert choice(1000, cold, whole(12)) == ""
+    assert choice(1000, incremental(31, changed=1000), replace(whole(1), error="no room")) == ""
+
+
+def test_what_is_not_known_is_no_reason() -> None:
+    assert plan.whole_is_cheaper(None, MILLION, [whole(1)]) == plan.whole_is_cheaper(MILLION, None, [whole(1)]) == ""
+
+
+def test_the_recorded_runs_make_the_choice(large: Lake) -> None:
+    large.commit("silver.lines", rows(300, path="new"))
+    runs.write(str(large.folder), "monday", datetime(2024, 1, 1, tzinfo=UTC), [whole(12), incremental(31, changed=400)])
+    assert large.says(BOTH) == (
+        "whole",
+        "300 of 1,001,300 input rows changed: whole took 12.0 s and incremental 31.0 s",
+    )
+
+
+def test_all_tables_are_decided_as_each_alone(large: Lake) -> None:
+    large.commit("silver.lines", rows(300, path="new"))
+    tables = [BOTH, a_table("gold.agents", "refresh", "silver.agents")]
+    assert plan.decide_all(str(large.folder), tables, []) == {table.name: large.decide(table) for table in tables}

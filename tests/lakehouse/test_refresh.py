@@ -10,7 +10,8 @@ import pytest
 import yaml
 from pyspark.sql import functions as F
 
-from lakehouse import refresh
+from lakehouse import checks, refresh
+from lakehouse.checks import OF_THE_CORE
 from lakehouse.contract import Contract
 from lakehouse.graph import Table
 from lakehouse.lake import Lake, Writer
@@ -72,18 +73,18 @@ class Orders:
         contract = Contract.model_validate(yaml.safe_load(CONTRACT + more))
         return Table("silver.orders", contract, module, ("silver.lines", "silver.customers", "silver.old"), "f")
 
-    def rebuild(self, lines: Rows, more: str = "") -> tuple[dict[str, dict[str, int]], dict[str, Measure]]:
+    def rebuild(self, lines: Rows, more: str = "") -> tuple[int, dict[str, Measure]]:
         table, state = self.table(more), self.lake.state("silver.orders")
         note = Progress(table.name, "run", "f", state.version if state else -1, {})
         before = state.progress if state else None
         writer = Writer(self.lake, self.spark.newSession(), table, note, before)
-        counts, measures = refresh.rebuild(writer, self.inputs(lines))
-        return counts, {one.name: one for one in measures}
+        outcome = refresh.rebuild(writer, self.inputs(lines))
+        return outcome.rows, {one.name: one for one in outcome.measures}
 
     def measured(self, lines: Rows, more: str) -> Measure:
         """The only check or rule that a test's contract has beside the grain."""
         _, measures = self.rebuild(lines, more)
-        (one,) = (measure for name, measure in measures.items() if name != "grain_is_unique")
+        (one,) = (measure for name, measure in measures.items() if name not in OF_THE_CORE)
         return one
 
     def stored(self) -> int:
@@ -108,7 +109,7 @@ def a_check(severity: str = "warn", **parts: str) -> str:
 
 
 def test_what_a_warning_counts_is_written_all_the_same(orders: Orders) -> None:
-    counts, measures = orders.rebuild([*RIGHT, (2, 8, 42, None)], a_rule("total >= 5", "warn"))
+    rows, measures = orders.rebuild([*RIGHT, (2, 8, 42, None)], a_rule("total >= 5", "warn"))
     one = measures["the_rule"]
     assert (one.table_name, one.measure, one.severity, one.checked, one.broken) == (
         "silver.orders",
@@ -117,7 +118,7 @@ def test_what_a_warning_counts_is_written_all_the_same(orders: Orders) -> None:
         4,
         1,
     )
-    assert (counts["rows"], counts["warned"], orders.stored()) == ({"kept": 4}, {"the_rule": 1}, 4)
+    assert (rows, orders.stored()) == (4, 4)
 
 
 def test_a_rule_that_stops_says_what_why_and_which_row_and_leaves_the_table_as_it_was(orders: Orders) -> None:
@@ -130,7 +131,8 @@ def test_a_rule_that_stops_says_what_why_and_which_row_and_leaves_the_table_as_i
         "It stays as it was. Correct silver/orders.py or what it reads, or change the severity in "
         "conf/silver/orders.yml."
     )
-    assert {one.name: one.broken for one in error.value.measures} == {"the_rule": 2, "grain_is_unique": 0}
+    broken = {one.name: one.broken for one in error.value.measures}
+    assert broken == {"the_rule": 2, "grain_is_unique": 0, "unit_is_known": 0}
     state = orders.lake.state("silver.orders")
     assert state is not None
     assert (state.version, orders.stored()) == (0, 1)
@@ -162,6 +164,13 @@ def test_a_unique_key_that_stops_shows_the_first_that_is_repeated(orders: Orders
         ChecksFailedError, match=r"the_check: 1 of 2 rows, e\.g\. customer_id 42\. Why: a test says so\."
     ):
         orders.rebuild(lines, a_check("stop", unique="[customer_id]"))
+
+
+def test_a_row_without_a_unit_always_stops_since_nothing_could_replace_it(orders: Orders) -> None:
+    words = r"unit_is_known: 1 of 4 rows, e\.g\. market 1, order_id None\. Why: rows are replaced by their unit"
+    with pytest.raises(ChecksFailedError, match=words):
+        orders.rebuild([*RIGHT, (1, None, 42, "1.00")])
+    assert orders.lake.state("silver.orders") is None
 
 
 # References ----------------------------------------------------------------------------------------------------------
@@ -268,6 +277,7 @@ def test_all_that_is_wrong_is_one_error(orders: Orders) -> None:
         "total_is_not_negative": (4, 1),
         "total_is_small": (4, 1),
         "grain_is_unique": (4, 0),
+        "unit_is_known": (4, 0),
         "total_stands_once": (4, 0),
         "customer_is_known": (4, 1),
         "totals_agree": (2, 1),
@@ -276,8 +286,8 @@ def test_all_that_is_wrong_is_one_error(orders: Orders) -> None:
     }
 
 
-def test_all_checks_together_are_two_queries_and_rules_alone_are_one(orders: Orders) -> None:
-    assert _queries(orders, EVERYTHING) == 2
+def test_all_checks_together_are_one_query(orders: Orders) -> None:
+    assert _queries(orders, EVERYTHING) == 1
     assert _queries(orders, a_rule("total >= 0", "stop")) == 1
 
 
@@ -288,7 +298,7 @@ def _queries(orders: Orders, more: str) -> int:
     bus: Any = context._jsc.sc().listenerBus()  # noqa: SLF001
     bus.waitUntilEmpty()
     before = _last_query(session)
-    refresh.check(orders.table(more), inputs["silver.lines"], inputs)
+    checks.check(orders.table(more), inputs["silver.lines"], inputs)
     bus.waitUntilEmpty()
     return _last_query(session) - before
 

@@ -42,7 +42,7 @@ def test_a_change_runs_through_latest_refresh_and_replace(toy: Toy) -> None:
     assert {name: one.decision.path for name, one in done.items()} == {
         "bronze.orders": "load",
         LINES: "new",
-        ORDERS: "whole",
+        ORDERS: "incremental",
         TOTALS: "whole",
     }
     assert toy.rows(ORDERS) == [(1, 7, 3), (1, 8, 5)]
@@ -116,7 +116,7 @@ def test_a_run_that_broke_off_between_quarantine_and_table_leaves_no_row_there_t
 ) -> None:
     toy.deliver("tuesday.csv", ",C,1,1.00", "11,C,two,1.00")
     with monkeypatch.context() as broken:
-        broken.setattr(latest, "_write", lambda *_: 1 // 0)
+        broken.setattr(latest, "_write", lambda *_, **__: 1 // 0)
         with pytest.raises(ZeroDivisionError):
             toy.run()
     toy.run()

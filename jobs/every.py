@@ -1,0 +1,143 @@
+"""`lakehouse run --every 60s`: the same process looks for what is new again and again, and keeps its Spark session."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from jobs import printed
+from lakehouse.errors import LakehouseError
+from lakehouse.run import Run, StoppedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import FrameType
+
+    from pyspark.sql import SparkSession
+    from rich.console import Console
+
+    from lakehouse.graph import Table
+    from lakehouse.run import Done, Report
+
+SECONDS = {"s": 1, "m": 60, "h": 3600}
+WORK, IDLE = "work", "idle"
+
+
+def seconds(text: str) -> int:
+    """What 30s, 5m and 1h mean."""
+    found = re.fullmatch(r"([1-9]\d*)([smh])", text.strip())
+    if not found:
+        raise LakehouseError(f"--every {text!r} is no time. Give seconds, minutes or hours, such as 30s, 5m or 1h.")
+    return int(found[1]) * SECONDS[found[2]]
+
+
+@dataclass
+class Rounds:
+    """What one look after the other needs to know of those before it."""
+
+    messages: Console
+    root: str
+    landing: str
+    tables: dict[str, Table]
+    wanted: Mapping[str, Table]
+    every: int
+    stopping: threading.Event = field(default_factory=threading.Event)
+    is_busy: bool = False
+    _session: SparkSession | None = None
+    _said: str = ""
+    _in_landing: frozenset[object] = frozenset()
+
+    def go_on(self) -> None:
+        """Until SIGTERM or SIGINT; what fails in one round is said, and the next one tries again."""
+        self._listen()
+        self.messages.print(f"[dim]lake {self.root}, landing {self.landing}, looked at every {self.every} s[/]")
+        while not self.stopping.is_set():
+            begin = time.monotonic()
+            self._round()
+            self.stopping.wait(max(0.0, begin + self.every - time.monotonic()))
+        self.messages.print("Stopped. What is not done yet, the next run does.")
+
+    def _listen(self) -> None:
+        def heard(number: int, _: FrameType | None) -> None:
+            if self.stopping.is_set():  # Delta's commits are whole or not there, so nothing is left half
+                os._exit(128 + number)
+            self.stopping.set()
+            if self.is_busy:  # not by the console, which may be in the middle of a line
+                words = "Stopping when the tables that are being written are done; once more stops at once.\n"
+                os.write(sys.stderr.fileno(), words.encode())
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, heard)
+
+    def _round(self) -> None:
+        run = Run(self.root, self.landing, self.tables, session=self._session, is_kept=True)
+        run.stopping = self.stopping
+        self.is_busy = True
+        try:
+            self._tell(run.execute(self.wanted, self._say))
+        except StoppedError as stopped:
+            self.messages.print(str(stopped))
+        except LakehouseError as error:
+            self._complain(str(error))
+        except Exception as error:  # noqa: BLE001  whatever it is, the next round may go well
+            self._complain(f"{type(error).__name__}: {error}")
+        finally:
+            self.is_busy = False
+            self._session = run.session
+        if self._session and not _is_alive(self._session):
+            self._start_over()
+
+    def _say(self, done: Done) -> None:
+        if not done.decision.does_something:
+            return
+        if self._said != WORK:
+            self.messages.print(f"[dim]{_now()}[/]")
+        self._said = WORK
+        printed.turn(self.messages, done, max(map(len, self.wanted)) + 2)
+
+    def _tell(self, report: Report) -> None:
+        """One line for any number of rounds without work; what waits in landing is said when it changes."""
+        worked, in_landing = any(one.decision.does_something for one in report.done), frozenset(_facts(report))
+        if worked:
+            printed.summary(self.messages, report)
+        elif in_landing != self._in_landing:
+            printed.landing(self.messages, report.found)
+        if worked or self._said != IDLE:
+            what = "done" if worked else "nothing new"
+            self.messages.print(f"[dim]{_now()} {what}; looking again every {self.every} s[/]")
+        self._in_landing, self._said = in_landing, IDLE
+
+    def _complain(self, said: str) -> None:
+        """The same error is said once, for as long as nothing else happens."""
+        if self._said != said:
+            printed.error(self.messages, f"{_now()} {said}")
+            self.messages.print(f"[dim]Trying again every {self.every} s.[/]")
+        self._said = said
+
+    def _start_over(self) -> None:
+        """Spark's Java has ended: this process becomes a new one, with the same arguments."""
+        printed.error(self.messages, f"{_now()} Java ended: see spark.log in the cache folder. Starting anew.")
+        if not self.stopping.is_set():
+            os.execv(sys.executable, sys.orig_argv)  # noqa: S606
+
+
+def _facts(report: Report) -> list[object]:
+    return [(one.delivery.path, one.status, one.reason) for one in report.found.entries]
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _is_alive(spark: SparkSession) -> bool:
+    with suppress(Exception):  # what a dead Java answers is not Spark's to say
+        return not spark.sparkContext._jsc.sc().isStopped()  # noqa: SLF001
+    return False

@@ -1,0 +1,184 @@
+"""What is shown of rows that are too many to show: how many, what they add up to, and the few that matter most.
+
+Which columns matter is read from the code of the table that is made from them: those it names, and those it sums.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
+
+from lakehouse import graph, units
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pyspark.sql import Column, DataFrame
+
+    from lakehouse.graph import Table
+
+Values = dict[str, Any]
+
+EVIDENCE = ("_file", "_row")
+PLACE = (*EVIDENCE, "_batch")
+MOST_COLUMNS = 8
+CANDIDATES = 16  # some have one value only, and are said once
+GROUPS = range(2, 7)  # so many values of a column are worth a sum each
+NUMBERS = ("int", "bigint", "double", "decimal")
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """`rows` counts them all, `hash` tells them from others. `sums` are over all, `groups` by the values of one column.
+
+    `examples` are the `largest_by` a column where there are more, else the first by the grain; `same` holds the columns
+    that have one value in all rows and are therefore not in the examples.
+    """
+
+    rows: int
+    hash: str = ""
+    sums: Values = field(default_factory=dict)
+    groups: tuple[Values, ...] = ()
+    same: Values = field(default_factory=dict)
+    largest_by: str = ""
+    examples: tuple[Values, ...] = ()
+
+
+def excerpt(table: Table, rows: DataFrame, reader: Table | None, most: int) -> Excerpt:
+    """Of rows of a table, as `reader` is made from them, or with all columns for a person who asked for these rows.
+
+    `rows` should be cached: this takes up to three passes. Times are texts, in UTC.
+    """
+    columns = _Columns(table, reader, tuple(rows.columns))
+    totals = rows.agg(*_totals(columns)).collect()[0].asDict()
+    count = totals["rows"]
+    if not count:
+        return Excerpt(0)
+    same = _same(columns, totals) if reader and count > 1 else {}
+    sums = {name: totals[f"sum {name}"] for name in columns.summed} if count > 1 else {}
+    by = next((name for name in columns.kinds if totals[f"kinds {name}"] in GROUPS), "") if sums else ""
+    is_delivered = table.contract.source is not None and reader is not None
+    return Excerpt(
+        rows=count,
+        hash=str(totals["hash"]),
+        sums=sums,
+        groups=_groups(rows, by, columns.summed) if by else (),
+        same=same,
+        largest_by=columns.largest_by if sums and count > most else "",
+        # Delivered rows that are too many stand in their files, side by side.
+        examples=() if is_delivered and count > most else _examples(columns, rows, same, most),
+    )
+
+
+def shown(table: Table, rows: DataFrame, columns: Sequence[str]) -> tuple[Values, ...]:
+    """Rows for people; a time is text, since the driver's own clock would change it."""
+    return tuple(row.asDict() for row in rows.select(*(_readable(table, name) for name in columns)).collect())
+
+
+class _Columns:
+    """Of one table, for one reader."""
+
+    def __init__(self, table: Table, reader: Table | None, there: tuple[str, ...]) -> None:
+        self.table, self.reader, self.there = table, reader, there
+
+    @cached_property
+    def identity(self) -> tuple[str, ...]:
+        return PLACE if self.table.contract.source else tuple(self.table.contract.columns)
+
+    @cached_property
+    def shown(self) -> tuple[str, ...]:
+        """The key first, then what is summed, then what the reader names."""
+        promise = self.table.contract
+        if self.reader is None:
+            wanted = [*promise.columns, *PLACE]
+        elif promise.source:
+            wanted = [*EVIDENCE, *(one.source for one in self.reader.contract.columns.values() if one.source)]
+        else:
+            words = set(_words(_tree(self.reader)))
+            wanted = [*promise.grain, *self.summed, *(name for name in promise.columns if name in words)]
+        found = [name for name in dict.fromkeys(wanted) if name in self.there]
+        return tuple(found[:CANDIDATES] if self.reader else found)
+
+    @cached_property
+    def summed(self) -> tuple[str, ...]:
+        """What the reader adds up: to sum anything else, such as a total that is repeated on lines, would mislead."""
+        calls = _sums(_tree(self.reader)) if self.reader else ()
+        named = dict.fromkeys(word for call in calls for word in _words(call))
+        promised = self.table.contract.columns
+        return tuple(name for name in named if name in promised and promised[name].type.startswith(NUMBERS))
+
+    @cached_property
+    def largest_by(self) -> str:
+        """The first amount that is summed, or the first number; empty where nothing is."""
+        promised = self.table.contract.columns
+        amounts = [name for name in self.summed if promised[name].type.startswith("decimal")]
+        return next(iter([*amounts, *self.summed]), "")
+
+    @cached_property
+    def kinds(self) -> tuple[str, ...]:
+        """What the rows may be of several kinds by: texts and truths beside the key."""
+        promise = self.table.contract
+        beside = [name for name in self.shown if name in promise.columns and name not in promise.grain]
+        return tuple(name for name in beside if promise.columns[name].type in {"string", "boolean"})
+
+
+def _tree(table: Table) -> ast.Module:
+    return ast.parse(graph.code(table.module))
+
+
+def _words(tree: ast.AST) -> list[str]:
+    """Of all texts in the code, in order."""
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return [word for text in texts for word in re.findall(r"\w+", text)]
+
+
+def _sums(tree: ast.Module) -> Iterator[ast.Call]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "sum":
+            yield node
+
+
+def _totals(columns: _Columns) -> list[Column]:
+    """All that one pass can tell."""
+    counts = [F.count("*").alias("rows"), units.hash_sum(units.row_hash(columns.identity)).alias("hash")]
+    for name in columns.shown:
+        value = _readable(columns.table, name)
+        counts += [
+            F.min(value).alias(f"min {name}"),
+            F.max(value).alias(f"max {name}"),
+            F.count(name).alias(f"n {name}"),
+        ]
+    counts += [F.sum(name).alias(f"sum {name}") for name in columns.summed]
+    return counts + [F.approx_count_distinct(name).alias(f"kinds {name}") for name in columns.kinds]
+
+
+def _same(columns: _Columns, totals: Values) -> Values:
+    """The columns that have one value in all rows."""
+    is_full = {name: totals[f"n {name}"] in {0, totals["rows"]} for name in columns.shown}
+    one = [name for name in columns.shown if is_full[name] and totals[f"min {name}"] == totals[f"max {name}"]]
+    return {name: totals[f"min {name}"] for name in one}
+
+
+def _groups(rows: DataFrame, by: str, summed: Sequence[str]) -> tuple[Values, ...]:
+    sums = [F.sum(name).alias(name) for name in summed]
+    groups = rows.groupBy(by).agg(F.count("*").alias("rows"), *sums).orderBy(F.desc("rows"), by)
+    found = groups.limit(max(GROUPS) + 2).collect()  # the number of kinds was an estimate
+    return tuple(row.asDict() for row in found) if len(found) <= max(GROUPS) + 1 else ()
+
+
+def _examples(columns: _Columns, rows: DataFrame, same: Values, most: int) -> tuple[Values, ...]:
+    largest = [F.col(columns.largest_by).desc_nulls_last()] if columns.largest_by else []
+    key = [name for name in (*columns.table.contract.grain, *PLACE) if name in columns.there]
+    order = [*largest, *(F.col(name) for name in key)]
+    wanted = [name for name in columns.shown if name not in same]
+    return shown(columns.table, rows.orderBy(*order).limit(most), wanted[:MOST_COLUMNS] if columns.reader else wanted)
+
+
+def _readable(table: Table, name: str) -> Column:
+    promised = table.contract.columns.get(name)
+    return F.col(name).cast("string").alias(name) if promised and promised.type == "timestamp" else F.col(name)

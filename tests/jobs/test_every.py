@@ -1,0 +1,169 @@
+"""`lakehouse run --every`: a process of its own that is watched, given files, and sent signals."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+from jobs.every import Rounds, seconds
+from lakehouse import ops, progress
+from lakehouse.errors import LakehouseError
+from tests.toy import Toy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyspark.sql import SparkSession
+
+HOME = Path(__file__).parents[2]
+PATIENCE = 180.0  # seconds, where many processes share a small machine
+LOOK_EVERY_SECOND = """
+import sys
+from pathlib import Path
+from rich.console import Console
+from jobs.every import Rounds
+from tests.toy import Toy
+toy = Toy(Path(sys.argv[1]), spark=None)
+tables = toy.tables()
+Rounds(Console(stderr=True), toy.lake.root, str(toy.landing), tables, tables, every=1).go_on()
+"""
+
+
+class Watched:
+    """The toy's tables, looked at every second by a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.toy = Toy(folder, spark=None)  # type: ignore[arg-type]
+        self._said = folder / "said"
+        command = [sys.executable, "-c", LOOK_EVERY_SECOND, str(folder)]
+        with self._said.open("wb") as file:
+            self.process = subprocess.Popen(command, cwd=HOME, stderr=file, stdin=subprocess.DEVNULL)
+
+    @property
+    def said(self) -> str:
+        return self._said.read_text(encoding="utf-8")
+
+    def until(self, words: str, times: int = 1) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while len(re.findall(words, self.said)) < times:
+            assert self.process.poll() is None, self.said
+            assert time.monotonic() < deadline, self.said
+            time.sleep(0.05)
+
+    def signal(self, number: int) -> None:
+        os.kill(self.process.pid, number)
+
+    def ended(self) -> int:
+        return self.process.wait(PATIENCE)
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    (tmp_path / "landing").mkdir()
+    one = Watched(tmp_path)
+    yield one
+    one.process.kill()
+    one.process.wait()
+
+
+@pytest.mark.parametrize(("text", "expected"), [("30s", 30), ("5m", 300), ("1h", 3600), (" 60s ", 60)])
+def test_times_are_seconds_minutes_and_hours(text: str, expected: int) -> None:
+    assert seconds(text) == expected
+
+
+@pytest.mark.parametrize("text", ["60", "0s", "-1s", "1.5h", "1d", "soon", "1h30m"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(LakehouseError, match=r"is no time\. Give seconds, minutes or hours, such as 30s, 5m or 1h\."):
+        seconds(text)
+
+
+class AfterRounds(threading.Event):
+    """Set when the rounds have waited so many times, and it waits for nothing."""
+
+    def __init__(self, rounds: int) -> None:
+        super().__init__()
+        self.left = rounds
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout
+        self.left -= 1
+        if not self.left:
+            self.set()
+        return self.is_set()
+
+
+@pytest.fixture
+def _own_signals() -> Iterator[None]:
+    """The handlers that the test run had."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_own_signals")
+def test_an_error_that_stays_is_said_once_and_another_anew(tmp_path: Path) -> None:
+    said, stopping = StringIO(), AfterRounds(3)
+    rounds = Rounds(Console(file=said), str(tmp_path / "lake"), str(tmp_path / "landing"), {}, {}, 60, stopping)
+    rounds.go_on()
+    assert said.getvalue().count("Error: ") == 1
+    (tmp_path / "landing").mkdir()
+    stopping.clear()
+    stopping.left = 2
+    rounds.go_on()
+    assert said.getvalue().count("Error: ") == 2
+    assert "landing does not exist" in " ".join(said.getvalue().split())
+    assert said.getvalue().endswith("Stopped. What is not done yet, the next run does.\n")
+
+
+@pytest.mark.slow
+def test_what_arrives_is_loaded_by_the_session_of_the_round_before(watched: Watched) -> None:
+    watched.toy.deliver("monday.csv", "7,A,2,10.00")
+    watched.until("done; looking again")
+    watched.toy.deliver("tuesday.csv", "8,B,1,5.00")
+    watched.until("done; looking again", times=2)
+    watched.signal(signal.SIGINT)
+    assert watched.ended() == 0
+    runs = ops.query(progress.address(watched.toy.lake.root, "ops.runs"), "select * from t order by at, table_name")
+    paths = [row["path"] for row in runs]
+    assert (paths[0], paths[4:]) == ("load", ["load", "whole", "new", "incremental"])
+    assert all('"waiting": 0.0' in row["phases"] for row in runs[4:])
+    assert len(re.findall("nothing new", watched.said)) <= 1
+
+
+@pytest.mark.slow
+def test_a_signal_lets_what_is_being_written_be_done_and_begins_no_more(watched: Watched, spark: SparkSession) -> None:
+    watched.toy.deliver("monday.csv", "7,A,2,10.00")
+    watched.until(r"bronze\.orders +1 rows loaded")
+    watched.signal(signal.SIGINT)
+    assert watched.ended() == 0
+    assert "Stopping when the tables that are being written are done" in watched.said
+    assert re.search(r"Stopped before (silver|gold)\.\w+\. The next run goes on from there\.", watched.said)
+    assert "gold.totals" not in watched.toy.versions()
+    again = Toy(watched.toy.folder, spark)
+    again.run()
+    assert again.rows("gold.totals") == [(1, 2)]
+
+
+@pytest.mark.slow
+def test_a_second_signal_ends_at_once(watched: Watched) -> None:
+    watched.toy.deliver("monday.csv", "7,A,2,10.00")
+    ledger = watched.toy.folder / "lake/ops/files/_delta_log/00000000000000000000.json"
+    deadline = time.monotonic() + PATIENCE
+    while not ledger.exists() and time.monotonic() < deadline:  # then Java is being started
+        time.sleep(0.05)
+    watched.signal(signal.SIGTERM)
+    watched.until("once more stops at once")
+    watched.signal(signal.SIGTERM)
+    assert watched.ended() == 128 + signal.SIGTERM

@@ -1,0 +1,117 @@
+"""To learn that nothing is to do costs neither Java nor Spark's Python: on disk and on MinIO, in a new process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pytest
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+
+from lakehouse import graph, landing, ledger, progress, storage
+from lakehouse.progress import Input, Progress
+
+if TYPE_CHECKING:
+    from lakehouse.minio import Account
+
+HOME = Path(__file__).parents[2]
+LOADED = {"bronze.customers": 0}  # its batch
+HEAVY = ("pyspark", "py4j", "pandas", "numpy", "pyarrow", "duckdb", "minio")
+COMMAND = f"""
+import sys
+from jobs import cli
+try:
+    cli.main()
+finally:
+    print("loaded:", *[name for name in {HEAVY} if name in sys.modules])
+"""
+
+
+def settle(root: str, exports: str) -> None:
+    """Every table includes the one delivered file, as a run would have noted it; written without a JVM."""
+    tables = graph.load()
+    found = landing.find(exports, tables.values(), ledger.Ledger())
+    claimed = ledger.claim(root, ledger.Ledger(), found.entries)
+    places = {"rows": 1, "kept": 1}
+    ledger.settle(root, claimed, [replace(one, status="loaded", counts=places) for one in claimed.entries])
+    for name, table in tables.items():
+        inputs = {one: _input(root, one) for one in table.inputs if one != "landing"}
+        inputs = inputs or {ledger.FILES: Input(LOADED.get(name, -1))}
+        note = Progress(name, "monday", table.fingerprint, -1, inputs)
+        write_deltalake(
+            progress.address(root, name),
+            pa.table({"n": [1]}),
+            storage_options=storage.for_deltalake(root),
+            commit_properties=CommitProperties(custom_metadata={"userMetadata": note.to_json()}),
+        )
+
+
+def _input(root: str, name: str) -> Input:
+    if name.startswith("conf."):
+        return Input(graph.conf_file(name)[0])
+    address = progress.address(root, name)
+    log = DeltaTable(address, storage_options=storage.for_deltalake(address))
+    return Input(0, str(log.metadata().id), 0 if name.startswith("bronze.") else None)
+
+
+def answer(command: str, root: str, exports: str) -> tuple[str, str]:
+    """What the command says, and which heavy modules it has loaded; there is no Java on its PATH."""
+    arguments = ["--lake", root, "--landing", exports]
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND, command, *arguments],
+        cwd=HOME,
+        env={**os.environ, "PATH": "/nowhere", "JAVA_HOME": "/nowhere"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said, _, loaded = done.stdout.rpartition("loaded:")
+    return said + done.stderr, loaded.strip()
+
+
+def commits(root: str) -> int:
+    return sum("/_delta_log/" in f"/{file.path}" for file in storage.list_files(root))
+
+
+@pytest.fixture
+def exports(tmp_path: Path) -> Path:
+    folder = tmp_path / "exports/market_1"
+    folder.mkdir(parents=True)
+    (folder / "Customers.json").write_text('[{"Customer ID": 1}]')
+    return folder.parent
+
+
+ANSWERS = {"plan": "Nothing new: a run would make no commit.", "run": "Nothing new: every table is up to date"}
+
+
+@pytest.mark.parametrize("command", ["plan", "status", "run"])
+def test_nothing_to_do_is_learnt_without_java_or_spark(tmp_path: Path, exports: Path, command: str) -> None:
+    root = str(tmp_path / "lake")
+    settle(root, str(exports))
+    before = commits(root)
+    said, loaded = answer(command, root, str(exports))
+    assert ANSWERS.get(command, "up to date") in said
+    assert (loaded, commits(root)) == ("", before)
+
+
+@pytest.mark.slow
+def test_on_s3_too(reader_and_writer: tuple[Account, Account], exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in reader_and_writer[1].environment().items():
+        monkeypatch.setenv(name, value)
+    root, delivered = "s3://lakehouse/idle/lake", "s3://lakehouse/idle/landing"
+    storage.client().upload_file(
+        str(exports / "market_1/Customers.json"), "lakehouse", "idle/landing/market_1/Customers.json"
+    )
+    settle(root, delivered)
+    before = commits(root)
+    for command in ("plan", "status", "run"):
+        said, loaded = answer(command, root, delivered)
+        assert ANSWERS.get(command, "up to date") in said
+        assert loaded == ""
+    assert commits(root) == before

@@ -1,0 +1,136 @@
+"""What a small change costs, as far as it can be counted: rows, files, commits and jobs, on a small lake."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lakehouse import progress, storage
+from tests.toy import SOURCES, Toy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pyspark.sql import SparkSession
+
+pytestmark = pytest.mark.slow
+LINES, ORDERS, SALES = "silver.order_lines", "silver.orders", "silver.sales"
+SALES_SOURCE = (
+    """
+    owner: tests
+    description: lines with what their order says
+    write: refresh
+    grain: [market, order_id, line_number]
+    unit: [market, order_id]
+    columns:
+      market: {type: int, meaning: of the folder}
+      order_id: {type: bigint, meaning: the order}
+      line_number: {type: int, meaning: place in the order}
+      quantity: {type: int, meaning: how many}
+      units: {type: bigint, meaning: of the order}
+    checks:
+      no_line_is_lost:
+        {agrees_with: silver.order_lines, by: [market], this: count(*), that: count(*), severity: stop, why: a test}
+    """,
+    """
+    def build(silver_order_lines, silver_orders):
+        lines = silver_order_lines.select("market", "order_id", "line_number", "quantity")
+        return lines.join(silver_orders, on=["market", "order_id"], how="inner")
+    """,
+)  # fmt: skip
+MANY = [f"{order},{product},1,1.00" for order in range(100, 200) for product in "AB"]
+
+
+@pytest.fixture
+def toy(tmp_path: Path, spark: SparkSession) -> Toy:
+    """A hundred orders of two lines each, loaded."""
+    one = Toy(tmp_path, spark, sources=SOURCES | {SALES: SALES_SOURCE})
+    one.deliver("many.csv", *MANY, day=1)
+    one.run()
+    return one
+
+
+def actions(toy: Toy, name: str, version: int, kind: str) -> list[dict[str, Any]]:
+    log = storage.read_bytes(progress.address(toy.lake.root, name), f"_delta_log/{version:020}.json").decode()
+    return [found[kind] for line in log.splitlines() if kind in (found := json.loads(line))]
+
+
+def rows_written(toy: Toy, name: str, version: int) -> int:
+    return sum(
+        json.loads(one["stats"])["numRecords"]
+        for one in actions(toy, name, version, "add")
+        if not one.get("deletionVector")
+    )
+
+
+def test_one_changed_order_writes_its_rows_and_no_others(toy: Toy) -> None:
+    before = toy.versions()
+    toy.deliver("change.csv", "150,A,1,1.00", "150,B,9,1.00", day=2)
+    done = toy.run()
+    assert {name: (one.decision.path, one.units) for name, one in done.items()} == {
+        "bronze.orders": ("load", None),
+        LINES: ("new", None),
+        ORDERS: ("incremental", 1),
+        SALES: ("incremental", 1),
+        "gold.totals": ("whole", None),
+    }
+    after = toy.versions()
+    assert after == {name: version + 1 for name, version in before.items()}
+    assert {name: rows_written(toy, name, after[name]) for name in (LINES, ORDERS, SALES)} == {
+        LINES: 2,
+        ORDERS: 1,
+        SALES: 2,
+    }
+
+
+def test_a_full_dump_with_one_change_wakes_the_units_that_changed_alone(toy: Toy) -> None:
+    versions = toy.versions()
+    toy.deliver("dump.csv", *MANY[:-1], "199,B,7,1.00", day=2)
+    done = toy.run()
+    assert done[LINES].counts["rows"] == {"kept": 2, "unchanged": 198, "rejected": 0, "duplicate": 0, "superseded": 0}
+    assert (done[ORDERS].units, done[SALES].units) == (1, 1)
+    assert toy.changes(SALES, versions[SALES]) == [
+        (kind, 1, 199, line) for kind in ("delete", "insert") for line in (1, 2)
+    ]
+
+
+def test_a_dump_without_a_change_moves_progress_and_nothing_else(toy: Toy) -> None:
+    before = toy.versions()
+    toy.deliver("dump.csv", *MANY, day=2)
+    paths = {name: one.decision.path for name, one in toy.run().items()}
+    after = toy.versions()
+    assert paths == {
+        "bronze.orders": "load",
+        LINES: "new",
+        ORDERS: "nothing",
+        SALES: "nothing",
+        "gold.totals": "nothing",
+    }
+    assert {name for name in after if after[name] != before[name]} == {"bronze.orders", LINES}
+    assert not actions(toy, LINES, after[LINES], "add")
+
+
+def test_a_units_lines_that_differ_in_order_alone_are_the_same_result_downstream(toy: Toy) -> None:
+    """The lines' numbers move, so lines and sales change; what is summed per order does not."""
+    before = toy.versions()
+    toy.deliver("turned.csv", "150,B,1,1.00", "150,A,1,1.00", day=2)
+    done = toy.run()
+    assert (done[LINES].counts["rows"]["kept"], done[ORDERS].units) == (2, 1)
+    assert not actions(toy, ORDERS, toy.versions()[ORDERS], "add")
+    assert toy.versions()["gold.totals"] == before["gold.totals"]
+
+
+def test_a_small_refresh_takes_few_jobs(toy: Toy, spark: SparkSession) -> None:
+    """Each is scheduling, a plan and a task; what they read is next to nothing. Delta's own are most of them."""
+    toy.deliver("change.csv", "150,A,1,1.00", "150,B,9,1.00", day=2)
+    toy.run(LINES)
+    tracker: Any = spark.sparkContext._jsc.sc().statusStore()  # noqa: SLF001
+    before = tracker.jobsList(None).size()
+    toy.run(ORDERS)
+    spark.sparkContext._jsc.sc().listenerBus().waitUntilEmpty()  # noqa: SLF001
+    assert 0 < tracker.jobsList(None).size() - before <= JOBS_OF_A_REFRESH
+
+
+JOBS_OF_A_REFRESH = 30

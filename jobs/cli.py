@@ -153,13 +153,17 @@ def explain(
         explained.explained(printed.answers(), known[table], answer)
 
 
+def with_a_number(args: list[str]) -> list[str]:
+    """`--since` alone means the last run."""
+    after = args.index("--since") + 1 if "--since" in args else 0
+    return args if not after or "".join(args[after : after + 1]).isdigit() else [*args[:after], "1", *args[after:]]
+
+
 class _SinceAlone(TyperCommand):
-    """`--since` without a number means the last run; typer itself knows only flags and options with a value."""
+    """Typer itself knows only flags, and options with a value."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  typer's own copy of click's
-        if "--since" in args and not "".join(args[args.index("--since") + 1 :][:1]).isdigit():
-            args.insert(args.index("--since") + 1, "1")
-        return super().parse_args(ctx, args)
+        return super().parse_args(ctx, with_a_number(args))
 
 
 @app.command(cls=_SinceAlone)

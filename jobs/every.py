@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from jobs import printed
 from lakehouse.errors import LakehouseError
+from lakehouse.ledger import Ledger
 from lakehouse.run import Run, StoppedError
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Rounds:
     stopping: threading.Event = field(default_factory=threading.Event)
     is_busy: bool = False
     _session: SparkSession | None = None
+    _ledger: Ledger = field(default_factory=Ledger)
     _said: str = ""
     _in_landing: frozenset[object] = frozenset()
 
@@ -79,7 +81,7 @@ class Rounds:
 
     def _round(self) -> None:
         run = Run(self.root, self.landing, self.tables, session=self._session, is_kept=True)
-        run.stopping = self.stopping
+        run.stopping, run.ledger = self.stopping, self._ledger
         self.is_busy = True
         try:
             self._tell(run.execute(self.wanted, self._say))
@@ -91,7 +93,7 @@ class Rounds:
             self._complain(f"{type(error).__name__}: {error}")
         finally:
             self.is_busy = False
-            self._session = run.session
+            self._session, self._ledger = run.session, run.ledger
         if self._session and not _is_alive(self._session):
             self._start_over()
 

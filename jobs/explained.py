@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
+from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 from rich.tree import Tree
@@ -62,7 +63,7 @@ def _parts(width: int, table: Table, answer: Answer) -> Iterator[RenderableType]
         yield Text(words, style="yellow")
     if step.rows.rows:
         yield Text()
-        yield _tree(width, step)
+        yield _tree(width, table, step)
     yield from _history(table, answer)
 
 
@@ -88,8 +89,11 @@ def _rows_of_the_answer(table: Table, step: Step) -> Grid:
     return grid
 
 
-def _tree(width: int, step: Step) -> Tree:
-    tree = Tree(Text("made from", style="dim"), guide_style="dim")
+def _tree(width: int, table: Table, step: Step) -> Tree:
+    promise = table.contract
+    is_part = promise.write == "refresh" and not promise.unit_is_one_row
+    whole = f", for the whole unit of {', '.join(promise.unit)}" if is_part else ""
+    tree = Tree(Text(f"made from{whole}", style="dim"), guide_style="dim")
     _add_inputs(tree, width - INDENT, step)
     if step.note:
         tree.add(Text(step.note, style="yellow"))
@@ -169,7 +173,7 @@ def _places(file: File) -> str:
     return f"{'row' if file.rows == 1 else 'rows'} {', '.join(ranges)}{more} ({_many(file.rows)}{version})"
 
 
-def _history(table: Table, answer: Answer) -> Iterator[Text]:
+def _history(table: Table, answer: Answer) -> Iterator[RenderableType]:
     history = answer.history
     if history.changes or history.note:
         yield Text()
@@ -177,8 +181,8 @@ def _history(table: Table, answer: Answer) -> Iterator[Text]:
     for change in history.changes:
         who = f"run {change.run}" if change.run else f"somebody else's {change.operation}"
         yield Text(f"version {change.version}, {change.at:%Y-%m-%d %H:%M}, {who}")
-        yield from (Text.assemble("  ", line) for line in differences(table, change.before, change.after))
-        yield from (Text(f"  {words}", style="dim") for words in _causes(change))
+        causes = [Text(words, style="dim") for words in _causes(change)]
+        yield Padding(Group(*differences(table, change.before, change.after), *causes), (0, 0, 0, 2))
     if history.note:
         yield Text(history.note, style="dim")
 

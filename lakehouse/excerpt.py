@@ -59,19 +59,19 @@ def excerpt(table: Table, rows: DataFrame, reader: Table | None, most: int) -> E
     count = totals["rows"]
     if not count:
         return Excerpt(0)
-    same = _same(columns, totals) if reader and count > 1 else {}
+    same = _same(columns, totals) if reader else {}
     sums = {name: totals[f"sum {name}"] for name in columns.summed} if count > 1 else {}
     by = next((name for name in columns.kinds if totals[f"kinds {name}"] in GROUPS), "") if sums else ""
-    is_delivered = table.contract.source is not None and reader is not None
+    # Delivered rows that are too many stand in their files, side by side.
+    examples = () if columns.are_delivered and count > most else _examples(columns, rows, same, most)
     return Excerpt(
         rows=count,
         hash=str(totals["hash"]),
         sums=sums,
         groups=_groups(rows, by, columns.summed) if by else (),
-        same=same,
-        largest_by=columns.largest_by if sums and count > most else "",
-        # Delivered rows that are too many stand in their files, side by side.
-        examples=() if is_delivered and count > most else _examples(columns, rows, same, most),
+        same={} if columns.are_delivered else {name: one for name, one in same.items() if one is not None},
+        largest_by=columns.summed[0] if sums and count > most else "",
+        examples=examples,
     )
 
 
@@ -85,6 +85,11 @@ class _Columns:
 
     def __init__(self, table: Table, reader: Table | None, there: tuple[str, ...]) -> None:
         self.table, self.reader, self.there = table, reader, there
+
+    @cached_property
+    def are_delivered(self) -> bool:
+        """Whether these are texts of files, under what was made from them."""
+        return self.reader is not None and self.table.contract.source is not None
 
     @cached_property
     def identity(self) -> tuple[str, ...]:
@@ -106,18 +111,15 @@ class _Columns:
 
     @cached_property
     def summed(self) -> tuple[str, ...]:
-        """What the reader adds up: to sum anything else, such as a total that is repeated on lines, would mislead."""
+        """What the reader adds up, amounts first.
+
+        To sum anything else, such as a total that is repeated on lines, would mislead.
+        """
         calls = _sums(_tree(self.reader)) if self.reader else ()
         named = dict.fromkeys(word for call in calls for word in _words(call))
-        promised = self.table.contract.columns
-        return tuple(name for name in named if name in promised and promised[name].type.startswith(NUMBERS))
-
-    @cached_property
-    def largest_by(self) -> str:
-        """The first amount that is summed, or the first number; empty where nothing is."""
-        promised = self.table.contract.columns
-        amounts = [name for name in self.summed if promised[name].type.startswith("decimal")]
-        return next(iter([*amounts, *self.summed]), "")
+        kinds = {name: one.type for name, one in self.table.contract.columns.items() if name in named}
+        numbers = [name for name in named if kinds.get(name, "").startswith(NUMBERS)]
+        return tuple(sorted(numbers, key=lambda name: not kinds[name].startswith("decimal")))
 
     @cached_property
     def kinds(self) -> tuple[str, ...]:
@@ -158,9 +160,11 @@ def _totals(columns: _Columns) -> list[Column]:
 
 
 def _same(columns: _Columns, totals: Values) -> Values:
-    """The columns that have one value in all rows."""
-    is_full = {name: totals[f"n {name}"] in {0, totals["rows"]} for name in columns.shown}
-    one = [name for name in columns.shown if is_full[name] and totals[f"min {name}"] == totals[f"max {name}"]]
+    """The columns that have one value in all rows; of a single row only its file, which is named elsewhere."""
+    count = totals["rows"]
+    names = columns.shown if count > 1 else ("_file",) if columns.are_delivered else ()
+    is_full = {name: totals[f"n {name}"] in {0, count} for name in names}
+    one = [name for name in names if is_full[name] and totals[f"min {name}"] == totals[f"max {name}"]]
     return {name: totals[f"min {name}"] for name in one}
 
 
@@ -172,7 +176,7 @@ def _groups(rows: DataFrame, by: str, summed: Sequence[str]) -> tuple[Values, ..
 
 
 def _examples(columns: _Columns, rows: DataFrame, same: Values, most: int) -> tuple[Values, ...]:
-    largest = [F.col(columns.largest_by).desc_nulls_last()] if columns.largest_by else []
+    largest = [F.col(name).desc_nulls_last() for name in columns.summed[:1]]
     key = [name for name in (*columns.table.contract.grain, *PLACE) if name in columns.there]
     order = [*largest, *(F.col(name) for name in key)]
     wanted = [name for name in columns.shown if name not in same]

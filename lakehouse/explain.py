@@ -113,8 +113,8 @@ def answer(spark: SparkSession, lake: Lake, tables: Mapping[str, Table], asked: 
     with ExitStack() as cached:
         size = sum(progress.size(lake.address(name)) for name in graph.selected(dict(tables), [table.name]))
         walk = _Walk(session.of_a_table(spark, size), lake, tables, examples, cached)
-        rows = walk.read(table.name, version).where(asked.where)
         with _in_words(table.name, version):
+            rows = walk.cache(walk.read(table.name, version).where(asked.where))
             keys = _keys(table, rows) or _last_keys(walk, asked)
         step = walk.step(table, version, rows)
         history = changes.of(lake.root, table, keys, walk.taken, walk.today) if keys else History()
@@ -169,7 +169,7 @@ class _Walk:
     def step(self, table: Table, version: int, rows: DataFrame, reader: Table | None = None) -> Step:
         """Rows of one table, and below them what they were made from; rows that were met before are not followed."""
         with _in_words(table.name, version):
-            kept = self._cache(rows)
+            kept = self.cache(rows)
             step = Step(table.name, version, excerpt(table, kept, reader, self.examples))
             files = self._files(table.name, kept) if table.contract.source else ()
         met = (table.name, version, step.rows.rows, step.rows.hash)
@@ -200,7 +200,8 @@ class _Walk:
         now = self.lake.state(name)
         if now is None or now.id != read.id or now.version < int(read.version):
             return True
-        if progress.moved(self.lake.address(name), int(read.version), now.version):
+        # Of an older version of a table it goes without saying that its inputs moved.
+        if table.name not in self.behind and progress.moved(self.lake.address(name), int(read.version), now.version):
             self.behind[name] = f"{name} moved {read.version} -> {now.version} since {table.name} was made"
         return False
 
@@ -226,7 +227,7 @@ class _Walk:
         files = [row["_file"] for row in rows.select("_file").distinct().limit(FEW_FILES + 1).collect()]
         mine = bronze.where(F.col("_file").isin(files)) if len(files) <= FEW_FILES else bronze
         places = F.broadcast(rows.select(*EVIDENCE))
-        found = self._cache(mine.join(places, on=list(EVIDENCE), how="left_semi"))
+        found = self.cache(mine.join(places, on=list(EVIDENCE), how="left_semi"))
         if found.groupBy(*EVIDENCE).count().where("count > 1").isEmpty():
             return found
         return self._that_say_so(table, found, rows)
@@ -261,7 +262,10 @@ class _Walk:
             self.today[name, path, batch] = row["rows"]
         return tuple(found)
 
-    def _cache(self, rows: DataFrame) -> DataFrame:
+    def cache(self, rows: DataFrame) -> DataFrame:
+        """Until the answer is there."""
+        if rows.is_cached:
+            return rows
         kept = rows.persist()
         self.cached.callback(kept.unpersist)
         return kept

@@ -109,10 +109,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Ledger:
-    """The ledger at one version, -1 where there is none yet; the next version is the batch of the next claim."""
+    """The ledger at one version, -1 where there is none yet; the next version is the batch of the next claim.
+
+    `id` is Delta's for the table, empty for one that this process made.
+    """
 
     version: int = -1
     entries: tuple[Entry, ...] = ()
+    id: str = field(default="", compare=False)
 
     @property
     def next_batch(self) -> int:
@@ -132,17 +136,20 @@ def _instant(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def read(root: str) -> Ledger:
-    """The ledger as it stands, its rows in no order."""
+def read(root: str, known: Ledger | None = None) -> Ledger:
+    """The ledger as it stands, its rows in no order; `known` itself where it is that."""
     from deltalake import QueryBuilder  # noqa: PLC0415
 
     log = progress.open_table(progress.address(root, FILES))
     if log is None:
         return Ledger()
+    identity = str(log.metadata().id)
+    if known and (known.id, known.version) == (identity, log.version()):
+        return known
     rows = QueryBuilder().register("files", log).execute("select * from files").read_all()
     columns = {name: rows.column(name).to_pylist() for name in rows.column_names}
     entries = [_entry(dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
-    return Ledger(log.version(), tuple(entries))
+    return Ledger(log.version(), tuple(entries), identity)
 
 
 def _entry(row: dict[str, Any]) -> Entry:
@@ -187,7 +194,7 @@ def claim(root: str, ledger: Ledger, found: Sequence[Entry]) -> Ledger:
         _merge(root, ledger.version, rows, VERSION_OF_A_FILE, insert=True)
     again = {one.delivery.version for one in entries}
     others = [one for one in ledger.entries if one.is_taken or one.delivery.version not in again]
-    return Ledger(ledger.next_batch, (*others, *entries))
+    return replace(ledger, version=ledger.next_batch, entries=(*others, *entries))
 
 
 def settle(root: str, ledger: Ledger, outcomes: Iterable[Entry]) -> Ledger:
@@ -196,7 +203,8 @@ def settle(root: str, ledger: Ledger, outcomes: Iterable[Entry]) -> Ledger:
     if not settled:
         return ledger
     _merge(root, ledger.version, _arrow(list(settled.values())), ("table_name", "path", "batch"), insert=False)
-    return Ledger(ledger.version + 1, tuple(settled.get(one.place, one) for one in ledger.entries))
+    entries = tuple(settled.get(one.place, one) for one in ledger.entries)
+    return replace(ledger, version=ledger.version + 1, entries=entries)
 
 
 def _merge(root: str, version: int, rows: Table, on: Sequence[str], *, insert: bool) -> None:

@@ -10,11 +10,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, wraps
 from graphlib import TopologicalSorter
-from typing import TYPE_CHECKING
-
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from lakehouse import accounts, graph, landing, ledger, plan, progress, quality, runs, schema_changes, storage
 from lakehouse.errors import LakehouseError
@@ -35,16 +33,29 @@ if TYPE_CHECKING:
     from lakehouse.runs import Ran
 
 SIDE_BY_SIDE = 3
-MUCH = 512 << 20  # bytes: reading so many is worth compiling the code well
+MUCH = 128 << 20  # bytes of new files: reading so many is worth compiling the code well
 FEW_ROWS = 1_000_000  # changed rows whose units are sent to every worker, which saves moving the inputs' rows
-ONE_AFTER_THE_OTHER = retry(
-    retry=retry_if_exception_type(ClaimedMeanwhileError),
-    stop=stop_after_attempt(5),
-    wait=wait_random(0.05, 0.5),
-    reraise=True,
-)
+P = ParamSpec("P")
+T = TypeVar("T")
 Counts = Mapping[str, Mapping[str, int]]
 ByFile = Mapping[tuple[str, int], Mapping[str, int]]
+
+
+def _one_after_the_other(method: Callable[P, T]) -> Callable[P, T]:
+    """Again, a little later, where another run was quicker to write the ledger."""
+
+    @wraps(method)
+    def again(*arguments: P.args, **named: P.kwargs) -> T:
+        try:
+            return method(*arguments, **named)
+        except ClaimedMeanwhileError:
+            from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random  # noqa: PLC0415
+
+            wanted = retry_if_exception_type(ClaimedMeanwhileError)
+            times, pause = stop_after_attempt(4), wait_random(0.05, 0.5)
+            return retry(retry=wanted, stop=times, wait=pause, reraise=True)(method)(*arguments, **named)
+
+    return again
 
 
 class StoppedError(LakehouseError):
@@ -107,7 +118,7 @@ class Run:
     def open(self) -> None:
         """Read the ledger; fails early, and with words, where the lake cannot be reached."""
         storage.check(self.root, role="lake", must_exist=False)
-        self.ledger = ledger.read(self.root)
+        self.ledger = ledger.read(self.root, self.ledger)
 
     @property
     def ledger(self) -> Ledger:
@@ -145,7 +156,7 @@ class Run:
                 runs.note(self.root, self.id, self.at, done, self._broken)
         return Report(tuple(done), found, measures)
 
-    @ONE_AFTER_THE_OTHER
+    @_one_after_the_other
     def _take(self, wanted: Container[str]) -> Found:
         """Claim what landing has for these tables; where another run was quicker, look again at what is left."""
         found = self.look()
@@ -167,7 +178,7 @@ class Run:
             "LAKEHOUSE_LANDING, deliver the files again, or change conf/."
         )
 
-    @ONE_AFTER_THE_OTHER
+    @_one_after_the_other
     def _close(self, done: Sequence[Done]) -> list[Measure]:
         """Note in the ledger what became of each file; what a run that broke off did not note, the next one notes."""
         by_file = {one.decision.table: one.by_file for one in done if one.by_file}
@@ -228,7 +239,7 @@ class Run:
         from lakehouse import session  # noqa: PLC0415
 
         with self._starting:
-            self._session = self._session or session.start(long=self.is_kept or self._size(*self.tables) > MUCH)
+            self._session = self._session or session.start(long=self.is_kept or self._size() > MUCH)
         return self._session
 
     def _turn(self, table: Table) -> Done:
@@ -268,9 +279,10 @@ class Run:
         return write(writer, decision), sum(writer.seconds)
 
     def _size(self, *names: str) -> int:
-        """Bytes of these tables, and of the new files for them: what may have to be read."""
-        files = [one.delivery.size for one in self.taken if one.status == "claimed" and one.delivery.table in names]
-        return sum(files) + sum(progress.size(progress.address(self.root, name)) for name in names)
+        """Bytes of the new files, for all tables or for these, and of what these tables hold: what may have to be read."""
+        new = [one.delivery for one in self.taken if one.status == "claimed"]
+        files = sum(one.size for one in new if not names or one.table in names)
+        return files + sum(progress.size(progress.address(self.root, name)) for name in names)
 
     def _append(self, writer: Writer, decision: Decision) -> Done:
         from lakehouse import append  # noqa: PLC0415

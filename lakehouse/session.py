@@ -84,12 +84,12 @@ def start(*, long: bool = False) -> SparkSession:
 
 # On few rows planning, generating code and moving between stages are all of the work (measured: they were 80 %).
 OF_FEW_ROWS = {
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.sql.shuffle.partitions": "1",
 }
-FEW_BYTES = 64 << 20
+FEW_BYTES = 8 << 20  # compressed: a hundred thousand order lines, or so
 
 
 def of_a_table(spark: SparkSession, size: int) -> SparkSession:
@@ -157,6 +157,8 @@ def _settings_of_a_local_jvm(*, long: bool) -> dict[str, str]:
         "-Duser.timezone=UTC",
         "-XX:ReservedCodeCacheSize=256m",
         "-XX:+UseParallelGC",
+        # Spark makes one method of a wide stage, which Java would otherwise interpret for being too long.
+        "-XX:-DontCompileHugeMethods",
         *([] if long else ["-XX:TieredStopAtLevel=1"]),  # most of a short run is cold code
         *_class_data_sharing(),
         *os.environ.get("LAKEHOUSE_JAVA_OPTIONS", "").split(),

@@ -189,21 +189,25 @@ def _recorded(lake: Lake, table: Table, state: State) -> Progress:
     return note
 
 
-def _notes(address: str) -> Iterator[tuple[int, Progress]]:
-    """What its commits say that they include, newest first; commits without a note are somebody else's."""
+def _notes(address: str, most: int | None = None) -> Iterator[tuple[int, Progress]]:
+    """What its last commits say that they include, newest first; commits without a note are somebody else's."""
     log = progress.open_table(address)
-    for entry in log.history() if log else ():
+    for entry in log.history(most) if log else ():
         if note := Progress.from_json(entry.get("userMetadata")):
             yield int(entry["version"]), note
 
 
 def _before(lake: Lake, table: Table, version: int, scope: Scope) -> tuple[int, Progress] | None:
-    """The version and the note that the table had before its last runs; None where there was no table yet."""
-    runs: set[str] = set()
-    for at, note in _notes(lake.address(table.name)) if scope.how == "since" else ():
-        runs |= {note.run} if at <= version else set()
-        if len(runs) > scope.runs:
-            return at, note
+    """The version and the note that the table had before its last runs; None where there was no table yet.
+
+    The last commits nearly always tell; a year of them, each a request on S3, is read only where they do not.
+    """
+    for most in (progress.RECENT, None) if scope.how == "since" else ():
+        runs: set[str] = set()
+        for at, note in _notes(lake.address(table.name), most):
+            runs |= {note.run} if at <= version else set()
+            if len(runs) > scope.runs:
+                return at, note
     return None
 
 

@@ -154,14 +154,10 @@ def _cost(one: Mapping[str, Any]) -> list[str]:
     tables = one.get("written", {}).values()
     if not tables:
         return [*costs, str(one.get("commits", "")), "", "", "", ""]
-    sums = {
-        name: sum(table[name] or 0 for table in tables) for name in ("commits", "files", "rows", "changed", "bytes")
-    }
-    return [
-        *costs,
-        *(f"{sums[name]:,}" for name in ("commits", "files", "rows", "changed")),
-        f"{sums['bytes'] / 1e6:.1f}",
-    ]
+    changed = [table["changed"] for table in tables if table["changed"] is not None]
+    sums = [f"{sum(table[name] for table in tables):,}" for name in ("commits", "files", "rows")]
+    size = sum(table["bytes"] for table in tables) / 1e6
+    return [*costs, *sums, f"{sum(changed):,}" if changed else "", f"{size:.1f}"]
 
 
 def _tables(title: str, tables: Mapping[str, Mapping[str, Any]]) -> Table:

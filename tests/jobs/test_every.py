@@ -13,6 +13,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 from rich.console import Console
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 HOME = Path(__file__).parents[2]
-PATIENCE = 180.0  # seconds, where many processes share a small machine
+PATIENCE = 600.0  # seconds, where many processes share a small machine
 LOOK_EVERY_SECOND = """
 import sys
 from pathlib import Path
@@ -167,3 +168,17 @@ def test_a_second_signal_ends_at_once(watched: Watched) -> None:
     watched.until("once more stops at once")
     watched.signal(signal.SIGTERM)
     assert watched.ended() == 128 + signal.SIGTERM
+
+
+@pytest.mark.slow
+def test_when_java_dies_the_process_becomes_a_new_one(watched: Watched) -> None:
+    watched.toy.deliver("monday.csv", "7,A,2,10.00")
+    watched.until("done; looking again")
+    (java,) = [child for child in psutil.Process(watched.process.pid).children() if child.name() == "java"]
+    java.kill()
+    watched.toy.deliver("tuesday.csv", "8,B,1,5.00")
+    watched.until("Java ended")
+    watched.until("done; looking again", times=2)
+    watched.signal(signal.SIGTERM)
+    assert watched.ended() == 0
+    assert watched.toy.versions()["gold.totals"] == 1

@@ -6,15 +6,23 @@ import json
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 from rich.console import Console
+from typer.testing import CliRunner
 
-from jobs import explained
+from jobs import cli, explained
 from lakehouse import graph
 from lakehouse.changes import Brought, Change, History
+from lakehouse.errors import LakehouseError
 from lakehouse.excerpt import Excerpt
 from lakehouse.explain import AGAIN, Answer, File, Step
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DAY = {"market": 1, "order_date": date(2022, 1, 5), "orders": 3, "revenue": Decimal("30.50")}
 BEFORE = DAY | {"orders": 2, "revenue": Decimal("20.50")}
@@ -124,6 +132,11 @@ def test_a_row_that_is_not_there_says_so_and_where_to_look() -> None:
     ]
 
 
+def test_a_row_of_a_larger_unit_says_that_the_whole_unit_follows() -> None:
+    lines = printed(replace(ANSWER, history=History()), table="silver.sales")
+    assert "made from, for the whole unit of market, order_id" in lines
+
+
 def test_what_moved_since_is_one_line() -> None:
     behind = replace(ANSWER, behind=("silver.orders moved 4 -> 5 since gold.daily_sales was made",))
     expected = (
@@ -155,3 +168,28 @@ def test_control_characters_of_a_file_name_never_reach_the_terminal() -> None:
     lines = printed(replace(ANSWER, step=replace(ANSWER.step, inputs=(step,)), history=History()))
     assert any("a\\x1b[2J.csv: rows 12-40" in line for line in lines)
     assert not any("\x1b" in line for line in lines)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> str:
+    write_deltalake(str(tmp_path / "gold" / "daily_sales"), pa.table({"market": [1], "orders": [3]}))
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("table", "where", "said"),
+    [
+        ("gold.daily_sales", "day = 1", "gold.daily_sales has no column day. It has: market, orders."),
+        ("gold.daily_sales", "market =", "'market =' is no condition over the columns of gold.daily_sales."),
+        ("gold.daily_sales", "market in (select 1)", "is more than a condition over one row of gold.daily_sales"),
+        ("gold.customer_metrics", "true", "gold.customer_metrics is not there yet. Build it: `lakehouse run"),
+        ("gold.sales", "true", "There is no table gold.sales. There are: "),
+    ],
+)
+def test_a_question_that_cannot_be_answered_is_refused_before_spark_starts(
+    lake: str, monkeypatch: pytest.MonkeyPatch, table: str, where: str, said: str
+) -> None:
+    monkeypatch.setenv("JAVA_HOME", "/nowhere")
+    result = CliRunner().invoke(cli.app, ["explain", table, "--where", where, "--lake", lake])
+    assert isinstance(result.exception, LakehouseError)
+    assert said in str(result.exception)

@@ -69,6 +69,17 @@ def test_the_newest_note_is_the_tables_progress(table: Path) -> None:
     assert state(table) == progress.State("seven", 1, a_note(0, run="tuesday"))
 
 
+def test_an_older_version_has_the_progress_that_it_had(table: Path) -> None:
+    commit(table, rows(), note=a_note(-1, run="monday"))
+    commit(table, rows(data_change=False), operation="OPTIMIZE")
+    commit(table, rows(), note=a_note(1, run="tuesday"))
+    commit(table, rows(), operation="DELETE")
+    *found, foreign, beyond = [progress.state(str(table), version) for version in range(5)]
+    assert [one.progress.run for one in found if one and one.progress] == ["monday", "monday", "tuesday"]
+    assert foreign == progress.State("one", 3, None, "somebody else's DELETE made version 3")
+    assert beyond is None
+
+
 @pytest.mark.parametrize("operation", MAINTENANCE)
 def test_maintenance_after_the_note_is_walked_over(table: Path, operation: str) -> None:
     commit(table, rows(), note=a_note(-1))

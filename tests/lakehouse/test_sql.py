@@ -82,3 +82,44 @@ def test_everything_else_is_refused_by_its_first_word(statement: str, word: str)
 def test_a_query_may_not_start_programs(statement: str) -> None:
     with pytest.raises(LakehouseError, match="starts no programs"):
         sql.check_reading(statement)
+
+
+COLUMNS = ["market", "order_date", "_file"]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "true",
+        "market = 1 and order_date = '2022-01-05'",
+        "MARKET = 1 or `market` <=> 2",
+        "order_date between date'2022-01-01' and current_date - interval 3 days",
+        "_file like '%late%' -- a word",
+    ],
+)
+def test_a_condition_over_known_columns_is_let_through(condition: str) -> None:
+    sql.check_condition(condition, "gold.daily_sales", COLUMNS)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ["", "market =", "market = 1; drop table t", "1 = 1 union select 1", "market = 1) or (1 = 1", "market = 1 limit 1"],
+)
+def test_what_is_no_condition_is_refused_with_an_example(condition: str) -> None:
+    with pytest.raises(LakehouseError, match=r'is no condition over the columns of gold.daily_sales.*"market = 1"'):
+        sql.check_condition(condition, "gold.daily_sales", COLUMNS)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ["market in (select 1)", "exists (select 1)", "sum(market) > 1", "*", "java_method('a', 'b') = 'c'"],
+)
+def test_a_condition_is_over_one_row_alone(condition: str) -> None:
+    with pytest.raises(LakehouseError, match=r"is more than a condition over one row of gold\.daily_sales"):
+        sql.check_condition(condition, "gold.daily_sales", COLUMNS)
+
+
+def test_columns_that_are_not_there_are_named_with_those_that_are() -> None:
+    with pytest.raises(LakehouseError) as error:
+        sql.check_condition("market = 1 and t.market = 1 and day > 1", "gold.daily_sales", COLUMNS)
+    assert str(error.value) == "gold.daily_sales has no column day, t.market. It has: market, order_date."

@@ -279,7 +279,7 @@ class Run:
         return write(writer, decision), sum(writer.seconds)
 
     def _size(self, *names: str) -> int:
-        """Bytes of the new files, for all tables or for these, and of what these tables hold: what may have to be read."""
+        """Bytes of the new files, for all tables or these, and of what these hold: what may have to be read."""
         new = [one.delivery for one in self.taken if one.status == "claimed"]
         files = sum(one.size for one in new if not names or one.table in names)
         return files + sum(progress.size(progress.address(self.root, name)) for name in names)

@@ -207,7 +207,7 @@ def test_variables_that_are_not_set_are_no_settings(monkeypatch: pytest.MonkeyPa
 def test_the_size_of_a_local_session_comes_from_outside(jars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("MASTER", "local[1]"), ("DRIVER_MEMORY", "7g"), ("JAVA_OPTIONS", "-Xss4m -XX:+UseZGC")):
         monkeypatch.setenv(f"LAKEHOUSE_{name}", value)
-    settings = session._settings_of_a_local_jvm()  # noqa: SLF001
+    settings = session._settings_of_a_local_jvm(long=False)  # noqa: SLF001
     assert (settings["spark.master"], settings["spark.driver.memory"]) == ("local[1]", "7g")
     assert settings["spark.driver.extraJavaOptions"].endswith("-Xss4m -XX:+UseZGC")
     assert settings["spark.driver.extraClassPath"] == f"{jars}/a-1.jar:{jars}/b-2.jar"
@@ -218,7 +218,7 @@ def test_a_local_session_listens_to_this_machine_only_and_hands_no_secret_to_jav
 ) -> None:
     (jars / "README").touch()
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    settings = session._settings_of_a_local_jvm()  # noqa: SLF001
+    settings = session._settings_of_a_local_jvm(long=False)  # noqa: SLF001
     assert settings["spark.driver.bindAddress"] == settings["spark.driver.host"] == "127.0.0.1"
     assert settings["spark.ui.enabled"] == "false"
     assert SECRET not in repr(settings) + repr(session._settings_of_results())  # noqa: SLF001

@@ -66,9 +66,7 @@ def rebuild(writer: Writer, inputs: Mapping[str, DataFrame]) -> Outcome:
         return _write(writer, _compute(writer, inputs, None, cached))
 
 
-def update(
-    writer: Writer, inputs: Mapping[str, DataFrame], changed: Mapping[str, DataFrame], *, few: bool
-) -> Outcome:
+def update(writer: Writer, inputs: Mapping[str, DataFrame], changed: Mapping[str, DataFrame], *, few: bool) -> Outcome:
     """Compute the units that `changed` rows of the inputs belong to, from those units' rows, and write what differs.
 
     `changed`: by input, the rows before and after each change since the table's progress. `few`: whether they fit into
@@ -88,9 +86,7 @@ def update(
         return _write(writer, computed)
 
 
-def _compute(
-    writer: Writer, inputs: Mapping[str, DataFrame], touched: DataFrame | None, cached: ExitStack
-) -> Computed:
+def _compute(writer: Writer, inputs: Mapping[str, DataFrame], touched: DataFrame | None, cached: ExitStack) -> Computed:
     """All that is to be known before the write is asked in one query, since each costs more than few rows do."""
     table, unit = writer.table, list(writer.table.contract.unit)
     built = conform(table, table.build(*(inputs[name] for name in table.inputs)))

@@ -329,9 +329,7 @@ class Run:
         try:
             if decision.path == "incremental":
                 try:
-                    changed = {
-                        name: self.lake.changes(spark, name, *span) for name, span in decision.moved.items()
-                    }
+                    changed = {name: self.lake.changes(spark, name, *span) for name, span in decision.moved.items()}
                     few = (decision.rows or 0) <= FEW_ROWS
                     outcome = refresh.update(writer, inputs, changed, few=few)
                 except refresh.UnreadableChangesError as error:

@@ -184,7 +184,9 @@ def test_a_lost_quarantine_is_found(toy: Toy) -> None:
 
 
 def test_a_bronze_row_that_no_file_brought_is_found(toy: Toy) -> None:
-    tamper(toy, BRONZE, "insert into TABLE by name select * except (_batch), 77L as _batch from TABLE where product = 'A'")
+    tamper(
+        toy, BRONZE, "insert into TABLE by name select * except (_batch), 77L as _batch from TABLE where product = 'A'"
+    )
     (one,) = differences(toy, BRONZE)
     assert (one.key["_batch"], one.only_in) == ("77", "stored")
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
+
 from jobs import printed
 from lakehouse.errors import LakehouseError
 from lakehouse.ledger import Ledger
@@ -60,7 +62,8 @@ class Rounds:
     def go_on(self) -> None:
         """Until SIGTERM or SIGINT; what fails in one round is said, and the next one tries again."""
         self._listen()
-        self.messages.print(f"[dim]lake {self.root}, landing {self.landing}, looked at every {self.every} s[/]")
+        where = f"lake {self.root}, landing {self.landing}, looked at every {self.every} s"
+        self.messages.print(f"[dim]{escape(where)}[/]")
         while not self.stopping.is_set():
             begin = time.monotonic()
             self._round()
@@ -126,8 +129,8 @@ class Rounds:
 
     def _start_over(self) -> None:
         """Spark's Java has ended: this process becomes a new one, with the same arguments."""
-        printed.error(self.messages, f"{_now()} Java ended: see spark.log in the cache folder. Starting anew.")
         if not self.stopping.is_set():
+            printed.error(self.messages, f"{_now()} Java ended: see spark.log in the cache folder. Starting anew.")
             os.execv(sys.executable, sys.orig_argv)  # noqa: S606
 
 

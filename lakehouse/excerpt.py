@@ -1,7 +1,4 @@
-"""What is shown of rows that are too many to show: how many, what they add up to, and the few that matter most.
-
-Which columns matter is read from the code of the table that is made from them: those it names, and those it sums.
-"""
+"""What is shown of rows that are too many to show: how many, what they add up to, and the few that matter most."""
 
 from __future__ import annotations
 
@@ -13,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
-from lakehouse import graph, units
+from lakehouse import graph, needed, units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from pyspark.sql import Column, DataFrame
 
@@ -49,17 +46,43 @@ class Excerpt:
     examples: tuple[Values, ...] = ()
 
 
-def excerpt(table: Table, rows: DataFrame, reader: Table | None, most: int) -> Excerpt:
-    """Of rows of a table, as `reader` is made from them, or with all columns for a person who asked for these rows.
+@dataclass(frozen=True)
+class Use:
+    """What a table does with the rows of one of its inputs: the columns it is made from, and those that it adds up."""
+
+    columns: Collection[str]
+    summed: Collection[str] = ()
+
+
+def uses(reader: Table, inputs: Mapping[str, DataFrame]) -> dict[str, Use]:
+    """By input, from the reader's code: what the optimizer leaves of it, and what it hands to a sum."""
+    if reader.contract.write == "latest":
+        sources = [one.source for one in reader.contract.columns.values() if one.source]
+        return {name: Use(sources) for name in reader.parents}
+    summed = _summed(ast.parse(graph.code(reader.module)))
+    used = needed.of_build(reader, inputs)
+    return {name: Use(used[name], [one for one in summed if one in used[name]]) for name in reader.parents}
+
+
+def _summed(tree: ast.Module) -> list[str]:
+    """The words in all calls of sum(), in order: names of columns are texts there."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    sums = [one for call in calls if getattr(call.func, "attr", "") == "sum" for one in ast.walk(call)]
+    texts = [node.value for node in sums if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return list(dict.fromkeys(word for text in texts for word in re.findall(r"\w+", text)))
+
+
+def excerpt(table: Table, rows: DataFrame, use: Use | None, most: int) -> Excerpt:
+    """Of rows of a table, for what another one does with them; with all columns for a person who asked for these rows.
 
     `rows` should be cached: this takes up to three passes. Times are texts, in UTC.
     """
-    columns = _Columns(table, reader, tuple(rows.columns))
+    columns = _Columns(table, use, tuple(rows.columns))
     totals = rows.agg(*_totals(columns)).collect()[0].asDict()
     count = totals["rows"]
     if not count:
         return Excerpt(0)
-    same = _same(columns, totals) if reader else {}
+    same = _same(columns, totals) if use else {}
     sums = {name: totals[f"sum {name}"] for name in columns.summed} if count > 1 else {}
     by = next((name for name in columns.kinds if totals[f"kinds {name}"] in GROUPS), "") if sums else ""
     # Delivered rows that are too many stand in their files, side by side.
@@ -81,15 +104,15 @@ def shown(table: Table, rows: DataFrame, columns: Sequence[str]) -> tuple[Values
 
 
 class _Columns:
-    """Of one table, for one reader."""
+    """Of one table's rows, for one use of them."""
 
-    def __init__(self, table: Table, reader: Table | None, there: tuple[str, ...]) -> None:
-        self.table, self.reader, self.there = table, reader, there
+    def __init__(self, table: Table, use: Use | None, there: tuple[str, ...]) -> None:
+        self.table, self.use, self.there = table, use, there
 
     @cached_property
     def are_delivered(self) -> bool:
         """Whether these are texts of files, under what was made from them."""
-        return self.reader is not None and self.table.contract.source is not None
+        return self.use is not None and self.table.contract.source is not None
 
     @cached_property
     def identity(self) -> tuple[str, ...]:
@@ -97,28 +120,21 @@ class _Columns:
 
     @cached_property
     def shown(self) -> tuple[str, ...]:
-        """The key first, then what is summed, then what the reader names."""
+        """The key first, then what is summed, then what else is used."""
         promise = self.table.contract
-        if self.reader is None:
+        if self.use is None:
             wanted = [*promise.columns, *PLACE]
-        elif promise.source:
-            wanted = [*EVIDENCE, *(one.source for one in self.reader.contract.columns.values() if one.source)]
         else:
-            words = set(_words(_tree(self.reader)))
-            wanted = [*promise.grain, *self.summed, *(name for name in promise.columns if name in words)]
+            key = EVIDENCE if promise.source else promise.grain
+            wanted = [*key, *self.summed, *(name for name in promise.columns if name in self.use.columns)]
         found = [name for name in dict.fromkeys(wanted) if name in self.there]
-        return tuple(found[:CANDIDATES] if self.reader else found)
+        return tuple(found[:CANDIDATES] if self.use else found)
 
     @cached_property
     def summed(self) -> tuple[str, ...]:
-        """What the reader adds up, amounts first.
-
-        To sum anything else, such as a total that is repeated on lines, would mislead.
-        """
-        calls = _sums(_tree(self.reader)) if self.reader else ()
-        named = dict.fromkeys(word for call in calls for word in _words(call))
-        kinds = {name: one.type for name, one in self.table.contract.columns.items() if name in named}
-        numbers = [name for name in named if kinds.get(name, "").startswith(NUMBERS)]
+        """Amounts first. To sum anything else, such as a total that is repeated on lines, would mislead."""
+        kinds = {name: one.type for name, one in self.table.contract.columns.items()}
+        numbers = [name for name in (self.use.summed if self.use else ()) if kinds.get(name, "").startswith(NUMBERS)]
         return tuple(sorted(numbers, key=lambda name: not kinds[name].startswith("decimal")))
 
     @cached_property
@@ -127,22 +143,6 @@ class _Columns:
         promise = self.table.contract
         beside = [name for name in self.shown if name in promise.columns and name not in promise.grain]
         return tuple(name for name in beside if promise.columns[name].type in {"string", "boolean"})
-
-
-def _tree(table: Table) -> ast.Module:
-    return ast.parse(graph.code(table.module))
-
-
-def _words(tree: ast.AST) -> list[str]:
-    """Of all texts in the code, in order."""
-    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
-    return [word for text in texts for word in re.findall(r"\w+", text)]
-
-
-def _sums(tree: ast.Module) -> Iterator[ast.Call]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "sum":
-            yield node
 
 
 def _totals(columns: _Columns) -> list[Column]:
@@ -180,7 +180,7 @@ def _examples(columns: _Columns, rows: DataFrame, same: Values, most: int) -> tu
     key = [name for name in (*columns.table.contract.grain, *PLACE) if name in columns.there]
     order = [*largest, *(F.col(name) for name in key)]
     wanted = [name for name in columns.shown if name not in same]
-    return shown(columns.table, rows.orderBy(*order).limit(most), wanted[:MOST_COLUMNS] if columns.reader else wanted)
+    return shown(columns.table, rows.orderBy(*order).limit(most), wanted[:MOST_COLUMNS] if columns.use else wanted)
 
 
 def _readable(table: Table, name: str) -> Column:

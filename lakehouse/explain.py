@@ -17,10 +17,10 @@ from pyspark.errors import PySparkException
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
-from lakehouse import changes, graph, latest, ledger, progress, session, sql, units
+from lakehouse import changes, graph, latest, ledger, progress, sql, units
 from lakehouse.changes import History, Place
 from lakehouse.errors import LakehouseError
-from lakehouse.excerpt import EVIDENCE, PLACE, Excerpt, Values, excerpt, shown
+from lakehouse.excerpt import EVIDENCE, PLACE, Excerpt, Use, Values, excerpt, shown, uses
 from lakehouse.run import innermost
 
 if TYPE_CHECKING:
@@ -111,8 +111,7 @@ def answer(spark: SparkSession, lake: Lake, tables: Mapping[str, Table], asked: 
     """
     table, version = asked.table, asked.state.version
     with ExitStack() as cached:
-        size = sum(progress.size(lake.address(name)) for name in graph.selected(dict(tables), [table.name]))
-        walk = _Walk(session.of_a_table(spark, size), lake, tables, examples, cached)
+        walk = _Walk(spark, lake, tables, examples, cached)
         with _in_words(table.name, version):
             rows = walk.cache(walk.read(table.name, version).where(asked.where))
             keys = _keys(table, rows) or _last_keys(walk, asked)
@@ -139,7 +138,8 @@ def _keys(table: Table, rows: DataFrame) -> tuple[Values, ...]:
 def _last_keys(walk: _Walk, asked: Question) -> tuple[Values, ...]:
     """Of rows that are not there now: what they were when they were there last, as far as the last runs tell."""
     name = asked.table.name
-    for version in changes.versions(walk.lake.address(name))[1:]:
+    last = [] if asked.table.contract.source else changes.versions(walk.lake.address(name))[1:]
+    for version in last:
         try:
             with _in_words(name, version):
                 found = _keys(asked.table, walk.read(name, version).where(asked.where))
@@ -166,11 +166,11 @@ class _Walk:
         with _in_words(name, version):
             return self.lake.read(self.spark, name, version)
 
-    def step(self, table: Table, version: int, rows: DataFrame, reader: Table | None = None) -> Step:
+    def step(self, table: Table, version: int, rows: DataFrame, use: Use | None = None) -> Step:
         """Rows of one table, and below them what they were made from; rows that were met before are not followed."""
         with _in_words(table.name, version):
             kept = self.cache(rows)
-            step = Step(table.name, version, excerpt(table, kept, reader, self.examples))
+            step = Step(table.name, version, excerpt(table, kept, use, self.examples))
             files = self._files(table.name, kept) if table.contract.source else ()
         met = (table.name, version, step.rows.rows, step.rows.hash)
         if met in self._met:
@@ -206,23 +206,27 @@ class _Walk:
         return False
 
     def _inputs(self, table: Table, read: Mapping[str, Input], rows: DataFrame) -> Iterator[Step]:
-        """Of each input the rows that belong to the units of these rows."""
+        """Of each input the rows that belong to the units of these rows; of a table that is computed whole, all."""
         versions = {name: int(read[name].version) for name in table.parents}
-        inputs = {name: self.read(name, version) for name, version in versions.items()}
+        every = {name: self.read(name, version) for name, version in versions.items()}
+        if table.contract.write == "replace":
+            note = f"all of them, since {table.name} is computed as a whole; to go on, explain rows of"
+            yield from (
+                Step(name, versions[name], Excerpt(every[name].count()), note=f"{note} {name}") for name in every
+            )
+            return
+        conf = {name: self.spark.createDataFrame(graph.conf_file(name)[1]) for name in read if name.startswith("conf.")}
+        used = uses(table, every | conf)
         if table.contract.write == "latest":
-            inputs = {name: self._delivered(table, every, rows) for name, every in inputs.items()}
-        elif table.contract.write == "refresh":
-            inputs = units.narrowed(table, inputs, rows.select(*table.contract.unit).distinct())
+            mine = {name: self._delivered(table, bronze, rows, conf) for name, bronze in every.items()}
+        else:
+            mine = units.narrowed(table, every, rows.select(*table.contract.unit).distinct())
         for name, version in versions.items():
-            if table.contract.write == "replace":
-                note = f"all of them, since {table.name} is computed as a whole; to go on, explain rows of {name}"
-                yield Step(name, version, Excerpt(inputs[name].count()), note=note)
-                continue
             reach = table.contract.inputs.get(name)
-            step = self.step(self.tables[name], version, inputs[name], table)
+            step = self.step(self.tables[name], version, mine[name], used[name])
             yield replace(step, through=reach.through or "" if reach else "")
 
-    def _delivered(self, table: Table, bronze: DataFrame, rows: DataFrame) -> DataFrame:
+    def _delivered(self, table: Table, bronze: DataFrame, rows: DataFrame, conf: Mapping[str, DataFrame]) -> DataFrame:
         """The rows as they were delivered, by where they stand."""
         files = [row["_file"] for row in rows.select("_file").distinct().limit(FEW_FILES + 1).collect()]
         mine = bronze.where(F.col("_file").isin(files)) if len(files) <= FEW_FILES else bronze
@@ -230,12 +234,11 @@ class _Walk:
         found = self.cache(mine.join(places, on=list(EVIDENCE), how="left_semi"))
         if found.groupBy(*EVIDENCE).count().where("count > 1").isEmpty():
             return found
-        return self._that_say_so(table, found, rows)
+        return self._that_say_so(table, found, rows, conf)
 
-    def _that_say_so(self, table: Table, found: DataFrame, rows: DataFrame) -> DataFrame:
+    def _that_say_so(self, table: Table, found: DataFrame, rows: DataFrame, conf: Mapping[str, DataFrame]) -> DataFrame:
         """Of a file's several deliveries the newest that says what is stored: another may have another row there."""
         bronze = self.tables[table.parents[0]].contract
-        conf = {name: self._conf(name) for name in table.inputs if name.startswith("conf.")}
         columns = [name for name in table.contract.columns if name != table.contract.position]
         place = [F.col(f"_source.{name}").alias(name) for name in (*PLACE, "_sequence")]
         said = latest.parse(table, bronze, found, conf).select(*place, units.row_hash(columns).alias("_said"))
@@ -243,9 +246,6 @@ class _Walk:
         best = Window.partitionBy(*EVIDENCE).orderBy(F.expr("_said = _held").desc(), F.desc("_sequence"))
         chosen = both.withColumn("_place", F.row_number().over(best)).where("_place = 1").select(*PLACE)
         return found.join(chosen, on=list(PLACE), how="left_semi")
-
-    def _conf(self, name: str) -> DataFrame:
-        return self.spark.createDataFrame(graph.conf_file(name)[1])
 
     def _files(self, name: str, rows: DataFrame) -> tuple[File, ...]:
         """The files that hold these rows, those with most of them first."""

@@ -34,7 +34,7 @@ def columns(table: Table, inputs: Mapping[str, DataFrame]) -> Columns:
     """By input the columns that build(), the checks and the ways to the units use."""
     key = (table.name, table.fingerprint, *(f"{name}{rows.dtypes}" for name, rows in inputs.items()))
     if key not in _known:
-        used = _of_build(table, inputs)
+        used = of_build(table, inputs)
         texts = " ".join(_other_texts(table))
         words = set(re.findall(r"\w+", texts))
         _known[key] = {name: (used[name] | words) & set(rows.columns) for name, rows in inputs.items()}
@@ -51,8 +51,8 @@ def _other_texts(table: Table) -> Iterator[str]:
         yield from (*check.key, *check.by, check.that or "")
 
 
-def _of_build(table: Table, inputs: Mapping[str, DataFrame]) -> dict[str, set[str]]:
-    """Asked of frames without rows, so that nothing is listed or read."""
+def of_build(table: Table, inputs: Mapping[str, DataFrame]) -> dict[str, set[str]]:
+    """By input the columns that build() uses; asked of frames without rows, so that nothing is listed or read."""
     spark = next(iter(inputs.values())).sparkSession
     nothing = spark.sparkContext.emptyRDD()
     empty = {name: spark.createDataFrame(nothing, rows.schema) for name, rows in inputs.items()}

@@ -119,10 +119,10 @@ def _launch(settings: dict[str, str]) -> None:
     conf = SparkConf(loadDefaults=False).setAppName("lakehouse").setAll(list(settings.items()))
     log = cache_folder() / "spark.log"
     with log.open("wb") as said:
+        # A group of its own: what stops this process and its group must not take Java from under a table's write.
+        how = {"start_new_session": True} | ({} if "LAKEHOUSE_LOG" in os.environ else {"stderr": said})
         try:
-            gateway = launch_gateway(  # type: ignore[no-untyped-call]
-                conf, {} if "LAKEHOUSE_LOG" in os.environ else {"stderr": said}
-            )
+            gateway = launch_gateway(conf, how)  # type: ignore[no-untyped-call]
         except PySparkRuntimeError as error:
             last = " ".join(log.read_text(errors="replace").splitlines()[-3:])
             raise LakehouseError(
@@ -166,9 +166,6 @@ def _settings_of_a_local_jvm(*, long: bool) -> dict[str, str]:
     return {
         "spark.master": os.environ.get("LAKEHOUSE_MASTER", "local[*]"),
         "spark.driver.memory": os.environ.get("LAKEHOUSE_DRIVER_MEMORY", "3g"),
-        # The usual local file system writes a checksum beside each file, and starts chmod and readlink for both.
-        "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
-        "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.extraClassPath": ":".join(str(jar) for jar in jars()),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import ExitStack
 
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
     from lakehouse.graph import Table
     from lakehouse.lake import Lake
@@ -174,9 +174,8 @@ def _delivered_units(subject: Subject, parsed: DataFrame, stored: DataFrame, wro
         own = _changes(subject, subject.table.name)
         return (some if own is None else some.unionByName(own.select(*unit))).distinct()
     every = delivered.select(*unit).unionByName(stored.select(*unit))
-    every = (every if wrong is None else every.unionByName(wrong.select(*unit))).distinct()
-    keyless = every.where(~latest.has_key(subject.table))
-    return _sample(subject, every.where(latest.has_key(subject.table))).unionByName(keyless)
+    every = every if wrong is None else every.unionByName(wrong.select(*unit))
+    return _sample(subject, every.distinct(), always=~latest.has_key(subject.table))
 
 
 def _stored_wrong(subject: Subject) -> DataFrame | None:
@@ -202,7 +201,8 @@ def _delivered(subject: Subject) -> Pair:
     loaded = [one for one in subject.place.taken if one.delivery.table == subject.table.name]
     mine = [one for one in loaded if since < one.batch <= until]
     standing = _standing(subject.place.landing, mine)
-    gone = [one for one in mine if one not in standing]
+    there = {one.place for one in standing}
+    gone = [one for one in mine if one.place not in there]
     some = _sample_of_files(subject, standing) if subject.how == "sample" else standing
     note = f"{len(gone):,} of {len(mine):,} files no longer stand in landing as they were loaded" if gone else ""
     if not some and (gone or subject.how != "whole"):
@@ -296,14 +296,18 @@ def _batch_before(subject: Subject, source: str) -> int:
     return int(known.version) if source == ledger.FILES else int(known.batch or 0)
 
 
-def _sample(subject: Subject, every: DataFrame) -> DataFrame:
-    """About one unit of SHARE, at least LEAST: those of the smallest hashes, others for each version of the table."""
-    unit = list(subject.table.contract.unit)
-    drawn = every.withColumn("_drawn", F.xxhash64(F.lit(subject.version), *unit))
-    some = drawn.where(F.col("_drawn") < F.lit(-(2**63) + 2**64 // SHARE)).drop("_drawn")
-    if _kept(subject, some).count() >= LEAST:
-        return some
-    return drawn.orderBy("_drawn").limit(LEAST).drop("_drawn")
+def _sample(subject: Subject, every: DataFrame, always: Column | None = None) -> DataFrame:
+    """About one unit of SHARE, at least LEAST: those of the smallest hashes, others for each version of the table.
+
+    `always`: which are taken beside them.
+    """
+    is_taken = F.lit(False) if always is None else always  # noqa: FBT003
+    drawn = every.withColumn("_drawn", F.xxhash64(F.lit(subject.version), *subject.table.contract.unit))
+    some = _kept(subject, drawn.where(is_taken | (F.col("_drawn") < F.lit(-(2**63) + 2**64 // SHARE))))
+    if some.where(~is_taken).count() < LEAST:
+        least = drawn.where(~is_taken).orderBy("_drawn").limit(LEAST)
+        some = least.unionByName(drawn.where(is_taken))
+    return some.drop("_drawn")
 
 
 @dataclass(frozen=True)

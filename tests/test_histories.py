@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from tests.histories import Event
 
-STEPS, IN_A_ROUND, ROUNDS = 3, 5, 40  # every round of histories has every event and every accident
+IN_A_ROUND, ROUNDS = 5, 40  # every round of histories has every event and every accident
+STEPS, LONGER = 2, 4
 SEEDS = [
     *range(IN_A_ROUND),
     *(pytest.param(seed, marks=pytest.mark.long) for seed in range(IN_A_ROUND, IN_A_ROUND * ROUNDS)),
@@ -28,12 +29,13 @@ SEEDS = [
 
 
 def plot(seed: int) -> list[tuple[list[Event], Event]]:
-    """What happens in each step, and how it is run."""
-    random, steps = Random(seed // IN_A_ROUND), STEPS * IN_A_ROUND  # noqa: S311
-    events = random.sample(EVENTS, len(EVENTS)) + random.choices(EVENTS, k=2 * steps - len(EVENTS) - steps // 2)
-    ways = random.sample([*ACCIDENTS, random.choice(ACCIDENTS), *[run] * (steps - len(ACCIDENTS) - 1)], steps)
-    of_steps = [events[step::steps] for step in range(steps)]  # one or two in each
-    return list(zip(of_steps, ways, strict=True))[seed % IN_A_ROUND :: IN_A_ROUND]
+    """What happens in each step, one or two events, and how it is run."""
+    round_, place = divmod(seed, IN_A_ROUND)
+    random, steps = Random(round_), IN_A_ROUND * (LONGER if round_ else STEPS)  # noqa: S311
+    events = random.sample(EVENTS, len(EVENTS)) + random.choices(EVENTS, k=steps // 2)
+    ways = random.sample([*ACCIDENTS, *random.choices([*[run] * 12, *ACCIDENTS], k=steps - len(ACCIDENTS))], steps)
+    of_steps = [events[step : 2 * steps : steps] for step in range(steps)]
+    return list(zip(of_steps, ways, strict=True))[place::IN_A_ROUND]
 
 
 @pytest.fixture(scope="module")

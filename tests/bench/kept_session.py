@@ -11,17 +11,22 @@ import json
 import sys
 import time
 
-from lakehouse import graph, session
+from lakehouse import graph
+from lakehouse.ledger import Ledger
 from lakehouse.run import Run
 
 
 def main(lake: str, *landings: str) -> None:
-    tables, spark, seconds = graph.load(), session.start(), []
+    tables, spark, known, seconds = graph.load(), None, Ledger(), []
     for landing in landings:
         begin = time.monotonic()
-        Run(lake, landing, tables, session=spark).execute(tables)
+        run = Run(lake, landing, tables, session=spark, is_kept=True)
+        run.ledger = known
+        run.execute(tables)
+        spark, known = run.session, run.ledger
         seconds.append(time.monotonic() - begin)
-    spark.stop()
+    if spark:
+        spark.stop()
     print(json.dumps(seconds))  # noqa: T201
 
 

@@ -202,7 +202,7 @@ def write(spark: SparkSession, lake: str, name: str, rows: DataFrame) -> None:
 
 
 def main(landing: str, lake: str) -> None:
-    spark = session.start()
+    spark = session.start(long=True)
     sources = {
         "order_lines": ("orders", ORDER_LINES),
         "delivery_items": ("deliveries", DELIVERY_ITEMS),

@@ -32,7 +32,7 @@ def said(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> tuple
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(demo, "FOLDER", folder / "demo")
         patch.setattr(session, "prepare", lambda _: None)
-        patch.setattr(session, "start", lambda: spark)
+        patch.setattr(session, "start", lambda **_: spark)
         console = Console(file=io.StringIO(), width=200)
         demo.demo(console, on_minio=False)
         return console.file.getvalue(), folder / "demo"  # type: ignore[attr-defined]
@@ -51,7 +51,7 @@ def test_the_demo_shows_each_thing_it_promises(said: tuple[str, Path], capsys: p
 
 def _ask(said: tuple[str, Path], spark: SparkSession, *arguments: str) -> str:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "start", lambda: spark)
+        patch.setattr(session, "start", lambda **_: spark)
         patch.setenv("LAKEHOUSE_ROOT", str(said[1] / "tables"))
         patch.setenv("LAKEHOUSE_LANDING", str(said[1] / "landing"))
         answer = CliRunner().invoke(cli.app, arguments)

@@ -67,11 +67,8 @@ def test_plan_says_that_inputs_which_are_written_first_come_on_top(toy: Toy) -> 
 def test_status_shows_the_last_turn_of_each_table(toy: Toy) -> None:
     toy.deliver("tuesday.csv", "8,B,5,5.00")
     toy.run()
-    assert [said(toy, "status")[name][-3] for name in ("bronze.orders", LINES, ORDERS)] == [
-        "load",
-        "new",
-        "incremental",
-    ]
+    status = said(toy, "status")
+    assert [status[name][-3] for name in (LINES, ORDERS, TOTALS)] == ["new", "incremental", "whole"]
 
 
 def test_status_shows_why_a_table_failed(toy: Toy) -> None:

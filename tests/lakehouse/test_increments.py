@@ -126,11 +126,10 @@ def test_a_small_refresh_takes_few_jobs(toy: Toy, spark: SparkSession) -> None:
     """Each is scheduling, a plan and a task; what they read is next to nothing. Delta's own are most of them."""
     toy.deliver("change.csv", "150,A,1,1.00", "150,B,9,1.00", day=2)
     toy.run(LINES)
-    tracker: Any = spark.sparkContext._jsc.sc().statusStore()  # noqa: SLF001
-    before = tracker.jobsList(None).size()
+    scheduler: Any = spark.sparkContext._jsc.sc().dagScheduler()  # noqa: SLF001
+    before = scheduler.numTotalJobs()
     toy.run(ORDERS)
-    spark.sparkContext._jsc.sc().listenerBus().waitUntilEmpty()  # noqa: SLF001
-    assert 0 < tracker.jobsList(None).size() - before <= JOBS_OF_A_REFRESH
+    assert 0 < scheduler.numTotalJobs() - before <= JOBS_OF_A_REFRESH
 
 
-JOBS_OF_A_REFRESH = 30
+JOBS_OF_A_REFRESH = 24  # measured: 22

@@ -203,6 +203,9 @@ class Run:
         return True
 
     def _turns(self, wanted: Mapping[str, Table], done: list[Done], say: Callable[[Done], None]) -> None:
+        # Before there are threads: its parts import each other in circles, of which a second thread sees a half.
+        import pyspark.sql  # noqa: F401, PLC0415
+
         order = TopologicalSorter({name: [p for p in table.parents if p in wanted] for name, table in wanted.items()})
         order.prepare()
         with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:

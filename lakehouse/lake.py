@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from lakehouse import progress, storage
 from lakehouse.errors import LakehouseError
+from lakehouse.session import in_one_piece
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,13 +52,13 @@ class Lake:
         reader = spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)
-        return reader.load(self.spark_address(name))
+        return in_one_piece(reader.load(self.spark_address(name)))
 
     def changes(self, spark: SparkSession, name: str, since: int, until: int) -> DataFrame:
         """The rows before and after each change in the versions (since, until], from the table's change feed."""
         feed = spark.read.format("delta").option("readChangeFeed", "true")
         feed = feed.option("startingVersion", since + 1).option("endingVersion", until)
-        return feed.load(self.spark_address(name))
+        return in_one_piece(feed.load(self.spark_address(name)))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import operator
 import re
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.lake import conform, with_meanings
 from lakehouse.progress import rejected
 from lakehouse.quality import ChecksFailedError
+from lakehouse.session import computed_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -95,10 +97,10 @@ def settle(writer: Writer, batch: Batch) -> Account:
     parsed = parse(table, batch.contract, new, batch.conf)
     if batch.late:
         parsed = parsed.unionByName(_older_rows(table, parsed, batch))
-    judged = judge(table, parsed, batch.newest_of_file, replacing, batch.since).persist()
-    stored = _stored(writer, judged, batch)
-    marked = judged if stored is None else mark_unchanged(table, judged, stored).persist()
-    try:
+    with ExitStack() as cached:
+        judged = computed_once(judge(table, parsed, batch.newest_of_file, replacing, batch.since), cached)
+        stored = _stored(writer, judged, batch)
+        marked = judged if stored is None else computed_once(mark_unchanged(table, judged, stored), cached)
         accounted = account(table, marked)
         _check_sums(table, batch.rows_in, accounted.counts["rows"])
         _check_limit(table, accounted)
@@ -106,9 +108,6 @@ def settle(writer: Writer, batch: Batch) -> Account:
         wrong = _wrong_now(writer, judged, replacing, batch)
         _settle_rejected(writer, wrong, any_rejected=accounted.to_reject > 0)
         _write(writer, marked, stored, batch, any_kept=accounted.to_write > 0)
-    finally:
-        marked.unpersist()
-        judged.unpersist()
     return accounted
 
 

@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 from lakehouse import needed, units
 from lakehouse.checks import ROWS, check
 from lakehouse.lake import conform, with_meanings
+from lakehouse.session import computed_once, small_side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,11 +76,11 @@ def update(writer: Writer, inputs: Mapping[str, DataFrame], changed: Mapping[str
     """
     with ExitStack() as cached:
         try:
-            touched = _cache(units.touched(writer.table, changed, inputs), cached)
+            touched = computed_once(units.touched(writer.table, changed, inputs), cached)
             # Read once, although build() may use an input in several places, and the checks once more.
             pruned = needed.pruned(writer.table, inputs)
-            narrow = units.narrowed(writer.table, pruned, touched, few=few, keep=partial(_cache, cached=cached))
-            computed = _compute(writer, narrow, F.broadcast(touched) if few else touched, cached)
+            narrow = units.narrowed(writer.table, pruned, touched, few=few, keep=partial(computed_once, until=cached))
+            computed = _compute(writer, narrow, small_side(touched) if few else touched, cached)
         except (PySparkException, Py4JJavaError) as error:
             words = str(error).strip().partition("\n")[0]
             raise UnreadableChangesError(f"the changes of {', '.join(changed)} cannot be read: {words}") from error
@@ -90,7 +91,7 @@ def _compute(writer: Writer, inputs: Mapping[str, DataFrame], touched: DataFrame
     """All that is to be known before the write is asked in one query, since each costs more than few rows do."""
     table, unit = writer.table, list(writer.table.contract.unit)
     built = conform(table, table.build(*(inputs[name] for name in table.inputs)))
-    built = _cache(units.with_digest(table.contract, built), cached)
+    built = computed_once(units.with_digest(table.contract, built), cached)
     rows = with_meanings(table, built.select(*table.contract.stored_columns))
     stored = None if table.contract.write == "replace" else writer.stored(like=rows)
     if stored is None:
@@ -98,7 +99,7 @@ def _compute(writer: Writer, inputs: Mapping[str, DataFrame], touched: DataFrame
         return Computed(rows, None, Outcome(counts[ROWS], measures))
     mine = stored if touched is None else stored.join(touched, on=unit, how="left_semi")
     others = None if touched is None else stored.join(touched, on=unit, how="left_anti")
-    differing = _cache(units.differing(built, mine, unit, list(table.contract.columns)), cached)
+    differing = computed_once(units.differing(built, mine, unit, list(table.contract.columns)), cached)
     beside = [_counted(differing), *([] if touched is None else [_counted_as(TOUCHED, touched)])]
     measures, counts = check(table, built, inputs, others, beside)
     numbers = (None if touched is None else counts[TOUCHED], counts.get(CHANGED, 0), counts.get(GONE, 0))
@@ -115,12 +116,6 @@ def _write(writer: Writer, computed: Computed) -> Outcome:
     gone = differing.where("_gone").select(*unit)
     writer.replace_units(changed if outcome.changed else None, gone if outcome.gone else None)
     return outcome
-
-
-def _cache(rows: DataFrame, cached: ExitStack) -> DataFrame:
-    kept = rows.persist()
-    cached.callback(kept.unpersist)
-    return kept
 
 
 def _counted(differing: DataFrame) -> DataFrame:

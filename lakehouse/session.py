@@ -19,8 +19,9 @@ from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import ExitStack
 
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 PACKAGES = (
     "io.delta:delta-spark_4.2_2.13:4.4.0",
@@ -83,11 +84,14 @@ def start(*, long: bool = False) -> SparkSession:
 
 
 # On few rows planning, generating code and moving between stages are all of the work (measured: they were 80 %).
+# Without generated code, Parquet's vectors would be copied row by row, which takes longer than reading rows does.
 OF_FEW_ROWS = {
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.shuffle.partitions": "1",
+    "spark.sql.parquet.enableVectorizedReader": "false",
+    "spark.sql.autoBroadcastJoinThreshold": "-1",
 }
 FEW_BYTES = 8 << 20  # compressed: a hundred thousand order lines, or so
 
@@ -101,6 +105,32 @@ def of_a_table(spark: SparkSession, size: int) -> SparkSession:
     for key, value in OF_FEW_ROWS.items() if size <= FEW_BYTES else ():
         own.conf.set(key, value)
     return own
+
+
+def has_few_rows(spark: SparkSession) -> bool:
+    """Whether the session is one that `of_a_table` made for few rows."""
+    return all(spark.conf.get(key) == value for key, value in OF_FEW_ROWS.items())
+
+
+def in_one_piece(rows: DataFrame) -> DataFrame:
+    """Few rows in one partition, which need not be shuffled again to be grouped or joined; many as they are."""
+    return rows.coalesce(1) if has_few_rows(rows.sparkSession) else rows
+
+
+def small_side(rows: DataFrame) -> DataFrame:
+    """The rows as the small side of a join: the other side is neither moved nor sorted."""
+    return rows.hint("shuffle_hash" if has_few_rows(rows.sparkSession) else "broadcast")
+
+
+def computed_once(rows: DataFrame, until: ExitStack) -> DataFrame:
+    """The rows, which the first job that needs them computes and later ones find; forgotten at the end of `until`."""
+    if has_few_rows(rows.sparkSession):
+        # Every plan is compared with what is persisted, and a write to a table plans anew what was read from it before:
+        # here that would take longer than the rows. A checkpoint is forgotten with the last plan that reads it.
+        return rows.localCheckpoint(eager=False)
+    kept = rows.persist()
+    until.callback(kept.unpersist)
+    return kept
 
 
 def _launch(settings: dict[str, str]) -> None:
@@ -170,6 +200,8 @@ def _settings_of_a_local_jvm(*, long: bool) -> dict[str, str]:
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.extraClassPath": ":".join(str(jar) for jar in jars()),
         "spark.driver.extraJavaOptions": " ".join(java_options),
+        # Each aggregation, sort and hash table begins with a page, of 64 MB if nobody says so, which must be zeroed.
+        "spark.buffer.pageSize": "2m",
         "spark.sql.shuffle.partitions": str(max(2, min(8, os.cpu_count() or 2))),
         "spark.sql.warehouse.dir": str(cache_folder() / "warehouse"),
         "spark.ui.enabled": "false",

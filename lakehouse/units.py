@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from lakehouse.contract import DIGEST
+from lakehouse.session import small_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -94,7 +95,7 @@ def narrowed(
             else:
                 values = {column: F.col(column) for column in reach.on}
                 keys = narrow_to(reach.through).select(*reach.on).distinct()
-            narrow[name] = keep(semi(inputs[name], values, F.broadcast(keys) if few else keys))
+            narrow[name] = keep(semi(inputs[name], values, small_side(keys) if few else keys))
         return narrow[name]
 
     for name in table.parents:

@@ -23,7 +23,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.lake import conform, with_meanings
 from lakehouse.progress import rejected
 from lakehouse.quality import ChecksFailedError
-from lakehouse.session import computed_once
+from lakehouse.session import FEW_ROWS, computed_once, small_side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
 
 STATUSES = ("kept", "unchanged", "rejected", "duplicate", "superseded")
 OF_THE_ROW = ("_file", "_row", "_batch", "_sequence", "_delivered_at", "_problem", "_is_last", "_repaired", "_hash")
-
-
-FEW_FILES = 100  # a longer list costs Parquet more than it saves
 
 
 @dataclass
@@ -150,17 +147,22 @@ def _check_stops(table: Table, accounted: Account) -> None:
 def _older_rows(table: Table, parsed: DataFrame, batch: Batch) -> DataFrame:
     """The rows that bronze has, from before, of the units that late files name.
 
-    They are looked for twice: by their keys alone, which says in which files they are, and then in those files only.
+    They are looked for twice: by their keys alone, which says where they stand, and then only they are read whole.
     """
     unit = list(table.contract.unit)
     late = parsed.where(F.col("_source._file").isin(*batch.late) & has_key(table))
-    touched = late.select(*unit).distinct().localCheckpoint()
+    touched = _counted(late.select(*unit).distinct())
     older = batch.bronze.where(F.col("_batch") <= batch.since)
-    keys = parse(table, batch.contract, older, batch.conf).select(*unit, F.col("_source._file").alias("_file"))
-    found = keys.join(touched, on=unit, how="left_semi").select("_file").distinct().collect()
-    files = [row["_file"] for row in found]
-    of_files = older.where(F.col("_file").isin(files)) if len(files) <= FEW_FILES else older
-    return parse(table, batch.contract, of_files, batch.conf).join(touched, on=unit, how="left_semi")
+    place = [F.col(f"_source.{name}").alias(name) for name in (*EVIDENCE, "_batch")]
+    keys = parse(table, batch.contract, older, batch.conf).select(*unit, *place)
+    places = _counted(keys.join(touched, on=unit, how="left_semi").select(*EVIDENCE, "_batch"))
+    return parse(table, batch.contract, older.join(places, on=places.columns, how="left_semi"), batch.conf)
+
+
+def _counted(rows: DataFrame) -> DataFrame:
+    """The rows, computed now, as the small side of a join where they are few: what they are looked for in stays put."""
+    known = rows.localCheckpoint()
+    return small_side(known) if known.count() <= FEW_ROWS else known
 
 
 def _stored(writer: Writer, judged: DataFrame, batch: Batch) -> DataFrame | None:

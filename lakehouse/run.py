@@ -20,6 +20,7 @@ from lakehouse.ledger import ClaimedMeanwhileError, Ledger
 from lakehouse.plan import Decision
 from lakehouse.progress import Input, Progress
 from lakehouse.quality import ChecksFailedError, Measure
+from lakehouse.session import FEW_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Sequence
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 SIDE_BY_SIDE = 3
 MUCH = 128 << 20  # bytes of new files: reading so many is worth compiling the code well
-FEW_ROWS = 1_000_000  # changed rows whose units are sent to every worker, which saves moving the inputs' rows
 P = ParamSpec("P")
 T = TypeVar("T")
 Counts = Mapping[str, Mapping[str, int]]

@@ -93,6 +93,7 @@ OF_FEW_ROWS = {
     "spark.sql.parquet.enableVectorizedReader": "false",
     "spark.sql.autoBroadcastJoinThreshold": "-1",
 }
+FEW_ROWS = 1_000_000  # such as keys that are sent to every worker, which saves moving the rows they are looked for in
 FEW_BYTES = 8 << 20  # compressed: a hundred thousand order lines, or so
 
 

@@ -8,13 +8,13 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 EVERY = 0.2  # seconds
 JVM = "java"
@@ -75,9 +75,9 @@ class Sampler(threading.Thread):
 
     def _look(self) -> None:
         resident = 0
-        with suppress(psutil.NoSuchProcess):
+        with suppress(psutil.Error):
             for process in [self.root, *self.root.children(recursive=True)]:
-                with suppress(psutil.NoSuchProcess), process.oneshot():
+                with suppress(psutil.Error), process.oneshot():
                     used = process.cpu_times()
                     self._cpu[process.pid] = used.user + used.system
                     resident += 0 if _is_its_parent_still(process) else process.memory_info().rss
@@ -85,6 +85,6 @@ class Sampler(threading.Thread):
 
 
 def _is_its_parent_still(process: psutil.Process) -> bool:
-    """A JVM that starts a program is, for a moment, two processes of the same memory."""
-    parent = process.parent()
-    return process.name() == JVM and parent is not None and parent.name() == JVM
+    """A JVM that starts a program is, for a moment, two processes of the same memory, the second one of any name."""
+    parent, program = process.parent(), Path(process.exe())
+    return program.name == JVM and parent is not None and Path(parent.exe()) == program

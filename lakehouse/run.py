@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from lakehouse.runs import Ran
 
 SIDE_BY_SIDE = 3
-MUCH = 128 << 20  # bytes of new files: reading so many is worth compiling the code well
+# Bytes of new files, and of the tables that others are computed whole from: so many are worth compiling the code well.
+MUCH, MUCH_STORED = 128 << 20, 16 << 20
 P = ParamSpec("P")
 T = TypeVar("T")
 Counts = Mapping[str, Mapping[str, int]]
@@ -109,6 +110,7 @@ class Run:
         self.is_kept = is_kept
         self.at = datetime.now(UTC)
         self._starting = threading.Lock()
+        self._to_compute = 0
         self._failed: list[Measure] = []
         self._broken: list[Ran] = []
         self.history = runs.History(self.root)
@@ -198,6 +200,8 @@ class Run:
             return False
         decisions = plan.decide_all(self.root, wanted.values(), self.taken, self.history).values()
         if any(one.does_something for one in decisions):
+            whole = [wanted[one.table] for one in decisions if one.path in {"first", "whole"}]
+            self._to_compute = sum(self._size(name) for name in {name for table in whole for name in table.parents})
             return False
         done += [Done(one) for one in decisions]
         return True
@@ -242,7 +246,8 @@ class Run:
         from lakehouse import session  # noqa: PLC0415
 
         with self._starting:
-            self._session = self._session or session.start(long=self.is_kept or self._size() > MUCH)
+            is_long = self.is_kept or self._size() > MUCH or self._to_compute > MUCH_STORED
+            self._session = self._session or session.start(long=is_long)
         return self._session
 
     def _turn(self, table: Table) -> Done:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse import landing, latest, ledger
+from lakehouse import landing, latest, ledger, run, session
 from lakehouse.errors import LakehouseError
 from tests.toy import Toy
 
@@ -67,6 +67,25 @@ def test_a_definition_that_changes_no_row_wakes_no_reader(toy: Toy) -> None:
     assert done[ORDERS].decision.reason == "its definition changed"
     assert done[TOTALS].decision.path == "nothing"
     assert toy.run()[ORDERS].decision.path == "nothing"
+
+
+@pytest.mark.parametrize(("much", "is_long"), [(0, True), (1 << 30, False)])
+def test_a_session_for_much_that_is_computed_whole_compiles_its_code_well(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch, much: int, *, is_long: bool
+) -> None:
+    contract, code = toy.sources[ORDERS]
+    toy.sources[ORDERS] = (contract, code.replace('.alias("units"))', '.alias("units")).distinct()'))
+    asked = list[bool]()
+
+    def start(*, long: bool) -> SparkSession:
+        asked.append(long)
+        return toy.spark
+
+    monkeypatch.setattr(run, "MUCH_STORED", much)
+    monkeypatch.setattr(session, "start", start)
+    tables = toy.tables()
+    run.Run(str(toy.folder / "lake"), str(toy.landing), tables).execute(tables)
+    assert asked == [is_long]
 
 
 def test_somebody_elses_commit_is_noticed_and_undone(toy: Toy) -> None:

@@ -22,6 +22,7 @@ from lakehouse.changes import History, Place
 from lakehouse.errors import LakehouseError
 from lakehouse.excerpt import EVIDENCE, PLACE, Excerpt, Use, Values, excerpt, shown, uses
 from lakehouse.run import innermost
+from lakehouse.session import computed_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -264,11 +265,7 @@ class _Walk:
 
     def cache(self, rows: DataFrame) -> DataFrame:
         """Until the answer is there."""
-        if rows.is_cached:
-            return rows
-        kept = rows.persist()
-        self.cached.callback(kept.unpersist)
-        return kept
+        return rows if rows.is_cached else computed_once(rows, self.cached)
 
 
 def _ranges(rows: DataFrame) -> DataFrame:

@@ -19,6 +19,7 @@ from lakehouse.contract import DIGEST, EVIDENCE
 from lakehouse.errors import LakehouseError
 from lakehouse.lake import conform
 from lakehouse.run import newest_of_file
+from lakehouse.session import FEW_ROWS, computed_once, small_side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 How = Literal["whole", "sample", "since"]
 SHARE = 100  # a sample is one unit, or file, of so many
 LEAST = 5  # units of a sample
-FEW = 1_000_000  # units that are sent to every worker
 AT_ONCE = 8  # requests to S3
 OF_A_DELIVERY = ("_file", "_row", "_batch")
 OF_A_REJECTED_ROW = ("_file", "_row", "_sequence")
@@ -158,7 +158,7 @@ def _right_and_rejected(subject: Subject, judged: DataFrame) -> tuple[DataFrame,
     """The table's rows, without where they stand: a unit that was delivered again unchanged keeps its first place."""
     table, promise = subject.table, subject.table.contract
     needed = judged.select(*promise.columns, *EVIDENCE, "_status", "_broken", "_sequence", "_delivered_at")
-    both = _kept(subject, needed.where("_status in ('kept', 'rejected')"))
+    both = computed_once(needed.where("_status in ('kept', 'rejected')"), subject.cached)
     columns = [name for name in promise.stored_columns if name not in EVIDENCE]
     right = units.with_digest(promise, both.where("_status = 'kept'")).select(*columns)
     return right, latest.rejected_rows(table, both)
@@ -303,7 +303,8 @@ def _sample(subject: Subject, every: DataFrame, always: Column | None = None) ->
     """
     is_taken = F.lit(False) if always is None else always  # noqa: FBT003
     drawn = every.withColumn("_drawn", F.xxhash64(F.lit(subject.version), *subject.table.contract.unit))
-    some = _kept(subject, drawn.where(is_taken | (F.col("_drawn") < F.lit(-(2**63) + 2**64 // SHARE))))
+    is_drawn = is_taken | (F.col("_drawn") < F.lit(-(2**63) + 2**64 // SHARE))
+    some = computed_once(drawn.where(is_drawn), subject.cached)
     if some.where(~is_taken).count() < LEAST:
         least = drawn.where(~is_taken).orderBy("_drawn").limit(LEAST)
         some = least.unionByName(drawn.where(is_taken))
@@ -319,19 +320,13 @@ class _Some:
 
 
 def _marked(subject: Subject, some: DataFrame) -> _Some:
-    kept = _kept(subject, some)
-    return _Some(kept, kept.count() <= FEW)
+    kept = computed_once(some, subject.cached)
+    return _Some(kept, kept.count() <= FEW_ROWS)
 
 
 def _belonging(subject: Subject, rows: DataFrame, some: _Some) -> DataFrame:
     values = {name: F.col(name) for name in subject.table.contract.unit}
-    return units.semi(rows, values, F.broadcast(some.units) if some.are_few else some.units)
-
-
-def _kept(subject: Subject, rows: DataFrame) -> DataFrame:
-    kept = rows.persist()
-    subject.cached.callback(kept.unpersist)
-    return kept
+    return units.semi(rows, values, small_side(some.units) if some.are_few else some.units)
 
 
 def _sides(name: str, key: Sequence[str], rebuilt: DataFrame, stored: DataFrame) -> Sides:

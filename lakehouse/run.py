@@ -14,13 +14,12 @@ from functools import cached_property, wraps
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from lakehouse import accounts, graph, landing, ledger, plan, progress, quality, runs, schema_changes, storage
+from lakehouse import accounts, graph, landing, ledger, plan, progress, quality, runs, schema_changes, session, storage
 from lakehouse.errors import LakehouseError
 from lakehouse.ledger import ClaimedMeanwhileError, Ledger
 from lakehouse.plan import Decision
 from lakehouse.progress import Input, Progress
 from lakehouse.quality import ChecksFailedError, Measure
-from lakehouse.session import FEW_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Sequence
@@ -110,7 +109,7 @@ class Run:
         self.is_kept = is_kept
         self.at = datetime.now(UTC)
         self._starting = threading.Lock()
-        self._to_compute = 0
+        self._to_compute = 0  # bytes of the tables that others are computed whole from, when no file is new
         self._failed: list[Measure] = []
         self._broken: list[Ran] = []
         self.history = runs.History(self.root)
@@ -243,11 +242,10 @@ class Run:
 
     def spark(self) -> SparkSession:
         """The process's session, started now if no table has needed it yet."""
-        from lakehouse import session  # noqa: PLC0415
-
         with self._starting:
-            is_long = self.is_kept or self._size() > MUCH or self._to_compute > MUCH_STORED
-            self._session = self._session or session.start(long=is_long)
+            if self._session is None:
+                is_long = self.is_kept or self._size() > MUCH or self._to_compute > MUCH_STORED
+                self._session = session.start(long=is_long)
         return self._session
 
     def _turn(self, table: Table) -> Done:
@@ -276,7 +274,6 @@ class Run:
 
     def _write(self, table: Table, decision: Decision) -> tuple[Done, float]:
         """What was done, and the seconds of its commits."""
-        from lakehouse import session  # noqa: PLC0415
         from lakehouse.lake import Writer  # noqa: PLC0415
 
         state = decision.state
@@ -338,7 +335,7 @@ class Run:
             if decision.path == "incremental":
                 try:
                     changed = {name: self.lake.changes(spark, name, *span) for name, span in decision.moved.items()}
-                    few = (decision.rows or 0) <= FEW_ROWS
+                    few = (decision.rows or 0) <= session.FEW_ROWS
                     outcome = refresh.update(writer, inputs, changed, few=few)
                 except refresh.UnreadableChangesError as error:
                     decision = replace(decision, path="whole", reason=f"{decision.reason}, but {error}")

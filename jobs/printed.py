@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lakehouse.contract import Source
+    from lakehouse.docs import Docs
     from lakehouse.graph import Table
     from lakehouse.landing import Found
     from lakehouse.plan import Size
@@ -86,7 +87,7 @@ def _went(done: Done) -> str:
 
 def summary(messages: Console, report: Report) -> None:
     """Where the rows that came in went; what was rejected, mended and warned of; what landing holds beside."""
-    judged = [done for done in report.done if done.rows_in is not None and len(done.counts["rows"]) > 1]
+    judged = [done for done in report.done if done.accounts]
     if judged:
         total = {status: sum(done.counts["rows"][status] for done in judged) for status in judged[0].counts["rows"]}
         parts = " + ".join(f"{count:,} {status}" for status, count in total.items())
@@ -277,6 +278,12 @@ def exported(messages: Console, table: Table, source: Source | None, written: Ma
             "Correct them, leave the first columns as they are, and put the file into landing under a name like "
             f"{escape(source.files[-1])}; the next run takes it up."
         )
+
+
+def documented(messages: Console, docs: Docs, file: Path) -> None:
+    there = sum(entry.stored is not None for entry in docs.entries)
+    lake = escape(visible(docs.root))
+    messages.print(f"Wrote {escape(str(file))}: {len(docs.entries)} tables, {there} of them in the lake {lake}.")
 
 
 def grid(columns: list[str], rows: Iterable[tuple[str | None, ...]], messages: Console) -> None:

@@ -63,10 +63,14 @@ class _Strict(BaseModel):
 
 
 class Column(_Strict):
-    """`source` (written `from:`) is the delivered column it is parsed from; unreadable text breaks a rule."""
+    """`source` (written `from:`) is the delivered column it is parsed from; unreadable text breaks a rule.
+
+    `measured_in` is the unit of a number: days, orders, or `currency`, the row's own column of that name.
+    """
 
     type: Annotated[str, AfterValidator(_known_type)]
     meaning: Annotated[str, Field(min_length=3)]
+    measured_in: str | None = None
     source: Annotated[str | None, Field(alias="from")] = None
     blank: tuple[str, ...] = ()
     required: bool = False
@@ -255,7 +259,7 @@ class Contract(_Strict):
 
     def definition(self) -> dict[str, object]:
         """What results depend on: all of it but the words for people."""
-        columns = {name: column.model_dump(exclude={"meaning"}) for name, column in self.columns.items()}
+        columns = {name: column.model_dump(exclude={"meaning", "measured_in"}) for name, column in self.columns.items()}
         rules = {name: rule.model_dump(exclude={"why"}) for name, rule in self.rules.items()}
         words = {"owner", "description", "columns", "rules", "checks", "reject_limit", "score"}
         return self.model_dump(exclude=words) | {

@@ -8,7 +8,7 @@ import importlib.util
 import inspect
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from types import ModuleType
@@ -31,13 +31,17 @@ CORE = 3
 
 @dataclass(frozen=True)
 class Table:
-    """`inputs` in the order of build's parameters: other tables, `conf.<file>`, or `landing` for bronze."""
+    """`inputs` in the order of build's parameters: other tables, `conf.<file>`, or `landing` for bronze.
+
+    `accounts`: whether it says in the ledger what became of its source's rows, which one table of each source does.
+    """
 
     name: str
     contract: Contract
     module: ModuleType
     inputs: tuple[str, ...]
     fingerprint: str
+    accounts: bool = True
 
     @property
     def build(self) -> Callable[..., DataFrame]:
@@ -60,6 +64,7 @@ def load(home: Path = HOME) -> dict[str, Table]:
     """Every table, parents before children. Needs no JVM."""
     contracts = contract.load(home / "conf")
     tables = {name: table(name, promise, contracts) for name, promise in contracts.items()}
+    tables |= {name: replace(tables[name], accounts=False) for name in _not_accounting(tables)}
     for one in tables.values():
         for name in one.inputs:
             if name.startswith("conf."):
@@ -78,6 +83,24 @@ def load(home: Path = HOME) -> dict[str, Table]:
     except CycleError as error:
         raise LakehouseError(f"These tables read each other in a circle: {' <- '.join(error.args[1])}.") from error
     return {name: tables[name] for name in order}
+
+
+def _not_accounting(tables: Mapping[str, Table]) -> list[str]:
+    """Of several `latest` tables of one source the one with its `score` accounts for the source's rows."""
+    of_source: dict[str, list[str]] = {}
+    for name, one in tables.items():
+        if one.contract.write == "latest":
+            of_source.setdefault(one.parents[0], []).append(name)
+    others: list[str] = []
+    for source, names in of_source.items():
+        scored = [name for name in names if tables[name].contract.score]
+        if len(names) > 1 and len(scored) != 1:
+            raise LakehouseError(
+                f"{', '.join(names)} all read {source}; exactly one of them must have a `score:` and so account for "
+                f"what becomes of its rows. Change conf/{names[0].replace('.', '/')}.yml or the others."
+            )
+        others += [name for name in names if len(names) > 1 and name not in scored]
+    return others
 
 
 def _check_reaches(one: Table) -> None:

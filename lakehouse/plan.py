@@ -130,7 +130,7 @@ def _whole(table: Table, note: Progress, inputs: Mapping[str, Input], taken: lis
         return "its definition changed"
     if note.inputs.keys() != inputs.keys():
         return "it reads other inputs"
-    if table.contract.write == "latest" and _is_unaccounted(table, note, taken):
+    if table.contract.write == "latest" and table.accounts and _is_unaccounted(table, note, taken):
         return "a run broke off before it noted what became of the rows"
     made_anew = [why for name, now in inputs.items() if (why := _made_anew(name, note.inputs[name], now))]
     return made_anew[0] if made_anew else ""

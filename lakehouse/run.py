@@ -66,7 +66,8 @@ class StoppedError(LakehouseError):
 class Done:
     """What one table's turn did. `rows_in` counts the rows that came in, `counts` where they went.
 
-    `by_file`: of a table that judges delivered rows, the same by (file, batch). `measures`: what its checks counted.
+    `by_file`: of a table that judges delivered rows, the same by (file, batch), and whether it `accounts` for them in
+    the ledger. `measures`: what its checks counted.
     `units`: how many were computed, None for all. `phases`: the seconds of some parts of its turn, by name.
     """
 
@@ -76,6 +77,7 @@ class Done:
     rows_in: int | None = None
     counts: Counts = field(default_factory=dict)
     by_file: ByFile = field(default_factory=dict)
+    accounts: bool = False
     measures: Sequence[Measure] = ()
     units: int | None = None
     phases: Mapping[str, float] = field(default_factory=dict)
@@ -182,7 +184,7 @@ class Run:
     @_one_after_the_other
     def _close(self, done: Sequence[Done]) -> list[Measure]:
         """Note in the ledger what became of each file; what a run that broke off did not note, the next one notes."""
-        by_file = {one.decision.table: one.by_file for one in done if one.by_file}
+        by_file = {one.decision.table: one.by_file for one in done if one.by_file and one.accounts}
         if not by_file and all(one.status != "claimed" for one in self.taken):
             return [*accounts.measures(self.tables, self.taken, {}, done, self.at)]
         self.ledger = ledger.read(self.root)
@@ -323,7 +325,13 @@ class Run:
         except ChecksFailedError as error:
             self._failed += error.measures
             raise
-        return Done(decision, rows_in=batch.rows_in, counts=account.counts, by_file=account.by_file)
+        return Done(
+            decision,
+            rows_in=batch.rows_in,
+            counts=account.counts,
+            by_file=account.by_file,
+            accounts=table.accounts,
+        )
 
     def _rebuild(self, writer: Writer, decision: Decision) -> Done:
         from lakehouse import refresh  # noqa: PLC0415

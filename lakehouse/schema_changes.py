@@ -35,7 +35,10 @@ TYPES: Mapping[str, ops.Kind] = {
 
 @dataclass(frozen=True)
 class SchemaChange:
-    """`change`: new, vanished, came_back, or type (`before` and `after` are then number, time or text)."""
+    """`change`: new, vanished, came_back, filled, or type (`before` and `after` are then number, time or text).
+
+    `filled`: a column that no delivery had a value in now has one, of the kind `after`.
+    """
 
     table_name: str
     partition: str
@@ -67,6 +70,7 @@ def _of_source(partition: str, entries: list[Entry]) -> Iterator[SchemaChange]:
     present: set[str] = set()
     seen: set[str] = set()
     meanings: dict[str, str] = {}
+    blank: set[str] = set()
     for entry in entries:
         one = entry.delivery
         names = set(one.columns.values())
@@ -79,6 +83,8 @@ def _of_source(partition: str, entries: list[Entry]) -> Iterator[SchemaChange]:
             for name, before in sorted(meanings.items())
             if before != "text" and now.get(name, before) != before
         ]
+        found += [(name, "filled", "", kind) for name, kind in sorted(now.items()) if name in blank - meanings.keys()]
+        blank |= {name for name, kind in one.kinds.items() if not _meaning(kind)}
         if seen:
             for name, change, before, after in found:
                 yield SchemaChange(

@@ -38,9 +38,9 @@ def query(spark: SparkSession, lake: Lake, statement: str) -> DataFrame:
     named = {f"{found[1]}.{found[2]}".lower() for found in TABLE.finditer(statement)}
     if _first_word(statement) == "show":  # the only statement that asks for tables it does not name
         named |= graph.load().keys()
-    for name in named:
-        _register(spark, lake, *name.split("."))
     try:
+        for name in named:
+            _register(spark, lake, *name.split("."))
         answer = spark.sql(statement)
         return answer.toDF(*_distinct(answer.columns))
     except PySparkException as error:
@@ -114,8 +114,15 @@ def _is_query(statement: str) -> bool:
 
 
 def _register(spark: SparkSession, lake: Lake, schema: str, name: str) -> None:
+    """A table of the lake, or a view, of what runs recorded, from conf/ops."""
     spark.sql(f"create database if not exists {schema}")
-    if lake.state(f"{schema}.{name}") is not None:
+    view = graph.HOME / "conf" / schema / f"{name}.sql"
+    if view.exists():
+        text = view.read_text(encoding="utf-8")
+        for source in TABLE.finditer(text):
+            _register(spark, lake, source[1], source[2])
+        spark.sql(f"create or replace view {schema}.{name} as {text}")
+    elif lake.state(f"{schema}.{name}") is not None:
         address = lake.spark_address(f"{schema}.{name}").replace("'", "\\'")
         spark.sql(f"create table if not exists {schema}.{name} using delta location '{address}'")
 

@@ -196,6 +196,17 @@ CHANGES = (
         events=(("new", "product", "vanished", "", ""), ("newer", "product", "came_back", "", "")),
     ),
     Change(
+        "gets_its_first_value",
+        (
+            """{"order_id": 8, "product": "B", "quantity": 2, "price": 5.00, "ordered_at": "2024-01-02T09:00:00.000Z",
+                "colour": "-"}""",
+            """{"order_id": 9, "product": "C", "quantity": 3, "price": 1.00, "ordered_at": "2024-01-03T10:00:00.000Z",
+                "colour": "red"}""",
+        ),
+        silver=(SILVER_8, ("9", "C", "3", "1.00", "2024-01-03 10:00:00")),
+        events=(("new", "colour", "new", "", ""), ("newer", "colour", "filled", "", "text")),
+    ),
+    Change(
         "number_becomes_text",
         ("""{"order_id": 8, "product": "B", "quantity": "two", "price": 5.00,
              "ordered_at": "2024-01-02T09:00:00.000Z"}""",),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse import landing, latest, ledger, run, session
+from lakehouse import graph, landing, latest, ledger, run, session
 from lakehouse.errors import LakehouseError
 from tests.toy import Toy
 
@@ -185,3 +187,15 @@ def test_a_source_without_files_gives_empty_tables_and_not_an_error(tmp_path: Pa
     lake.deliver("monday.csv", "7,A,2,10.00")
     lake.run()
     assert lake.rows("bronze.returns") == []
+
+
+def test_spark_is_imported_before_there_are_threads() -> None:
+    """Two threads that import it at once see halves of it. The process of the tests has it, so a fresh one is asked."""
+    code = """
+import sys
+from lakehouse import run
+assert "pyspark.sql" not in sys.modules
+run.ThreadPoolExecutor = lambda threads: sys.exit(0 if "pyspark.sql" in sys.modules else 1)
+run.Run("lake", "landing", {})._turns({}, [], print)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=graph.HOME)

@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 SIGN = r"^\s*[^\d\s.,+-]{1,4}\s*"
+# Of completed orders: the classic ten that every customer report begins with, times counted as one.
+TEN_MEASURES = (
+    "total_order_amount", "average_order_amount", "highest_order_amount", "lowest_order_amount", "order_count",
+    "total_quantity_ordered", "average_quantity_per_order", "total_delivery_distance_km",
+    "average_delivery_distance_km", "distinct_products", "first_order_at", "last_order_at",
+)  # fmt: skip
+# What sales are measured by, of a day, an hour or a week: counts, then amounts in the market's own currency.
+SALES_COUNTS = ("orders", "completed_orders", "cancelled_orders", "open_orders", "lines", "units", "completed_units")
+SALES_AMOUNTS = (
+    "revenue", "gross_revenue", "points_value", "pay_later_surcharge", "placed_value", "cancelled_value", "open_value",
+    "new_revenue", "repeat_revenue",
+)  # fmt: skip
+# What markets are compared by, of a day.
+COMPARED = (
+    "country", "time_zone", "orders", "completed_orders", "cancelled_orders", "customers", "units", "revenue",
+    "average_order_value", "reporting_currency", "rate", "is_rate_missing", "reporting_revenue",
+)  # fmt: skip
 EXPORT_TIME = "yyyy-MM-dd'T'HH:mm:ss[.SSS]XXX"
 
 
@@ -42,9 +64,27 @@ def local_to_utc(local: Column, time_zone: Column) -> Column:
 
 
 def average(total: Column, count: Column) -> Column:
-    """The quotient as decimal(18,4), rounded half up: it has 14 places before, so that a tie is a real tie."""
-    quotient = total.cast("decimal(23,3)") / count.cast("decimal(10,0)")
-    return F.round(F.when(count > 0, quotient), 4).cast("decimal(18,4)")
+    """The quotient as decimal(20,4), rounded half up: it has 14 places before, so that a tie is a real tie."""
+    exact = total.cast("decimal(23,3)") / count.cast("decimal(10,0)")
+    return F.round(F.when(count > 0, exact), 4).cast("decimal(20,4)")
+
+
+def share(part: Column, whole: Column, places: int = 4) -> Column:
+    """Part of a whole, amounts or counts, as decimal(18,places), halves away from zero; null where the whole is 0."""
+    return quotient(part.cast("decimal(18,2)") * 100, whole.cast("decimal(18,2)") * 100, places)
+
+
+def quotient(numerator: Column, denominator: Column, places: int) -> Column:
+    """Of two whole numbers, as decimal(18,places), halves away from zero; null where the denominator is 0.
+
+    By whole numbers, since Spark rounds a quotient of decimals before anybody can: (2n + d) div 2d.
+    """
+    top, bottom = (F.abs(value).cast("decimal(25,0)") for value in (numerator, denominator))
+    steps = F.lit(10**places).cast("decimal(8,0)")
+    twice = F.lit(2).cast("decimal(1,0)")
+    whole = F.call_function("div", top * steps * twice + bottom, F.nullif(bottom, F.lit(0)) * twice)
+    signed = whole.cast("decimal(18,0)") * F.signum(numerator).cast("decimal(1,0)") * F.signum(denominator).cast("int")
+    return (signed / steps).cast(f"decimal(18,{places})")
 
 
 def money(text: Column | str, precision: int = 18, scale: int = 2) -> Column:
@@ -59,6 +99,21 @@ def amount_sign(text: Column | str) -> Column:
     return F.nullif(F.trim(F.regexp_extract(value, SIGN, 0)), F.lit(""))
 
 
+def customer_facts(customers: DataFrame, markets: DataFrame) -> DataFrame:
+    """Delivered customers with their facts typed, and the market's `_currency`, null for a market nobody knows."""
+    facts = markets.select("market", F.col("currency").alias("_currency"))
+    return customers.join(F.broadcast(facts), on="market", how="left").withColumns(
+        {
+            "customer_id": whole_number("customer_id"),
+            "is_blocked": F.when(F.col("is_blocked").isin("0", "1"), F.col("is_blocked") == "1"),
+            "outstanding_amount": exact_decimal("outstanding_amount", 18, 2),
+            "loyalty_points": whole_number("loyalty_points"),
+            "number_of_employees": whole_number("number_of_employees"),
+            "created_at": export_time("created_at"),
+        }
+    )
+
+
 def deliveries_of_orders(deliveries: DataFrame) -> DataFrame:
     """One row per order with Delivery tasks: market, order_id, delivery_tasks, delivery_status, delivery_distance_m.
 
@@ -70,6 +125,146 @@ def deliveries_of_orders(deliveries: DataFrame) -> DataFrame:
         F.max_by("task_status", "task_id").alias("delivery_status"),
         F.sum("distance_m").alias("delivery_distance_m"),
     )
+
+
+def classic_ten(completed: DataFrame, lines: DataFrame, deliveries: DataFrame, by: Sequence[str]) -> DataFrame:
+    """Ten measures of completed orders, one row per group `by`: amounts, quantities, distances, products and times.
+
+    `lines` and `deliveries` are those of the orders, or more.
+    """
+    order = ["market", "order_id"]
+    orders = completed.join(deliveries_of_orders(deliveries), on=order, how="left")
+    amounts = orders.groupBy(*by).agg(
+        F.sum("order_total").cast("decimal(18,2)").alias("total_order_amount"),
+        F.max("order_total").alias("highest_order_amount"),
+        F.min("order_total").alias("lowest_order_amount"),
+        F.count("*").alias("order_count"),
+        F.sum("units").alias("total_quantity_ordered"),
+        F.sum("delivery_distance_m").alias("metres"),
+        F.count("delivery_distance_m").alias("orders_with_distance"),
+        F.min("ordered_at").alias("first_order_at"),
+        F.max("ordered_at").alias("last_order_at"),
+    )
+    groups = completed.select(*order, *(name for name in by if name not in order))
+    sold = lines.select(*order, "sku").join(groups, on=order, how="inner")
+    products = sold.groupBy(*by).agg(F.count_distinct("sku").alias("distinct_products"))
+    kilometres = (F.col("metres").cast("decimal(18,0)") / 1000).cast("decimal(18,3)")
+    measures = amounts.join(products, on=list(by), how="left").withColumns(
+        {
+            "average_order_amount": average(F.col("total_order_amount"), F.col("order_count")),
+            "average_quantity_per_order": average(F.col("total_quantity_ordered"), F.col("order_count")),
+            "total_delivery_distance_km": kilometres,
+            "average_delivery_distance_km": average(kilometres, F.col("orders_with_distance")),
+            "distinct_products": F.coalesce("distinct_products", F.lit(0)),
+        }
+    )
+    return measures.select(*by, *TEN_MEASURES)
+
+
+def sales_measures(
+    orders: DataFrame, customer_orders: DataFrame, markets: DataFrame, by: Sequence[str], *also: Column
+) -> DataFrame:
+    """Per group `by`, which begins with the market: currency, SALES_COUNTS, SALES_AMOUNTS, average_order_value, `also`.
+
+    Money counts once per order; what is new and what is repeat business says silver.customer_orders.
+    """
+    completed, cancelled = (F.col("order_status") == status for status in ("COMPLETED", "CANCELLED"))
+    is_open = ~completed & ~cancelled
+    with_points = orders.join(F.broadcast(markets.select("market", "point_value")), on="market", how="left")
+    priced = with_points.withColumns({"points_value": points_value(), "surcharge": surcharge()})
+    sums = priced.groupBy(*by, "currency").agg(
+        F.count("*").alias("orders"),
+        F.count_if(completed).alias("completed_orders"),
+        F.count_if(cancelled).alias("cancelled_orders"),
+        F.count_if(is_open).alias("open_orders"),
+        F.sum("line_count").alias("lines"),
+        F.sum("units").alias("units"),
+        F.sum(F.when(completed, F.col("units")).otherwise(0)).alias("completed_units"),
+        sum_where(completed, "order_total").alias("revenue"),
+        sum_where(completed, "sub_total").alias("gross_revenue"),
+        sum_where(completed, "points_value").alias("points_value"),
+        sum_where(completed, "surcharge").alias("pay_later_surcharge"),
+        F.sum("order_total").cast("decimal(18,2)").alias("placed_value"),
+        sum_where(cancelled, "order_total").alias("cancelled_value"),
+        sum_where(is_open, "order_total").alias("open_value"),
+        *also,
+    )
+    lives = customer_orders.groupBy(*by).agg(
+        sum_where(F.col("completed_number") == 1, "order_total").alias("new_revenue"),
+        sum_where(F.col("completed_number") > 1, "order_total").alias("repeat_revenue"),
+    )
+    both = sums.join(lives, on=list(by), how="left").na.fill(0, subset=["new_revenue", "repeat_revenue"])
+    return both.withColumn("average_order_value", average(F.col("revenue"), F.col("completed_orders")))
+
+
+def ages_of_cohorts(customer_orders: DataFrame) -> tuple[DataFrame, DataFrame]:
+    """The completed orders with their `age_months`, and every age that a cohort has reached, with cohort_customers."""
+    months = F.year("order_date") * 12 + F.month("order_date")
+    months_of_cohort = F.year("cohort_month") * 12 + F.month("cohort_month")
+    completed = customer_orders.where("order_status = 'COMPLETED'").withColumn("age_months", months - months_of_cohort)
+    cohorts = completed.groupBy("market", "cohort_month", "currency").agg(
+        F.count_distinct("customer_id").alias("cohort_customers"), F.max("age_months").alias("oldest")
+    )
+    ages = F.explode(F.sequence(F.lit(0), "oldest")).alias("age_months")
+    return completed, cohorts.select("market", "cohort_month", "currency", "cohort_customers", ages)
+
+
+def day_by_day(orders: DataFrame, markets: DataFrame, rates: DataFrame, reporting: DataFrame, day: str) -> DataFrame:
+    """Per market and `day`, a column of the orders: the measures that markets are compared by, with the day's rate.
+
+    A rate that was not delivered is null, and what would be converted with it.
+    """
+    completed = F.col("order_status") == "COMPLETED"
+    measures = orders.groupBy("market", "currency", day).agg(
+        F.count("*").alias("orders"),
+        F.count_if(completed).alias("completed_orders"),
+        F.count_if(F.col("order_status") == "CANCELLED").alias("cancelled_orders"),
+        F.count_distinct("customer_id").alias("customers"),
+        F.sum("units").alias("units"),
+        sum_where(completed, "order_total").alias("revenue"),
+    )
+    facts = markets.select("market", "country", "time_zone").crossJoin(reporting)
+    known = measures.join(F.broadcast(facts), on="market", how="left").join(
+        rates.withColumnsRenamed({"rate_date": day, "rate": "delivered"}),
+        on=["currency", "reporting_currency", day],
+        how="left",
+    )
+    rate = F.when(F.col("currency") == F.col("reporting_currency"), F.lit(1)).otherwise(F.col("delivered"))
+    return known.withColumns(
+        {
+            "average_order_value": average(F.col("revenue"), F.col("completed_orders")),
+            "rate": rate.cast("decimal(18,12)"),
+            "is_rate_missing": rate.isNull(),
+            "reporting_revenue": F.round(F.col("revenue") * rate.cast("decimal(18,12)"), 2).cast("decimal(18,2)"),
+        }
+    )
+
+
+def sum_where(condition: Column, amount: str) -> Column:
+    """The sum as decimal(18,2) of the rows that the condition holds for; 0 for none."""
+    return F.sum(F.when(condition, F.col(amount)).otherwise(0)).cast("decimal(18,2)")
+
+
+def surcharge() -> Column:
+    """What paying later costs, of an order with its market's `point_value`: 0 for orders paid otherwise."""
+    paid_now = F.col("sub_total") - points_value()
+    return F.when(F.col("payment_method") == "Pay Later", F.col("order_total") - paid_now).otherwise(0)
+
+
+def points_value() -> Column:
+    """Redeemed points in money, of an order with its market's `point_value`."""
+    points = F.coalesce("redeemed_points", F.lit(0)).cast("decimal(18,0)")
+    return (points * F.col("point_value").cast("decimal(18,2)")).cast("decimal(18,2)")
+
+
+def key_of(*columns: Column | str) -> Column:
+    """A surrogate key that a rebuild gives again."""
+    return F.md5(F.concat_ws("|", *columns))
+
+
+def product_code(sku: str = "sku") -> Column:
+    """Lines without a SKU are one product, so that sums are whole."""
+    return F.coalesce(F.col(sku), F.lit("(none)"))
 
 
 def _column(text: Column | str) -> Column:

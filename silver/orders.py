@@ -14,13 +14,14 @@ HEADER = (
 
 
 def build(silver_order_lines: DataFrame, conf_markets: DataFrame) -> DataFrame:
-    facts = conf_markets.select("market", F.col("point_value").cast("decimal(18,2)"), "points_per")
+    facts = conf_markets.select("market", F.col("point_value").cast("decimal(18,2)"), "points_per", "time_zone")
     header = F.struct(*HEADER)
     orders = silver_order_lines.groupBy("market", "order_id").agg(
         F.min_by(header, "line_number").alias("header"),
         F.count_distinct(F.to_json(header)).alias("_headers"),
         F.count("*").alias("line_count"),
         F.sum("quantity").alias("units"),
+        F.coalesce(F.sum(F.col("line_total") - F.col("line_cost")), F.lit(0)).alias("line_margin"),
     )
     flat = orders.select("*", "header.*").join(F.broadcast(facts), on="market", how="left")
     return flat.select(
@@ -41,10 +42,12 @@ def build(silver_order_lines: DataFrame, conf_markets: DataFrame) -> DataFrame:
         "earned_points",
         "line_count",
         "units",
+        F.col("line_margin").cast("decimal(18,2)").alias("line_margin"),
         "rating",
         # times
         "ordered_at",
         "order_date",
+        F.hour(F.from_utc_timestamp("ordered_at", F.col("time_zone"))).alias("order_hour"),
         "pickup_at",
         "promised_at",
         # for rules

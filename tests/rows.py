@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -73,6 +74,10 @@ def a_delivery_row(**cells: object) -> Cells:
     return ids | words | item | task | {"latitude": "-1.25", "longitude": "36.75"} | cells
 
 
+def an_exchange_rate_row(**cells: object) -> Cells:
+    return {"rate_date": "2022-01-03", "currency": "KES", "reporting_currency": "USD", "rate": "0.0088"} | cells
+
+
 # Rows of silver
 
 
@@ -88,9 +93,27 @@ def an_order_line(**cells: object) -> Cells:
 def an_order(**cells: object) -> Cells:
     ids = {"market": 1, "order_id": 7, "customer_id": 42}
     words = {"order_status": "COMPLETED", "payment_method": "CASH", "currency": "KES"}
-    amounts = {"order_total": "20.00", "sub_total": "20.00", "line_count": 1, "units": 2}
-    times = {"ordered_at": "2022-01-02 21:30:00", "order_date": "2022-01-03", "promised_at": "2022-01-03 05:00:00"}
-    return ids | words | amounts | times | cells
+    amounts = {"order_total": "20.00", "sub_total": "20.00", "line_count": 1, "units": 2, "line_margin": "3.00"}
+    times = {"ordered_at": "2022-01-02 21:30:00", "order_date": "2022-01-03", "order_hour": 0}
+    return ids | words | amounts | times | {"promised_at": "2022-01-03 05:00:00"} | cells
+
+
+def a_customer_order(**cells: object) -> Cells:
+    """A completed order, its customer's first, unless said otherwise."""
+    ids = {"market": 1, "customer_id": 42, "order_id": 7, "order_status": "COMPLETED", "currency": "KES"}
+    amounts = {"order_total": "20.00", "line_margin": "3.00"}
+    life = {"order_number": 1, "completed_number": 1, "cohort_month": "2022-01-01"}
+    times = {"ordered_at": "2022-01-02 21:30:00", "order_date": "2022-01-03", "order_hour": 0}
+    return ids | amounts | life | times | cells
+
+
+def a_sale(**cells: object) -> Cells:
+    """One completed line of market 1, alone in its order, whose customer no export holds."""
+    ids = {"market": 1, "order_id": 7, "line_number": 1, "customer_id": 42, "sku": "A", "category_name": "Flour"}
+    words = {"order_status": "COMPLETED", "payment_method": "CASH", "currency": "KES", "is_customer_known": False}
+    prices = {"quantity": 2, "unit_price": "10.00", "unit_cost": "8.50", "line_total": "20.00", "line_cost": "17.00"}
+    order = {"line_margin": "3.00", "order_total": "20.00", "delivery_tasks": 0}
+    return ids | words | prices | order | {"ordered_at": "2022-01-02 21:30:00", "order_date": "2022-01-03"} | cells
 
 
 def a_customer(**cells: object) -> Cells:
@@ -107,6 +130,58 @@ def a_delivery_item(**cells: object) -> Cells:
 def a_delivery(**cells: object) -> Cells:
     ids = {"market": 1, "task_id": 900, "order_id": 7}
     return ids | {"task_type": "Delivery", "task_status": "Completed", "item_count": 1} | cells
+
+
+def a_dated_delivery(**cells: object) -> Cells:
+    """A completed delivery of a completed order."""
+    ids = {"market": 1, "task_id": 900, "order_id": 7, "task_type": "Delivery", "task_status": "Completed"}
+    days = {"day": "2022-01-03", "month": "2022-01", "order_date": "2022-01-03"}
+    return ids | {"order_status": "COMPLETED"} | days | cells
+
+
+def a_delivery_of_no_order(**cells: object) -> Cells:
+    unknown = {"order_status": None, "day": "no order", "month": "no order", "order_date": None}
+    return a_dated_delivery(**unknown | cells)
+
+
+def a_customer_version(**cells: object) -> Cells:
+    ids = {"market": 1, "customer_id": 42, "delivered_at": "2022-01-03 00:00:00"}
+    facts = {"last_used_platform": "WEB", "language": "en", "is_blocked": False, "number_of_employees": 2}
+    return ids | facts | {"created_at": "2022-01-02 21:30:00"} | cells
+
+
+def an_exchange_rate(**cells: object) -> Cells:
+    return {"currency": "KES", "reporting_currency": "USD", "rate_date": "2022-01-03", "rate": "0.00880000"} | cells
+
+
+# Rows of gold
+
+
+def a_day(**cells: object) -> Cells:
+    """A day of gold.daily_sales with one completed order, of a new customer."""
+    ids = {"market": 1, "order_date": "2022-01-03", "currency": "KES"}
+    counts = {"orders": 1, "completed_orders": 1, "cancelled_orders": 0, "open_orders": 0, "lines": 1, "units": 2}
+    placed = {
+        "placed_value": "20.00",
+        "cancelled_value": "0.00",
+        "open_value": "0.00",
+        "average_order_value": "20.0000",
+    }
+    placed |= {"points_value": "0.00", "pay_later_surcharge": "0.00"}
+    revenue = {"revenue": "20.00", "gross_revenue": "20.00", "new_revenue": "20.00", "repeat_revenue": "0.00"}
+    return ids | counts | {"completed_units": 2} | placed | revenue | cells
+
+
+def a_product(**cells: object) -> Cells:
+    """A row of gold.products."""
+    ids = {"market": 1, "sku": "A", "category_name": "Flour", "currency": "KES"}
+    return ids | {"orders": 1, "completed_orders": 1, "gross_revenue": "20.00", "last_price": "10.00"} | cells
+
+
+def a_customer_state(**cells: object) -> Cells:
+    """A row of gold.dim_customer: a customer's only state."""
+    ids = {"customer_key": "first", "market": 1, "customer_id": 42, "is_known": True}
+    return ids | {"last_used_platform": "WEB", "is_blocked": False, "is_current": True, "version": 1} | cells
 
 
 # Through the tables
@@ -143,6 +218,11 @@ def as_texts(rows: DataFrame) -> list[Texts]:
 
 def only(rows: Iterable[Texts], *names: str) -> list[tuple[str | None, ...]]:
     return [tuple(row[name] for name in names) for row in rows]
+
+
+def key(*parts: object) -> str:
+    """As the contracts of the star say it: md5 of the parts with | between them."""
+    return hashlib.md5("|".join(map(str, parts)).encode(), usedforsecurity=False).hexdigest()
 
 
 def conf(spark: SparkSession, table: Table) -> dict[str, DataFrame]:

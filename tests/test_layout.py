@@ -7,6 +7,8 @@ import re
 import sys
 from pathlib import Path
 
+from lakehouse import contract
+
 HOME = Path(__file__).parents[1]
 LAYERS = ("bronze", "silver", "gold")
 READS = {"bronze": {"landing"}, "silver": {"bronze", "silver", "conf"}, "gold": {"silver", "gold", "conf"}}
@@ -88,6 +90,17 @@ def test_every_table_has_a_contract_a_module_and_a_test_and_none_of_these_stands
         assert files_of(f"conf/{layer}") == {f"{name}.yml" for name in names}
         assert files_of(layer) == {f"{name}.py" for name in names}
         assert files_of(f"tests/{layer}") == {f"test_{name}.py" for name in names}
+
+
+def test_every_amount_and_share_of_gold_says_what_it_is_measured_in() -> None:
+    promised = {name: one.columns for name, one in contract.load(HOME / "conf").items() if name.startswith("gold")}
+    without = [
+        f"{name}.{column}"
+        for name, columns in promised.items()
+        for column, promise in columns.items()
+        if promise.type.startswith("decimal") and not promise.measured_in
+    ]
+    assert not without
 
 
 def test_a_tables_docstring_says_what_one_row_is() -> None:

@@ -129,9 +129,17 @@ def test_an_unknown_table_is_an_error_that_names_the_known(tables: dict[str, Tab
         graph.selected(tables, ["silver.orders", "gold.slaes"])
 
 
+def test_of_several_tables_of_a_source_exactly_one_accounts_for_its_rows(home: Path) -> None:
+    assert [name for name, one in graph.load(home).items() if not one.accounts] == ["silver.customer_versions"]
+    path = home / "conf/silver/customers.yml"
+    path.write_text(path.read_text("utf-8").replace("score: ", "# score: "), encoding="utf-8")
+    with pytest.raises(LakehouseError, match=r"all read bronze\.customers; exactly one of them must have a `score:`"):
+        graph.load(home)
+
+
 def test_a_contract_without_a_module_says_which_file_to_write(home: Path) -> None:
-    shutil.copy(home / "conf/gold/daily_sales.yml", home / "conf/gold/weekly_sales.yml")
-    with pytest.raises(LakehouseError, match=r"conf/gold/weekly_sales\.yml has no module gold/weekly_sales\.py"):
+    shutil.copy(home / "conf/gold/daily_sales.yml", home / "conf/gold/yearly_sales.yml")
+    with pytest.raises(LakehouseError, match=r"conf/gold/yearly_sales\.yml has no module gold/yearly_sales\.py"):
         graph.load(home)
 
 

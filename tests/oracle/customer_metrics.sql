@@ -13,9 +13,8 @@ order_distances AS (
 ),
 
 completed AS (
-    SELECT orders.*, order_distances.distance_m, ordered_local - utc_offset AS ordered_at
+    SELECT orders.*, order_distances.distance_m
     FROM orders
-    INNER JOIN markets USING (market)
     LEFT JOIN order_distances USING (market, order_id)
     WHERE order_status = 'COMPLETED'
 ),
@@ -48,13 +47,12 @@ SELECT
     market,
     customer_id,
     total_order_amount,
-    -- cents x 100 are ten-thousandths
-    ten_thousandths(half_up((total_order_amount * 100)::BIGINT * 100, order_count)) AS average_order_amount,
+    average_amount(total_order_amount, order_count) AS average_order_amount,
     highest_order_amount,
     lowest_order_amount,
     coalesce(order_count, 0) AS order_count,
     coalesce(total_quantity_ordered, 0) AS total_quantity_ordered,
-    ten_thousandths(half_up(total_quantity_ordered * 10000, order_count)) AS average_quantity_per_order,
+    average(total_quantity_ordered, order_count) AS average_quantity_per_order,
     (distance_m::DECIMAL(15, 0) * 0.001::DECIMAL(4, 3))::DECIMAL(18, 3) AS total_delivery_distance_km,
     -- metres x 10 are ten-thousandths of a kilometre
     CASE WHEN orders_with_distance > 0 THEN ten_thousandths(half_up(distance_m * 10, orders_with_distance)) END

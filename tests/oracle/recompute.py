@@ -2,15 +2,31 @@
 
 import csv
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import duckdb
+import yaml
 
 SQL = Path(__file__).parent
-MARKETS = (1, 2)
+CONF = SQL.parents[1] / "conf"
+CONF_FILES = ("areas", "baskets", "markets", "payment_notes", "reporting")
+STAGING = ("staging", "staging_deliveries")  # in the order in which they run
+EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- UTC, and naive like every instant here
 FILES = {"customers": "*Customers*.json", "orders": "*Orders*.csv", "deliveries": "*Deliveries*.csv"}
+
+
+class Delivery(NamedTuple):
+    """Where and when a file lies in the landing; sorts from the oldest delivery to the newest."""
+
+    delivered_at: datetime
+    folder: str
+    name: str
+    path: Path
 
 
 class RawFile(NamedTuple):
@@ -20,52 +36,112 @@ class RawFile(NamedTuple):
     rows: list[list[str | None]]
 
 
+def tables() -> list[str]:
+    """The tables that can be recomputed."""
+    return sorted({path.stem for path in SQL.glob("*.sql")} - {*STAGING, "numbers"})
+
+
 def recompute(landing: Path, table: str) -> list[dict[str, object]]:
-    """Rows of `table` (`customer_metrics`, `daily_sales`) by key, for all that has been delivered to `landing`."""
-    return _rows_of(_stage(landing), table)
+    """Rows of `table` (one of `tables()`) by key, for all that has been delivered to `landing`."""
+    return recompute_all(landing, [table])[table]
+
+
+def recompute_all(landing: Path, names: Iterable[str]) -> dict[str, list[dict[str, object]]]:
+    """As `recompute`, of several tables: the files are read once."""
+    with _stage(landing) as connection:
+        return {name: _rows_of(connection, name) for name in names}
+
+
+def types(landing: Path) -> dict[str, dict[str, str]]:
+    """DuckDB's type of each column of each of `tables()`."""
+    with _stage(landing) as connection:
+        described = {name: connection.execute(f"DESCRIBE {_query(name)}").fetchall() for name in tables()}
+    return {name: {str(column[0]): str(column[1]) for column in columns} for name, columns in described.items()}
 
 
 def numbers(landing: Path) -> dict[int, dict[str, object]]:
     """Counts and totals per market; `order_rows` and `delivery_rows` count the newest delivery of each document."""
-    return {int(str(row.pop("market"))): row for row in _rows_of(_stage(landing), "numbers")}
+    with _stage(landing) as connection:
+        return {int(str(row.pop("market"))): row for row in _rows_of(connection, "numbers")}
 
 
 def _rows_of(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, object]]:
-    with connection:
-        result = connection.execute((SQL / f"{query}.sql").read_text(encoding="utf-8"))
-        columns = [column[0] for column in result.description or []]
-        return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
+    result = connection.execute(_query(query))
+    columns = [column[0] for column in result.description or []]
+    return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
+
+
+def _query(name: str) -> str:
+    return (SQL / f"{name}.sql").read_text(encoding="utf-8")
 
 
 def _stage(landing: Path) -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect()
+    connection = duckdb.connect(config={"threads": 1})  # two markets are little, and other work runs beside
     connection.execute(
         "CREATE TABLE raw_rows (kind VARCHAR, market INTEGER, file_number INTEGER,"
-        " row_number INTEGER, header VARCHAR[], cells VARCHAR[])"
+        " delivered_at TIMESTAMP, row_number INTEGER, header VARCHAR[], cells VARCHAR[])"
     )
-    for kind in FILES:
-        for market in MARKETS:
-            for file_number, raw in enumerate(_files(landing / f"market_{market}", kind)):
-                connection.execute(
-                    "INSERT INTO raw_rows SELECT ?, ?, ?, unnest(range(len(r))), ?::VARCHAR[], unnest(r)"
-                    " FROM (SELECT ?::VARCHAR[][] AS r)",
-                    [kind, market, file_number, raw.header, raw.rows],
-                )
-    connection.execute((SQL / "staging.sql").read_text(encoding="utf-8"))
+    for kind, market, file_number, (delivered_at, raw) in _deliveries(landing):
+        connection.execute(
+            "INSERT INTO raw_rows SELECT ?, ?, ?, ?, unnest(range(len(r))), ?::VARCHAR[], unnest(r)"
+            " FROM (SELECT ?::VARCHAR[][] AS r)",
+            [kind, market, file_number, delivered_at, raw.header, raw.rows],
+        )
+    for name in STAGING:
+        connection.execute(_query(name))
     return connection
 
 
-def _files(folder: Path, kind: str) -> Iterator[RawFile]:
-    """Oldest delivery first: the date folder decides, then the file's name."""
-    paths = sorted(folder.rglob(FILES[kind]), key=lambda path: (path.parent.relative_to(folder).as_posix(), path.name))
-    for path in paths:
-        yield _read_json(path) if path.suffix == ".json" else _read_csv(path)
+def _deliveries(landing: Path) -> Iterator[tuple[str, int | None, int, tuple[datetime | None, RawFile]]]:
+    """Kind, market, number and time of the delivery and the file itself, of conf/ and of all that lies in `landing`."""
+    conf = {name: _read_conf(name) for name in CONF_FILES}
+    for name, rows in conf.items():
+        yield name, None, 0, (None, rows)
+    at = conf["markets"].header.index("market")
+    for market in (int(str(row[at])) for row in conf["markets"].rows):
+        for kind, pattern in FILES.items():
+            for file_number, raw in enumerate(_files(landing / f"market_{market}", pattern)):
+                yield kind, market, file_number, raw
+    for file_number, raw in enumerate(_files(landing / "exchange_rates", "*.csv")):
+        yield "exchange_rates", None, file_number, raw
+
+
+def _files(folder: Path, pattern: str) -> Iterator[tuple[datetime, RawFile]]:
+    """Oldest delivery first: the time of delivery decides, then the folder, then the file's name."""
+    for delivery in sorted(_delivery(folder, path) for path in folder.rglob(pattern)):
+        is_json = delivery.path.suffix == ".json"
+        yield delivery.delivered_at, _read_json(delivery.path) if is_json else _read_csv(delivery.path)
+
+
+def _delivery(folder: Path, path: Path) -> Delivery:
+    """Delivered at midnight of the date folder, where `path` has one, else when the file was last modified."""
+    below = path.relative_to(folder)
+    dated = re.fullmatch(r"\d{4}-\d{2}-\d{2}", below.parts[0])
+    modified_at = EPOCH + timedelta(microseconds=path.stat().st_mtime_ns // 1000)
+    delivered_at = datetime.fromisoformat(below.parts[0]) if dated else modified_at
+    return Delivery(delivered_at, below.parent.as_posix(), path.name, path)
+
+
+def _read_conf(name: str) -> RawFile:
+    """A market's time zone becomes its distance from UTC as well: neither zone ever changes its clock."""
+    rows = yaml.safe_load((CONF / f"{name}.yml").read_text(encoding="utf-8"))
+    for row in rows:
+        if "time_zone" in row:
+            offset = ZoneInfo(row["time_zone"]).utcoffset(datetime(2022, 1, 1))  # noqa: DTZ001 -- the zone is given
+            row["utc_offset"] = f"{(offset or timedelta()).total_seconds():.0f} seconds"
+    return _as_text(rows)
 
 
 def _read_json(path: Path) -> RawFile:
-    """Numbers stay the text they are in the file; only the customer's id is needed."""
-    customers = json.loads(path.read_text(encoding="utf-8"), parse_int=str, parse_float=str)
-    return RawFile(["Customer ID"], [[customer["Customer ID"]] for customer in customers])
+    """Numbers stay the text they are in the file."""
+    return _as_text(json.loads(path.read_text(encoding="utf-8"), parse_int=str, parse_float=str))
+
+
+def _as_text(rows: list[dict[str, object]]) -> RawFile:
+    """Objects need not all have the same keys."""
+    header = list(dict.fromkeys(key for row in rows for key in row))
+    texts = [[None if row.get(key) is None else str(row[key]) for key in header] for row in rows]
+    return RawFile(header, texts)
 
 
 def _read_csv(path: Path) -> RawFile:

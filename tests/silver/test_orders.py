@@ -90,3 +90,26 @@ def test_orders_of_two_markets_with_one_id_are_two_orders(built: Built) -> None:
     lines = [an_order_line(), an_order_line(market=2, currency="NGN", order_total="9.00")]
     rows = built(TABLE, {"silver_order_lines": lines})
     assert only(rows, "market", "order_id", "order_total") == [("1", "7", "20.00"), ("2", "7", "9.00")]
+
+
+def test_the_margin_is_over_lines_whose_cost_is_known_and_0_where_none_is(built: Built) -> None:
+    lines = [
+        an_order_line(line_total="20.00", line_cost="20.01"),
+        an_order_line(line_number=2, line_total="20.00", line_cost="17.00"),
+        an_order_line(line_number=3, line_total="99.00", line_cost=None),
+        an_order_line(order_id=8, line_cost=None),
+    ]
+    assert only(built(TABLE, {"silver_order_lines": lines}), "line_margin") == [("2.99",), ("0.00",)]
+
+
+def test_the_hour_is_that_of_the_markets_own_clock(built: Built) -> None:
+    lines = [
+        an_order_line(ordered_at="2022-01-02 21:30:00"),
+        an_order_line(order_id=8, ordered_at="2022-01-02 20:59:59", order_date="2022-01-02"),
+        an_order_line(market=2, ordered_at="2022-01-02 21:30:00", order_date="2022-01-02"),
+    ]
+    assert only(built(TABLE, {"silver_order_lines": lines}), "market", "order_hour") == [
+        ("1", "0"),
+        ("1", "23"),
+        ("2", "22"),
+    ]

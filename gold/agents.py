@@ -1,0 +1,48 @@
+"""gold.agents: one row per market and rider who was given a task.
+
+The exports write 0 for what they do not know; silver has null there, and here it is counted apart.
+"""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse.transforms import average
+
+
+def build(silver_deliveries: DataFrame) -> DataFrame:
+    named = F.when(F.col("agent_name").isNotNull(), F.col("task_id"))
+    agents = (
+        silver_deliveries.where("agent_id is not null")
+        .groupBy("market", "agent_id")
+        .agg(
+            F.max_by("agent_name", named).alias("agent_name"),
+            F.count("*").alias("tasks"),
+            F.count_if(F.col("task_status") == "Completed").alias("succeeded"),
+            F.count_if(F.col("task_status") == "Failed").alias("failed"),
+            F.count("minutes").alias("tasks_with_minutes"),
+            F.sum("minutes").cast("decimal(18,2)").alias("minutes"),
+            F.count("distance_m").alias("tasks_with_distance"),
+            F.sum("distance_m").alias("metres"),
+            F.count("rating").alias("ratings"),
+            F.sum("rating").alias("stars"),
+        )
+    )
+    kilometres = (F.col("metres").cast("decimal(18,0)") / 1000).cast("decimal(18,3)")
+    return agents.select(
+        "market",
+        "agent_id",
+        "agent_name",
+        "tasks",
+        "succeeded",
+        "failed",
+        "tasks_with_minutes",
+        (F.col("tasks") - F.col("tasks_with_minutes")).alias("tasks_without_minutes"),
+        "minutes",
+        average(F.col("minutes"), F.col("tasks_with_minutes")).alias("average_minutes"),
+        "tasks_with_distance",
+        (F.col("tasks") - F.col("tasks_with_distance")).alias("tasks_without_distance"),
+        kilometres.alias("distance_km"),
+        average(kilometres, F.col("tasks_with_distance")).alias("average_distance_km"),
+        "ratings",
+        average(F.col("stars"), F.col("ratings")).alias("average_rating"),
+    )

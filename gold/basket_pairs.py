@@ -1,0 +1,54 @@
+"""gold.basket_pairs: one row per market and pair of products that stand together in enough completed orders.
+
+A product that stands on two lines of an order is in that order once.
+"""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse.transforms import quotient, share
+
+PLACES = 6
+
+
+def build(silver_sales: DataFrame, conf_baskets: DataFrame) -> DataFrame:
+    sold = silver_sales.where("order_status = 'COMPLETED' and sku is not null")
+    baskets = sold.select("market", "order_id", "sku").distinct()
+    markets = baskets.groupBy("market").agg(F.count_distinct("order_id").alias("market_orders"))
+    products = baskets.groupBy("market", "sku").agg(F.count("*").alias("orders_with_sku"))
+    limits = conf_baskets.select("market", F.col("minimum_support").cast("decimal(18,6)"))
+    facts = F.broadcast(markets.join(limits, on="market", how="inner"))
+    # A pair is not more frequent than its products: rare ones are left out before pairs are made.
+    common = products.join(facts, on="market", how="inner").where(is_enough("orders_with_sku"))
+    candidates = baskets.join(F.broadcast(common.select("market", "sku")), on=["market", "sku"], how="left_semi")
+    pairs = counted_pairs(candidates).join(facts, on="market", how="inner").where(is_enough("orders_together"))
+    others = products.withColumnsRenamed({"sku": "other_sku", "orders_with_sku": "orders_with_other"})
+    known = pairs.join(products, on=["market", "sku"], how="inner").join(
+        others, on=["market", "other_sku"], how="inner"
+    )
+    together, market_orders = F.col("orders_together").cast("decimal(18,0)"), F.col("market_orders")
+    by_chance = F.col("orders_with_sku").cast("decimal(12,0)") * F.col("orders_with_other").cast("decimal(12,0)")
+    return known.select(
+        "market",
+        "sku",
+        "other_sku",
+        "orders_together",
+        "orders_with_sku",
+        "orders_with_other",
+        "market_orders",
+        share(together, market_orders, PLACES).alias("support"),
+        share(together, F.col("orders_with_sku"), PLACES).alias("confidence"),
+        share(together, F.col("orders_with_other"), PLACES).alias("reverse_confidence"),
+        quotient(together * market_orders, by_chance, PLACES).alias("lift"),
+        "minimum_support",
+    )
+
+
+def is_enough(orders: str) -> str:
+    return f"{orders} >= minimum_support * market_orders"
+
+
+def counted_pairs(baskets: DataFrame) -> DataFrame:
+    others = baskets.withColumnRenamed("sku", "other_sku")
+    both = baskets.join(others, on=["market", "order_id"], how="inner").where("sku < other_sku")
+    return both.groupBy("market", "sku", "other_sku").agg(F.count("*").alias("orders_together"))

@@ -1,0 +1,42 @@
+"""gold.loyalty_points: one row per customer who earned or redeemed points, or has a balance.
+
+`Consumed Loyalty Points` of the export are points earned; silver.orders calls them so.
+"""
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse.transforms import share
+
+CUSTOMER = ["market", "customer_id"]
+
+
+def build(silver_orders: DataFrame, silver_customers: DataFrame, conf_markets: DataFrame) -> DataFrame:
+    completed = F.col("order_status") == "COMPLETED"
+    of_orders = silver_orders.groupBy(*CUSTOMER).agg(
+        points("earned_points").alias("earned_points"),
+        points("redeemed_points", completed).alias("redeemed_points"),
+        points("redeemed_points", ~completed).alias("redeemed_on_other_orders"),
+    )
+    balances = silver_customers.select(*CUSTOMER, F.col("loyalty_points").alias("balance"))
+    facts = conf_markets.select("market", "currency", F.col("point_value").cast("decimal(18,2)"))
+    both = of_orders.join(balances, on=CUSTOMER, how="full").na.fill(
+        0, subset=["earned_points", "redeemed_points", "redeemed_on_other_orders"]
+    )
+    some = both.where("earned_points <> 0 or redeemed_points <> 0 or redeemed_on_other_orders <> 0 or balance <> 0")
+    value = (F.col("redeemed_points").cast("decimal(18,0)") * F.col("point_value")).cast("decimal(18,2)")
+    return some.join(F.broadcast(facts), on="market", how="left").select(
+        *CUSTOMER,
+        "currency",
+        "earned_points",
+        "redeemed_points",
+        "redeemed_on_other_orders",
+        value.alias("redeemed_value"),
+        "balance",
+        share(F.col("redeemed_points"), F.col("earned_points")).alias("redeemed_share"),
+    )
+
+
+def points(name: str, condition: Column | None = None) -> Column:
+    counted = F.col(name) if condition is None else F.when(condition, F.col(name))
+    return F.coalesce(F.sum(counted), F.lit(0))

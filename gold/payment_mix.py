@@ -1,0 +1,46 @@
+"""gold.payment_mix: one row per market, local day, payment method, and meaning of the delivery's payment note.
+
+What people type is put in order by conf/payment_notes.yml, not here; a new spelling is `other` until it is there.
+"""
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse.transforms import sum_where, surcharge
+
+ORDER = ["market", "order_id"]
+
+
+def build(
+    silver_orders: DataFrame, silver_deliveries: DataFrame, conf_markets: DataFrame, conf_payment_notes: DataFrame
+) -> DataFrame:
+    facts = F.broadcast(conf_markets.select("market", "point_value"))
+    notes = notes_of_orders(silver_deliveries)
+    known = notes.join(F.broadcast(conf_payment_notes), on="note", how="left").select(
+        *ORDER, F.coalesce("paid_by", F.lit("other")).alias("paid_by")
+    )
+    orders = (
+        silver_orders.join(known, on=ORDER, how="left")
+        .join(facts, on="market", how="left")
+        .withColumns(
+            {
+                "payment_method": F.coalesce("payment_method", F.lit("(none)")),
+                "paid_by": F.coalesce("paid_by", F.lit("not said")),
+                "surcharge": surcharge(),
+            }
+        )
+    )
+    completed: Column = F.col("order_status") == "COMPLETED"
+    return orders.groupBy("market", "order_date", "payment_method", "paid_by", "currency").agg(
+        F.count("*").alias("orders"),
+        F.count_if(completed).alias("completed_orders"),
+        F.sum("order_total").cast("decimal(18,2)").alias("placed_value"),
+        sum_where(completed, "order_total").alias("revenue"),
+        sum_where(completed, "surcharge").alias("pay_later_surcharge"),
+    )
+
+
+def notes_of_orders(deliveries: DataFrame) -> DataFrame:
+    """Per order with a noted Delivery task: `note`, of the newest one, in lower case and without blanks around."""
+    tasks = deliveries.where("task_type = 'Delivery' and order_id is not null and payment_type is not null")
+    return tasks.groupBy(*ORDER).agg(F.lower(F.trim(F.max_by("payment_type", "task_id"))).alias("note"))

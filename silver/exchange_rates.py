@@ -1,0 +1,19 @@
+"""silver.exchange_rates: one row per pair of currencies and day, as the newest right delivery says.
+
+A rate holds for its own day alone: the day after has none until one is delivered.
+"""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse.transforms import exact_decimal
+
+
+def build(bronze_exchange_rates: DataFrame) -> DataFrame:
+    return bronze_exchange_rates.select(
+        F.upper(F.trim("currency")).alias("currency"),
+        F.upper(F.trim("reporting_currency")).alias("reporting_currency"),
+        F.try_to_date("rate_date", "yyyy-MM-dd").alias("rate_date"),
+        exact_decimal("rate", 18, 12).alias("rate"),
+        "_source",
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from enum import StrEnum
-from pathlib import Path  # noqa: TC003  typer reads it at run time
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -233,6 +233,20 @@ def rejected(
             raise LakehouseError(f"Each table's documents have columns of their own. Name one of: {names}.")
         source = known[one.parents[0]].contract.source
         printed.exported(messages, one, source, quarantine.export(root, one, export))
+
+
+@app.command()
+def docs(
+    file: Annotated[Path, typer.Argument(help="The page to write, over one that is there.")] = Path("docs.html"),
+    lake: LakeOption = None,
+) -> None:
+    """Write one HTML page of every table: meanings, units, rules, lineage, freshness, example rows; starts no JVM."""
+    from jobs import docs as look  # noqa: PLC0415
+    from lakehouse import docs as facts  # noqa: PLC0415
+
+    found = facts.gather(places(lake, None)[0], graph.load())
+    facts.write(look.page(found), file)
+    printed.documented(messages, found, file)
 
 
 @app.command()

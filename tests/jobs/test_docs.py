@@ -1,0 +1,223 @@
+"""The page says what contracts and the lake say, asks nobody for anything, and nothing in it can break out."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import textwrap
+from base64 import b64encode
+from datetime import date
+from decimal import Decimal
+from hashlib import sha256
+from html.parser import HTMLParser
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pytest
+import yaml
+from deltalake import write_deltalake
+from typer.testing import CliRunner
+
+from jobs import cli
+from jobs.docs import page, shown
+from lakehouse import docs, progress
+from lakehouse.contract import Contract
+from lakehouse.errors import LakehouseError
+from lakehouse.graph import Table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EVIL = "</script></td><script>alert(1)</script><img src=x onerror=alert(1)>\"'"
+ORDERS = """
+    owner: tests
+    description: One row per order, see conf/markets.yml.
+    write: refresh
+    grain: [order_id]
+    unit: [order_id]
+    columns:
+      order_id: {type: bigint, meaning: The order}
+      order_total: {type: "decimal(18,2)", measured_in: currency, meaning: What the customer pays}
+      currency: {type: string, meaning: ISO code}
+      customer_note: {type: string, meaning: What the customer wrote}
+    rules:
+      total_is_positive: {check: order_total > 0, severity: warn, why: "There are no credit notes"}
+"""
+DAYS = """
+    owner: tests
+    description: One row per day. All of it is in silver.orders.
+    write: refresh
+    grain: [order_date]
+    unit: [order_date]
+    columns:
+      order_date: {type: date, meaning: The local day}
+      revenue: {type: "decimal(18,2)", measured_in: currency, meaning: "Net revenue: what completed orders cost"}
+      currency: {type: string, meaning: ISO code}
+    checks:
+      revenue_is_that_of_the_orders:
+        {agrees_with: silver.orders, this: sum(revenue), that: sum(order_total), severity: stop, why: Each counts once}
+"""
+
+
+class Page(HTMLParser):
+    """What a browser takes out of the text: elements with their attributes, and what each link leads to."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def of(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def a_table(tmp_path: Path, name: str, text: str, *inputs: str) -> Table:
+    """Its contract as given, and a module that says one thing more than what a row is."""
+    path = tmp_path / f"{name}.py"
+    path.write_text(f'"""{name}: one row per thing.\n\nNever sum it.\n"""\n')
+    module = ModuleType(name)
+    module.__file__ = str(path)
+    return Table(name, Contract.model_validate(yaml.safe_load(textwrap.dedent(text))), module, inputs, "")
+
+
+def two_tables(tmp_path: Path, orders: str = ORDERS) -> dict[str, Table]:
+    return {
+        "silver.orders": a_table(tmp_path, "silver.orders", orders, "conf.markets"),
+        "gold.days": a_table(tmp_path, "gold.days", DAYS, "silver.orders"),
+    }
+
+
+def of(tmp_path: Path, tables: dict[str, Table] | None = None) -> str:
+    return page(docs.gather(str(tmp_path / "lake"), tables or two_tables(tmp_path)))
+
+
+def section(text: str, name: str) -> str:
+    return text.partition(f'<section id="{name}"')[2].partition("</section>")[0]
+
+
+def words(html: str) -> str:
+    return " ".join(re.sub("<[^>]+>", " ", html.replace("<wbr>", "")).split())
+
+
+def inside(text: str, element: str) -> str:
+    return text.partition(f"<{element}>")[2].partition(f"</{element}>")[0]
+
+
+def store(tmp_path: Path, name: str, columns: dict[str, pa.Array]) -> None:
+    write_deltalake(progress.address(str(tmp_path / "lake"), name), pa.table(columns), mode="append")
+
+
+def test_a_column_has_its_meaning_its_unit_and_a_place_to_jump_to(tmp_path: Path) -> None:
+    row = re.search(r'<tr id="gold\.days\.revenue".*?</tr>', of(tmp_path))
+    assert row
+    assert words(row[0]) == "revenue decimal(18,2) currency Net revenue: what completed orders cost"
+    assert 'href="#gold.days.currency"' in row[0]
+
+
+def test_rules_checks_and_the_modules_remarks_are_said(tmp_path: Path) -> None:
+    text = of(tmp_path)
+    assert "total_is_positive" in section(text, "silver.orders")
+    assert "There are no credit notes" in section(text, "silver.orders")
+    assert "sum(revenue) is sum(order_total) of silver.orders" in words(section(text, "gold.days"))
+    assert "Never sum it." in section(text, "gold.days")
+    assert "one row per thing" not in text
+
+
+def test_inputs_and_readers_are_named_and_every_link_leads_somewhere(tmp_path: Path) -> None:
+    text = of(tmp_path)
+    read = Page(text)
+    assert "Reads conf.markets Is read by gold.days" in words(section(text, "silver.orders"))
+    places = {attributes["id"] for _, attributes in read.elements if "id" in attributes}
+    assert {str(link["href"]).removeprefix("#") for link in read.of("a")} <= places
+    assert {(line["data-from"], line["data-to"]) for line in read.of("path")} == {
+        ("conf.markets", "silver.orders"),
+        ("silver.orders", "gold.days"),
+    }
+
+
+def test_nothing_in_data_or_contracts_becomes_markup(tmp_path: Path) -> None:
+    orders = ORDERS.replace("ISO code", f"'{EVIL.replace(chr(39), chr(39) * 2)}'").replace("order_total > 0", "1 < 2")
+    store(tmp_path, "silver.orders", {"order_id": pa.array([1]), "currency": pa.array([EVIL]), EVIL: pa.array(["x"])})
+    harmless, harmed = (
+        Page(of(tmp_path / "none", two_tables(tmp_path))),
+        Page(of(tmp_path, two_tables(tmp_path, orders))),
+    )
+    for name in ("script", "img", "style", "meta"):
+        assert harmed.of(name) == harmless.of(name)
+    assert not [key for _, attributes in harmed.elements for key in attributes if key.startswith("on")]
+
+
+def test_the_page_asks_no_other_host_and_runs_only_its_own_script(tmp_path: Path) -> None:
+    text = of(tmp_path)
+    assert not re.search(r"https?:|url\(|@import|[\"'(=]\s*//", text)
+    assert not [attributes for _, attributes in Page(text).elements if {"src", "srcset"} & attributes.keys()]
+    hashes = [
+        b64encode(sha256(part.encode()).digest()).decode() for part in (inside(text, "script"), inside(text, "style"))
+    ]
+    policy = "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'".format(*hashes)
+    assert Page(text).of("meta")[1]["content"] == policy
+
+
+def test_freshness_and_exact_example_rows_come_from_the_lake(tmp_path: Path) -> None:
+    for total in ("12.50", "0.00"):
+        cents = pa.array([Decimal(total)], pa.decimal128(18, 2))
+        store(tmp_path, "gold.days", {"order_date": pa.array([date(2024, 1, int(total[0]) + 1)]), "revenue": cents})
+    days = words(section(of(tmp_path), "gold.days"))
+    assert "Rows 2 Last commit version 1, " in days
+    assert "order_date 2024-01-01 2024-01-02" in days
+    assert "revenue 0.00 12.50" in days
+
+
+def test_values_that_may_be_about_people_are_not_shown(tmp_path: Path) -> None:
+    store(tmp_path, "silver.orders", {"order_id": pa.array([7]), "customer_note": pa.array(["call me, Jane"])})
+    text = of(tmp_path)
+    assert "Jane" not in text
+    assert "about people: customer_note ." in words(text)
+    assert docs.is_of_people("contact_phone")
+    assert not docs.is_of_people("category_name")
+
+
+def test_the_same_lake_gives_the_same_page(tmp_path: Path) -> None:
+    store(tmp_path, "silver.orders", {"order_id": pa.array(range(100, 0, -1))})
+    assert of(tmp_path) == of(tmp_path)
+
+
+def test_a_decimal_is_never_written_with_an_exponent() -> None:
+    assert shown(Decimal("0E-8")) == "0.00000000"
+
+
+def test_without_a_lake_the_command_documents_what_the_contracts_say(tmp_path: Path) -> None:
+    file = tmp_path / "all tables.html"
+    answer = CliRunner().invoke(cli.app, ["docs", str(file), "--lake", str(tmp_path / "none")])
+    assert answer.exit_code == 0, answer.output
+    text = file.read_text(encoding="utf-8")
+    assert "None of them is in the lake yet." in text
+    assert "not there yet" in section(text, "gold.daily_sales")
+    assert "Net revenue" in section(text, "gold.daily_sales")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_file_that_cannot_be_written_is_an_error_on_purpose(tmp_path: Path) -> None:
+    with pytest.raises(LakehouseError, match="cannot be written: No such file"):
+        docs.write("", tmp_path / "nowhere" / "docs.html")
+
+
+BROWSERS = ("chromium", "chromium-headless-shell", "google-chrome", "chrome")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not any(map(shutil.which, BROWSERS)), reason=f"needs a browser: one of {', '.join(BROWSERS)}")
+def test_what_is_net_revenue_is_answered_with_its_sentence(tmp_path: Path) -> None:
+    (tmp_path / "docs.html").write_text(of(tmp_path), encoding="utf-8")
+    browser = next(found for name in BROWSERS if (found := shutil.which(name)))
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    address = f"{(tmp_path / 'docs.html').as_uri()}?q=what+is+net+revenue#silver.orders"
+    done = subprocess.run([*command, address], capture_output=True, text=True, check=True, timeout=120)
+    links = re.findall(r'<a href="(#[^"]*)" id="found-\d+".*?</a>', done.stdout)
+    assert links == ["#gold.days.revenue"]
+    assert '<section id="gold.days" data-table="gold.days" data-readers="0" hidden="until-found">' in done.stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import shutil
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from jobs import printed, samples
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 LINES, DAYS = 6_000, 8
+RATES, WITHOUT_RATE = {"KES": "0.00882", "NGN": "0.00241"}, 2
 FOLDER = graph.HOME / ".lake" / "demo"
 PREFIX = f"s3://{minio.BUCKET}/demo"
 QUESTIONS = {
@@ -27,9 +29,18 @@ QUESTIONS = {
         "select market, order_date, currency, orders, completed_orders, revenue, placed_value "
         "from gold.daily_sales order by order_date desc, market limit 6"
     ),
-    "The best customers": (
-        "select market, customer_id, order_count, total_order_amount, average_order_amount, total_delivery_distance_km "
-        "from gold.customer_metrics order by order_count desc, customer_id limit 5"
+    "New and repeat business, by week": (
+        "select market, week_start, currency, revenue, new_revenue, repeat_revenue, average_order_value "
+        "from gold.weekly_sales order by market, week_start"
+    ),
+    "Both markets in one currency; for one day no rate was delivered": (
+        "select order_date, sum(reporting_revenue) as revenue, any_value(reporting_currency) as currency, "
+        "count_if(is_rate_missing) as markets_without_rate from gold.market_comparison "
+        "group by order_date order by order_date limit 4"
+    ),
+    "Which customers to call": (
+        "select market, segment, count(*) as customers, sum(revenue) as revenue, min(recency_days) as days_silent "
+        "from gold.customer_rfm where segment in ('champions', 'cannot_lose', 'at_risk') group by all order by all"
     ),
     "What the day later and the late file changed: numbers before and after": (
         "select after.market, after.order_date, before.orders as orders_before, after.orders as orders_after, "
@@ -53,7 +64,8 @@ def demo(messages: Console, *, on_minio: bool) -> None:
 
     messages.rule(f"1. Exports of {DAYS - 1} days from two markets")
     written = samples.generate(exports, lines=LINES, days=DAYS, deliver=range(DAYS - 1))
-    spark = _run(messages, Run(_delivered(written.files, exports, landing, lake), landing, tables))
+    files = [*written.files, _exchange_rates(written.files[0])]
+    spark = _run(messages, Run(_delivered(files, exports, landing, lake), landing, tables))
 
     messages.rule("2. A day later: changes, a late file, a mistake, and half a file")
     written = samples.generate(exports, lines=LINES, days=DAYS, deliver=[DAYS - 1])
@@ -73,6 +85,19 @@ def demo(messages: Console, *, on_minio: bool) -> None:
     messages.print("\n[bold]What is in quarantine, and why[/]")
     printed.rejected(messages, storage.normalise(lake), tables["silver.order_lines"], examples=1)
     _what_next(messages, lake, on_minio=on_minio)
+
+
+def _exchange_rates(export: Path) -> Path:
+    """Rates of all days but the third, delivered beside the markets' folders on the day of this export."""
+    first = date.fromisoformat(export.parent.name)
+    days = [first + timedelta(days=number) for number in range(DAYS) if number != WITHOUT_RATE]
+    path = export.parents[2] / "exchange_rates" / first.isoformat() / "rates.csv"
+    path.parent.mkdir(parents=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["rate_date", "currency", "reporting_currency", "rate"])
+        writer.writerows([day, currency, "USD", rate] for day in days for currency, rate in RATES.items())
+    return path
 
 
 def _typed_by_hand(orders: Path) -> Path:
@@ -133,6 +158,7 @@ def _what_next(messages: Console, lake: str, *, on_minio: bool) -> None:
     else:
         messages.print(f"This lake is a local folder, {lake}; `lakehouse demo --minio` does the same on S3.")
     messages.print("  lakehouse status")
+    messages.print("  lakehouse docs                         [dim]# docs.html: what every table and column means[/]")
     messages.print('  lakehouse sql "describe table gold.customer_metrics"')
     messages.print("  lakehouse rejected silver.order_lines")
     messages.print("  LAKEHOUSE_ROOT=/data/lake LAKEHOUSE_LANDING=/data/exports lakehouse run      [dim]# your own[/]")

@@ -9,7 +9,8 @@
 Scenarios: `build`, of everything; `one_percent`, an increment (see exports.Mix) in a fresh process, and `..._kept`, in
 a session that has taken a usual day before it; `batch`, the increment of one million lines given to more; `nothing`,
 the same again. Each runs alone, from the state that `build` and a usual day left. Results are compared row by row with
-the peers', and with the generator's truth. The table of what the issue asks for is printed first.
+the peers', and with the generator's truth. The table of what the issue asks for is printed first. Of our tables those
+run that the peers compute too, and what they are made from.
 """
 
 from __future__ import annotations
@@ -113,7 +114,8 @@ class Bench:
 
     def states(self, size: str, who: str) -> Path:
         """Ours hold for one definition of the tables: with another one, an increment would be a rebuild."""
-        prints = "".join(table.fingerprint for table in graph.load().values()) if who == US else ""
+        ours = graph.selected(graph.load(), answers.COMPARED) if who == US else {}
+        prints = "".join(table.fingerprint for table in ours.values())
         return (
             self.folder / "states" / size / f"{who}{hashlib.sha256(prints.encode()).hexdigest()[:8] if prints else ''}"
         )
@@ -223,7 +225,7 @@ def clear_away(address: str) -> None:
 def command(who: str, lake: Path, landing: Path) -> list[str]:
     if who == US:
         program = Path(sys.executable).with_name("lakehouse")
-        return [str(program), "run", "--lake", str(lake), "--landing", str(landing)]
+        return [str(program), "run", *answers.COMPARED, "--lake", str(lake), "--landing", str(landing)]
     return [sys.executable, "-m", f"tests.bench.{PEERS[who]}", str(landing), str(lake)]
 
 

@@ -41,7 +41,8 @@ def said(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> tuple
 def test_the_demo_shows_each_thing_it_promises(said: tuple[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     text, _ = said
     capsys.readouterr()
-    assert text.count("rows loaded") == 6
+    assert text.count("rows loaded") == 7
+    assert "markets_without_rate" in text
     assert "mended silver.delivery_items: comma_shifted" in text
     assert "1 rejected" in text
     assert "Nothing new: every table is up to date, and no commit was made." in text
@@ -73,6 +74,20 @@ def test_json_is_an_array_of_objects(said: tuple[str, Path], spark: SparkSession
     assert len(objects) == 3
     assert set(objects[0]) == {"market", "nothing", "first_order_at"}
     assert json.loads(_ask(said, spark, "sql", "select 1 as a where false", "--format", "json")) == []
+
+
+def test_what_runs_recorded_can_be_asked_by_rule_and_by_source(said: tuple[str, Path], spark: SparkSession) -> None:
+    query = (
+        "select source, rule, broken, score from ops.data_quality where rule = 'quantity_is_readable' and broken > 0"
+    )
+    assert json.loads(_ask(said, spark, "sql", query, "--format", "json")) == [
+        {"source": "silver.order_lines", "rule": "quantity_is_readable", "broken": 1, "score": None}
+    ]
+    query = "select source, market, files, hours_old > 0 as is_old from ops.freshness order by all"
+    sources = [tuple(row.values()) for row in json.loads(_ask(said, spark, "sql", query, "--format", "json"))]
+    assert sources[0] == ("bronze.customers", 1, 8, True)
+    assert sources[-1][:2] == ("bronze.orders", 2)
+    assert ("bronze.exchange_rates", None, 1, True) in sources
 
 
 def test_a_table_can_be_described_and_read_as_it_was(said: tuple[str, Path], spark: SparkSession) -> None:

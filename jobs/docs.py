@@ -168,6 +168,8 @@ def _facts(entry: Entry) -> Markup:
         facts["In the lake"] = tag("strong", "not there yet")
     else:
         facts |= {"Rows": f"{stored.rows:,}", "Last commit": f"version {stored.version}, {_time(stored.committed_at)}"}
+    if entry.delivered_at is not None:
+        facts["Newest delivery"] = _time(entry.delivered_at)
     return tag("dl", *(tag("div", tag("dt", word), tag("dd", fact)) for word, fact in facts.items()), class_="facts")
 
 

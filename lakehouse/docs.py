@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from lakehouse import commits, graph, ops, progress, storage
+from lakehouse import commits, graph, ledger, ops, progress, storage
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
@@ -53,12 +53,16 @@ class Stored:
 
 @dataclass(frozen=True)
 class Entry:
-    """One table. `remarks` are what its module says beside what one row is; `stored` is None where it is not there."""
+    """One table. `remarks` are what its module says beside what one row is; `stored` is None where it is not there.
+
+    `delivered_at`: of the newest file that it or what it is made from was loaded from.
+    """
 
     table: Table
     remarks: str
     readers: tuple[str, ...]
     stored: Stored | None
+    delivered_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -91,9 +95,26 @@ def gather(root: str, tables: Mapping[str, Table], home: Path = graph.HOME) -> D
     with ThreadPoolExecutor(commits.AT_ONCE) as pool:
         found = pool.map(lambda one: _stored(progress.address(root, one.name), one.contract), tables.values())
         stored = dict(zip(tables, found, strict=True))
-    entries = [Entry(one, _remarks(one), _readers(name, tables), stored[name]) for name, one in tables.items()]
+    newest = _newest_deliveries(root)
+    entries = [
+        Entry(one, _remarks(one), _readers(name, tables), stored[name], _newest(newest, tables, name))
+        for name, one in tables.items()
+    ]
     files = sorted({name for one in tables.values() for name in one.inputs if name.startswith("conf.")})
     return Docs(root, tuple(entries), tuple(_reference(name, tables, home) for name in files))
+
+
+def _newest_deliveries(root: str) -> dict[str, datetime]:
+    """By source."""
+    newest: dict[str, datetime] = {}
+    for one in (entry.delivery for entry in ledger.read(root).taken()):
+        newest[one.table] = max(newest.get(one.table, one.delivered_at), one.delivered_at)
+    return newest
+
+
+def _newest(deliveries: Mapping[str, datetime], tables: Mapping[str, Table], name: str) -> datetime | None:
+    sources = graph.selected(dict(tables), [name])
+    return max((deliveries[source] for source in sources if source in deliveries), default=None)
 
 
 def _readers(name: str, tables: Mapping[str, Table]) -> tuple[str, ...]:

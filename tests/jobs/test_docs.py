@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import textwrap
 from base64 import b64encode
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from hashlib import sha256
 from html.parser import HTMLParser
@@ -22,14 +22,16 @@ from typer.testing import CliRunner
 
 from jobs import cli
 from jobs.docs import page, shown
-from lakehouse import docs, progress
+from lakehouse import docs, ledger, progress
 from lakehouse.contract import Contract
 from lakehouse.errors import LakehouseError
 from lakehouse.graph import Table
+from lakehouse.ledger import Delivery, Entry, Ledger
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+NOON = datetime(2024, 1, 9, 12, tzinfo=UTC)
 EVIL = "</script></td><script>alert(1)</script><img src=x onerror=alert(1)>\"'"
 ORDERS = """
     owner: tests
@@ -171,6 +173,20 @@ def test_freshness_and_exact_example_rows_come_from_the_lake(tmp_path: Path) -> 
     assert "Rows 2 Last commit version 1, " in days
     assert "order_date 2024-01-01 2024-01-02" in days
     assert "revenue 0.00 12.50" in days
+
+
+def test_a_table_is_as_fresh_as_the_newest_file_that_it_is_made_from(tmp_path: Path) -> None:
+    source = textwrap.dedent(ORDERS).replace("write: refresh", "write: append").replace("unit: [order_id]", "")
+    source += 'source: {files: ["*.csv"], format: csv}\n'
+    bronze = {"bronze.orders": a_table(tmp_path, "bronze.orders", source)}
+    orders = {"silver.orders": a_table(tmp_path, "silver.orders", ORDERS, "bronze.orders")}
+    files = [
+        Entry(Delivery("bronze.orders", f"{day}.csv", 1, NOON, str(day), NOON.replace(day=day), {}), 0, "loaded")
+        for day in (3, 1, 2)
+    ]
+    ledger.claim(str(tmp_path / "lake"), Ledger(), files)
+    text = of(tmp_path, bronze | orders)
+    assert "Newest delivery 2024-01-03 12:00 UTC" in words(section(text, "silver.orders"))
 
 
 def test_values_that_may_be_about_people_are_not_shown(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 DAY = {"market": 1, "order_date": date(2022, 1, 5), "orders": 3, "revenue": Decimal("30.50")}
 BEFORE = DAY | {"orders": 2, "revenue": Decimal("20.50")}
 AT = datetime(2022, 1, 7, 6, 30, tzinfo=UTC)
+MEANING = graph.load()["gold.daily_sales"].contract.columns["revenue"].meaning
 FILES = (
     File("market_1/2022-01-05/Orders.csv", 0, 31, ((12, 40), (77, 77), (90, 90))),
     File("market_1/2022-01-06/Orders.csv", 2, 1, ((4, 4),), delivery=(2, 3)),
@@ -73,7 +74,7 @@ def test_the_number_stands_first_with_what_its_columns_mean() -> None:
         "market               1  The market's number, see conf/markets.yml",
         "order_date  2022-01-05  The market's local calendar day on which the orders were placed",
         "orders               3  Orders placed, whatever became of them",
-        "revenue          30.50  Order totals of completed orders; 0 where none is completed. Each order counts once",
+        f"revenue          30.50  {MEANING}",
     ]
 
 

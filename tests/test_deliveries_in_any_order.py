@@ -231,7 +231,7 @@ def exports(tables: Tables, spark: SparkSession, tmp_path_factory: pytest.TempPa
         for number, platform in enumerate(platforms):
             customer = {"Customer ID": int(row["Customer ID"]), "Last Used Platform": platform, "Is Blocked": 0}
             text = json.dumps([customer | {"Created At": "2021-12-01T00:00:00.000Z", "Language": "en"}])
-            (day / f"Customers by hand {number}.json").write_text(text, encoding="utf-8")
+            (day / f"Some Customers {number}.json").write_text(text, encoding="utf-8")
     for day, rate in ((first, "0.0088"), (third, "0.0087")):
         (files / "exchange_rates" / day.name).mkdir(parents=True)
         rates = {"rate_date": first.name, "currency": "KES", "reporting_currency": "USD", "rate": rate}
@@ -268,7 +268,8 @@ def test_exports_that_come_at_once_end_as_their_dates_say(exports: Histories, ex
     lines = "\n".join(exports_at_once[LINES])
     assert [order in lines for order in ("99000001", "99000002", "99000003")] == [True, False, True]
     assert len(exports_at_once[f"{LINES}__rejected"]) == 2  # one typed wrong, one without an id
-    assert all(exports_at_once[name] for name in exports.tables if not name.startswith("bronze."))
+    empty = {name for name in exports.tables if not name.startswith("bronze.") and not exports_at_once[name]}
+    assert empty <= {"gold.blocked_customers", "gold.price_changes"}  # of few customers, at prices that do not change
     assert sum("'IOS'" in row for row in exports_at_once["gold.dim_customer"]) == 1
     assert sum("'ANDROID'" in row for row in exports_at_once["gold.dim_customer"]) == 0
 

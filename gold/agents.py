@@ -6,7 +6,7 @@ The exports write 0 for what they do not know; silver has null there, and here i
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import average
+from lakehouse.transforms import average, kilometres
 
 
 def build(silver_deliveries: DataFrame) -> DataFrame:
@@ -27,7 +27,7 @@ def build(silver_deliveries: DataFrame) -> DataFrame:
             F.sum("rating").alias("stars"),
         )
     )
-    kilometres = (F.col("metres").cast("decimal(18,0)") / 1000).cast("decimal(18,3)")
+    distance = kilometres("metres")
     return agents.select(
         "market",
         "agent_id",
@@ -41,8 +41,8 @@ def build(silver_deliveries: DataFrame) -> DataFrame:
         average(F.col("minutes"), F.col("tasks_with_minutes")).alias("average_minutes"),
         "tasks_with_distance",
         (F.col("tasks") - F.col("tasks_with_distance")).alias("tasks_without_distance"),
-        kilometres.alias("distance_km"),
-        average(kilometres, F.col("tasks_with_distance")).alias("average_distance_km"),
+        distance.alias("distance_km"),
+        average(distance, F.col("tasks_with_distance")).alias("average_distance_km"),
         "ratings",
         average(F.col("stars"), F.col("ratings")).alias("average_rating"),
     )

@@ -6,7 +6,7 @@ Amounts of the expected total have four decimals: 2 % of a cent is not rounded a
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import points_value
+from lakehouse.transforms import delivery_tasks, points_value
 
 ORDER = ["market", "order_id"]
 DIFFERENCE_KIND = """case
@@ -61,8 +61,9 @@ def build(
 
 def delivered(deliveries: DataFrame) -> DataFrame:
     """Per order with Delivery tasks: how many, and the subtotal of the newest that has one."""
-    tasks = deliveries.where("task_type = 'Delivery' and order_id is not null")
     with_subtotal = F.when(F.col("subtotal").isNotNull(), F.col("task_id"))
-    return tasks.groupBy(*ORDER).agg(
-        F.count("*").alias("delivery_tasks"), F.max_by("subtotal", with_subtotal).alias("delivered_subtotal")
+    return (
+        delivery_tasks(deliveries)
+        .groupBy(*ORDER)
+        .agg(F.count("*").alias("delivery_tasks"), F.max_by("subtotal", with_subtotal).alias("delivered_subtotal"))
     )

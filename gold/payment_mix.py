@@ -6,7 +6,7 @@ What people type is put in order by conf/payment_notes.yml, not here; a new spel
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import sum_where, surcharge
+from lakehouse.transforms import delivery_tasks, sum_where, surcharge
 
 ORDER = ["market", "order_id"]
 
@@ -42,5 +42,5 @@ def build(
 
 def notes_of_orders(deliveries: DataFrame) -> DataFrame:
     """Per order with a noted Delivery task: `note`, of the newest one, in lower case and without blanks around."""
-    tasks = deliveries.where("task_type = 'Delivery' and order_id is not null and payment_type is not null")
+    tasks = delivery_tasks(deliveries).where("payment_type is not null")
     return tasks.groupBy(*ORDER).agg(F.lower(F.trim(F.max_by("payment_type", "task_id"))).alias("note"))

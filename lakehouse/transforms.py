@@ -114,16 +114,24 @@ def customer_facts(customers: DataFrame, markets: DataFrame) -> DataFrame:
     )
 
 
+def delivery_tasks(deliveries: DataFrame) -> DataFrame:
+    """The tasks that bring an order: no pick-ups, and none of an unknown order."""
+    return deliveries.where("task_type = 'Delivery' and order_id is not null")
+
+
 def deliveries_of_orders(deliveries: DataFrame) -> DataFrame:
     """One row per order with Delivery tasks: market, order_id, delivery_tasks, delivery_status, delivery_distance_m.
 
     A pick-up is not a delivery; unknown distances are left out of the sum, and are null where none is known.
     """
-    tasks = deliveries.where("task_type = 'Delivery' and order_id is not null")
-    return tasks.groupBy("market", "order_id").agg(
-        F.count("*").alias("delivery_tasks"),
-        F.max_by("task_status", "task_id").alias("delivery_status"),
-        F.sum("distance_m").alias("delivery_distance_m"),
+    return (
+        delivery_tasks(deliveries)
+        .groupBy("market", "order_id")
+        .agg(
+            F.count("*").alias("delivery_tasks"),
+            F.max_by("task_status", "task_id").alias("delivery_status"),
+            F.sum("distance_m").alias("delivery_distance_m"),
+        )
     )
 
 
@@ -148,13 +156,13 @@ def classic_ten(completed: DataFrame, lines: DataFrame, deliveries: DataFrame, b
     groups = completed.select(*order, *(name for name in by if name not in order))
     sold = lines.select(*order, "sku").join(groups, on=order, how="inner")
     products = sold.groupBy(*by).agg(F.count_distinct("sku").alias("distinct_products"))
-    kilometres = (F.col("metres").cast("decimal(18,0)") / 1000).cast("decimal(18,3)")
+    distance = kilometres("metres")
     measures = amounts.join(products, on=list(by), how="left").withColumns(
         {
             "average_order_amount": average(F.col("total_order_amount"), F.col("order_count")),
             "average_quantity_per_order": average(F.col("total_quantity_ordered"), F.col("order_count")),
-            "total_delivery_distance_km": kilometres,
-            "average_delivery_distance_km": average(kilometres, F.col("orders_with_distance")),
+            "total_delivery_distance_km": distance,
+            "average_delivery_distance_km": average(distance, F.col("orders_with_distance")),
             "distinct_products": F.coalesce("distinct_products", F.lit(0)),
         }
     )
@@ -238,6 +246,11 @@ def day_by_day(orders: DataFrame, markets: DataFrame, rates: DataFrame, reportin
             "reporting_revenue": F.round(F.col("revenue") * rate.cast("decimal(18,12)"), 2).cast("decimal(18,2)"),
         }
     )
+
+
+def kilometres(metres: str) -> Column:
+    """Whole metres as exact kilometres."""
+    return (F.col(metres).cast("decimal(18,0)") / 1000).cast("decimal(18,3)")
 
 
 def sum_where(condition: Column, amount: str) -> Column:

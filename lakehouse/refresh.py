@@ -76,7 +76,9 @@ def update(writer: Writer, inputs: Mapping[str, DataFrame], changed: Mapping[str
     """
     with ExitStack() as cached:
         try:
-            touched = computed_once(units.touched(writer.table, changed, inputs), cached)
+            used = needed.columns(writer.table, inputs)
+            really = {name: units.net(rows, sorted(used[name])) for name, rows in changed.items()}
+            touched = computed_once(units.touched(writer.table, really, inputs), cached)
             # Read once, although build() may use an input in several places, and the checks once more.
             pruned = needed.pruned(writer.table, inputs)
             narrow = units.narrowed(writer.table, pruned, touched, few=few, keep=partial(computed_once, until=cached))

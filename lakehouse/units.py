@@ -54,6 +54,16 @@ def differing(new: DataFrame, stored: DataFrame, unit: Sequence[str], columns: S
     return both.where(~is_same).select(*unit, F.col("_rows").isNull().alias("_gone"))
 
 
+def net(changed: DataFrame, columns: Sequence[str]) -> DataFrame:
+    """The rows of a change feed that are not there as often after as before, as far as these columns go.
+
+    A unit is written whole, so most of its rows may say what they said before; and no table uses all columns.
+    """
+    came = F.col("_change_type").isin("insert", "update_postimage")
+    rows = changed.groupBy(*columns).agg(F.sum(F.when(came, 1).otherwise(-1)).alias("_more"))
+    return rows.where("_more <> 0").drop("_more")
+
+
 def touched(table: Table, changed: Mapping[str, DataFrame], inputs: Mapping[str, DataFrame]) -> DataFrame:
     """The different units that changed rows belong to. `changed`: by input, the rows before and after each change.
 

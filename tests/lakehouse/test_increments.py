@@ -40,6 +40,26 @@ SALES_SOURCE = (
         return lines.join(silver_orders, on=["market", "order_id"], how="inner")
     """,
 )  # fmt: skip
+PRODUCTS = "gold.products"
+PRODUCTS_SOURCE = (
+    """
+    owner: tests
+    description: products
+    write: refresh
+    grain: [market, product]
+    unit: [market, product]
+    columns:
+      market: {type: int, meaning: of the folder}
+      product: {type: string, meaning: what}
+      units: {type: bigint, meaning: how many}
+    """,
+    """
+    from pyspark.sql import functions as F
+
+    def build(silver_order_lines):
+        return silver_order_lines.groupBy("market", "product").agg(F.sum("quantity").alias("units"))
+    """,
+)
 MANY = [f"{order},{product},1,1.00" for order in range(100, 200) for product in "AB"]
 
 
@@ -112,14 +132,29 @@ def test_a_dump_without_a_change_moves_progress_and_nothing_else(toy: Toy) -> No
     assert not actions(toy, LINES, after[LINES], "add")
 
 
-def test_a_units_lines_that_differ_in_order_alone_are_the_same_result_downstream(toy: Toy) -> None:
-    """The lines' numbers move, so lines and sales change; what is summed per order does not."""
+def test_lines_that_change_without_changing_their_sum_are_the_same_result_downstream(toy: Toy) -> None:
     before = toy.versions()
-    toy.deliver("turned.csv", "150,B,1,1.00", "150,A,1,1.00", day=2)
+    toy.deliver("change.csv", "150,A,2,1.00", "150,B,0,1.00", day=2)
     done = toy.run()
-    assert (done[LINES].counts["rows"]["kept"], done[ORDERS].units) == (2, 1)
+    assert (done[LINES].counts["rows"]["kept"], done[ORDERS].units, done[SALES].units) == (2, 1, 1)
     assert not actions(toy, ORDERS, toy.versions()[ORDERS], "add")
     assert toy.versions()["gold.totals"] == before["gold.totals"]
+
+
+def test_what_changes_in_columns_that_a_table_does_not_use_wakes_nothing_of_it(toy: Toy) -> None:
+    toy.deliver("dearer.csv", "150,A,1,7.00", "150,B,1,7.00", day=2)
+    done = toy.run()
+    assert (done[LINES].counts["rows"]["kept"], done[ORDERS].units, done[SALES].units) == (2, 0, 0)
+
+
+def test_lines_that_are_written_again_with_their_order_do_not_wake_what_is_made_from_them(toy: Toy) -> None:
+    """Order 150 is written whole, its line of A as it was: of the products B alone is computed again."""
+    toy.sources[PRODUCTS] = PRODUCTS_SOURCE
+    toy.run()
+    toy.deliver("change.csv", "150,A,1,1.00", "150,B,9,1.00", day=2)
+    done = toy.run()
+    assert (done[LINES].counts["rows"]["kept"], done[PRODUCTS].units) == (2, 1)
+    assert toy.rows(PRODUCTS) == [(1, "A", 100), (1, "B", 108)]
 
 
 def test_a_small_refresh_takes_few_jobs(toy: Toy, spark: SparkSession) -> None:

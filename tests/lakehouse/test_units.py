@@ -103,3 +103,31 @@ def test_what_differs_counts_repeats_and_tells_null_from_its_neighbour(spark: Sp
     new = spark.createDataFrame([(1, None, "x"), (2, "x", "y"), (3, "x", "y"), (5, "x", "y")], kind)
     differing = units.differing(new, stored, ["unit"], ["a", "b"])
     assert found(differing) == [("1", "False"), ("3", "False"), ("4", "True"), ("5", "False")]
+
+
+def test_a_row_that_is_written_again_as_it_was_is_no_change(spark: SparkSession) -> None:
+    feed = [
+        ("delete", 1, "again", "x"),
+        ("insert", 1, "again", "x"),
+        ("update_preimage", 2, "in a column that nobody uses", "x"),
+        ("update_postimage", 2, "in a column that nobody uses", "y"),
+        ("delete", 3, None, "x"),
+        ("insert", 3, None, "x"),
+        ("delete", 4, "twice before, once after", "x"),
+        ("delete", 4, "twice before, once after", "x"),
+        ("insert", 4, "twice before, once after", "x"),
+        ("update_preimage", 5, "before", "x"),
+        ("update_postimage", 5, "after", "x"),
+        ("delete", 6, "gone", "x"),
+        ("insert", 7, "come", "x"),
+        ("insert", 8, "come and gone", "x"),
+        ("delete", 8, "come and gone", "x"),
+    ]
+    rows = spark.createDataFrame(feed, "_change_type string, unit int, used string, unused string")
+    assert found(units.net(rows, ["unit", "used"])) == [
+        ("4", "twice before, once after"),
+        ("5", "after"),
+        ("5", "before"),
+        ("6", "gone"),
+        ("7", "come"),
+    ]

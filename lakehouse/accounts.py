@@ -101,7 +101,7 @@ def measures(
         yield from one.measures
         if table.contract.write == "latest" and one.by_file:
             tallies = _tallies(table, taken, one.by_file)
-            yield from quality.rules(table.name, table.contract, one.counts)
+            yield from quality.rules(table.name, table.contract, one.by_market)
             yield from quality.reconcile(tallies)
             yield from quality.score(table.contract.score, tallies) if table.contract.score else ()
         if table.contract.source:

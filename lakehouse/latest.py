@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import partial, reduce
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
@@ -36,43 +36,49 @@ if TYPE_CHECKING:
     from lakehouse.lake import Writer
 
 STATUSES = ("kept", "unchanged", "rejected", "duplicate", "superseded")
+Counts = dict[str, dict[str, int]]
 OF_THE_ROW = ("_file", "_row", "_batch", "_sequence", "_delivered_at", "_problem", "_is_last", "_repaired", "_hash")
+
+
+def _no_counts() -> Counts:
+    return {"rows": dict.fromkeys(STATUSES, 0)} | {kind: {} for kind in ("rejected", "warned", "stopped", "repaired")}
 
 
 @dataclass
 class Account:
     """Where the new rows went. `counts`: by status (`rows`), by rule that rejected, warned or stops, what was mended.
 
-    `by_file`: (file, batch) -> rows by status, and rows warned of; `rules`: (file, rule) -> rows that it rejected.
-    `to_write` and `to_reject` count all judged rows, also those of older deliveries.
+    `by_market`: the same of each market. `by_file`: (file, batch) -> rows by status, and rows warned of; `rules`:
+    (file, rule) -> rows that it rejected. `to_write` and `to_reject` count all judged rows, also those of older
+    deliveries.
     """
 
-    counts: dict[str, dict[str, int]] = field(
-        default_factory=lambda: (
-            {"rows": dict.fromkeys(STATUSES, 0)} | {kind: {} for kind in ("rejected", "warned", "stopped", "repaired")}
-        )
-    )
+    counts: Counts = field(default_factory=_no_counts)
+    by_market: dict[int | None, Counts] = field(default_factory=dict)
     by_file: dict[tuple[str, int], Counter[str]] = field(default_factory=dict)
     rules: Counter[tuple[str, str]] = field(default_factory=Counter)
     to_write: int = 0
     to_reject: int = 0
 
-    def add(self, kind: str, name: str, count: int) -> None:
+    def add(self, market: int | None, kind: str, name: str, count: int) -> None:
         if count:
-            self.counts[kind][name] = self.counts[kind].get(name, 0) + count
+            for counts in (self.counts, self.by_market.setdefault(market, _no_counts())):
+                counts[kind][name] = counts[kind].get(name, 0) + count
 
 
 @dataclass(frozen=True)
 class Batch:
     """What a run gives to a `latest` table. `since`: the last batch that the table includes, -1 for none.
 
-    `late` are the new files that are not newer than all that was there of their market before.
+    `markets`: (file, batch) -> the market that its folder names. `late` are the new files that are not newer than all
+    that was there of their market before.
     """
 
     bronze: DataFrame
     contract: Contract
     conf: Mapping[str, DataFrame]
     newest_of_file: DataFrame
+    markets: Mapping[tuple[str, int], int | None]
     since: int
     rows_in: int
     late: frozenset[str] = frozenset()
@@ -98,7 +104,7 @@ def settle(writer: Writer, batch: Batch) -> Account:
         judged = computed_once(judge(table, parsed, batch.newest_of_file, replacing, batch.since), cached)
         stored = _stored(writer, judged, batch)
         marked = judged if stored is None else computed_once(mark_unchanged(table, judged, stored), cached)
-        accounted = account(table, marked)
+        accounted = account(table, marked, batch.markets)
         _check_sums(table, batch.rows_in, accounted.counts["rows"])
         _check_limit(table, accounted)
         _check_stops(table, accounted)
@@ -131,7 +137,7 @@ def _check_limit(table: Table, accounted: Account) -> None:
         f"reject_limit is {limit:.0%}. Most are in {file}: {worst['rejected']:,} rows, {count:,} by {rule} "
         f"({table.contract.why(rule)}). Deliver that file again, corrected, or raise reject_limit in "
         f"conf/{table.name.replace('.', '/')}.yml; the next run goes on from here.",
-        quality.rules(table.name, table.contract, accounted.counts),
+        quality.rules(table.name, table.contract, accounted.by_market),
     )
 
 
@@ -140,7 +146,7 @@ def _check_stops(table: Table, accounted: Account) -> None:
         raise ChecksFailedError(
             f"{table.name} was not written: {count:,} rows break {rule}, whose severity is stop "
             f"({table.contract.why(rule)}). Deliver them again, corrected, or change {table.files}.",
-            quality.rules(table.name, table.contract, accounted.counts),
+            quality.rules(table.name, table.contract, accounted.by_market),
         )
 
 
@@ -384,7 +390,7 @@ def mark_unchanged(table: Table, judged: DataFrame, stored: DataFrame) -> DataFr
     return compared.withColumn("_status", status).drop("_rows", "_sum", "_stored_rows", "_stored_sum", "_same")
 
 
-def account(table: Table, judged: DataFrame) -> Account:
+def account(table: Table, judged: DataFrame, markets: Mapping[tuple[str, int], int | None]) -> Account:
     """Counts of the new rows, in one pass."""
     rules = {name: severity for name, (_, severity) in _rules(table).items()} | {"unit_is_unique": "reject"}
     column = {"reject": "_broken", "warn": "_warned", "stop": "_stopped"}
@@ -398,20 +404,22 @@ def account(table: Table, judged: DataFrame) -> Account:
         result.to_reject += count if status == "rejected" else 0
         if not row["_new"]:
             continue
-        result.counts["rows"][status] += count
-        of_file = result.by_file.setdefault((row["_file"], row["_batch"]), Counter())
+        place = (row["_file"], row["_batch"])
+        add = partial(result.add, markets[place])
+        add("rows", status, count)
+        of_file = result.by_file.setdefault(place, Counter())
         of_file[status] += count
         of_file["warned"] += row["_rows_warned"] if status in {"kept", "unchanged"} else 0
-        result.add("repaired", row["_repaired"], count if row["_repaired"] else 0)
+        add("repaired", row["_repaired"], count if row["_repaired"] else 0)
         if status == "rejected":
             by_rule = {name: row[name] for name, severity in rules.items() if severity == "reject"}
             for name, times in (by_rule | ({row["_problem"]: count} if row["_problem"] else {})).items():
-                result.add("rejected", name, times)
+                add("rejected", name, times)
                 result.rules[row["_file"], name] += times
         if status not in {"superseded", "duplicate"}:
             for name, severity in rules.items():
-                result.add("warned", name, row[name] if severity == "warn" else 0)
-                result.add("stopped", name, row[name] if severity == "stop" and status != "rejected" else 0)
+                add("warned", name, row[name] if severity == "warn" else 0)
+                add("stopped", name, row[name] if severity == "stop" and status != "rejected" else 0)
     return result
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from lakehouse.contract import Contract, Source
 
+    Counts = Mapping[str, Mapping[str, int]]  # kind, such as rejected -> name of a place or rule -> rows
+
 QUALITY = "ops.quality"
 Kind = Literal["rule", "check", "score", "freshness", "volume", "reconciliation"]
 PLACES = ("kept", "unchanged", "rejected", "duplicate", "superseded")  # where a row that came in can end
@@ -114,12 +116,21 @@ class Loaded:
 # What a run measured -------------------------------------------------------------------------------------------------
 
 
-def rules(table: str, promise: Contract, counts: Mapping[str, Mapping[str, int]]) -> list[Measure]:
-    """Every rule of a `latest` table, broken or not; rows that are superseded or duplicate are not judged."""
+def rules(table: str, promise: Contract, by_market: Mapping[int | None, Counts]) -> list[Measure]:
+    """Every rule of a `latest` table, broken or not, of each market that delivered.
+
+    Rows that are superseded or duplicate are not judged.
+    """
+    return [
+        one for market, counts in sorted(by_market.items(), key=str) for one in _rules(table, promise, market, counts)
+    ]
+
+
+def _rules(table: str, promise: Contract, market: int | None, counts: Counts) -> list[Measure]:
     checked = sum(counts["rows"].get(place, 0) for place in JUDGED)
     severities = dict.fromkeys(counts.get("rejected", {}), "reject") | _severities(promise)
     return [
-        Measure(table, "rule", name, None, severity, checked, counts.get(COUNTED[severity], {}).get(name, 0))
+        Measure(table, "rule", name, market, severity, checked, counts.get(COUNTED[severity], {}).get(name, 0))
         for name, severity in severities.items()
     ]
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lakehouse.lake import Lake, Writer
     from lakehouse.landing import Found
     from lakehouse.ledger import Entry
+    from lakehouse.quality import Counts
     from lakehouse.runs import Ran
 
 SIDE_BY_SIDE = 3
@@ -37,7 +38,6 @@ SIDE_BY_SIDE = 3
 MUCH, MUCH_STORED = 128 << 20, 16 << 20
 P = ParamSpec("P")
 T = TypeVar("T")
-Counts = Mapping[str, Mapping[str, int]]
 ByFile = Mapping[tuple[str, int], Mapping[str, int]]
 
 
@@ -66,8 +66,8 @@ class StoppedError(LakehouseError):
 class Done:
     """What one table's turn did. `rows_in` counts the rows that came in, `counts` where they went.
 
-    `by_file`: of a table that judges delivered rows, the same by (file, batch), and whether it `accounts` for them in
-    the ledger. `measures`: what its checks counted.
+    `by_file`: of a table that judges delivered rows, the same by (file, batch), `by_market` by market, and whether it
+    `accounts` for them in the ledger. `measures`: what its checks counted.
     `units`: how many were computed, None for all. `phases`: the seconds of some parts of its turn, by name.
     """
 
@@ -77,6 +77,7 @@ class Done:
     rows_in: int | None = None
     counts: Counts = field(default_factory=dict)
     by_file: ByFile = field(default_factory=dict)
+    by_market: Mapping[int | None, Counts] = field(default_factory=dict)
     accounts: bool = False
     measures: Sequence[Measure] = ()
     units: int | None = None
@@ -316,6 +317,7 @@ class Run:
             contract=self.tables[source].contract,
             conf=_conf(writer.spark, table),
             newest_of_file=newest_of_file(writer.spark, taken),
+            markets={(one.delivery.path, one.batch): one.delivery.parts.get("market") for one in taken},
             since=-1 if known is None else int(known.batch or 0),
             late=self._late_files(table, known, decision),
             rows_in=self._rows_between(source, known, now),
@@ -330,6 +332,7 @@ class Run:
             rows_in=batch.rows_in,
             counts=account.counts,
             by_file=account.by_file,
+            by_market=account.by_market,
             accounts=table.accounts,
         )
 

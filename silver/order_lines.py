@@ -43,6 +43,7 @@ def build(bronze_orders: DataFrame, conf_markets: DataFrame) -> DataFrame:
         local_to_utc(wall_clock("delivery_time"), zone).alias("promised_at"),
         # for rules and evidence
         F.col("currency_symbol").alias("_currency_sign"),
+        F.col("flat_discount").alias("_flat_discount"),
         "_market_sign",
         "_delivered_at",
         "_source",

@@ -135,6 +135,9 @@ def test_every_row_is_in_one_place_and_the_known_dirt_is_counted(first: Report) 
         "only_completed_orders_earn_points": 1,
     }
     assert first.found.ignored == ("stores/dataset_sample.csv",)
+    of_lines = [one for one in first.measures if one.table_name == "silver.order_lines"]
+    by_market = {one.market: (one.checked, one.broken) for one in of_lines if one.name == "order_id_is_readable"}
+    assert by_market == {1: (12_240, 0), 2: (1_426, 0)}
 
 
 @pytest.mark.usefixtures("first")

@@ -1,5 +1,6 @@
--- One row per run and thing that was measured: a rule of delivered rows, a check of a computed table, or a source's score, per market where it is
--- about one. `share` of what was checked is wrong, `share_before` in the measurement before; `score` from 0 to 100.
+-- One row per run and thing that was measured: a rule of delivered rows, the sums and the score of a source, each by market; a check of a computed
+-- table, for all of its markets. `source` is the table whose rows were checked. `share` of what was checked is wrong, `share_before` in the
+-- measurement before; `score` from 0 to 100.
 select
     at,
     run,

@@ -134,13 +134,15 @@ def test_the_reason_of_a_file_says_what_it_equals_or_why_it_is_not_loaded(toy: T
 
 
 @pytest.mark.usefixtures("first")
-def test_every_rule_is_measured_with_what_it_broke(toy: Toy) -> None:
-    broken = {row[0]: row[1:] for row in measured(toy, "rule", "name", "severity", "checked", "broken", "table_name")}
-    assert broken["order_is_small"] == ("reject", 10, 4, LINES)
-    assert broken["price_is_known"] == ("warn", 10, 2, LINES)
-    assert broken["quantity_is_possible"] == ("stop", 10, 0, LINES)
-    assert broken["quantity_is_readable"] == ("reject", 10, 2, LINES)
-    assert broken["quantity_is_present"] == ("reject", 10, 0, LINES)
+def test_every_rule_is_measured_by_market_with_what_it_broke(toy: Toy) -> None:
+    found = measured(toy, "rule", "name", "market", "severity", "checked", "broken", "table_name")
+    broken = {row[:2]: row[2:] for row in found}
+    for market in (1, 2):
+        assert broken["order_is_small", market] == ("reject", 5, 2, LINES)
+        assert broken["price_is_known", market] == ("warn", 5, 1, LINES)
+        assert broken["quantity_is_possible", market] == ("stop", 5, 0, LINES)
+        assert broken["quantity_is_readable", market] == ("reject", 5, 1, LINES)
+        assert broken["quantity_is_present", market] == ("reject", 5, 0, LINES)
 
 
 @pytest.mark.usefixtures("first")

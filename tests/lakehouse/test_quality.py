@@ -52,7 +52,7 @@ def test_every_rule_is_measured_the_unbroken_and_those_of_the_core_as_well() -> 
     rows = {"kept": 6, "unchanged": 1, "rejected": 3, "duplicate": 4, "superseded": 5}
     rejected = {"quantity_is_positive": 2, "order_id_is_readable": 1, "row_is_too_long": 1}
     counts = {"rows": rows, "rejected": rejected, "warned": {"quantity_is_small": 4}}
-    measures = quality.rules("silver.order_lines", Contract.model_validate(yaml.safe_load(LINES)), counts)
+    measures = quality.rules("silver.order_lines", Contract.model_validate(yaml.safe_load(LINES)), {1: counts})
     assert {(one.name, one.severity, one.checked, one.broken) for one in measures} == {
         ("market_is_present", "reject", 10, 0),
         ("order_id_is_present", "reject", 10, 0),
@@ -62,6 +62,20 @@ def test_every_rule_is_measured_the_unbroken_and_those_of_the_core_as_well() -> 
         ("quantity_is_small", "warn", 10, 4),
         ("quantity_is_possible", "stop", 10, 0),
         ("row_is_too_long", "reject", 10, 1),
+    }
+
+
+def test_the_rows_of_each_market_are_measured_by_themselves() -> None:
+    contract = Contract.model_validate(yaml.safe_load(LINES))
+    of_one = {"rows": {"kept": 3, "rejected": 1}, "rejected": {"quantity_is_positive": 1}}
+    of_two = {"rows": {"kept": 7}, "warned": {"quantity_is_small": 2}}
+    measures = quality.rules("silver.order_lines", contract, {2: of_two, 1: of_one})
+    found = {(one.name, one.market): (one.checked, one.broken) for one in measures}
+    assert {place: found[place] for place in found if place[0] in {"quantity_is_positive", "quantity_is_small"}} == {
+        ("quantity_is_positive", 1): (4, 1),
+        ("quantity_is_positive", 2): (7, 0),
+        ("quantity_is_small", 1): (4, 0),
+        ("quantity_is_small", 2): (7, 2),
     }
 
 

@@ -156,6 +156,9 @@ WRONG = [
     Case("an unknown way to pay is told", an_order_row(payment_method="pay later"), {
         "_warned": "payment_method_is_known",
     }),
+    Case("a flat discount is told", an_order_row(flat_discount="5.00"), {"_warned": "flat_discount_is_zero"}),
+    Case("a discount in words is told", an_order_row(flat_discount="ten"), {"_warned": "flat_discount_is_zero"}),
+    Case("no flat discount is none", an_order_row(flat_discount="0.00"), {"_warned": ""}),
     Case("nine stars are told", an_order_row(ratings="9"), {"rating": "9", "_warned": "rating_is_plausible"}),
     Case("blanks alone are nothing", an_order_row(sku="  ", cost_price=" - "), {"sku": None, "unit_cost": None}),
     Case(

@@ -6,7 +6,7 @@
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import share
+from lakehouse.transforms import points_value, share
 
 CUSTOMER = ["market", "customer_id"]
 
@@ -19,19 +19,18 @@ def build(silver_orders: DataFrame, silver_customers: DataFrame, conf_markets: D
         points("redeemed_points", ~completed).alias("redeemed_on_other_orders"),
     )
     balances = silver_customers.select(*CUSTOMER, F.col("loyalty_points").alias("balance"))
-    facts = conf_markets.select("market", "currency", F.col("point_value").cast("decimal(18,2)"))
+    facts = conf_markets.select("market", "currency", "point_value")
     both = of_orders.join(balances, on=CUSTOMER, how="full").na.fill(
         0, subset=["earned_points", "redeemed_points", "redeemed_on_other_orders"]
     )
     some = both.where("earned_points <> 0 or redeemed_points <> 0 or redeemed_on_other_orders <> 0 or balance <> 0")
-    value = (F.col("redeemed_points").cast("decimal(18,0)") * F.col("point_value")).cast("decimal(18,2)")
     return some.join(F.broadcast(facts), on="market", how="left").select(
         *CUSTOMER,
         "currency",
         "earned_points",
         "redeemed_points",
         "redeemed_on_other_orders",
-        value.alias("redeemed_value"),
+        points_value().alias("redeemed_value"),
         "balance",
         share(F.col("redeemed_points"), F.col("earned_points")).alias("redeemed_share"),
     )

@@ -265,7 +265,7 @@ def surcharge() -> Column:
 
 
 def points_value() -> Column:
-    """Redeemed points in money, of an order with its market's `point_value`."""
+    """Redeemed points in money, of an order or a customer with its market's `point_value`."""
     points = F.coalesce("redeemed_points", F.lit(0)).cast("decimal(18,0)")
     return (points * F.col("point_value").cast("decimal(18,2)")).cast("decimal(18,2)")
 

@@ -6,6 +6,8 @@ The export has no order row: these are the header facts of the first line, check
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from lakehouse.transforms import points_value
+
 SURCHARGE = "case when payment_method = 'Pay Later' then 1.02 else 1.00 end"  # F.* needs a running session at import
 HEADER = (
     "customer_id", "order_status", "payment_method", "currency", "customer_note", "review", "order_total", "sub_total",
@@ -14,7 +16,7 @@ HEADER = (
 
 
 def build(silver_order_lines: DataFrame, conf_markets: DataFrame) -> DataFrame:
-    facts = conf_markets.select("market", F.col("point_value").cast("decimal(18,2)"), "points_per", "time_zone")
+    facts = conf_markets.select("market", "point_value", "points_per", "time_zone")
     header = F.struct(*HEADER)
     orders = silver_order_lines.groupBy("market", "order_id").agg(
         F.min_by(header, "line_number").alias("header"),
@@ -58,5 +60,4 @@ def build(silver_order_lines: DataFrame, conf_markets: DataFrame) -> DataFrame:
 
 
 def expected_total() -> Column:
-    points = F.coalesce("redeemed_points", F.lit(0)).cast("decimal(18,0)")
-    return (F.col("sub_total") - F.col("point_value") * points) * F.expr(SURCHARGE)
+    return (F.col("sub_total") - points_value()) * F.expr(SURCHARGE)

@@ -150,7 +150,7 @@ def plan(console: Console, one: Run, wanted: Mapping[str, Table]) -> None:
 
 
 def _size(would: str, size: Size, *, and_more: bool) -> tuple[str, str]:
-    """Units and rows; those of inputs that will be written first come on top."""
+    """Units, at most, and rows; those of inputs that will be written first come on top."""
     if would in {"nothing", "load", "wait"}:
         return "", ""
     end = "+" if and_more else ""

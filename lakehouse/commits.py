@@ -107,7 +107,8 @@ def units(root: str, table: Table, inputs: Mapping[str, Input], moved: Mapping[s
     """How many units the rows of the moved inputs belong to, before and after each change; None where none can tell.
 
     `moved`: by input, its versions (since, until]. The contract's SQL is Spark's and is read by DataFusion here, so it
-    is for people who plan, never for what is computed.
+    is for people who plan, never for what is computed. Fewer are computed where rows changed that say what they said
+    in the columns that build() uses, which only Spark can tell.
     """
     from deltalake import QueryBuilder  # noqa: PLC0415
     from deltalake.exceptions import DeltaError  # noqa: PLC0415

@@ -44,5 +44,6 @@ def build(silver_deliveries: DataFrame) -> DataFrame:
         distance.alias("distance_km"),
         average(distance, F.col("tasks_with_distance")).alias("average_distance_km"),
         "ratings",
+        (F.col("tasks") - F.col("ratings")).alias("tasks_without_rating"),
         average(F.col("stars"), F.col("ratings")).alias("average_rating"),
     )

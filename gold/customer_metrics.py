@@ -4,6 +4,7 @@ Most customers never ordered: an inner join would lose 87 % of them.
 """
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from lakehouse.transforms import TEN_MEASURES, classic_ten
 
@@ -12,9 +13,15 @@ COUNTS = ["order_count", "total_quantity_ordered", "distinct_products"]
 
 
 def build(
-    silver_customers: DataFrame, silver_orders: DataFrame, silver_order_lines: DataFrame, silver_deliveries: DataFrame
+    silver_customers: DataFrame,
+    silver_orders: DataFrame,
+    silver_order_lines: DataFrame,
+    silver_deliveries: DataFrame,
+    conf_markets: DataFrame,
 ) -> DataFrame:
     customers = silver_customers.select(*CUSTOMER).unionByName(silver_orders.select(*CUSTOMER)).distinct()
     completed = silver_orders.where("order_status = 'COMPLETED'")
     measures = classic_ten(completed, silver_order_lines, silver_deliveries, by=CUSTOMER)
-    return customers.join(measures, on=CUSTOMER, how="left").na.fill(0, subset=COUNTS).select(*CUSTOMER, *TEN_MEASURES)
+    both = customers.join(measures, on=CUSTOMER, how="left").na.fill(0, subset=COUNTS)
+    currencies = F.broadcast(conf_markets.select("market", "currency"))
+    return both.join(currencies, on="market", how="left").select(*CUSTOMER, "currency", *TEN_MEASURES)

@@ -1,6 +1,7 @@
 """gold.delivery_areas: one row per market and grid cell of a hundredth of a degree with items of tasks.
 
-Cells outside of the market's box are kept and marked: two real tasks of Nigeria stand in America and India.
+Cells outside of the market's box are kept and marked: 18 real tasks of market 2 have items there, 11 in Kenya, 4 in
+India and 3 in America. A task whose items disagree is in several cells.
 """
 
 from pyspark.sql import Column, DataFrame
@@ -30,7 +31,7 @@ def build(silver_delivery_items: DataFrame, conf_areas: DataFrame) -> DataFrame:
     in_box = F.col("south").between(F.col("box_south"), F.col("box_north")) & F.col("west").between(
         F.col("box_west"), F.col("box_east")
     )
-    is_plausible = F.when(F.col("cell") != "unknown", F.coalesce(in_box, F.lit(False)))  # noqa: FBT003
+    is_plausible = F.when(F.col("cell") == "not on earth", F.lit(False)).otherwise(in_box)  # noqa: FBT003
     return areas.join(F.broadcast(boxes), on="market", how="left").select(
         "market",
         "cell",

@@ -15,10 +15,10 @@ from jobs.markup import Markup, tag, together
 from lakehouse.contract import LAYERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from lakehouse.contract import Check, Column, Contract, Reach, Rule
-    from lakehouse.docs import Docs, Entry, Reference, Stored
+    from lakehouse.docs import Docs, Entry, Reference, Stored, View
 
 FRAME = Path(__file__).with_name("docs.html")
 MARKED = re.compile(r"`([^`]+)`|\b((?:bronze|silver|gold)\.[a-z0-9_]+)|\bconf/([a-z0-9_]+)\.yml")
@@ -28,6 +28,7 @@ LAYER = {
     "silver": "The newest right delivery of each thing, typed and in UTC",
     "gold": "The numbers that people ask for",
 }
+OPS = "How far the numbers can be trusted: views of what runs recorded, for `lakehouse sql`"
 WRITTEN = {
     "append": "Appended: each version of a delivered file once, every row of it.",
     "latest": "Of each unit the newest delivery in which no row breaks a rule that rejects; it replaces its old rows.",
@@ -48,6 +49,7 @@ def page(docs: Docs) -> str:
         "pages": together(
             _overview(docs),
             *(_table(one, docs) for one in docs.entries),
+            *(_view(one, docs) for one in docs.views),
             *(_file(one, docs) for one in docs.references),
         ),
     }
@@ -67,6 +69,8 @@ def _list(docs: Docs) -> Markup:
             for layer, entries in layers
             if entries
         ),
+        _layer_name("ops"),
+        _links(one.name for one in docs.views),
         tag("h2", "conf", class_="layer"),
         _links(one.name for one in docs.references),
     )
@@ -101,7 +105,7 @@ def _overview(docs: Docs) -> Markup:
         tag("h1", "What is in the lakehouse"),
         tag("p", f"{len(tables)} tables with {columns:,} columns. {state}{missing}", class_="lead"),
         tag("p", tag("a", "How they are made from each other", href="#lineage"), class_="hint screen"),
-        tag("div", *(_group(layer, docs) for layer in reversed(LAYERS)), class_="groups"),
+        tag("div", *(_group(layer, docs) for layer in reversed(LAYERS)), _trust(docs), class_="groups"),
         tag(
             "div",
             tag("h2", "How they are made from each other"),
@@ -131,6 +135,16 @@ def _group(layer: str, docs: Docs) -> Markup | None:
     return tag("div", _layer_name(layer), tag("p", LAYER[layer], class_="hint"), tag("ul", *items, class_="tables"))
 
 
+def _trust(docs: Docs) -> Markup:
+    items = [
+        tag("li", tag("a", tag("code", one.name.split(".", 1)[1]), href=f"#{one.name}"), tag("p", one.description))
+        for one in docs.views
+    ]
+    return tag(
+        "div", _layer_name("ops"), tag("p", _prose(OPS, docs), class_="hint"), tag("ul", *items, class_="tables")
+    )
+
+
 def _size(stored: Stored | None) -> str:
     return "not there yet" if stored is None else _count(stored.rows, "row")
 
@@ -141,14 +155,13 @@ def _size(stored: Stored | None) -> str:
 def _table(entry: Entry, docs: Docs) -> Markup:
     table, promise = entry.table, entry.table.contract
     layer, name = table.name.split(".", 1)
-    remarks = [tag("p", _prose(" ".join(part.split()), docs)) for part in entry.remarks.split("\n\n") if part]
     return tag(
         "section",
         tag("p", tag("a", "All tables", href="#overview"), class_="way screen"),
         tag("h1", tag("span", f"{layer}.", class_=f"layer {layer}"), name),
         tag("p", _prose(promise.description, docs), class_="lead"),
         _facts(entry),
-        tag("div", *remarks, class_="remarks") if remarks else None,
+        _remarks(entry.remarks, docs),
         _columns(table.name, promise, docs),
         _rules(promise, docs),
         _made(entry, docs),
@@ -157,6 +170,11 @@ def _table(entry: Entry, docs: Docs) -> Markup:
         data_table=table.name,
         data_readers=len(entry.readers),
     )
+
+
+def _remarks(text: str, docs: Docs) -> Markup | None:
+    parts = [tag("p", _prose(" ".join(part.split()), docs)) for part in text.split("\n\n") if part]
+    return tag("div", *parts, class_="remarks") if parts else None
 
 
 def _facts(entry: Entry) -> Markup:
@@ -170,6 +188,10 @@ def _facts(entry: Entry) -> Markup:
         facts |= {"Rows": f"{stored.rows:,}", "Last commit": f"version {stored.version}, {_time(stored.committed_at)}"}
     if entry.delivered_at is not None:
         facts["Newest delivery"] = _time(entry.delivered_at)
+    return _said(facts)
+
+
+def _said(facts: Mapping[str, str]) -> Markup:
     return tag("dl", *(tag("div", tag("dt", word), tag("dd", fact)) for word, fact in facts.items()), class_="facts")
 
 
@@ -360,6 +382,37 @@ def shown(value: object) -> str:
     if isinstance(value, datetime):
         return (value.astimezone(UTC) if value.tzinfo else value).replace(tzinfo=None).isoformat(" ")
     return value.isoformat() if isinstance(value, date) else str(value)
+
+
+# A view's page --------------------------------------------------------------------------------------------------------
+
+
+def _view(view: View, docs: Docs) -> Markup:
+    rows = [
+        tag(
+            "tr",
+            tag("th", tag("a", *_breakable(name), href=f"#{view.name}.{name}"), scope="row"),
+            tag("td", tag("p", _prose(meaning, docs), class_="meaning")),
+            id=f"{view.name}.{name}",
+            data_column=name,
+        )
+        for name, meaning in view.columns.items()
+    ]
+    head = tag("tr", *(tag("th", word, scope="col") for word in ("Column", "Meaning")))
+    asked_by = f'lakehouse sql "select * from {view.name}"'  # noqa: S608  shown to people
+    return tag(
+        "section",
+        tag("p", tag("a", "All tables", href="#overview"), class_="way screen"),
+        tag("h1", tag("span", "ops.", class_="layer"), view.name.removeprefix("ops.")),
+        tag("p", _prose(view.description, docs), class_="lead"),
+        _said({"Asked by": tag("code", asked_by), "Reads": _codes(view.inputs)}),
+        _remarks(view.remarks, docs),
+        tag("h2", "Columns"),
+        tag("table", tag("thead", head), tag("tbody", *rows), class_="columns"),
+        id=view.name,
+        data_table=view.name,
+        data_readers=0,
+    )
 
 
 # Reference data -------------------------------------------------------------------------------------------------------

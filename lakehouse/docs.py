@@ -7,7 +7,12 @@ import inspect
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import TYPE_CHECKING
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import ParseError
 
 from lakehouse import commits, graph, ledger, ops, progress, storage
 from lakehouse.errors import LakehouseError
@@ -76,12 +81,24 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class View:
+    """A view of conf/ops, e.g. `ops.freshness`: the meaning of each column, and the tables of `ops` that it reads."""
+
+    name: str
+    description: str
+    remarks: str
+    columns: Mapping[str, str]
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Docs:
-    """Every table, parents before children, and the reference data."""
+    """Every table, parents before children, the reference data, and the views of what runs recorded."""
 
     root: str
     entries: tuple[Entry, ...]
     references: tuple[Reference, ...]
+    views: tuple[View, ...]
 
     @property
     def newest_commit(self) -> datetime | None:
@@ -101,7 +118,8 @@ def gather(root: str, tables: Mapping[str, Table], home: Path = graph.HOME) -> D
         for name, one in tables.items()
     ]
     files = sorted({name for one in tables.values() for name in one.inputs if name.startswith("conf.")})
-    return Docs(root, tuple(entries), tuple(_reference(name, tables, home) for name in files))
+    views = sorted((home / "conf" / "ops").glob("*.sql"))
+    return Docs(root, tuple(entries), tuple(_reference(name, tables, home) for name in files), tuple(map(view, views)))
 
 
 def _newest_deliveries(root: str) -> dict[str, datetime]:
@@ -132,6 +150,46 @@ def _reference(name: str, tables: Mapping[str, Table], home: Path) -> Reference:
     lines = (home / "conf" / f"{name.removeprefix('conf.')}.yml").read_text(encoding="utf-8").splitlines()
     comment = [line.removeprefix("#").strip() for line in lines if line.startswith("#")]
     return Reference(name, " ".join(comment), tuple(rows), _readers(name, tables))
+
+
+def view(file: Path) -> View:
+    """Its words stand in its comments: above it what a row is, and at the end of each column's line what that means.
+
+    Raises LakehouseError where one of them is not there.
+    """
+    text, name = file.read_text(encoding="utf-8"), f"conf/ops/{file.name}"
+    query = _select(text, name)
+    lines = [
+        (code.strip(" ,"), words.strip()) for code, _, words in (line.partition("--") for line in text.splitlines())
+    ]
+    above = [words for _, words in takewhile(lambda line: not line[0], lines)]
+    meanings = {code.split()[-1]: words for code, words in lines if code and words}
+    columns = [one.output_name or one.sql(comments=False) for one in query.selects]
+    unsaid = [*([] if any(above) else ["a row"]), *(column for column in columns if column not in meanings)]
+    if unsaid:
+        raise LakehouseError(
+            f"{name} does not say what {', '.join(unsaid)} is. It begins with a comment, `-- One row per ...`, and the "
+            "line of each column that it selects ends with one, `... as hours_old, -- hours since then`."
+        )
+    description, _, remarks = "\n".join(above).partition("\n\n")
+    inputs = sorted({f"{one.db}.{one.name}" for one in query.find_all(exp.Table) if one.db})
+    return View(
+        f"ops.{file.stem}",
+        " ".join(description.split()),
+        remarks,
+        {column: meanings[column] for column in columns},
+        tuple(inputs),
+    )
+
+
+def _select(text: str, name: str) -> exp.Select:
+    try:
+        statements = sqlglot.parse(text, read="databricks")
+    except ParseError as error:
+        raise LakehouseError(f"{name} is no SQL: {str(error).splitlines()[0]} Correct it there.") from error
+    if len(statements) == 1 and isinstance(statements[0], exp.Select):
+        return statements[0]
+    raise LakehouseError(f"{name} is not one `select`, which a view of `ops` must be. Correct it there.")
 
 
 def _stored(address: str, promise: Contract) -> Stored | None:

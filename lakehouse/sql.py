@@ -26,6 +26,7 @@ MAY_READ = {"with", "from"}  # unless an insert follows
 RUNS_PROGRAMS = re.compile(
     r"\b(java_method|(try_)?reflect)\s*\(|\btransform\b.*\)\s*using\b", re.IGNORECASE | re.DOTALL
 )
+COMMENT = re.compile(r"--[^\n]*")  # as the views of conf/ops have them
 TABLE = re.compile(r"`?\b(bronze|silver|gold|ops)\b`?\s*\.\s*`?([a-z_][a-z0-9_]*)`?", re.IGNORECASE)
 
 
@@ -119,7 +120,7 @@ def _register(spark: SparkSession, lake: Lake, schema: str, name: str) -> None:
     view = graph.HOME / "conf" / schema / f"{name}.sql"
     if view.exists():
         text = view.read_text(encoding="utf-8")
-        for source in TABLE.finditer(text):
+        for source in TABLE.finditer(COMMENT.sub("", text)):
             _register(spark, lake, source[1], source[2])
         spark.sql(f"create or replace view {schema}.{name} as {text}")
     elif lake.state(f"{schema}.{name}") is not None:

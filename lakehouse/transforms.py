@@ -25,8 +25,9 @@ SALES_AMOUNTS = (
 )  # fmt: skip
 # What markets are compared by, of a day.
 COMPARED = (
-    "country", "time_zone", "orders", "completed_orders", "cancelled_orders", "customers", "units", "revenue",
-    "average_order_value", "reporting_currency", "rate", "is_rate_missing", "reporting_revenue",
+    "country", "time_zone", "orders", "completed_orders", "cancelled_orders", "open_orders", "customers", "units",
+    "revenue", "average_order_value", "reporting_currency", "rate", "is_rate_missing", "reporting_revenue",
+    "reporting_average_order_value",
 )  # fmt: skip
 EXPORT_TIME = "yyyy-MM-dd'T'HH:mm:ss[.SSS]XXX"
 
@@ -244,8 +245,9 @@ def day_by_day(orders: DataFrame, markets: DataFrame, rates: DataFrame, reportin
             "rate": rate.cast("decimal(18,12)"),
             "is_rate_missing": rate.isNull(),
             "reporting_revenue": F.round(F.col("revenue") * rate.cast("decimal(18,12)"), 2).cast("decimal(18,2)"),
+            "open_orders": F.col("orders") - F.col("completed_orders") - F.col("cancelled_orders"),
         }
-    )
+    ).withColumn("reporting_average_order_value", average(F.col("reporting_revenue"), F.col("completed_orders")))
 
 
 def kilometres(metres: str) -> Column:

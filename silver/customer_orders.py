@@ -1,6 +1,7 @@
 """silver.customer_orders: one row per order, with its place in its customer's life.
 
-New and repeat business cannot be told from a day's orders alone: it is decided here, per customer.
+New and repeat business cannot be told from a day's orders alone: it is decided here, per customer. First is first in
+the delivered exports: of older orders they know nothing.
 """
 
 from pyspark.sql import DataFrame, Window

@@ -41,42 +41,90 @@ RATES = """rate_date,currency,reporting_currency,rate
 BUYERS = {4696213, 4026966, 4669823}  # who order before, between and after the changes
 CHANGES = {"2022-01-20": {"Is Blocked": 1, "Language": "sw"}, "2022-02-05": {"Is Blocked": 0, "Language": "en"}}
 # What must be the same sum, however it is reached, by market and day, and by market: (of which table, what).
-COMPLETED = "sum(order_total) filter (where order_status = 'COMPLETED')"
-TOTALS = ("daily_sales", "weekly_sales", "hourly_demand", "customer_rfm", "customer_cohorts", "market_comparison_utc")
+COMPLETED = "filter (where order_status = 'COMPLETED')"
+CANCELLED = "filter (where order_status = 'CANCELLED')"
+OPEN = "filter (where order_status not in ('COMPLETED', 'CANCELLED'))"
+SALES = ("daily_sales", "weekly_sales", "hourly_demand")  # which have every measure of sales
+TOTALS = (*SALES, "customer_rfm", "customer_cohorts", "market_comparison_utc")
+DAYS_OF_LINES = (
+    "calendar_date as order_date, is_completed, quantity, line_total, line_margin"
+    " from fact_sales join dim_date using (date_key)"
+)
+LINES = f"(select market, {DAYS_OF_LINES})"
+LINES_OF_PRODUCTS = f"(select dim_product.market, {DAYS_OF_LINES} join dim_product using (product_key))"
+LINES_OF_CUSTOMERS = f"(select dim_customer.market, {DAYS_OF_LINES} join dim_customer using (customer_key))"
+COHORTS = (  # what each is worth at its last age: a margin may be negative, so that is not the highest
+    "(select market, max_by(cumulative_revenue, age_months) as revenue, max_by(cumulative_margin, age_months) as margin"
+    " from customer_value group by market, cohort_month)"
+)
 ROADS = {
     "market, order_date": [
         ("daily_sales", "sum(revenue)"),
+        ("daily_sales", "sum(gross_revenue - points_value + pay_later_surcharge)"),
         ("payment_mix", "sum(revenue)"),
         ("market_comparison", "sum(revenue)"),
-        ("order_reconciliation", f"coalesce({COMPLETED}, 0)"),
+        ("order_reconciliation", f"coalesce(sum(order_total) {COMPLETED}, 0)"),
     ],
     "market, order_date, 'gross'": [
         ("daily_sales", "sum(gross_revenue)"),
         ("category_daily", "sum(gross_revenue)"),
-        (
-            "(select *, calendar_date as order_date from fact_sales join dim_date using (date_key))",
-            "coalesce(sum(line_total) filter (where is_completed), 0)",
+        *(
+            (lines, "coalesce(sum(line_total) filter (where is_completed), 0)")
+            for lines in (LINES, LINES_OF_PRODUCTS, LINES_OF_CUSTOMERS)
         ),
+    ],
+    "market, order_date, 'surcharge'": [
+        ("daily_sales", "sum(pay_later_surcharge)"),
+        ("payment_mix", "sum(pay_later_surcharge)"),
+        (
+            "order_reconciliation",  # where it is 2 % of the lines, so with what differs from that
+            f"coalesce(sum(surcharge + total_difference - lines_difference) {COMPLETED}, 0)",
+        ),
+    ],
+    "market, order_date, 'points'": [
+        ("daily_sales", "sum(points_value)"),
+        ("order_reconciliation", f"coalesce(sum(points_value) {COMPLETED}, 0)"),
+    ],
+    "market, order_date, 'cancelled'": [
+        ("daily_sales", "sum(cancelled_value)"),
+        ("order_status_daily", "sum(revenue_lost)"),
+        ("order_reconciliation", f"coalesce(sum(order_total) {CANCELLED}, 0)"),
+    ],
+    "market, order_date, 'open'": [
+        ("daily_sales", "sum(open_value)"),
+        ("order_status_daily", "sum(revenue_open)"),
+        ("order_reconciliation", f"coalesce(sum(order_total) {OPEN}, 0)"),
+    ],
+    "market, order_date, 'units'": [
+        ("daily_sales", "sum(completed_units)"),
+        ("category_daily", "sum(completed_units)"),
+        (LINES, "coalesce(sum(quantity) filter (where is_completed), 0)"),
+    ],
+    "market, order_date, 'margin'": [
+        ("category_daily", "sum(margin)"),
+        (LINES, "coalesce(sum(line_margin) filter (where is_completed), 0)"),
     ],
     "market": [
         *((name, "sum(revenue)") for name in TOTALS),
         ("customer_metrics", "sum(total_order_amount)"),
         ("customer_windows", "sum(total_order_amount)"),
-        (
-            "(select market, max(cumulative_revenue) as worth from customer_value group by market, cohort_month)",
-            "sum(worth)",
-        ),
+        (COHORTS, "sum(revenue)"),
     ],
-    "market, 'gross'": [
-        *((name, "sum(gross_revenue)") for name in ("daily_sales", "products", "product_abc")),
-        (
-            "(select p.market, line_total from fact_sales join dim_product p using (product_key) where is_completed)",
-            "sum(line_total)",
-        ),
-        (
-            "(select c.market, line_total from fact_sales join dim_customer c using (customer_key) where is_completed)",
-            "sum(line_total)",
-        ),
+    "market, 'gross'": [(name, "sum(gross_revenue)") for name in (*SALES, "products", "product_abc")],
+    "market, 'surcharge'": [(name, "sum(pay_later_surcharge)") for name in SALES],
+    "market, 'points'": [
+        *((name, "sum(points_value)") for name in SALES),
+        ("loyalty_points", "sum(redeemed_value)"),
+    ],
+    "market, 'units'": [
+        *((name, "sum(completed_units)") for name in (*SALES, "products")),
+        ("customer_metrics", "sum(total_quantity_ordered)"),
+        ("customer_windows", "sum(total_quantity_ordered)"),
+    ],
+    "market, 'margin'": [
+        ("products", "sum(margin)"),
+        ("category_daily", "sum(margin)"),
+        (COHORTS, "sum(margin)"),
     ],
 }
 

@@ -10,8 +10,10 @@ from pyspark.sql import functions as F
 
 from jobs import samples
 from lakehouse import append, graph, landing, latest, units
+from lakehouse.checks import check
 from lakehouse.lake import conform
 from lakehouse.ledger import Entry, Ledger
+from lakehouse.quality import ChecksFailedError
 from tests.rows import as_texts, conf
 
 if TYPE_CHECKING:
@@ -23,8 +25,10 @@ if TYPE_CHECKING:
 
 COMPUTED = [name for name, table in graph.load().items() if table.contract.write in {"refresh", "replace"}]
 REFRESHED = [name for name in COMPUTED if graph.load()[name].contract.unit]
+CHECKED = [name for name in COMPUTED if graph.load()[name].contract.checks]
 each_computed = pytest.mark.parametrize("name", COMPUTED)
 each_refreshed = pytest.mark.parametrize("name", REFRESHED)
+each_checked = pytest.mark.parametrize("name", CHECKED)
 
 
 def over_months(lines: DataFrame) -> DataFrame:
@@ -88,7 +92,11 @@ def frames(spark: SparkSession, tables: dict[str, Table], tmp_path_factory: pyte
 
 def build(table: Table, frames: Frames) -> DataFrame:
     """As the contract promises it, or an error that says where it is not so."""
-    return conform(table, table.build(*(frames[name] for name in table.inputs))).select(*table.contract.columns)
+    return with_what_rules_read(table, frames).select(*table.contract.columns)
+
+
+def with_what_rules_read(table: Table, frames: Frames) -> DataFrame:
+    return conform(table, table.build(*(frames[name] for name in table.inputs)))
 
 
 def sorted_texts(rows: DataFrame) -> list[tuple[str, ...]]:
@@ -148,3 +156,24 @@ def test_the_grain_names_one_row_and_is_never_null(name: str, frames: Frames, ta
     assert keys
     assert len({tuple(key.values()) for key in keys}) == len(keys)
     assert not [key for key in keys if None in key.values()]
+
+
+@each_checked
+def test_every_check_holds_until_what_it_guards_is_broken(name: str, frames: Frames, tables: dict[str, Table]) -> None:
+    table, inputs, checks = tables[name], inputs_of(tables[name], frames), tables[name].contract.checks
+    whole = with_what_rules_read(table, frames).localCheckpoint()
+    half = whole.where(F.pmod(F.xxhash64(*table.contract.grain), F.lit(2)) == 0)
+    emptied = {one.references: frames[one.references].limit(0) for one in checks.values() if one.references}
+    agreements = {name for name, one in checks.items() if one.agrees_with}
+    assert red(table, whole, inputs) == set()
+    assert red(table, whole.unionByName(whole), inputs) == agreements | {name for name in checks if checks[name].unique}
+    assert red(table, half, inputs | emptied) == agreements | {name for name in checks if checks[name].references}
+
+
+def red(table: Table, rows: DataFrame, inputs: Frames) -> set[str]:
+    """The names of the contract's checks that do not hold."""
+    try:
+        measures, _ = check(table, rows, inputs)
+    except ChecksFailedError as error:
+        measures = list(error.measures)
+    return {one.name for one in measures if one.name in table.contract.checks and one.broken}

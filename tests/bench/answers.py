@@ -13,6 +13,7 @@ import duckdb
 from deltalake import DeltaTable, QueryBuilder
 
 from lakehouse import graph, progress
+from lakehouse.transforms import TEN_MEASURES
 
 if TYPE_CHECKING:
     from jobs.samples import Truth
@@ -24,6 +25,7 @@ OF_THE_PEERS = {
         "market", "order_date", "order_month", "currency", "orders", "completed_orders", "revenue", "placed_value",
         "lines", "units",
     ),
+    "gold.customer_metrics": ("market", "customer_id", *TEN_MEASURES),
 }  # fmt: skip
 
 

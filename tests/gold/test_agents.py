@@ -39,8 +39,8 @@ def test_averages_are_of_what_was_given_half_up(built: Built) -> None:
     ]
     tasks = [task | {"rating": rating} for task, rating in zip(tasks, [5, 4, 4, *[None] * 5], strict=True)]
     (row,) = built(TABLE, {"silver_deliveries": tasks})
-    names = ("average_minutes", "average_distance_km", "ratings", "average_rating")
-    assert only([row], *names) == [("0.0013", "0.2503", "3", "4.3333")]
+    names = ("average_minutes", "average_distance_km", "ratings", "tasks_without_rating", "average_rating")
+    assert only([row], *names) == [("0.0013", "0.2503", "3", "5", "4.3333")]
 
 
 def test_the_name_is_the_newest_tasks_and_a_number_is_of_one_market(built: Built) -> None:

@@ -33,12 +33,13 @@ def test_only_skus_of_completed_orders_count_and_each_once_an_order(built: Built
 
 
 def test_a_pair_must_reach_the_exact_minimum_of_its_own_market(built: Built) -> None:
-    """1 of 200 is market 1's half a per cent; 1 of 201 is not, though it is enough for market 2."""
+    """1 of 200 is market 1's half a per cent, 1 of 201 is not; market 2 wants more: 13 of 2,000."""
     many, more = ["AB", *"C" * 199], ["AB", *"C" * 200]
-    sales = [*baskets(*many), *baskets(*more, market=2, currency="NGN")]
+    enough, few = [*["AB"] * 13, *["AD"] * 12], [*"C" * 1_975]
+    sales = [*baskets(*many), *baskets(*enough, *few, market=2, currency="NGN")]
     names = ("market", "orders_together", "market_orders", "support", "minimum_support")
     assert only(built(TABLE, {"silver_sales": sales}), *names) == [
         ("1", "1", "200", "0.005000", "0.005000"),
-        ("2", "1", "201", "0.004975", "0.002000"),
+        ("2", "13", "2000", "0.006500", "0.006500"),
     ]
     assert built(TABLE, {"silver_sales": baskets(*more)}) == []

@@ -30,12 +30,14 @@ def test_a_customer_without_completed_orders_has_counts_of_0_and_no_amounts(buil
     customers = [a_customer(), a_customer(customer_id=43)]
     rows = metrics(built, [an_order(order_status="CANCELLED")], customers=customers, lines=[an_order_line()])
     counts = {"order_count": "0", "total_quantity_ordered": "0", "distinct_products": "0", "_warned": ""}
-    assert rows == [dict.fromkeys(rows[0]) | counts | {"market": "1", "customer_id": text} for text in ("42", "43")]
+    counts |= {"market": "1", "currency": "KES"}
+    assert rows == [dict.fromkeys(rows[0]) | counts | {"customer_id": text} for text in ("42", "43")]
 
 
 def test_a_customer_nobody_knows_has_a_row_by_their_order(built: Built) -> None:
     rows = metrics(built, [an_order(), an_order(market=2, order_status="ORDERED")], customers=[])
-    assert only(rows, "market", "customer_id", "order_count") == [("1", "42", "1"), ("2", "42", "0")]
+    names = ("market", "customer_id", "currency", "order_count")
+    assert only(rows, *names) == [("1", "42", "KES", "1"), ("2", "42", "NGN", "0")]
 
 
 def test_amounts_are_over_completed_orders_and_count_once(built: Built) -> None:

@@ -53,6 +53,15 @@ def test_the_edges_of_its_own_markets_box_are_plausible(built: Built) -> None:
     assert [row["is_plausible"] for row in rows if row not in plausible] == ["false"] * 5
 
 
+def test_in_a_market_without_a_box_nobody_knows_what_is_plausible(built: Built) -> None:
+    items = [at("1.005", market=3), at("91", market=3, task_id=901), at(None, market=3, task_id=902)]
+    assert only(built(TABLE, {"silver_delivery_items": items}), "cell", "is_plausible") == [
+        ("100:3675", None),
+        ("not on earth", "false"),
+        ("unknown", None),
+    ]
+
+
 def test_a_task_counts_once_in_each_of_its_cells(built: Built) -> None:
     items = [
         at("-1.255", amount="5.00"),

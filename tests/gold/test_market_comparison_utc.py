@@ -27,7 +27,8 @@ def test_a_missing_rate_gives_nulls_and_no_other_rate_is_taken(built: Built) -> 
 def test_revenue_is_converted_half_up_by_the_rate_of_its_own_day_and_currency(built: Built) -> None:
     orders = [
         an_order(order_total="100.00"),
-        an_order(market=2, currency="NGN", order_total="1000000.00"),
+        an_order(market=2, currency="NGN", order_total="999999.00"),
+        an_order(market=2, currency="NGN", order_id=9, order_total="1.00"),
         an_order(order_id=8, ordered_at="2022-01-03 00:00:00", order_date="2022-01-03", order_status="CANCELLED"),
     ]
     rates = [
@@ -37,10 +38,10 @@ def test_revenue_is_converted_half_up_by_the_rate_of_its_own_day_and_currency(bu
     ]
     rows = built(TABLE, {"silver_orders": orders, "silver_exchange_rates": rates})
     names = ("market", "currency", "utc_date", "revenue", "rate", "is_rate_missing", "reporting_revenue")
-    assert only(rows, *names) == [
-        ("1", "KES", DAY, "100.00", "0.000050000000", "false", "0.01"),
-        ("1", "KES", "2022-01-03", "0.00", "2.000000000000", "false", "0.00"),
-        ("2", "NGN", DAY, "1000000.00", "0.002420010000", "false", "2420.01"),
+    assert only(rows, *names, "reporting_average_order_value") == [
+        ("1", "KES", DAY, "100.00", "0.000050000000", "false", "0.01", "0.0100"),
+        ("1", "KES", "2022-01-03", "0.00", "2.000000000000", "false", "0.00", None),
+        ("2", "NGN", DAY, "1000000.00", "0.002420010000", "false", "2420.01", "1210.0050"),
     ]
 
 
@@ -66,13 +67,14 @@ def test_measures_are_those_of_the_day_and_a_customer_counts_once(built: Built) 
         an_order(order_id=5, market=2, currency="NGN", order_status="CANCELLED"),
     ]
     rows = built(TABLE, {"silver_orders": orders})
-    names = ("orders", "completed_orders", "cancelled_orders", "customers", "units", "revenue", "average_order_value")
-    assert only(rows, *names) == [
-        ("4", "2", "1", "3", "13", "20.01", "10.0050"),
-        ("1", "0", "1", "1", "2", "0.00", None),
+    names = ("orders", "completed_orders", "cancelled_orders", "open_orders", "customers", "units", "revenue")
+    assert only(rows, *names, "average_order_value") == [
+        ("4", "2", "1", "1", "3", "13", "20.01", "10.0050"),
+        ("1", "0", "1", "0", "1", "2", "0.00", None),
     ]
 
 
 def test_what_is_in_the_reporting_currency_already_needs_no_rate(built: Built) -> None:
     (row,) = built(TABLE, {"silver_orders": [an_order(currency="USD")]})
-    assert only([row], "rate", "is_rate_missing", "reporting_revenue") == [("1.000000000000", "false", "20.00")]
+    names = ("rate", "is_rate_missing", "reporting_revenue", "reporting_average_order_value")
+    assert only([row], *names) == [("1.000000000000", "false", "20.00", "20.0000")]

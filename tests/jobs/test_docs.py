@@ -10,6 +10,7 @@ from base64 import b64encode
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from hashlib import sha256
+from html import unescape
 from html.parser import HTMLParser
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -207,6 +208,66 @@ def test_a_decimal_is_never_written_with_an_exponent() -> None:
     assert shown(Decimal("0E-8")) == "0.00000000"
 
 
+COLUMNS = {
+    "data_quality": "at run source market measure rule severity checked broken share share_before score note",
+    "freshness": "source market newest_delivery_at hours_old newest_file files rows",
+}
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_a_view_of_what_runs_recorded_has_a_page_with_each_column_and_its_meaning(tmp_path: Path, name: str) -> None:
+    text = of(tmp_path)
+    rows = dict(re.findall(rf'<tr id="ops\.{name}\.(\w+)"(.*?)</tr>', section(text, f"ops.{name}")))
+    meanings = {column: words(row.partition('class="meaning"')[2].partition(">")[2]) for column, row in rows.items()}
+    assert " ".join(meanings) == COLUMNS[name]
+    assert all(len(meaning) > 12 for meaning in meanings.values())
+    assert {link["href"] for link in Page(inside(text, 'nav aria-label="Tables"')).of("a")} >= {f"#ops.{name}"}
+    assert f'lakehouse sql "select * from ops.{name}"' in unescape(words(section(text, f"ops.{name}")))
+
+
+def test_a_view_says_what_a_row_is_what_it_reads_and_its_units(tmp_path: Path) -> None:
+    text = of(tmp_path)
+    quality, freshness = words(section(text, "ops.data_quality")), words(section(text, "ops.freshness"))
+    assert "Data quality: one row per run, source, market, measure and rule" in quality
+    assert "Reads ops.quality Delivered rows are measured by market" in quality
+    assert "share broken / checked , 0.1 = 10 %; null where nothing was checked" in quality
+    assert "Freshness: one row per source and market" in freshness
+    assert "Reads ops.files" in freshness
+    assert "hours_old Hours from then to the moment of the question" in freshness
+
+
+@pytest.mark.parametrize(
+    ("text", "unsaid"),
+    [
+        ("-- One row.\nselect\n    a, -- one\n    b\nfrom ops.files", "what b is"),
+        ("-- One row.\nselect\n    a as first, c as second -- one\nfrom ops.files", "what first is"),
+        ("-- One row.\nselect\n    count(*) -- how many\nfrom ops.files", r"what COUNT\(\*\) is"),
+        ("-- One row.\nselect * from ops.files -- all", r"what \* is"),
+        ("select\n    a -- one\nfrom ops.files", "what a row is"),
+    ],
+)
+def test_a_view_that_leaves_something_unsaid_is_an_error(tmp_path: Path, text: str, unsaid: str) -> None:
+    (tmp_path / "things.sql").write_text(text)
+    with pytest.raises(LakehouseError, match=rf"^conf/ops/things\.sql does not say {unsaid}\."):
+        docs.view(tmp_path / "things.sql")
+
+
+@pytest.mark.parametrize("text", ["", "-- One row.\nselect (", "drop table t", "select 1 as a; select 2 as b"])
+def test_a_view_is_one_select(tmp_path: Path, text: str) -> None:
+    (tmp_path / "things.sql").write_text(text)
+    with pytest.raises(LakehouseError, match=r"^conf/ops/things\.sql is (no SQL: .*|not one `select`)"):
+        docs.view(tmp_path / "things.sql")
+
+
+def test_a_view_reads_the_tables_of_its_query_and_not_those_of_its_comments(tmp_path: Path) -> None:
+    (tmp_path / "things.sql").write_text(
+        "-- One row, see ops.quality.\nwith some as (select a from ops.files)\nselect\n    a -- one\nfrom some\n"
+    )
+    assert docs.view(tmp_path / "things.sql") == docs.View(
+        "ops.things", "One row, see ops.quality.", "", {"a": "one"}, ("ops.files",)
+    )
+
+
 def test_without_a_lake_the_command_documents_what_the_contracts_say(tmp_path: Path) -> None:
     file = tmp_path / "all tables.html"
     answer = CliRunner().invoke(cli.app, ["docs", str(file), "--lake", str(tmp_path / "none")])
@@ -224,16 +285,35 @@ def test_a_file_that_cannot_be_written_is_an_error_on_purpose(tmp_path: Path) ->
 
 
 BROWSERS = ("chromium", "chromium-headless-shell", "google-chrome", "chrome")
+needs_a_browser = pytest.mark.skipif(
+    not any(map(shutil.which, BROWSERS)), reason=f"needs a browser: one of {', '.join(BROWSERS)}"
+)
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not any(map(shutil.which, BROWSERS)), reason=f"needs a browser: one of {', '.join(BROWSERS)}")
-def test_what_is_net_revenue_is_answered_with_its_sentence(tmp_path: Path) -> None:
+def asked(tmp_path: Path, question: str) -> tuple[list[str], str]:
+    """Where the links that are found lead to, and the page as the browser then has it."""
     (tmp_path / "docs.html").write_text(of(tmp_path), encoding="utf-8")
     browser = next(found for name in BROWSERS if (found := shutil.which(name)))
     command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
-    address = f"{(tmp_path / 'docs.html').as_uri()}?q=what+is+net+revenue#silver.orders"
+    address = f"{(tmp_path / 'docs.html').as_uri()}?q={question.replace(' ', '+')}#silver.orders"
     done = subprocess.run([*command, address], capture_output=True, text=True, check=True, timeout=120)
-    links = re.findall(r'<a href="(#[^"]*)" id="found-\d+".*?</a>', done.stdout)
+    return re.findall(r'<a href="(#[^"]*)" id="found-\d+".*?</a>', done.stdout), done.stdout
+
+
+@pytest.mark.slow
+@needs_a_browser
+def test_what_is_net_revenue_is_answered_with_its_sentence(tmp_path: Path) -> None:
+    links, text = asked(tmp_path, "what is net revenue")
     assert links == ["#gold.days.revenue"]
-    assert '<section id="gold.days" data-table="gold.days" data-readers="0" hidden="until-found">' in done.stdout
+    assert '<section id="gold.days" data-table="gold.days" data-readers="0" hidden="until-found">' in text
+
+
+@pytest.mark.slow
+@needs_a_browser
+@pytest.mark.parametrize(
+    ("question", "view"), [("data quality", "data_quality"), ("freshness", "freshness"), ("hours old", "freshness")]
+)
+def test_a_search_finds_the_views_of_what_runs_recorded(tmp_path: Path, question: str, view: str) -> None:
+    links, text = asked(tmp_path, question)
+    assert links[0].startswith(f"#ops.{view}")
+    assert '<span class="kind">view</span>' in text or question == "hours old"

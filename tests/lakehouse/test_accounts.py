@@ -12,16 +12,20 @@ import pytest
 from rich.console import Console
 
 from jobs import printed
-from lakehouse import graph, landing, ledger, ops, progress, schema_changes
+from lakehouse import graph, landing, ledger, ops, progress, schema_changes, sql
 from lakehouse.errors import LakehouseError
 from lakehouse.run import Run
 from tests.toy import HEADER, SOURCES, Toy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from pyspark.sql import SparkSession
 
     from lakehouse.landing import Found
     from lakehouse.run import Report
+
+    Ask = Callable[[str], list[tuple[object, ...]]]
 
 pytestmark = pytest.mark.slow
 BRONZE, LINES, ORDERS = "bronze.orders", "silver.order_lines", "silver.orders"
@@ -196,6 +200,67 @@ def test_a_whole_rebuild_writes_the_counts_anew_and_a_new_column_is_noted_once(t
     a_run(toy, starts=False)._take(toy.tables())  # noqa: SLF001
     changes = [(one.column_name, one.change, one.file) for one in schema_changes.read(toy.lake.root)]
     assert changes == [("colour", "new", "market_1/tuesday.csv")]
+
+
+# The views of conf/ops ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Iterator[Ask]:
+    """Answers over a lake with two runs: two markets first, then more of the first one alone."""
+    lake = promising(Toy(tmp_path_factory.mktemp("views"), spark))
+    contract, code = SOURCES[ORDERS]
+    rule = 'rules: {order_is_usual: {check: "units < 5", severity: warn, why: a test}}'
+    lake.sources[ORDERS] = (f"{contract.rstrip()}\n        {rule}\n        ", code)
+    lake.deliver("first.csv", "7,A,2,1", "8,B,two,1", "9,C,6,1", "10,D,1,1", day=2)
+    lake.deliver("first.csv", "7,A,3,1", market=2)
+    lake.run(ORDERS)
+    lake.deliver("second.csv", "8,B,2,1", "11,C,two,1", day=3)
+    lake.run(ORDERS)
+    forget_tables(spark)
+    yield lambda statement: [tuple(row) for row in sql.query(spark, lake.lake, statement).collect()]
+    forget_tables(spark)
+
+
+def forget_tables(spark: SparkSession) -> None:
+    """A session knows `ops.quality` of one lake, and all tests share the session."""
+    spark.sql("drop database if exists ops cascade")
+
+
+def test_shares_and_scores_stand_beside_those_of_the_run_before(asked: Ask) -> None:
+    named = "rule in ('quantity_is_readable', 'order_is_usual', 'score')"
+    columns = "source, rule, market, checked, broken, share, share_before, score"
+    assert asked(f"select {columns} from ops.data_quality where {named} order by at, source, rule, market") == [
+        (LINES, "quantity_is_readable", 1, 4, 1, 0.25, None, None),
+        (LINES, "quantity_is_readable", 2, 1, 0, 0.0, None, None),
+        (LINES, "score", 1, 4, None, None, None, 75.0),
+        (LINES, "score", 2, 1, None, None, None, 100.0),
+        (ORDERS, "order_is_usual", None, 4, 1, 0.25, None, None),
+        (LINES, "quantity_is_readable", 1, 2, 1, 0.5, 0.25, None),
+        (LINES, "score", 1, 2, None, None, None, 50.0),
+        (ORDERS, "order_is_usual", None, 1, 0, 0.0, 0.25, None),  # of the one order that the second run computed
+    ]
+
+
+def test_each_market_of_a_source_has_its_newest_delivery_and_its_age(asked: Ask) -> None:
+    columns = "source, market, cast(newest_delivery_at as string), newest_file, files, rows"
+    first, second = asked(f"select {columns} from ops.freshness order by market")
+    assert first == (BRONZE, 1, "2024-01-03 00:00:00", "market_1/2024-01-03/second.csv", 2, 6)
+    assert second == (BRONZE, 2, "2023-11-14 22:13:22", "market_2/first.csv", 1, 1)
+    ((hours,),) = asked("select hours_old from ops.freshness where market = 1")
+    assert hours == pytest.approx(
+        (datetime.now(UTC) - datetime(2024, 1, 3, tzinfo=UTC)).total_seconds() / 3600, abs=0.2
+    )
+
+
+def test_a_view_may_name_itself_in_its_comments(
+    tmp_path: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "conf" / "ops").mkdir(parents=True)
+    (tmp_path / "conf" / "ops" / "things.sql").write_text("-- ops.things: one row.\nselect 1 as a -- One\n")
+    monkeypatch.setattr(graph, "HOME", tmp_path)
+    assert sql.query(spark, Toy(tmp_path, spark).lake, "select a from ops.things").collect() == [(1,)]
+    forget_tables(spark)
 
 
 # Runs that stop ------------------------------------------------------------------------------------------------------

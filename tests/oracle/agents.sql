@@ -34,6 +34,7 @@ SELECT
     (distance_m::DECIMAL(15, 0) * 0.001::DECIMAL(4, 3))::DECIMAL(18, 3) AS distance_km,
     average(distance_m, tasks_with_distance * 1000) AS average_distance_km,
     ratings,
+    tasks - ratings AS tasks_without_rating,
     average(stars, ratings) AS average_rating
 FROM sums
 ORDER BY market, agent_id;

@@ -46,6 +46,7 @@ products AS (
 SELECT
     market,
     customer_id,
+    markets.currency,
     total_order_amount,
     average_amount(total_order_amount, order_count) AS average_order_amount,
     highest_order_amount,
@@ -61,6 +62,7 @@ SELECT
     first_order_at,
     last_order_at
 FROM known_customers
+INNER JOIN markets USING (market)
 LEFT JOIN order_sums USING (market, customer_id)
 LEFT JOIN products USING (market, customer_id)
 ORDER BY market, customer_id;

@@ -40,6 +40,7 @@ SELECT
     orders,
     completed_orders,
     cancelled_orders,
+    orders - completed_orders - cancelled_orders AS open_orders,
     customers,
     units,
     revenue,
@@ -50,6 +51,7 @@ SELECT
     -- a rate has twelve decimals
     hundredths(half_up(
         cents(revenue)::HUGEINT * (rate::DECIMAL(24, 12) * 1000000000000::DECIMAL(13, 0))::HUGEINT, 1000000000000::HUGEINT
-    )) AS reporting_revenue
+    )) AS reporting_revenue,
+    average_amount(reporting_revenue, completed_orders) AS reporting_average_order_value
 FROM rated
 ORDER BY market, currency, utc_date;

@@ -5,7 +5,12 @@ WITH dated AS (
 ),
 
 first_and_last AS (
-    SELECT market, min(week_start) AS first_week, max(week_start) AS last_week
+    SELECT
+        market,
+        min(week_start) AS first_week,
+        max(week_start) AS last_week,
+        min(order_date) AS first_day,
+        max(order_date) AS last_day
     FROM dated
     GROUP BY market
 ),
@@ -13,6 +18,12 @@ first_and_last AS (
 all_weeks AS (
     SELECT market, first_week + 7 * unnest(range((last_week - first_week) // 7 + 1))::INTEGER AS week_start
     FROM first_and_last
+),
+
+whole_weeks AS (
+    SELECT market, week_start, first_day <= week_start AND last_day >= week_start + 6 AS is_whole_week
+    FROM all_weeks
+    INNER JOIN first_and_last USING (market)
 ),
 
 weeks AS (
@@ -46,19 +57,30 @@ compared AS (
         *,
         lag(revenue) OVER by_week AS previous_revenue,
         sum(revenue) OVER (by_week ROWS BETWEEN 3 PRECEDING AND CURRENT ROW) AS four_week_revenue,
-        row_number() OVER by_week AS week_number,
-        sum(revenue) OVER (PARTITION BY market, year(week_start) ORDER BY week_start)::DECIMAL(18, 2) AS year_to_date
+        bool_and(is_whole_week) OVER (by_week ROWS BETWEEN 3 PRECEDING AND CURRENT ROW)
+        AND row_number() OVER by_week >= 4 AS are_four_whole,
+        is_whole_week AND lag(is_whole_week) OVER by_week AS is_comparable
     FROM weeks
+    INNER JOIN whole_weeks USING (market, week_start)
     WINDOW by_week AS (PARTITION BY market ORDER BY week_start)
 )
 
 SELECT
-    compared.* EXCLUDE (four_week_revenue, week_number),
+    compared.* EXCLUDE (four_week_revenue, are_four_whole, is_comparable),
     currency,
     average_amount(revenue, completed_orders) AS average_order_value,
-    (revenue - previous_revenue)::DECIMAL(18, 2) AS revenue_change,
-    share(cents(revenue - previous_revenue), cents(previous_revenue)) AS revenue_change_share,
-    CASE WHEN week_number >= 4 THEN average_amount(four_week_revenue, 4) END AS four_week_mean
+    CASE WHEN is_comparable THEN (revenue - previous_revenue)::DECIMAL(18, 2) END AS revenue_change,
+    CASE
+        WHEN is_comparable THEN share(cents(revenue - previous_revenue), cents(previous_revenue))
+    END AS revenue_change_share,
+    CASE WHEN are_four_whole THEN average_amount(four_week_revenue, 4) END AS four_week_mean,
+    coalesce((
+        SELECT sum(day.revenue)
+        FROM dated AS day
+        WHERE
+            day.market = compared.market
+            AND day.order_date BETWEEN date_trunc('year', compared.week_start + 6) AND compared.week_start + 6
+    ), 0)::DECIMAL(18, 2) AS year_to_date
 FROM compared
 INNER JOIN markets USING (market)
 ORDER BY market, week_start;

@@ -132,7 +132,7 @@ def _group(layer: str, docs: Docs) -> Markup | None:
         )
         for one in entries
     ]
-    return tag("div", _layer_name(layer), tag("p", LAYER[layer], class_="hint"), tag("ul", *items, class_="tables"))
+    return _grouped(layer, LAYER[layer], items)
 
 
 def _trust(docs: Docs) -> Markup:
@@ -140,9 +140,11 @@ def _trust(docs: Docs) -> Markup:
         tag("li", tag("a", tag("code", one.name.split(".", 1)[1]), href=f"#{one.name}"), tag("p", one.description))
         for one in docs.views
     ]
-    return tag(
-        "div", _layer_name("ops"), tag("p", _prose(OPS, docs), class_="hint"), tag("ul", *items, class_="tables")
-    )
+    return _grouped("ops", _prose(OPS, docs), items)
+
+
+def _grouped(layer: str, hint: Markup | str, items: Iterable[Markup]) -> Markup:
+    return tag("div", _layer_name(layer), tag("p", hint, class_="hint"), tag("ul", *items, class_="tables"))
 
 
 def _size(stored: Stored | None) -> str:

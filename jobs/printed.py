@@ -199,7 +199,7 @@ def _last(turn: Ran | None) -> str:
 def _sources(console: Console, one: Run, now: datetime) -> None:
     newest: dict[tuple[str, int | None], datetime] = {}
     for entry in one.taken:
-        key = (entry.delivery.table, entry.delivery.parts.get("market"))
+        key = (entry.delivery.table, entry.delivery.market)
         newest[key] = max(newest.get(key, entry.delivery.delivered_at), entry.delivery.delivered_at)
     parents = {name: table.parents[0] for name, table in one.tables.items() if table.contract.write == "latest"}
     scores = {

@@ -110,10 +110,10 @@ def measures(
 
 def _tallies(table: Table, taken: Iterable[Entry], by_file: ByFile) -> list[Tally]:
     """Where the rows went, per market."""
-    parts = {entry.place: entry.delivery.parts for entry in taken}
+    market_of = {entry.place: entry.delivery.market for entry in taken}
     markets: dict[int | None, Counter[str]] = {}
     for (file, batch), counts in by_file.items():
-        market = parts[table.parents[0], file, batch].get("market")
+        market = market_of[table.parents[0], file, batch]
         tally = markets.setdefault(market, Counter(dict.fromkeys(quality.NAMES, 0)))
         tally.update(counts)
         tally["rows"] += sum(counts.get(name, 0) for name in quality.PLACES)
@@ -145,4 +145,4 @@ def _of_source(
 
 def _file(entry: Entry) -> Loaded:
     one = entry.delivery
-    return Loaded(one.table, one.parts.get("market"), entry.counts["rows"], one.delivered_at, one.path)
+    return Loaded(one.table, one.market, entry.counts["rows"], one.delivered_at, one.path)

@@ -76,6 +76,11 @@ class Delivery:
         return StoredFile(self.path, self.size, self.modified_at, tag)
 
     @property
+    def market(self) -> int | None:
+        """The market that its path names; None where a source has none."""
+        return self.parts.get("market")
+
+    @property
     def columns(self) -> dict[str, str]:
         """Header text -> column name in bronze."""
         return column_names(self.header, self.parts)

@@ -317,7 +317,7 @@ class Run:
             contract=self.tables[source].contract,
             conf=_conf(writer.spark, table),
             newest_of_file=newest_of_file(writer.spark, taken),
-            markets={(one.delivery.path, one.batch): one.delivery.parts.get("market") for one in taken},
+            markets={(one.delivery.path, one.batch): one.delivery.market for one in taken},
             since=-1 if known is None else int(known.batch or 0),
             late=self._late_files(table, known, decision),
             rows_in=self._rows_between(source, known, now),

@@ -177,15 +177,11 @@ def sales_measures(
 
     Money counts once per order; what is new and what is repeat business says silver.customer_orders.
     """
-    completed, cancelled = (F.col("order_status") == status for status in ("COMPLETED", "CANCELLED"))
-    is_open = ~completed & ~cancelled
+    completed, cancelled, is_open = statuses()
     with_points = orders.join(F.broadcast(markets.select("market", "point_value")), on="market", how="left")
     priced = with_points.withColumns({"points_value": points_value(), "surcharge": surcharge()})
     sums = priced.groupBy(*by, "currency").agg(
-        F.count("*").alias("orders"),
-        F.count_if(completed).alias("completed_orders"),
-        F.count_if(cancelled).alias("cancelled_orders"),
-        F.count_if(is_open).alias("open_orders"),
+        *counted_orders(),
         F.sum("line_count").alias("lines"),
         F.sum("units").alias("units"),
         F.sum(F.when(completed, F.col("units")).otherwise(0)).alias("completed_units"),
@@ -223,11 +219,9 @@ def day_by_day(orders: DataFrame, markets: DataFrame, rates: DataFrame, reportin
 
     A rate that was not delivered is null, and what would be converted with it.
     """
-    completed = F.col("order_status") == "COMPLETED"
+    completed, _, _ = statuses()
     measures = orders.groupBy("market", "currency", day).agg(
-        F.count("*").alias("orders"),
-        F.count_if(completed).alias("completed_orders"),
-        F.count_if(F.col("order_status") == "CANCELLED").alias("cancelled_orders"),
+        *counted_orders(),
         F.count_distinct("customer_id").alias("customers"),
         F.sum("units").alias("units"),
         sum_where(completed, "order_total").alias("revenue"),
@@ -245,9 +239,21 @@ def day_by_day(orders: DataFrame, markets: DataFrame, rates: DataFrame, reportin
             "rate": rate.cast("decimal(18,12)"),
             "is_rate_missing": rate.isNull(),
             "reporting_revenue": F.round(F.col("revenue") * rate.cast("decimal(18,12)"), 2).cast("decimal(18,2)"),
-            "open_orders": F.col("orders") - F.col("completed_orders") - F.col("cancelled_orders"),
         }
     ).withColumn("reporting_average_order_value", average(F.col("reporting_revenue"), F.col("completed_orders")))
+
+
+def statuses() -> tuple[Column, Column, Column]:
+    """Whether an order is completed, cancelled, open."""
+    completed, cancelled = (F.col("order_status") == status for status in ("COMPLETED", "CANCELLED"))
+    return completed, cancelled, ~completed & ~cancelled
+
+
+def counted_orders() -> list[Column]:
+    """Orders placed, and of these the completed, the cancelled and the open ones."""
+    names = ("completed_orders", "cancelled_orders", "open_orders")
+    some = [F.count_if(status).alias(name) for status, name in zip(statuses(), names, strict=True)]
+    return [F.count("*").alias("orders"), *some]
 
 
 def kilometres(metres: str) -> Column:

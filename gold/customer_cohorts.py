@@ -15,7 +15,7 @@ def build(silver_customer_orders: DataFrame) -> DataFrame:
     completed, ages = ages_of_cohorts(silver_customer_orders)
     measures = completed.groupBy(*COHORT, "age_months").agg(
         F.count_distinct("customer_id").alias("active_customers"),
-        F.count("*").alias("orders"),
+        F.count("*").alias("completed_orders"),
         F.sum("order_total").cast("decimal(18,2)").alias("revenue"),
     )
     both = ages.join(measures, on=[*COHORT, "age_months"], how="left").na.fill(0)
@@ -25,7 +25,7 @@ def build(silver_customer_orders: DataFrame) -> DataFrame:
         "currency",
         "cohort_customers",
         "active_customers",
-        "orders",
+        "completed_orders",
         "revenue",
         share(F.col("active_customers"), F.col("cohort_customers")).alias("retention"),
     )

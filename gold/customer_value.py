@@ -26,7 +26,7 @@ def build(silver_customer_orders: DataFrame) -> DataFrame:
         "age_months",
         "currency",
         "cohort_customers",
-        F.sum("orders").over(by_then).alias("cumulative_orders"),
+        F.sum("orders").over(by_then).alias("cumulative_completed_orders"),
         revenue.alias("cumulative_revenue"),
         margin.alias("cumulative_margin"),
         average(revenue, F.col("cohort_customers")).alias("revenue_per_customer"),

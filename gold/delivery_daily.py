@@ -17,26 +17,26 @@ def build(silver_dated_deliveries: DataFrame) -> DataFrame:
     agrees = is_known & is_as_the_order(succeeded, failed | cancelled)
     days = silver_dated_deliveries.groupBy("market", "day", "order_date").agg(
         F.count("*").alias("tasks"),
-        F.count_if(succeeded).alias("succeeded"),
-        F.count_if(failed).alias("failed"),
-        F.count_if(cancelled).alias("cancelled"),
-        F.count_if(unassigned).alias("unassigned"),
-        F.count_if(F.col("task_status").isin("Assigned", "Accepted", "In Transit")).alias("under_way"),
+        F.count_if(succeeded).alias("completed_tasks"),
+        F.count_if(failed).alias("failed_tasks"),
+        F.count_if(cancelled).alias("cancelled_tasks"),
+        F.count_if(unassigned).alias("unassigned_tasks"),
+        F.count_if(F.col("task_status").isin("Assigned", "Accepted", "In Transit")).alias("under_way_tasks"),
         F.count_if(agrees).alias("agrees_with_order"),
         F.count_if(is_known & ~agrees).alias("disagrees_with_order"),
     )
-    settled = F.col("succeeded") + F.col("failed")
+    settled = F.col("completed_tasks") + F.col("failed_tasks")
     return days.select(
         "market",
         "day",
         "order_date",
         "tasks",
-        "succeeded",
-        "failed",
-        "cancelled",
-        "unassigned",
-        "under_way",
-        share(F.col("succeeded"), settled).alias("success_share"),
+        "completed_tasks",
+        "failed_tasks",
+        "cancelled_tasks",
+        "unassigned_tasks",
+        "under_way_tasks",
+        share(F.col("completed_tasks"), settled).alias("success_share"),
         "agrees_with_order",
         "disagrees_with_order",
     )

@@ -11,7 +11,7 @@ from lakehouse.transforms import average
 
 def build(silver_dated_deliveries: DataFrame) -> DataFrame:
     tasks = silver_dated_deliveries.where("task_type = 'Delivery' and task_status = 'Completed'")
-    months = tasks.groupBy("market", "month").agg(
+    months = tasks.groupBy("market", "year_month").agg(
         F.count("*").alias("tasks"),
         F.count("minutes").alias("tasks_with_minutes"),
         F.sum("minutes").alias("minutes"),
@@ -19,7 +19,7 @@ def build(silver_dated_deliveries: DataFrame) -> DataFrame:
     )
     return months.select(
         "market",
-        "month",
+        "year_month",
         "tasks",
         "tasks_with_minutes",
         (F.col("tasks") - F.col("tasks_with_minutes")).alias("tasks_without_minutes"),

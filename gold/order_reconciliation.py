@@ -1,12 +1,12 @@
 """gold.order_reconciliation: one row per order, its total against everything else that is known of it.
 
-Amounts of the expected total have four decimals: 2 % of a cent is not rounded away before it is compared.
+Amounts of the expected total have four decimals: what is less than a cent is not rounded away.
 """
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import delivery_tasks, points_value
+from lakehouse.transforms import delivery_tasks, expected_surcharge, points_value
 
 ORDER = ["market", "order_id"]
 DIFFERENCE_KIND = """case
@@ -21,7 +21,7 @@ def build(
     silver_orders: DataFrame, silver_order_lines: DataFrame, silver_deliveries: DataFrame, conf_markets: DataFrame
 ) -> DataFrame:
     lines = silver_order_lines.groupBy(*ORDER).agg(F.sum("line_total").cast("decimal(18,2)").alias("lines_total"))
-    facts = F.broadcast(conf_markets.select("market", "point_value"))
+    facts = F.broadcast(conf_markets.select("market", "point_value", "pay_later_rate"))
     orders = (
         silver_orders.join(lines, on=ORDER, how="left")
         .join(delivered(silver_deliveries), on=ORDER, how="left")
@@ -29,8 +29,7 @@ def build(
         .withColumn("points_value", points_value())
     )
     paid_now = F.col("lines_total") - F.col("points_value")
-    later = F.when(F.col("payment_method") == "Pay Later", paid_now * F.lit("0.02").cast("decimal(3,2)")).otherwise(0)
-    compared = orders.withColumn("surcharge", later.cast("decimal(18,4)")).withColumns(
+    compared = orders.withColumn("surcharge", expected_surcharge(paid_now).cast("decimal(18,4)")).withColumns(
         {
             "expected_total": (paid_now + F.col("surcharge")).cast("decimal(18,4)"),
             "lines_difference": (F.col("sub_total") - F.col("lines_total")).cast("decimal(18,2)"),

@@ -24,13 +24,13 @@ def build(gold_daily_sales: DataFrame) -> DataFrame:
         F.expr(AGE_CLASS).alias("age_class"),
         "currency",
         # counts
-        F.col("orders").alias("placed"),
-        F.col("completed_orders").alias("completed"),
-        F.col("cancelled_orders").alias("cancelled"),
-        F.col("open_orders").alias("open"),
+        "orders",
+        "completed_orders",
+        "cancelled_orders",
+        "open_orders",
         share(F.col("completed_orders"), F.col("orders")).alias("completed_share"),
         share(F.col("cancelled_orders"), F.col("orders")).alias("cancelled_share"),
         # amounts
-        F.col("cancelled_value").alias("revenue_lost"),
-        F.col("open_value").alias("revenue_open"),
+        "cancelled_value",
+        "open_value",
     )

@@ -21,6 +21,7 @@ from lakehouse import changes, graph, latest, ledger, progress, sql, units
 from lakehouse.changes import History, Place
 from lakehouse.errors import LakehouseError
 from lakehouse.excerpt import EVIDENCE, PLACE, Excerpt, Use, Values, excerpt, shown, uses
+from lakehouse.lake import conf_rows
 from lakehouse.run import innermost
 from lakehouse.session import computed_once
 
@@ -216,7 +217,7 @@ class _Walk:
                 Step(name, versions[name], Excerpt(every[name].count()), note=f"{note} {name}") for name in every
             )
             return
-        conf = {name: self.spark.createDataFrame(graph.conf_file(name)[1]) for name in read if name.startswith("conf.")}
+        conf = {name: conf_rows(self.spark, name) for name in read if name.startswith("conf.")}
         used = uses(table, every | conf)
         if table.contract.write == "latest":
             mine = {name: self._delivered(table, bronze, rows, conf) for name, bronze in every.items()}

@@ -204,8 +204,19 @@ def conf_file(name: str, home: Path = HOME) -> tuple[str, list[dict[str, object]
     if not path.exists():
         raise LakehouseError(f"A build() has the parameter {name.replace('.', '_')}, but there is no {path}.")
     rows = contract.read(path)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows):
+    if (
+        not isinstance(rows, list)
+        or not rows
+        or not all(isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows)
+    ):
         raise LakehouseError(f"{path} must be a list of mappings that all have the same keys.")
+    for key in rows[0]:
+        kinds = {type(row[key]).__name__ for row in rows if row[key] is not None}
+        if len(kinds) != 1:
+            raise LakehouseError(
+                f"{path}: all values of {key} must be of one type, and are {', '.join(sorted(kinds)) or 'nothing'}. "
+                "Quotes around each make them texts."
+            )
     return hashlib.sha256(json.dumps(rows, default=str).encode()).hexdigest()[:16], rows
 
 

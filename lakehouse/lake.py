@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 from delta.tables import DeltaTable
 from pyspark.sql import functions as F
 
-from lakehouse import progress, storage
+from lakehouse import graph, progress, storage
 from lakehouse.errors import LakehouseError
 from lakehouse.session import in_one_piece
 
@@ -160,6 +161,11 @@ class Writer:
         finally:
             self.spark.conf.unset(METADATA)
             self.seconds.append(time.monotonic() - begin)
+
+
+def conf_rows(spark: SparkSession, name: str) -> DataFrame:
+    """The rows of a conf file. Of an Arrow table the planner itself holds the rows; a list would be read by a job."""
+    return spark.createDataFrame(pa.Table.from_pylist(graph.conf_file(name)[1]))
 
 
 def conform(table: Table, built: DataFrame, *, without: str | None = None) -> DataFrame:

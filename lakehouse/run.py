@@ -14,7 +14,7 @@ from functools import cached_property, wraps
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from lakehouse import accounts, graph, landing, ledger, plan, progress, quality, runs, schema_changes, session, storage
+from lakehouse import accounts, landing, ledger, plan, progress, quality, runs, schema_changes, session, storage
 from lakehouse.errors import LakehouseError
 from lakehouse.ledger import ClaimedMeanwhileError, Ledger
 from lakehouse.plan import Decision
@@ -400,8 +400,9 @@ def innermost(error: Exception) -> str:
 
 
 def _conf(spark: SparkSession, table: Table) -> dict[str, DataFrame]:
-    names = [name for name in table.inputs if name.startswith("conf.")]
-    return {name: spark.createDataFrame(graph.conf_file(name)[1]) for name in names}
+    from lakehouse.lake import conf_rows  # noqa: PLC0415
+
+    return {name: conf_rows(spark, name) for name in table.inputs if name.startswith("conf.")}
 
 
 def newest_of_file(spark: SparkSession, taken: list[Entry]) -> DataFrame:

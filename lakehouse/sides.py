@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Literal
 from pyspark.errors import AnalysisException
 from pyspark.sql import functions as F
 
-from lakehouse import append, graph, latest, ledger, progress, storage, units
+from lakehouse import append, latest, ledger, progress, storage, units
 from lakehouse.contract import DIGEST, EVIDENCE
 from lakehouse.errors import LakehouseError
-from lakehouse.lake import conform
+from lakehouse.lake import conf_rows, conform
 from lakehouse.run import newest_of_file
 from lakehouse.session import FEW_ROWS, computed_once, small_side
 
@@ -255,7 +255,7 @@ def _stored(subject: Subject) -> DataFrame:
 
 def _input(subject: Subject, name: str) -> DataFrame:
     if name.startswith("conf."):
-        return subject.place.spark.createDataFrame(graph.conf_file(name)[1])
+        return conf_rows(subject.place.spark, name)
     return _read(subject, name, int(subject.note.inputs[name].version))
 
 

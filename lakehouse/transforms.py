@@ -272,6 +272,12 @@ def surcharge() -> Column:
     return F.when(F.col("payment_method") == "Pay Later", F.col("order_total") - paid_now).otherwise(0)
 
 
+def expected_surcharge(paid_now: Column) -> Column:
+    """What paying later should cost, by the `pay_later_rate` of the order's market; 0 when paid otherwise."""
+    rate = F.col("pay_later_rate").cast("decimal(5,4)")
+    return F.when(F.col("payment_method") == "Pay Later", paid_now * rate).otherwise(0)
+
+
 def points_value() -> Column:
     """Redeemed points in money, of an order or a customer with its market's `point_value`."""
     points = F.coalesce("redeemed_points", F.lit(0)).cast("decimal(18,0)")

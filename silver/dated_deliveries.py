@@ -23,7 +23,7 @@ def build(silver_deliveries: DataFrame, silver_orders: DataFrame) -> DataFrame:
         "task_status",
         "order_status",
         day.alias("day"),
-        month.alias("month"),
+        month.alias("year_month"),
         # amounts
         "minutes",
         # times

@@ -6,9 +6,8 @@ The export has no order row: these are the header facts of the first line, check
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import points_value
+from lakehouse.transforms import expected_surcharge, points_value
 
-SURCHARGE = "case when payment_method = 'Pay Later' then 1.02 else 1.00 end"  # F.* needs a running session at import
 HEADER = (
     "customer_id", "order_status", "payment_method", "currency", "customer_note", "review", "order_total", "sub_total",
     "redeemed_points", "earned_points", "rating", "ordered_at", "order_date", "pickup_at", "promised_at",
@@ -16,7 +15,7 @@ HEADER = (
 
 
 def build(silver_order_lines: DataFrame, conf_markets: DataFrame) -> DataFrame:
-    facts = conf_markets.select("market", "point_value", "points_per", "time_zone")
+    facts = conf_markets.select("market", "point_value", "points_per", "pay_later_rate", "time_zone")
     header = F.struct(*HEADER)
     orders = silver_order_lines.groupBy("market", "order_id").agg(
         F.min_by(header, "line_number").alias("header"),
@@ -60,4 +59,5 @@ def build(silver_order_lines: DataFrame, conf_markets: DataFrame) -> DataFrame:
 
 
 def expected_total() -> Column:
-    return (F.col("sub_total") - points_value()) * F.expr(SURCHARGE)
+    paid_now = F.col("sub_total") - points_value()
+    return paid_now + expected_surcharge(paid_now)

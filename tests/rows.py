@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pyspark.sql import functions as F
 
-from lakehouse import graph, latest
+from lakehouse import latest
 from lakehouse.append import CORE_TYPES
-from lakehouse.lake import conform
+from lakehouse.lake import conf_rows, conform
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -135,12 +135,12 @@ def a_delivery(**cells: object) -> Cells:
 def a_dated_delivery(**cells: object) -> Cells:
     """A completed delivery of a completed order."""
     ids = {"market": 1, "task_id": 900, "order_id": 7, "task_type": "Delivery", "task_status": "Completed"}
-    days = {"day": "2022-01-03", "month": "2022-01", "order_date": "2022-01-03"}
+    days = {"day": "2022-01-03", "year_month": "2022-01", "order_date": "2022-01-03"}
     return ids | {"order_status": "COMPLETED"} | days | cells
 
 
 def a_delivery_of_no_order(**cells: object) -> Cells:
-    unknown = {"order_status": None, "day": "no order", "month": "no order", "order_date": None}
+    unknown = {"order_status": None, "day": "no order", "year_month": "no order", "order_date": None}
     return a_dated_delivery(**unknown | cells)
 
 
@@ -226,8 +226,7 @@ def key(*parts: object) -> str:
 
 
 def conf(spark: SparkSession, table: Table) -> dict[str, DataFrame]:
-    names = [name for name in table.inputs if name.startswith("conf.")]
-    return {name: spark.createDataFrame(graph.conf_file(name)[1]) for name in names}
+    return {name: conf_rows(spark, name) for name in table.inputs if name.startswith("conf.")}
 
 
 def bronze(spark: SparkSession, source: Table, rows: Sequence[Cells]) -> DataFrame:

@@ -87,12 +87,12 @@ ROADS = {
     ],
     "market, order_date, 'cancelled'": [
         ("daily_sales", "sum(cancelled_value)"),
-        ("order_status_daily", "sum(revenue_lost)"),
+        ("order_status_daily", "sum(cancelled_value)"),
         ("order_reconciliation", f"coalesce(sum(order_total) {CANCELLED}, 0)"),
     ],
     "market, order_date, 'open'": [
         ("daily_sales", "sum(open_value)"),
-        ("order_status_daily", "sum(revenue_open)"),
+        ("order_status_daily", "sum(open_value)"),
         ("order_reconciliation", f"coalesce(sum(order_total) {OPEN}, 0)"),
     ],
     "market, order_date, 'units'": [

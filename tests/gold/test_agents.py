@@ -18,7 +18,7 @@ def test_unknown_minutes_and_distances_are_counted_and_in_no_sum(built: Built) -
         a_delivery(task_id=903, minutes="99.00"),
     ]
     (row,) = built(TABLE, {"silver_deliveries": tasks})
-    assert only([row], "agent_id", "tasks", "succeeded", "failed") == [("5", "3", "1", "1")]
+    assert only([row], "agent_id", "tasks", "completed_tasks", "failed_tasks") == [("5", "3", "1", "1")]
     minutes = ("tasks_with_minutes", "tasks_without_minutes", "minutes", "average_minutes")
     assert only([row], *minutes) == [("2", "1", "30.01", "15.0050")]
     distances = ("tasks_with_distance", "tasks_without_distance", "distance_km", "average_distance_km")

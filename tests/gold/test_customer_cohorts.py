@@ -16,7 +16,15 @@ def test_an_age_without_orders_is_there_with_zeros_up_to_the_last_with_one(built
         a_customer_order(order_id=8, order_date="2022-04-01", completed_number=2, order_number=2),
         a_customer_order(order_id=9, order_date="2022-06-01", completed_number=None, order_status="CANCELLED"),
     ]
-    names = ("age_months", "currency", "cohort_customers", "active_customers", "orders", "revenue", "retention")
+    names = (
+        "age_months",
+        "currency",
+        "cohort_customers",
+        "active_customers",
+        "completed_orders",
+        "revenue",
+        "retention",
+    )
     assert only(built(TABLE, {"silver_customer_orders": orders}), *names) == [
         ("0", "KES", "1", "1", "1", "20.00", "1.0000"),
         ("1", "KES", "1", "0", "0", "0.00", "0.0000"),
@@ -33,7 +41,7 @@ def test_ages_are_calendar_months_and_a_new_year_is_no_new_age_0(built: Built) -
         a_customer_order(order_id=9, customer_id=43, order_date="2022-01-02"),
     ]
     rows = built(TABLE, {"silver_customer_orders": orders})
-    assert only(rows, "cohort_month", "age_months", "orders", "_warned") == [
+    assert only(rows, "cohort_month", "age_months", "completed_orders", "_warned") == [
         ("2021-12-01", "0", "1", ""),
         ("2021-12-01", "1", "1", ""),
         ("2022-01-01", "0", "1", ""),
@@ -44,7 +52,7 @@ def test_a_customer_who_comes_back_twice_in_a_month_is_active_once_and_halves_go
     firsts = [a_customer_order(customer_id=number, order_id=number) for number in range(32)]
     later = [a_customer_order(customer_id=1, order_id=50 + number, order_date="2022-02-03") for number in (1, 2)]
     rows = built(TABLE, {"silver_customer_orders": firsts + later})
-    names = ("cohort_customers", "active_customers", "orders", "revenue", "retention")
+    names = ("cohort_customers", "active_customers", "completed_orders", "revenue", "retention")
     assert only(rows, *names) == [("32", "32", "32", "640.00", "1.0000"), ("32", "1", "2", "40.00", "0.0313")]
 
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from tests.rows import Built
 
 TABLE = "gold.delivery_daily"
-FATES = ("succeeded", "failed", "cancelled", "unassigned", "under_way")
+FATES = ("completed_tasks", "failed_tasks", "cancelled_tasks", "unassigned_tasks", "under_way_tasks")
 STATUSES = ("Completed", "Failed", "Cancelled", "Declined", "Unassigned", "Assigned", "Accepted", "In Transit")
 
 
@@ -27,7 +27,7 @@ def test_without_a_task_that_ended_success_is_unknown_and_not_0(built: Built) ->
         a_dated_delivery(market=2, task_status="Failed"),
     ]
     rows = built(TABLE, {"silver_dated_deliveries": tasks})
-    assert only(rows, "market", "cancelled", "failed", "success_share") == [
+    assert only(rows, "market", "cancelled_tasks", "failed_tasks", "success_share") == [
         ("1", "1", "0", None),
         ("2", "0", "1", "0.0000"),
     ]

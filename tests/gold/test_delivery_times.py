@@ -31,12 +31,12 @@ def test_a_percentile_is_the_smallest_value_that_so_many_do_not_exceed(built: Bu
     """Of 1 and 2 the half is 1, not 1.5; of 1 to 100 each percentile is its number; of 11 it is the one above."""
     known = {"2022-01": 2, "2022-02": 100, "2022-03": 11}
     tasks = [
-        a_dated_delivery(task_id=1000 * place + minutes, month=month, minutes=minutes)
+        a_dated_delivery(task_id=1000 * place + minutes, year_month=month, minutes=minutes)
         for place, (month, longest) in enumerate(known.items())
         for minutes in range(1, longest + 1)
     ]
-    tasks += [a_dated_delivery(task_id=9000 + number, month="2022-01", minutes=None) for number in range(9)]
-    assert only(built(TABLE, {"silver_dated_deliveries": tasks}), "month", *PERCENTILES, "_warned") == [
+    tasks += [a_dated_delivery(task_id=9000 + number, year_month="2022-01", minutes=None) for number in range(9)]
+    assert only(built(TABLE, {"silver_dated_deliveries": tasks}), "year_month", *PERCENTILES, "_warned") == [
         ("2022-01", "1.00", "2.00", "2.00", "2.00", ""),
         ("2022-02", "50.00", "90.00", "99.00", "100.00", ""),
         ("2022-03", "6.00", "10.00", "11.00", "11.00", ""),
@@ -45,7 +45,7 @@ def test_a_percentile_is_the_smallest_value_that_so_many_do_not_exceed(built: Bu
 
 def test_tasks_without_an_order_have_a_row_and_unknown_minutes_are_null(built: Built) -> None:
     tasks = [a_delivery_of_no_order(), a_delivery_of_no_order(task_id=901, market=2, minutes="3.00")]
-    names = ("market", "month", "tasks_with_minutes", "tasks_without_minutes", "average_minutes", *PERCENTILES)
+    names = ("market", "year_month", "tasks_with_minutes", "tasks_without_minutes", "average_minutes", *PERCENTILES)
     assert only(built(TABLE, {"silver_dated_deliveries": tasks}), *names) == [
         ("1", "no order", "0", "1", None, None, None, None, None),
         ("2", "no order", "1", "0", "3.0000", "3.00", "3.00", "3.00", "3.00"),

@@ -175,11 +175,30 @@ def test_a_conf_files_version_is_its_content(home: Path) -> None:
     assert rows[0]["currency"] == "USD"
 
 
-@pytest.mark.parametrize("text", ["market: 1", "- {market: 1}\n- {shop: 2}", "- 1", ""])
+@pytest.mark.parametrize("text", ["market: 1", "- {market: 1}\n- {shop: 2}", "- 1", "", "[]"])
 def test_a_conf_file_is_a_list_of_like_mappings(home: Path, text: str) -> None:
     (home / "conf/markets.yml").write_text(text)
     with pytest.raises(LakehouseError, match=r"markets\.yml must be a list of mappings that all have the same keys"):
         graph.conf_file("conf.markets", home)
+
+
+@pytest.mark.parametrize(
+    ("rows", "kinds"),
+    [
+        ("- {rate: 1}\n- {rate: 2.5}", "float, int"),
+        ("- {rate: }", "nothing"),
+        ("- {rate: 1}\n- {rate: one}", "int, str"),
+    ],
+)
+def test_a_columns_values_in_a_conf_file_are_of_one_type(home: Path, rows: str, kinds: str) -> None:
+    (home / "conf/markets.yml").write_text(rows)
+    with pytest.raises(LakehouseError, match=rf"all values of rate must be of one type, and are {kinds}\. Quotes"):
+        graph.conf_file("conf.markets", home)
+
+
+def test_a_conf_file_may_leave_a_value_empty(home: Path) -> None:
+    (home / "conf/markets.yml").write_text("- {rate: }\n- {rate: 2}")
+    assert graph.conf_file("conf.markets", home)[1] == [{"rate": None}, {"rate": 2}]
 
 
 # what does not change a fingerprint

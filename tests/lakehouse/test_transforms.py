@@ -212,6 +212,18 @@ def test_averages_are_rounded_half_up_once(spark: SparkSession) -> None:
     assert dict(zip(AVERAGES, (row["average"] for row in rows), strict=True)) == AVERAGES
 
 
+def test_paying_later_costs_what_the_market_says(spark: SparkSession) -> None:
+    orders: list[Cells] = [
+        {"payment_method": "Pay Later", "pay_later_rate": "0.02"},
+        {"payment_method": "Pay Later", "pay_later_rate": "0.0125"},
+        {"payment_method": "CASH", "pay_later_rate": "0.02"},
+    ]
+    rows = typed(spark, {"payment_method": "string", "pay_later_rate": "string"}, orders)
+    amount = F.lit("10.01").cast("decimal(18,2)")
+    expected = rows.select(transforms.expected_surcharge(amount).cast("decimal(18,6)").alias("surcharge"))
+    assert only(as_texts(expected), "surcharge") == [("0.200200",), ("0.125125",), ("0.000000",)]
+
+
 def test_an_orders_delivery_sums_known_distances_of_its_deliveries(spark: SparkSession) -> None:
     tasks = [
         a_delivery(task_id=1, distance_m=100, task_status="Failed"),

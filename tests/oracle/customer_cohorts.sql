@@ -24,7 +24,7 @@ months AS (
         cohort_month,
         age_months,
         count(DISTINCT customer_id) AS active_customers,
-        count(*) AS orders,
+        count(*) AS completed_orders,
         sum(order_total)::DECIMAL(18, 2) AS revenue
     FROM completed
     GROUP BY market, cohort_month, age_months
@@ -37,7 +37,7 @@ SELECT
     currency,
     cohort_customers,
     coalesce(active_customers, 0) AS active_customers,
-    coalesce(orders, 0) AS orders,
+    coalesce(completed_orders, 0) AS completed_orders,
     coalesce(revenue, 0)::DECIMAL(18, 2) AS revenue,
     share(coalesce(active_customers, 0), cohort_customers) AS retention
 FROM ages

@@ -26,7 +26,7 @@ worth AS (
         ages.age_months,
         ages.currency,
         ages.cohort_customers,
-        count(*) AS cumulative_orders,
+        count(*) AS cumulative_completed_orders,
         sum(completed.order_total)::DECIMAL(18, 2) AS cumulative_revenue,
         sum(completed.line_margin)::DECIMAL(18, 2) AS cumulative_margin
     FROM ages

@@ -23,12 +23,12 @@ SELECT
     day,
     order_date,
     count(*) AS tasks,
-    count(*) FILTER (fate = 'succeeded') AS succeeded,
-    count(*) FILTER (fate = 'failed') AS failed,
-    count(*) FILTER (fate = 'cancelled') AS cancelled,
-    count(*) FILTER (fate = 'unassigned') AS unassigned,
-    count(*) FILTER (fate = 'under way') AS under_way,
-    share(succeeded, succeeded + failed) AS success_share,
+    count(*) FILTER (fate = 'succeeded') AS completed_tasks,
+    count(*) FILTER (fate = 'failed') AS failed_tasks,
+    count(*) FILTER (fate = 'cancelled') AS cancelled_tasks,
+    count(*) FILTER (fate = 'unassigned') AS unassigned_tasks,
+    count(*) FILTER (fate = 'under way') AS under_way_tasks,
+    share(completed_tasks, completed_tasks + failed_tasks) AS success_share,
     count(*) FILTER (agrees) AS agrees_with_order,
     count(*) FILTER (NOT agrees) AS disagrees_with_order
 FROM fates

@@ -4,13 +4,13 @@ WITH days AS (
         market,
         order_date,
         currency,
-        count(*) AS placed,
-        count(*) FILTER (order_status = 'COMPLETED') AS completed,
-        count(*) FILTER (order_status = 'CANCELLED') AS cancelled,
-        count(*) FILTER (order_status NOT IN ('COMPLETED', 'CANCELLED')) AS open,
-        coalesce(sum(order_total) FILTER (order_status = 'CANCELLED'), 0)::DECIMAL(18, 2) AS revenue_lost,
+        count(*) AS orders,
+        count(*) FILTER (order_status = 'COMPLETED') AS completed_orders,
+        count(*) FILTER (order_status = 'CANCELLED') AS cancelled_orders,
+        count(*) FILTER (order_status NOT IN ('COMPLETED', 'CANCELLED')) AS open_orders,
+        coalesce(sum(order_total) FILTER (order_status = 'CANCELLED'), 0)::DECIMAL(18, 2) AS cancelled_value,
         coalesce(sum(order_total) FILTER (order_status NOT IN ('COMPLETED', 'CANCELLED')), 0)::DECIMAL(18, 2)
-            AS revenue_open
+            AS open_value
     FROM orders
     GROUP BY market, order_date, currency
 ),
@@ -36,13 +36,13 @@ SELECT
         ELSE 'over 30'
     END AS age_class,
     currency,
-    placed,
-    completed,
-    cancelled,
-    open,
-    share(completed, placed) AS completed_share,
-    share(cancelled, placed) AS cancelled_share,
-    revenue_lost,
-    revenue_open
+    orders,
+    completed_orders,
+    cancelled_orders,
+    open_orders,
+    share(completed_orders, orders) AS completed_share,
+    share(cancelled_orders, orders) AS cancelled_share,
+    cancelled_value,
+    open_value
 FROM aged
 ORDER BY market, order_date;

@@ -32,7 +32,8 @@ SELECT
     cell(header, cells, 'currency') AS currency,
     cell(header, cells, 'currency_sign') AS currency_sign,
     cell(header, cells, 'point_value')::DECIMAL(18, 2) AS point_value,
-    cell(header, cells, 'points_per')::INTEGER AS points_per
+    cell(header, cells, 'points_per')::INTEGER AS points_per,
+    cell(header, cells, 'pay_later_rate')::DECIMAL(5, 4) AS pay_later_rate
 FROM raw_rows
 WHERE kind = 'markets';
 

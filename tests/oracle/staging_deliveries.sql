@@ -44,7 +44,7 @@ SELECT
     orders.order_status,
     orders.order_date,
     coalesce(strftime(orders.order_date, '%Y-%m-%d'), 'no order') AS day,
-    coalesce(strftime(orders.order_date, '%Y-%m'), 'no order') AS month
+    coalesce(strftime(orders.order_date, '%Y-%m'), 'no order') AS year_month
 FROM full_tasks
 LEFT JOIN orders USING (market, order_id);
 

@@ -279,7 +279,7 @@ def test_age_is_as_of_the_markets_last_day_with_an_order(tmp_path: Path) -> None
     lines = [an_order(str(number), day, status="DISPATCHED") for number, day in enumerate(days)]
     deliver(tmp_path, "2022-02-08", "Orders", lines)
     rows = recompute(tmp_path, "order_status_daily")
-    ages = [(row["age_days"], row["age_class"], row["open"]) for row in rows]
+    ages = [(row["age_days"], row["age_class"], row["open_orders"]) for row in rows]
     assert ages == [(32, "over 30", 1), (31, "over 30", 1), (2, "2-3", 1), (1, "0-1", 1), (0, "0-1", 1)]
 
 

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.rows import a_delivery_item, only
 
 if TYPE_CHECKING:
-    from tests.rows import Built
+    from tests.rows import Built, Cells
 
 TABLE = "silver.deliveries"
 
@@ -22,7 +24,20 @@ def test_the_tasks_amounts_are_those_of_its_last_item(built: Built) -> None:
     items = [a_delivery_item(item_number=10, **last), a_delivery_item(item_number=9)]
     rows = built(TABLE, {"silver_delivery_items": items})
     names = ("items_total", "delivery_charges", "discount", "subtotal", "payment_type", "_warned")
-    assert only(rows, *names) == [("40.00", "50.00", "5.50", "34.50", "CASH", "")]
+    assert only(rows, *names) == [("40.00", "50.00", "5.50", "34.50", "CASH", "tips_and_charges_are_nothing")]
+
+
+@pytest.mark.parametrize(
+    ("amounts", "warned"),
+    [
+        ({"tip": "0", "delivery_charges": "0.00"}, ""),
+        ({"delivery_charges": "0"}, ""),
+        ({"tip": "0.0024"}, "tips_and_charges_are_nothing"),
+    ],
+)
+def test_what_no_table_of_gold_counts_is_told(built: Built, amounts: Cells, warned: str) -> None:
+    rows = built(TABLE, {"silver_delivery_items": [a_delivery_item(**amounts)]})
+    assert only(rows, "_warned") == [(warned,)]
 
 
 def test_a_task_without_amounts_of_its_own_has_none_even_if_an_earlier_item_has(built: Built) -> None:

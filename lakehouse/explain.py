@@ -217,7 +217,7 @@ class _Walk:
                 Step(name, versions[name], Excerpt(every[name].count()), note=f"{note} {name}") for name in every
             )
             return
-        conf = {name: conf_rows(self.spark, name) for name in read if name.startswith("conf.")}
+        conf = conf_rows(self.spark, read)
         used = uses(table, every | conf)
         if table.contract.write == "latest":
             mine = {name: self._delivered(table, bronze, rows, conf) for name, bronze in every.items()}

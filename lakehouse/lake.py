@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
 from delta.tables import DeltaTable
 from pyspark.sql import functions as F
 
@@ -17,7 +16,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.session import in_one_piece
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 
@@ -163,9 +162,15 @@ class Writer:
             self.seconds.append(time.monotonic() - begin)
 
 
-def conf_rows(spark: SparkSession, name: str) -> DataFrame:
-    """The rows of a conf file. Of an Arrow table the planner itself holds the rows; a list would be read by a job."""
-    return spark.createDataFrame(pa.Table.from_pylist(graph.conf_file(name)[1]))
+def conf_rows(spark: SparkSession, inputs: Iterable[str]) -> dict[str, DataFrame]:
+    """The rows of those of the inputs that are conf files.
+
+    Of an Arrow table the planner itself holds the rows; a list would be read by a job.
+    """
+    import pyarrow as pa  # noqa: PLC0415  as in `records`: a question to a table does not pay for it
+
+    names = [name for name in inputs if name.startswith("conf.")]
+    return {name: spark.createDataFrame(pa.Table.from_pylist(graph.conf_file(name)[1])) for name in names}
 
 
 def conform(table: Table, built: DataFrame, *, without: str | None = None) -> DataFrame:

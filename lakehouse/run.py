@@ -307,6 +307,7 @@ class Run:
 
     def _latest(self, writer: Writer, decision: Decision) -> Done:
         from lakehouse import latest  # noqa: PLC0415
+        from lakehouse.lake import conf_rows  # noqa: PLC0415
 
         table, source = writer.table, writer.table.parents[0]
         now = decision.inputs[source]
@@ -315,7 +316,7 @@ class Run:
         batch = latest.Batch(
             bronze=self.lake.read(writer.spark, source, now.version),
             contract=self.tables[source].contract,
-            conf=_conf(writer.spark, table),
+            conf=conf_rows(writer.spark, table.inputs),
             newest_of_file=newest_of_file(writer.spark, taken),
             markets={(one.delivery.path, one.batch): one.delivery.market for one in taken},
             since=-1 if known is None else int(known.batch or 0),
@@ -338,10 +339,11 @@ class Run:
 
     def _rebuild(self, writer: Writer, decision: Decision) -> Done:
         from lakehouse import refresh  # noqa: PLC0415
+        from lakehouse.lake import conf_rows  # noqa: PLC0415
 
         spark, table = writer.spark, writer.table
         tables = {name: self.lake.read(spark, name, decision.inputs[name].version) for name in table.parents}
-        inputs = tables | _conf(spark, table)
+        inputs = tables | conf_rows(spark, table.inputs)
         try:
             if decision.path == "incremental":
                 try:
@@ -397,12 +399,6 @@ def innermost(error: Exception) -> str:
         cause = cause.getCause()
     lines = str(error if cause is None else cause).strip().splitlines()
     return lines[-1] if "Traceback" in lines[0] else lines[0]
-
-
-def _conf(spark: SparkSession, table: Table) -> dict[str, DataFrame]:
-    from lakehouse.lake import conf_rows  # noqa: PLC0415
-
-    return {name: conf_rows(spark, name) for name in table.inputs if name.startswith("conf.")}
 
 
 def newest_of_file(spark: SparkSession, taken: list[Entry]) -> DataFrame:

@@ -100,7 +100,8 @@ def of(subject: Subject) -> Pair:
 def _computed(subject: Subject) -> Pair:
     table, promise = subject.table, subject.table.contract
     columns = [*promise.columns, *([DIGEST] if promise.is_wide else [])]
-    inputs, stored = {name: _input(subject, name) for name in table.inputs}, _stored(subject)
+    tables = {name: _input(subject, name) for name in table.parents}
+    inputs, stored = tables | conf_rows(subject.place.spark, table.inputs), _stored(subject)
     if subject.how != "whole":
         some = _marked(subject, _units(subject, inputs, stored))
         inputs = units.narrowed(table, inputs, some.units, few=some.are_few)
@@ -136,7 +137,7 @@ def _judged(subject: Subject) -> Pair:
     """All rows of bronze judged anew, as if they had come at once."""
     table, source = subject.table, subject.table.parents[0]
     bronze, stored, wrong = _input(subject, source), _stored(subject), _stored_wrong(subject)
-    conf = {name: _input(subject, name) for name in table.inputs if name.startswith("conf.")}
+    conf = conf_rows(subject.place.spark, table.inputs)
     parsed = latest.parse(table, subject.place.tables[source].contract, bronze, conf)
     if subject.how != "whole":
         some = _marked(subject, _delivered_units(subject, parsed, stored, wrong))
@@ -254,8 +255,6 @@ def _stored(subject: Subject) -> DataFrame:
 
 
 def _input(subject: Subject, name: str) -> DataFrame:
-    if name.startswith("conf."):
-        return conf_rows(subject.place.spark, name)
     return _read(subject, name, int(subject.note.inputs[name].version))
 
 

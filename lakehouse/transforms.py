@@ -268,14 +268,21 @@ def sum_where(condition: Column, amount: str) -> Column:
 
 def surcharge() -> Column:
     """What paying later costs, of an order with its market's `point_value`: 0 for orders paid otherwise."""
-    paid_now = F.col("sub_total") - points_value()
-    return F.when(F.col("payment_method") == "Pay Later", F.col("order_total") - paid_now).otherwise(0)
+    return _when_paid_later(F.col("order_total") - paid_now())
 
 
-def expected_surcharge(paid_now: Column) -> Column:
-    """What paying later should cost, by the `pay_later_rate` of the order's market; 0 when paid otherwise."""
-    rate = F.col("pay_later_rate").cast("decimal(5,4)")
-    return F.when(F.col("payment_method") == "Pay Later", paid_now * rate).otherwise(0)
+def expected_surcharge(amount: Column) -> Column:
+    """What paying the amount later should cost, by the `pay_later_rate` of its market; 0 when paid otherwise."""
+    return _when_paid_later(amount * F.col("pay_later_rate").cast("decimal(5,4)"))
+
+
+def _when_paid_later(amount: Column) -> Column:
+    return F.when(F.col("payment_method") == "Pay Later", amount).otherwise(0)
+
+
+def paid_now() -> Column:
+    """What an order with its market's `point_value` costs who does not pay later."""
+    return F.col("sub_total") - points_value()
 
 
 def points_value() -> Column:

@@ -6,7 +6,7 @@ The export has no order row: these are the header facts of the first line, check
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import expected_surcharge, points_value
+from lakehouse.transforms import expected_surcharge, paid_now
 
 HEADER = (
     "customer_id", "order_status", "payment_method", "currency", "customer_note", "review", "order_total", "sub_total",
@@ -59,5 +59,4 @@ def build(silver_order_lines: DataFrame, conf_markets: DataFrame) -> DataFrame:
 
 
 def expected_total() -> Column:
-    paid_now = F.col("sub_total") - points_value()
-    return paid_now + expected_surcharge(paid_now)
+    return paid_now() + expected_surcharge(paid_now())

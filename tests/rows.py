@@ -225,10 +225,6 @@ def key(*parts: object) -> str:
     return hashlib.md5("|".join(map(str, parts)).encode(), usedforsecurity=False).hexdigest()
 
 
-def conf(spark: SparkSession, table: Table) -> dict[str, DataFrame]:
-    return {name: conf_rows(spark, name) for name in table.inputs if name.startswith("conf.")}
-
-
 def bronze(spark: SparkSession, source: Table, rows: Sequence[Cells]) -> DataFrame:
     """Delivered rows of one file, in order."""
     place = {"_file": "file", "_batch": 0, "_sequence": "1", "_delivered_at": "2022-01-04"}
@@ -239,7 +235,7 @@ def bronze(spark: SparkSession, source: Table, rows: Sequence[Cells]) -> DataFra
 def parse(spark: SparkSession, tables: Mapping[str, Table], name: str, rows: Sequence[Cells]) -> DataFrame:
     source = tables[tables[name].parents[0]]
     delivered = bronze(spark, source, rows)
-    return latest.parse(tables[name], source.contract, delivered, conf(spark, tables[name]))
+    return latest.parse(tables[name], source.contract, delivered, conf_rows(spark, tables[name].inputs))
 
 
 def parsed(spark: SparkSession, tables: Mapping[str, Table], name: str, cases: Sequence[Case]) -> dict[str, Texts]:
@@ -263,7 +259,7 @@ def built(
     table = tables[name]
     if unknown := inputs.keys() - {name.replace(".", "_") for name in table.parents}:
         raise ValueError(f"{name} does not read {unknown}")
-    frames = conf(spark, table)
+    frames = conf_rows(spark, table.inputs)
     for parent in table.parents:
         types = {column: promise.type for column, promise in tables[parent].contract.columns.items()}
         frames[parent] = typed(spark, types, inputs.get(parent.replace(".", "_"), []))

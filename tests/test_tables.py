@@ -11,10 +11,10 @@ from pyspark.sql import functions as F
 from jobs import samples
 from lakehouse import append, graph, landing, latest, units
 from lakehouse.checks import check
-from lakehouse.lake import conform
+from lakehouse.lake import conf_rows, conform
 from lakehouse.ledger import Entry, Ledger
 from lakehouse.quality import ChecksFailedError
-from tests.rows import as_texts, conf
+from tests.rows import as_texts
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -72,9 +72,9 @@ def frames(spark: SparkSession, tables: dict[str, Table], tmp_path_factory: pyte
     found = landing.find(str(exports), tables.values(), Ledger()).new
     rows: Frames = {}
     for name in COMPUTED:
-        rows |= conf(spark, tables[name])
+        rows |= conf_rows(spark, tables[name].inputs)
     for table in graph.selected(tables, {parent for name in COMPUTED for parent in tables[name].parents}).values():
-        rows |= conf(spark, table)
+        rows |= conf_rows(spark, table.inputs)
         if table.contract.write == "append":
             batch = [Entry(delivery, 0, "claimed") for delivery in found if delivery.table == table.name]
             made = append.rows(spark.newSession(), table, str(exports), batch)

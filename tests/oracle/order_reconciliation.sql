@@ -22,7 +22,7 @@ expected AS (
         lines_total,
         (coalesce(redeemed_points, 0)::DECIMAL(15, 0) * point_value)::DECIMAL(18, 2) AS points_value,
         (lines_total - points_value)::DECIMAL(18, 2) AS lines_less_points,
-        CASE WHEN payment_method = 'Pay Later' THEN (lines_less_points::DECIMAL(15, 2) * pay_later_rate)::DECIMAL(18, 4) ELSE 0 END
+        CASE WHEN payment_method = 'Pay Later' THEN lines_less_points::DECIMAL(15, 2) * pay_later_rate ELSE 0 END
             ::DECIMAL(18, 4) AS surcharge,
         coalesce(delivery_tasks, 0) AS delivery_tasks,
         delivered_subtotal

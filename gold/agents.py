@@ -6,7 +6,7 @@ The exports write 0 for what they do not know; silver has null there, and here i
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import average, kilometres
+from lakehouse.transforms import average, kilometres, whole_sum
 
 
 def build(silver_deliveries: DataFrame) -> DataFrame:
@@ -22,7 +22,7 @@ def build(silver_deliveries: DataFrame) -> DataFrame:
             F.count("minutes").alias("tasks_with_minutes"),
             F.sum("minutes").cast("decimal(18,2)").alias("minutes"),
             F.count("distance_m").alias("tasks_with_distance"),
-            F.sum("distance_m").alias("metres"),
+            whole_sum("distance_m").alias("metres"),
             F.count("rating").alias("ratings"),
             F.sum("rating").alias("stars"),
         )

@@ -6,7 +6,7 @@ Who orders every week is lost after a month, who orders twice a year is not: eac
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import average, quotient
+from lakehouse.transforms import average, days_between, quotient
 
 CUSTOMER = ["market", "customer_id"]
 MICROSECONDS_OF_AN_HOUR = 3_600_000_000
@@ -31,8 +31,8 @@ def build(silver_customers: DataFrame, silver_customer_orders: DataFrame) -> Dat
     both = registered.join(lives, on=CUSTOMER, how="full").join(F.broadcast(last_days), on="market", how="left")
     counted = both.withColumns(
         {
-            "span": F.date_diff("last_order_date", "first_order_date"),
-            "days_since_last_order": F.date_diff("as_of", "last_order_date"),
+            "span": days_between("first_order_date", "last_order_date"),
+            "days_since_last_order": days_between("last_order_date", "as_of"),
         }
     )
     waited = F.unix_micros("first_ordered_at") - F.unix_micros("registered_at")

@@ -6,6 +6,8 @@ As of the market's last order date: with today's clock everybody would get worse
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from lakehouse.transforms import days_between
+
 CUSTOMER = ["market", "customer_id"]
 SEGMENTS = """case
     when recency_score >= 4 and frequency_score >= 4 then 'champions'
@@ -29,7 +31,7 @@ def build(silver_customer_orders: DataFrame) -> DataFrame:
         F.sum("order_total").cast("decimal(18,2)").alias("revenue"),
     )
     measured = customers.join(last_days, on="market", how="inner").withColumn(
-        "recency_days", F.date_diff("as_of", "last_date")
+        "recency_days", days_between("last_date", "as_of")
     )
     scores = {
         "recency_score": fifth(F.desc("recency_days")),
@@ -50,6 +52,6 @@ def build(silver_customer_orders: DataFrame) -> DataFrame:
 
 def fifth(worst_first: Column) -> Column:
     """1 + floor(5 x customers who are strictly worse / customers): rank() - 1 counts those who are."""
-    worse = F.rank().over(Window.partitionBy("market").orderBy(worst_first)) - 1
+    worse = F.rank().over(Window.partitionBy("market").orderBy(worst_first)).cast("bigint") - 1
     customers = F.count("*").over(Window.partitionBy("market"))
     return (F.call_function("div", worse * 5, customers) + 1).cast("int")

@@ -6,7 +6,7 @@ Per customer of the cohort, those who never came back included, or every cohort 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import ages_of_cohorts, average
+from lakehouse.transforms import ages_of_cohorts, average, whole_sum
 
 COHORT = ["market", "cohort_month"]
 
@@ -26,7 +26,7 @@ def build(silver_customer_orders: DataFrame) -> DataFrame:
         "age_months",
         "currency",
         "cohort_customers",
-        F.sum("orders").over(by_then).alias("cumulative_completed_orders"),
+        whole_sum("orders", by_then).alias("cumulative_completed_orders"),
         revenue.alias("cumulative_revenue"),
         margin.alias("cumulative_margin"),
         average(revenue, F.col("cohort_customers")).alias("revenue_per_customer"),

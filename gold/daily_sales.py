@@ -4,9 +4,8 @@ The day is the market's own; an order placed at 00:30 in Nairobi is still yester
 """
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
-from lakehouse.transforms import SALES_AMOUNTS, SALES_COUNTS, sales_measures
+from lakehouse.transforms import SALES_AMOUNTS, SALES_COUNTS, month_start, sales_measures
 
 DAY = ("market", "order_date")
 
@@ -15,7 +14,7 @@ def build(silver_orders: DataFrame, silver_customer_orders: DataFrame, conf_mark
     days = sales_measures(silver_orders, silver_customer_orders, conf_markets, DAY)
     return days.select(
         *DAY,
-        F.trunc("order_date", "month").alias("order_month"),
+        month_start("order_date").alias("order_month"),
         "currency",
         *SALES_COUNTS,
         *SALES_AMOUNTS,

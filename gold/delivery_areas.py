@@ -4,6 +4,8 @@ Cells outside of the market's box are kept and marked: 18 real tasks of market 2
 India and 3 in America. A task whose items disagree is in several cells.
 """
 
+from decimal import Decimal
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -46,4 +48,4 @@ def build(silver_delivery_items: DataFrame, conf_areas: DataFrame) -> DataFrame:
 
 
 def edge(cell: Column) -> Column:
-    return (cell.cast("decimal(9,0)") / 100).cast("decimal(9,2)")
+    return (cell.cast("decimal(9,0)") * F.lit(Decimal("0.01")).cast("decimal(2,2)")).cast("decimal(9,2)")

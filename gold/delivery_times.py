@@ -34,4 +34,4 @@ def build(silver_dated_deliveries: DataFrame) -> DataFrame:
 def percentile(percent: int) -> Column:
     """The value at place ceil(percent x n / 100), from 1; null where nothing is known."""
     place = F.call_function("div", F.col("tasks_with_minutes") * percent + 99, F.lit(100)).cast("int")
-    return F.get("sorted_minutes", place - 1)
+    return F.when(place > 0, F.get("sorted_minutes", place - 1))

@@ -3,6 +3,9 @@
 Computed from every delivered version, so that a late one repairs the history instead of being put at its end.
 """
 
+from functools import reduce
+from operator import and_
+
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
@@ -16,8 +19,7 @@ def build(silver_customer_versions: DataFrame, silver_orders: DataFrame) -> Data
     life = Window.partitionBy(*CUSTOMER).orderBy("state_from")
     known = states(silver_customer_versions).withColumn("is_known", F.lit(True))  # noqa: FBT003
     ordered = silver_orders.select(*CUSTOMER).distinct()
-    unknown = ordered.join(known, on=CUSTOMER, how="left_anti").withColumn("is_known", F.lit(False))  # noqa: FBT003
-    every = known.unionByName(unknown, allowMissingColumns=True).withColumns(
+    every = known.join(ordered, on=CUSTOMER, how="full").withColumns(
         {"version": F.row_number().over(life), "valid_to": F.lead("state_from").over(life)}
     )
     valid_from = F.when(F.col("version") > 1, F.col("state_from"))
@@ -25,7 +27,7 @@ def build(silver_customer_versions: DataFrame, silver_orders: DataFrame) -> Data
     return every.select(
         key_of(*CUSTOMER, since).alias("customer_key"),
         *CUSTOMER,
-        "is_known",
+        F.col("is_known").isNotNull().alias("is_known"),
         *ATTRIBUTES,
         valid_from.alias("valid_from"),
         "valid_to",
@@ -37,7 +39,8 @@ def build(silver_customer_versions: DataFrame, silver_orders: DataFrame) -> Data
 def states(versions: DataFrame) -> DataFrame:
     """The versions that say something else than the one delivered before, with `state_from`."""
     life = Window.partitionBy(*CUSTOMER).orderBy("delivered_at")
-    says = F.struct(*ATTRIBUTES)
-    compared = versions.withColumns({"is_first": F.row_number().over(life) == 1, "before": F.lag(says).over(life)})
-    changed = compared.where(F.col("is_first") | ~says.eqNullSafe(F.col("before")))
+    before = {f"before {name}": F.lag(name).over(life) for name in ATTRIBUTES}
+    compared = versions.withColumns({"is_first": F.row_number().over(life) == 1} | before)
+    says_the_same = reduce(and_, (F.col(name).eqNullSafe(F.col(f"before {name}")) for name in ATTRIBUTES))
+    changed = compared.where(F.col("is_first") | ~says_the_same)
     return changed.select(*CUSTOMER, F.col("delivered_at").alias("state_from"), *ATTRIBUTES)

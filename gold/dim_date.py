@@ -6,6 +6,8 @@ Whole years, so that a report's calendar has no holes where nothing was sold.
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from lakehouse.transforms import iso_year, month_start, week_start, weekday
+
 FRIDAY = 5
 
 
@@ -13,17 +15,16 @@ def build(gold_daily_sales: DataFrame) -> DataFrame:
     years = gold_daily_sales.select(F.year("order_date").alias("year")).distinct()
     ends = (F.make_date("year", F.lit(1), F.lit(1)), F.make_date("year", F.lit(12), F.lit(31)))
     days = years.select(F.explode(F.sequence(*ends)).alias("calendar_date"))
-    weekday = F.weekday("calendar_date") + 1
     return days.select(
         F.date_format("calendar_date", "yyyyMMdd").cast("int").alias("date_key"),
         "calendar_date",
         F.year("calendar_date").alias("year"),
         F.quarter("calendar_date").alias("quarter"),
         F.month("calendar_date").alias("month"),
-        F.trunc("calendar_date", "month").alias("month_start"),
-        F.extract(F.lit("yearofweek"), "calendar_date").alias("iso_year"),
+        month_start("calendar_date").alias("month_start"),
+        iso_year("calendar_date").alias("iso_year"),
         F.weekofyear("calendar_date").alias("iso_week"),
-        F.to_date(F.date_trunc("week", "calendar_date")).alias("week_start"),
-        weekday.alias("weekday"),
-        (weekday > FRIDAY).alias("is_weekend"),
+        week_start("calendar_date").alias("week_start"),
+        weekday("calendar_date").alias("weekday"),
+        (weekday("calendar_date") > FRIDAY).alias("is_weekend"),
     )

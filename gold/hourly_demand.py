@@ -6,7 +6,7 @@ The hour is the market's own: the same instant is another hour in Lagos than in 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import SALES_AMOUNTS, SALES_COUNTS, average, sales_measures
+from lakehouse.transforms import SALES_AMOUNTS, SALES_COUNTS, average, sales_measures, weekday
 
 HOUR = ("market", "weekday", "order_hour")
 
@@ -26,4 +26,4 @@ def build(silver_orders: DataFrame, silver_customer_orders: DataFrame, conf_mark
 
 
 def with_weekday(orders: DataFrame) -> DataFrame:
-    return orders.withColumn("weekday", F.weekday("order_date") + 1)
+    return orders.withColumn("weekday", weekday("order_date"))

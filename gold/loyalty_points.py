@@ -6,7 +6,7 @@
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import points_value, share
+from lakehouse.transforms import points_value, share, whole_sum
 
 CUSTOMER = ["market", "customer_id"]
 
@@ -38,4 +38,4 @@ def build(silver_orders: DataFrame, silver_customers: DataFrame, conf_markets: D
 
 def points(name: str, condition: Column | None = None) -> Column:
     counted = F.col(name) if condition is None else F.when(condition, F.col(name))
-    return F.coalesce(F.sum(counted), F.lit(0))
+    return F.coalesce(whole_sum(counted), F.lit(0))

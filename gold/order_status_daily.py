@@ -6,7 +6,7 @@ Open orders are as old as the market's last order date says: the exports do not 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import share
+from lakehouse.transforms import days_between, share
 
 AGE_CLASS = """case
     when age_days <= 1 then '0-1' when age_days <= 3 then '2-3' when age_days <= 7 then '4-7'
@@ -15,7 +15,7 @@ AGE_CLASS = """case
 
 def build(gold_daily_sales: DataFrame) -> DataFrame:
     as_of = F.max("order_date").over(Window.partitionBy("market"))
-    days = gold_daily_sales.withColumn("as_of", as_of).withColumn("age_days", F.date_diff("as_of", "order_date"))
+    days = gold_daily_sales.withColumn("as_of", as_of).withColumn("age_days", days_between("order_date", "as_of"))
     return days.select(
         "market",
         "order_date",

@@ -7,13 +7,13 @@ the first or last day with an order cuts is compared with none: two days are no 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import SALES_AMOUNTS, SALES_COUNTS, average, share
+from lakehouse.transforms import SALES_AMOUNTS, SALES_COUNTS, average, share, week_start, whole_sum
 
 WEEKS_OF_MEAN = 4
 
 
 def build(gold_daily_sales: DataFrame) -> DataFrame:
-    days = gold_daily_sales.withColumn("week_start", F.to_date(F.date_trunc("week", "order_date")))
+    days = gold_daily_sales.withColumn("week_start", week_start("order_date"))
     in_year = F.year("order_date") == F.year(sunday())
     days = days.withColumn("in_year", F.when(in_year, F.col("revenue")).otherwise(0))
     weeks = every_week(days).join(sums(days), on=["market", "week_start"], how="left").na.fill(0)
@@ -71,6 +71,6 @@ def sums(days: DataFrame) -> DataFrame:
     return days.groupBy("market", "week_start").agg(
         F.count("*").alias("days_with_orders"),
         F.sum("in_year").alias("in_year"),
-        *(F.sum(name).alias(name) for name in SALES_COUNTS),
+        *(whole_sum(name).alias(name) for name in SALES_COUNTS),
         *(F.sum(name).cast("decimal(18,2)").alias(name) for name in SALES_AMOUNTS),
     )

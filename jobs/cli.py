@@ -12,10 +12,12 @@ from rich.console import Console
 from typer.core import TyperCommand
 
 from jobs import printed
-from jobs.places import places
-from lakehouse import graph, quarantine, storage
+from jobs.places import engine_name, places
+from lakehouse import graph
 from lakehouse.errors import LakehouseError
-from lakehouse.run import Run
+from lakehouse.runs.run import Run
+from lakehouse.store import storage
+from lakehouse.writes import quarantine
 
 app = typer.Typer(
     help="An e-commerce lakehouse whose every number is exact, can be recomputed, explained and rewound.",
@@ -40,6 +42,12 @@ LandingOption = Annotated[
         help="Where exports arrive: a folder or s3://bucket/prefix.",
         envvar="LAKEHOUSE_LANDING",
         show_default="conf/lake.yml",
+    ),
+]
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        help="What computes: native, in this process, or spark.", envvar="LAKEHOUSE_ENGINE", show_default="conf/lake.yml"
     ),
 ]
 TablesArgument = Annotated[
@@ -70,6 +78,7 @@ def run(
     ] = None,
     lake: LakeOption = None,
     landing: LandingOption = None,
+    engine: EngineOption = None,
 ) -> None:
     """Load what is new in landing and bring tables up to date; what did not move is not touched."""
     known = graph.load()
@@ -77,9 +86,9 @@ def run(
     if every:
         from jobs.every import Rounds, seconds  # noqa: PLC0415
 
-        Rounds(messages, *places(lake, landing), known, wanted, seconds(every)).go_on()
+        Rounds(messages, *places(lake, landing), known, wanted, seconds(every), engine_name=engine_name(engine)).go_on()
         return
-    one = Run(*places(lake, landing), known)
+    one = Run(*places(lake, landing), known, engine=engine_name(engine))
     with printed.run(messages, one, wanted) as say:
         report = one.execute(wanted, say)
     printed.summary(messages, report)
@@ -108,16 +117,17 @@ def sql(
         Format, typer.Option("--format", help="table for people, csv or json for programs.")
     ] = Format.table,
     lake: LakeOption = None,
+    engine: EngineOption = None,
 ) -> None:
     """Ask the lake in Spark SQL; the answer alone goes to standard output."""
-    from lakehouse import session  # noqa: PLC0415  loads Spark, which no other command but run needs
-    from lakehouse import sql as reader  # noqa: PLC0415
-    from lakehouse.lake import Lake  # noqa: PLC0415
+    from lakehouse import engines  # noqa: PLC0415  loads PySpark, which plan and status do not need
+    from lakehouse.serving import sql as reader  # noqa: PLC0415
+    from lakehouse.writes.lake import Lake  # noqa: PLC0415
 
     reader.check_reading(statement)
     root, _ = places(lake, None)
     storage.check(storage.normalise(root), role="lake", must_exist=True)
-    answer = reader.query(session.start(), Lake(root), statement)
+    answer = reader.query(engines.start(engine_name(engine)), Lake(root), statement)
     if output is Format.json:
         printed.json_array(reader.objects(answer))
     elif output is Format.csv:
@@ -135,18 +145,19 @@ def explain(
     examples: Annotated[int, typer.Option(help="How many rows to show of each table.", min=1, max=100)] = 5,
     output: Annotated[Shape, typer.Option("--format", help="tree for people, json for programs.")] = Shape.tree,
     lake: LakeOption = None,
+    engine: EngineOption = None,
 ) -> None:
     """Show what a number was made from, down to rows of files, and how it changed over the last runs."""
     from jobs import explained  # noqa: PLC0415  loads Spark, which most commands do not need
-    from lakehouse import explain as walk  # noqa: PLC0415
-    from lakehouse import session  # noqa: PLC0415
-    from lakehouse.lake import Lake  # noqa: PLC0415
+    from lakehouse import engines  # noqa: PLC0415
+    from lakehouse.proof import explain as walk  # noqa: PLC0415
+    from lakehouse.writes.lake import Lake  # noqa: PLC0415
 
     known = graph.load()
     root = storage.normalise(places(lake, None)[0])
     storage.check(root, role="lake", must_exist=True)
     asked = walk.ask(Lake(root), known, table, where)
-    answer = walk.answer(session.start(), Lake(root), known, asked, examples)
+    answer = walk.answer(engines.start(engine_name(engine)), Lake(root), known, asked, examples)
     if output is Shape.json:
         print(explained.as_json(answer))  # noqa: T201
     else:
@@ -176,15 +187,22 @@ def verify(
     ] = None,
     lake: LakeOption = None,
     landing: LandingOption = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            help="What rebuilds them: native, spark, or other: the one that did not write the table.",
+            envvar="LAKEHOUSE_ENGINE",
+            show_default="conf/lake.yml",
+        ),
+    ] = None,
 ) -> None:
     """Rebuild tables from what they say they include, and compare row by row; ends with 1 where they are not equal.
 
     What was found is kept as certificates in ops.certificates.
     """
     from jobs import verified  # noqa: PLC0415
-    from lakehouse import session  # noqa: PLC0415  loads Spark, which most commands do not need
-    from lakehouse import verify as proof  # noqa: PLC0415
-    from lakehouse.lake import Lake  # noqa: PLC0415
+    from lakehouse.proof import verify as proof  # noqa: PLC0415
+    from lakehouse.writes.lake import Lake  # noqa: PLC0415
 
     if sample and since:
         raise LakehouseError("--sample and --since name different rows. Give one of them.")
@@ -195,7 +213,7 @@ def verify(
     scope = proof.Scope("sample") if sample else proof.Scope("since", since) if since else proof.Scope()
     answers = printed.answers()
     say = verified.sayer(answers, wanted)
-    verdicts = proof.verify(session.start(), Lake(root), files, known, wanted, scope, say)
+    verdicts = proof.verify(engine if engine == proof.OTHER else engine_name(engine), Lake(root), files, known, wanted, scope, say)
     if not verified.summary(answers, verdicts):
         raise typer.Exit(1)
 
@@ -242,7 +260,7 @@ def docs(
 ) -> None:
     """Write one HTML page of every table: meanings, units, rules, lineage, freshness, example rows; starts no JVM."""
     from jobs import docs as look  # noqa: PLC0415
-    from lakehouse import docs as facts  # noqa: PLC0415
+    from lakehouse.serving import docs as facts  # noqa: PLC0415
 
     found = facts.gather(places(lake, None)[0], graph.load())
     facts.write(look.page(found), file)
@@ -264,15 +282,15 @@ def demo(
 @app.command()
 def jars() -> None:
     """Print the jars that Spark needs beside its own, for `spark-submit --jars`; fetches them the first time."""
-    from lakehouse import session  # noqa: PLC0415
+    from lakehouse.engines import jvm  # noqa: PLC0415
 
-    print(",".join(str(jar) for jar in session.jars(messages.print)))  # noqa: T201
+    print(",".join(str(jar) for jar in jvm.jars(messages.print)))  # noqa: T201
 
 
 @minio_app.command("start")
 def minio_start() -> None:
     """Start it (building it the first time, about three minutes) and make its bucket and users."""
-    from lakehouse import minio  # noqa: PLC0415
+    from lakehouse.store import minio  # noqa: PLC0415
 
     server = minio.start(say=messages.print)
     minio.ensure_bucket(server)
@@ -283,7 +301,7 @@ def minio_start() -> None:
 @minio_app.command("stop")
 def minio_stop() -> None:
     """Stop it; its data stay."""
-    from lakehouse import minio  # noqa: PLC0415
+    from lakehouse.store import minio  # noqa: PLC0415
 
     messages.print("MinIO is stopped." if minio.stop(minio.FOLDER) else "MinIO was not running.")
 
@@ -295,7 +313,7 @@ def minio_status(
     ] = False,
 ) -> None:
     """Say whether it runs, and where."""
-    from lakehouse import minio  # noqa: PLC0415
+    from lakehouse.store import minio  # noqa: PLC0415
 
     server = minio.status(minio.FOLDER)
     if server is None:

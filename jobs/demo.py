@@ -1,4 +1,4 @@
-"""`lakehouse demo`: from nothing to gold in about a minute, then a day later, then again with nothing new."""
+"""`lakehouse demo`: from nothing to gold in a few seconds, then a day later, then again with nothing new."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from jobs import printed, samples
-from lakehouse import graph, minio, session, storage
-from lakehouse import sql as reader
-from lakehouse.lake import Lake
-from lakehouse.run import Run
+from jobs.places import engine_name
+from lakehouse import graph
+from lakehouse.runs.run import Run
+from lakehouse.serving import sql as reader
+from lakehouse.store import minio, storage
+from lakehouse.writes.lake import Lake
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pyspark.sql import SparkSession
     from rich.console import Console
+
+    from lakehouse.engines.protocol import Engine
 
 LINES, DAYS = 6_000, 8
 RATES, WITHOUT_RATE = {"KES": "0.00882", "NGN": "0.00241"}, 2
@@ -43,7 +46,7 @@ QUESTIONS = {
         "from gold.customer_rfm where segment in ('champions', 'cannot_lose', 'at_risk') group by all order by all"
     ),
     "What the day later and the late file changed: numbers before and after": (
-        "select after.market, after.order_date, before.orders as orders_before, after.orders as orders_after, "
+        "select market, order_date, before.orders as orders_before, after.orders as orders_after, "
         "before.placed_value as value_before, after.placed_value as value_after "
         "from gold.daily_sales version as of 0 before join gold.daily_sales after using (market, order_date) "
         "where before.placed_value <> after.placed_value order by 1, 2"
@@ -53,8 +56,6 @@ QUESTIONS = {
 
 def demo(messages: Console, *, on_minio: bool) -> None:
     """Fresh sample exports and a fresh lake, in .lake/demo or on MinIO, which is left running."""
-    session.check_java()
-    session.prepare(messages.print)
     shutil.rmtree(FOLDER, ignore_errors=True)
     exports = FOLDER / "landing"
     lake, landing = (str(FOLDER / "tables"), str(exports))
@@ -65,22 +66,22 @@ def demo(messages: Console, *, on_minio: bool) -> None:
     messages.rule(f"1. Exports of {DAYS - 1} days from two markets")
     written = samples.generate(exports, lines=LINES, days=DAYS, deliver=range(DAYS - 1))
     files = [*written.files, _exchange_rates(written.files[0])]
-    spark = _run(messages, Run(_delivered(files, exports, landing, lake), landing, tables))
+    engine = _run(messages, Run(_delivered(files, exports, landing, lake), landing, tables, engine=engine_name(None)))
 
     messages.rule("2. A day later: changes, a late file, a mistake, and half a file")
     written = samples.generate(exports, lines=LINES, days=DAYS, deliver=[DAYS - 1])
     late = samples.late_file(exports, lines=LINES, days=DAYS)
     orders = next(file for file in written.files if "Orders" in file.name)
     files = [*written.files, *late.files, _typed_by_hand(orders), _half_written(orders)]
-    _run(messages, Run(_delivered(files, exports, landing, lake), landing, tables, session=spark))
+    _run(messages, Run(_delivered(files, exports, landing, lake), landing, tables, engine=engine))
 
     messages.rule("3. Again, with nothing new")
-    _run(messages, Run(lake, landing, tables, session=spark))
+    _run(messages, Run(lake, landing, tables, engine=engine))
 
     messages.rule("4. Gold")
     for title, question in QUESTIONS.items():
         messages.print(f"\n[bold]{title}[/]")
-        answer = reader.query(spark, Lake(lake), question)
+        answer = reader.query(engine, Lake(lake), question)
         printed.grid(answer.columns, reader.texts(answer), messages)
     messages.print("\n[bold]What is in quarantine, and why[/]")
     printed.rejected(messages, storage.normalise(lake), tables["silver.order_lines"], examples=1)
@@ -119,11 +120,11 @@ def _half_written(orders: Path) -> Path:
     return path
 
 
-def _run(messages: Console, run: Run) -> SparkSession:
+def _run(messages: Console, run: Run) -> Engine:
     with printed.run(messages, run, run.tables) as say:
         report = run.execute(run.tables, say)
     printed.summary(messages, report)
-    return run.spark()
+    return run.started()
 
 
 def _delivered(files: list[Path], exports: Path, landing: str, lake: str) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from lakehouse.contract import Check, Column, Contract, Reach, Rule
-    from lakehouse.docs import Docs, Entry, Reference, Stored, View
+    from lakehouse.serving.docs import Docs, Entry, Reference, Stored, View
 
 FRAME = Path(__file__).with_name("docs.html")
 MARKED = re.compile(r"`([^`]+)`|\b((?:bronze|silver|gold)\.[a-z0-9_]+)|\bconf/([a-z0-9_]+)\.yml")

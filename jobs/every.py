@@ -1,4 +1,4 @@
-"""`lakehouse run --every 60s`: the same process looks for what is new again and again, and keeps its Spark session."""
+"""`lakehouse run --every 60s`: the same process looks for what is new again and again, and keeps its engine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import signal
 import sys
 import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -16,19 +15,20 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from jobs import printed
+from lakehouse import engines
 from lakehouse.errors import LakehouseError
-from lakehouse.ledger import Ledger
-from lakehouse.run import Run, StoppedError
+from lakehouse.intake.ledger import Ledger
+from lakehouse.runs.run import Run, StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import FrameType
 
-    from pyspark.sql import SparkSession
     from rich.console import Console
 
+    from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
-    from lakehouse.run import Done, Report
+    from lakehouse.runs.turns import Done, Report
 
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 WORK, IDLE = "work", "idle"
@@ -54,7 +54,8 @@ class Rounds:
     every: int
     stopping: threading.Event = field(default_factory=threading.Event)
     is_busy: bool = False
-    _session: SparkSession | None = None
+    engine_name: str = engines.NATIVE
+    _engine: Engine | None = None
     _ledger: Ledger = field(default_factory=Ledger)
     _said: str = ""
     _in_landing: frozenset[object] = frozenset()
@@ -83,7 +84,7 @@ class Rounds:
             signal.signal(number, heard)
 
     def _round(self) -> None:
-        run = Run(self.root, self.landing, self.tables, session=self._session, is_kept=True)
+        run = Run(self.root, self.landing, self.tables, engine=self._engine or self.engine_name, is_kept=True)
         run.stopping, run.ledger = self.stopping, self._ledger
         self.is_busy = True
         try:
@@ -96,8 +97,8 @@ class Rounds:
             self._complain(f"{type(error).__name__}: {error}")
         finally:
             self.is_busy = False
-            self._session, self._ledger = run.session, run.ledger
-        if self._session and not _is_alive(self._session):
+            self._engine, self._ledger = run.engine, run.ledger
+        if self._engine and not self._engine.is_alive():
             self._start_over()
 
     def _say(self, done: Done) -> None:
@@ -140,9 +141,3 @@ def _facts(report: Report) -> list[object]:
 
 def _now() -> str:
     return f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
-
-
-def _is_alive(spark: SparkSession) -> bool:
-    with suppress(Exception):  # what a dead Java answers is not Spark's to say
-        return not spark.sparkContext._jsc.sc().isStopped()  # noqa: SLF001
-    return False

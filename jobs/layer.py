@@ -8,9 +8,9 @@ import typer
 from rich.console import Console
 
 from jobs import printed
-from jobs.places import places
+from jobs.places import engine_name, places
 from lakehouse import graph
-from lakehouse.run import Run
+from lakehouse.runs.run import Run
 
 
 def run_layer(layer: str) -> None:
@@ -23,7 +23,7 @@ def run_layer(layer: str) -> None:
     ) -> None:
         tables = graph.load()
         wanted = {name: table for name, table in tables.items() if name.startswith(f"{layer}.")}
-        run = Run(*places(lake, landing), tables)
+        run = Run(*places(lake, landing), tables, engine=engine_name(None))
         with printed.run(messages, run, wanted) as say:
             report = run.execute(wanted, say)
         printed.summary(messages, report)

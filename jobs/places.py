@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lakehouse import contract, graph, storage
+from lakehouse import contract, engines, graph
+from lakehouse.store import storage
 
 
 def places(lake: str | None, landing: str | None) -> tuple[str, str]:
@@ -13,3 +14,8 @@ def places(lake: str | None, landing: str | None) -> tuple[str, str]:
 
 def _at_home(place: str) -> str:
     return place if storage.is_s3(place) else str(graph.HOME / place)
+
+
+def engine_name(asked: str | None) -> str:
+    """What computes: as asked for or LAKEHOUSE_ENGINE says, else Spark under spark-submit, else as conf/lake.yml says."""
+    return engines.chosen(asked, contract.settings(graph.HOME / "conf").engine)

@@ -14,22 +14,25 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from lakehouse import plan as planning
-from lakehouse import quality, quarantine, schema_changes
-from lakehouse import status as states
 from lakehouse.errors import LakehouseError
+from lakehouse.intake import schema_changes
+from lakehouse.runs import plan as planning
+from lakehouse.runs import quality
+from lakehouse.runs import status as states
+from lakehouse.writes import quarantine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from lakehouse.contract import Source
-    from lakehouse.docs import Docs
     from lakehouse.graph import Table
-    from lakehouse.landing import Found
-    from lakehouse.plan import Size
-    from lakehouse.run import Done, Report, Run
-    from lakehouse.runs import Ran
+    from lakehouse.intake.landing import Found
+    from lakehouse.runs.history import Ran
+    from lakehouse.runs.plan import Size
+    from lakehouse.runs.run import Run
+    from lakehouse.runs.turns import Done, Report
+    from lakehouse.serving.docs import Docs
 
 SHOWN = 200
 NAMED = 5
@@ -126,7 +129,7 @@ def plan(console: Console, one: Run, wanted: Mapping[str, Table]) -> None:
     """What each table's turn would be; a table behind one that will be written may turn out to have nothing to do."""
     found = one.look().of(wanted)
     decisions = planning.decide_all(one.root, wanted.values(), one.taken)
-    sizes = planning.sizes(one.root, wanted, decisions)
+    sizes = planning.sizes(one.root, wanted, decisions, one.started)
     grid = Grid("table", "would", "because", "units", "rows", **GRID)  # type: ignore[arg-type]
     moving: set[str] = set()
     for name, table in wanted.items():

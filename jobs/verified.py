@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from lakehouse.compare import Comparison, Difference
     from lakehouse.graph import Table
-    from lakehouse.verify import Verdict
+    from lakehouse.proof.compare import Comparison, Difference
+    from lakehouse.proof.verify import Verdict
 
 PARTS = {"whole": "", "sample": " of a sample", "since": " of what the last runs touched"}
 NAMED = 5

@@ -12,8 +12,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lakehouse.errors import LakehouseError
-from lakehouse.quality import check_formula
-from lakehouse.records import PROBLEMS
+from lakehouse.formula import check_formula
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,8 +21,26 @@ LAYERS = ("bronze", "silver", "gold")
 TYPE = re.compile(r"boolean|int|bigint|double|string|date|timestamp|decimal\((\d{1,2}),(\d{1,2})\)")
 GRAIN_IS_UNIQUE = "grain_is_unique"
 ANOTHER_ROW = "another_row_of_its_document"
+# The name of the rule that rejects such a row, and why. A row with several has the first of them: a cause stands before
+# its consequences (a lone CR joins two rows, so the row is too long as well).
+PROBLEMS = {
+    "row_is_too_large": "The record is larger than 16 MiB; its text here is cut after 1,000 characters.",
+    "object_is_too_deep": "The object has more than 100 levels.",
+    "object_is_not_json": "The element is not JSON: a comma, quote or bracket is missing or too many, or NaN.",
+    "row_has_invalid_bytes": r"Some bytes are no text in the file's encoding; they are shown as \xE9.",
+    "row_has_a_nul": "A NUL character stands in the text, as damaged files or UTF-16 read as UTF-8 have it.",
+    "row_has_a_lone_cr": "A CR without LF stands outside of quotes, so two rows may have become one.",
+    "row_has_an_open_quote": "A quote is opened and never closed; reading went on with the next line.",
+    "row_has_text_after_a_quote": 'Text follows a closing quote, as in "abc"d: a quote inside quotes must be doubled.',
+    "row_is_too_short": "The row has fewer cells than the header.",
+    "row_is_too_long": "The row has more cells than the header, as an unquoted delimiter in a text causes it.",
+    "row_repeats_the_header": "The row repeats the header, as files joined by hand have it.",
+    "element_is_no_object": "The element is a number, text, null or array instead of an object.",
+    "object_repeats_a_key": "A key stands twice in one object, or two of its keys belong to one column.",
+}
 OF_THE_CORE = PROBLEMS | {ANOTHER_ROW: "a document enters whole or not at all, and another of its rows is wrong"}
 LARGEST_DECIMAL = 38
+DIGITS_OF_64_BITS = 18
 WIDE = 16  # columns
 EVIDENCE = ("_file", "_row")
 DIGEST = "_digest"
@@ -154,6 +171,8 @@ class Source(_Strict):
 class Contract(_Strict):
     """One table's promise. `unit` is what is replaced as a whole: the grain, or coarser (an order with its lines).
 
+    `vectors`: whether rows that went are marked in a deletion vector instead of copying their file without them; for
+    tables of millions of rows with scattered units, which plain readers (delta-rs, pandas) then do not take.
     `inputs` says how the rows of an input reach units, where they do not carry the unit's columns with that meaning.
 
     `document` names aggregates over a document's rows without repeats, for its rules; beside the contract's columns
@@ -169,6 +188,7 @@ class Contract(_Strict):
     repeats: Literal["duplicate", "keep"] = "duplicate"
     position: str | None = None
     partition_by: tuple[str, ...] = ()
+    vectors: bool = False
     source: Source | None = None
     inputs: dict[str, Reach] = {}
     columns: Annotated[dict[Name, Column], Field(min_length=1)]
@@ -241,6 +261,17 @@ class Contract(_Strict):
         return (*self.columns, *evidence, *((DIGEST,) if self.is_wide else ()))
 
     @property
+    def wide_decimals(self) -> frozenset[str]:
+        """Columns of more digits than fit into 64 bits."""
+        found = {name: TYPE.fullmatch(column.type) for name, column in self.columns.items()}
+        return frozenset(name for name, match in found.items() if match and match[1] and int(match[1]) > DIGITS_OF_64_BITS)
+
+    @property
+    def types_of_the_core(self) -> dict[str, str]:
+        """Of what the core stores beside its columns."""
+        return dict(zip((*EVIDENCE, DIGEST), ("string", "bigint", "bigint"), strict=True))
+
+    @property
     def unit_is_one_row(self) -> bool:
         return set(self.unit) == set(self.grain)
 
@@ -261,7 +292,7 @@ class Contract(_Strict):
         """What results depend on: all of it but the words for people."""
         columns = {name: column.model_dump(exclude={"meaning", "measured_in"}) for name, column in self.columns.items()}
         rules = {name: rule.model_dump(exclude={"why"}) for name, rule in self.rules.items()}
-        words = {"owner", "description", "columns", "rules", "checks", "reject_limit", "score"}
+        words = {"owner", "description", "columns", "rules", "checks", "reject_limit", "score", "vectors"}
         return self.model_dump(exclude=words) | {
             "columns": columns,
             "rules": rules,
@@ -321,10 +352,11 @@ def _sentence(path: Path, item: dict[str, object]) -> str:
 
 
 class Settings(_Strict):
-    """conf/lake.yml: where the lake and the landing are when neither an option nor a variable says so."""
+    """conf/lake.yml: where the lake and the landing are, and what computes, when neither an option nor a variable says."""
 
     root: str
     landing: str
+    engine: Literal["native", "spark"] = "native"
 
 
 def settings(conf: Path) -> Settings:

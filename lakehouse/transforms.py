@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Column, DataFrame
@@ -10,7 +11,12 @@ from pyspark.sql import functions as F
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SIGN = r"^\s*[^\d\s.,+-]{1,4}\s*"
+    from pyspark.sql.window import WindowSpec
+
+# Classes are written out: what \d, \s and $ stand for is not the same in both engines' patterns (engines/spelling.py).
+BLANK = r" \t\n\x0B\f\r"
+BLANKS = f"[{BLANK}]*"
+SIGN = f"^{BLANKS}[^0-9{BLANK}.,+-]{{1,4}}{BLANKS}"
 # Of completed orders: the classic ten that every customer report begins with, times counted as one.
 TEN_MEASURES = (
     "total_order_amount", "average_order_amount", "highest_order_amount", "lowest_order_amount", "order_count",
@@ -35,14 +41,14 @@ EXPORT_TIME = "yyyy-MM-dd'T'HH:mm:ss[.SSS]XXX"
 def exact_decimal(text: Column | str, precision: int, scale: int) -> Column:
     """The number as written, or null where it does not fit: try_cast alone would round 12.3456 to 12.35 in silence."""
     value = _column(text)
-    written = rf"^\s*[+-]?(\d+(\.\d{{0,{scale}}}0*)?|\.\d{{1,{scale}}}0*)\s*$"
+    written = rf"^{BLANKS}[+-]?([0-9]+(\.[0-9]{{0,{scale}}}0*)?|\.[0-9]{{1,{scale}}}0*){BLANKS}\z"
     return F.when(value.rlike(written), value.try_cast(f"decimal({precision},{scale})"))
 
 
 def whole_number(text: Column | str, kind: str = "bigint") -> Column:
     """Digits with an optional sign, or null: a cast alone would take `1.0` or `1e3` in some versions of Spark."""
     value = _column(text)
-    return F.when(value.rlike(r"^\s*[+-]?\d+\s*$"), value.try_cast(kind))
+    return F.when(value.rlike(rf"^{BLANKS}[+-]?[0-9]+{BLANKS}\z"), value.try_cast(kind))
 
 
 def export_time(text: Column | str) -> Column:
@@ -52,7 +58,39 @@ def export_time(text: Column | str) -> Column:
 
 def wall_clock(text: Column | str) -> Column:
     """What a clock showed, parsed as if it were UTC: the stamp Z means nothing, and any other zone would be guessed."""
-    return F.when(_column(text).rlike(r"(Z|[+-]00:00)$"), export_time(text))
+    return F.when(_column(text).rlike(r"(Z|[+-]00:00)\z"), export_time(text))
+
+
+def calendar_day(text: Column | str) -> Column:
+    """`2022-02-17` as the day it says; anything else is null, not a guess."""
+    value = _column(text)
+    is_written = value.rlike(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}\z")
+    return F.when(is_written, F.to_date(F.try_to_timestamp(value, F.lit("yyyy-MM-dd"))))
+
+
+def days_between(earlier: Column | str, later: Column | str) -> Column:
+    """How many days the later one is after the earlier one."""
+    return F.date_diff(later, earlier).cast("int")
+
+
+def week_start(day: Column | str) -> Column:
+    """The Monday of the day's week."""
+    return F.date_sub(day, (F.dayofweek(day) + 5) % 7)
+
+
+def month_start(day: Column | str) -> Column:
+    """The first of the day's month."""
+    return F.date_sub(day, F.dayofmonth(day) - 1)
+
+
+def iso_year(day: Column | str) -> Column:
+    """The year that the day's ISO week belongs to: that of its Thursday."""
+    return F.year(F.date_add(week_start(day), 3))
+
+
+def weekday(day: Column | str) -> Column:
+    """1 for Monday to 7 for Sunday."""
+    return (F.dayofweek(day) + 5) % 7 + 1
 
 
 def local_to_utc(local: Column, time_zone: Column) -> Column:
@@ -65,9 +103,20 @@ def local_to_utc(local: Column, time_zone: Column) -> Column:
 
 
 def average(total: Column, count: Column) -> Column:
-    """The quotient as decimal(20,4), rounded half up: it has 14 places before, so that a tie is a real tie."""
-    exact = total.cast("decimal(23,3)") / count.cast("decimal(10,0)")
-    return F.round(F.when(count > 0, exact), 4).cast("decimal(20,4)")
+    """The quotient as decimal(20,4), rounded half up; null where the count is 0.
+
+    `total` has at most three places. The whole part is taken off first, since `div` gives no more than 64 bits.
+    """
+    thousand = F.lit(1000).cast("decimal(4,0)")
+    thousandths = (F.abs(total.cast("decimal(23,3)")) * thousand).cast("decimal(23,0)")
+    parts = F.when(count > 0, count).cast("decimal(10,0)") * thousand
+    whole = whole_quotient(thousandths, parts).cast("decimal(17,0)")
+    rest = (thousandths - whole * parts).cast("decimal(14,0)")
+    steps, twice = F.lit(10**4).cast("decimal(5,0)"), F.lit(2).cast("decimal(1,0)")
+    places = whole_quotient(rest * steps * twice + parts, parts * twice).cast("decimal(5,0)")
+    return (
+        (whole + places * F.lit(Decimal("0.0001")).cast("decimal(4,4)")) * F.signum(total).cast("decimal(1,0)")
+    ).cast("decimal(20,4)")
 
 
 def share(part: Column, whole: Column, places: int = 4) -> Column:
@@ -78,14 +127,22 @@ def share(part: Column, whole: Column, places: int = 4) -> Column:
 def quotient(numerator: Column, denominator: Column, places: int) -> Column:
     """Of two whole numbers, as decimal(18,places), halves away from zero; null where the denominator is 0.
 
-    By whole numbers, since Spark rounds a quotient of decimals before anybody can: (2n + d) div 2d.
+    By whole numbers, since a quotient of decimals is rounded or cut before anybody can: (2n + d) div 2d.
     """
-    top, bottom = (F.abs(value).cast("decimal(25,0)") for value in (numerator, denominator))
+    top, bottom = (F.abs(value.cast("decimal(25,0)")) for value in (numerator, denominator))
     steps = F.lit(10**places).cast("decimal(8,0)")
     twice = F.lit(2).cast("decimal(1,0)")
-    whole = F.call_function("div", top * steps * twice + bottom, F.nullif(bottom, F.lit(0)) * twice)
-    signed = whole.cast("decimal(18,0)") * F.signum(numerator).cast("decimal(1,0)") * F.signum(denominator).cast("int")
-    return (signed / steps).cast(f"decimal(18,{places})")
+    whole = whole_quotient(top * steps * twice + bottom, F.nullif(bottom, F.lit(0)) * twice)
+    signs = F.signum(numerator).cast("decimal(1,0)") * F.signum(denominator).cast("decimal(1,0)")
+    step = F.lit(Decimal(1).scaleb(-places)).cast(f"decimal({places},{places})")
+    return (whole.cast("decimal(18,0)") * signs.cast("decimal(1,0)") * step).cast(f"decimal(18,{places})")
+
+
+def whole_quotient(dividend: Column, divisor: Column) -> Column:
+    """`div` of decimals that are not negative, as bigint; an error beyond 18 digits, where Spark's would begin anew."""
+    is_too_large = F.call_function("div", dividend, F.lit(10**18).cast("decimal(19,0)")) >= divisor
+    error = F.raise_error(F.lit("a quotient has more than 18 digits")).cast("bigint")
+    return F.when(is_too_large, error).otherwise(F.call_function("div", dividend, divisor))
 
 
 def money(text: Column | str, precision: int = 18, scale: int = 2) -> Column:
@@ -131,7 +188,7 @@ def deliveries_of_orders(deliveries: DataFrame) -> DataFrame:
         .agg(
             F.count("*").alias("delivery_tasks"),
             F.max_by("task_status", "task_id").alias("delivery_status"),
-            F.sum("distance_m").alias("delivery_distance_m"),
+            whole_sum("distance_m").alias("delivery_distance_m"),
         )
     )
 
@@ -148,8 +205,8 @@ def classic_ten(completed: DataFrame, lines: DataFrame, deliveries: DataFrame, b
         F.max("order_total").alias("highest_order_amount"),
         F.min("order_total").alias("lowest_order_amount"),
         F.count("*").alias("order_count"),
-        F.sum("units").alias("total_quantity_ordered"),
-        F.sum("delivery_distance_m").alias("metres"),
+        whole_sum("units").alias("total_quantity_ordered"),
+        whole_sum("delivery_distance_m").alias("metres"),
         F.count("delivery_distance_m").alias("orders_with_distance"),
         F.min("ordered_at").alias("first_order_at"),
         F.max("ordered_at").alias("last_order_at"),
@@ -182,9 +239,9 @@ def sales_measures(
     priced = with_points.withColumns({"points_value": points_value(), "surcharge": surcharge()})
     sums = priced.groupBy(*by, "currency").agg(
         *counted_orders(),
-        F.sum("line_count").alias("lines"),
-        F.sum("units").alias("units"),
-        F.sum(F.when(completed, F.col("units")).otherwise(0)).alias("completed_units"),
+        whole_sum("line_count").alias("lines"),
+        whole_sum("units").alias("units"),
+        whole_sum(F.when(completed, F.col("units")).otherwise(0)).alias("completed_units"),
         sum_where(completed, "order_total").alias("revenue"),
         sum_where(completed, "sub_total").alias("gross_revenue"),
         sum_where(completed, "points_value").alias("points_value"),
@@ -223,7 +280,7 @@ def day_by_day(orders: DataFrame, markets: DataFrame, rates: DataFrame, reportin
     measures = orders.groupBy("market", "currency", day).agg(
         *counted_orders(),
         F.count_distinct("customer_id").alias("customers"),
-        F.sum("units").alias("units"),
+        whole_sum("units").alias("units"),
         sum_where(completed, "order_total").alias("revenue"),
     )
     facts = markets.select("market", "country", "time_zone").crossJoin(reporting)
@@ -232,13 +289,14 @@ def day_by_day(orders: DataFrame, markets: DataFrame, rates: DataFrame, reportin
         on=["currency", "reporting_currency", day],
         how="left",
     )
-    rate = F.when(F.col("currency") == F.col("reporting_currency"), F.lit(1)).otherwise(F.col("delivered"))
+    is_the_same = F.col("currency") == F.col("reporting_currency")
+    rate = F.when(is_the_same, F.lit(1).cast("decimal(18,12)")).otherwise(F.col("delivered"))
     return known.withColumns(
         {
             "average_order_value": average(F.col("revenue"), F.col("completed_orders")),
-            "rate": rate.cast("decimal(18,12)"),
+            "rate": rate,
             "is_rate_missing": rate.isNull(),
-            "reporting_revenue": F.round(F.col("revenue") * rate.cast("decimal(18,12)"), 2).cast("decimal(18,2)"),
+            "reporting_revenue": F.round(F.col("revenue") * rate, 2).cast("decimal(18,2)"),
         }
     ).withColumn("reporting_average_order_value", average(F.col("reporting_revenue"), F.col("completed_orders")))
 
@@ -258,7 +316,13 @@ def counted_orders() -> list[Column]:
 
 def kilometres(metres: str) -> Column:
     """Whole metres as exact kilometres."""
-    return (F.col(metres).cast("decimal(18,0)") / 1000).cast("decimal(18,3)")
+    return (F.col(metres).cast("decimal(18,0)") * F.lit(Decimal("0.001")).cast("decimal(3,3)")).cast("decimal(18,3)")
+
+
+def whole_sum(numbers: Column | str, over: WindowSpec | None = None) -> Column:
+    """Their sum as bigint, or an error where it is none: a sum of bigint would begin again at the other end."""
+    sums = F.sum(_column(numbers).cast("decimal(20,0)"))
+    return (sums if over is None else sums.over(over)).cast("bigint")
 
 
 def sum_where(condition: Column, amount: str) -> Column:
@@ -294,6 +358,14 @@ def points_value() -> Column:
 def key_of(*columns: Column | str) -> Column:
     """A surrogate key that a rebuild gives again."""
     return F.md5(F.concat_ws("|", *columns))
+
+
+def row_hash(*columns: str) -> Column:
+    """64 bits of a row. Hashes skip nulls, so (a, null) would equal (null, a) without the flags at the end.
+
+    Decimals of more than 18 digits go in as text.
+    """
+    return F.xxhash64(*columns, *(F.isnull(name) for name in columns))
 
 
 def product_code(sku: str = "sku") -> Column:

@@ -7,6 +7,8 @@ the delivered exports: of older orders they know nothing.
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from lakehouse.transforms import days_between, month_start
+
 CUSTOMER = ("market", "customer_id")
 
 
@@ -30,9 +32,9 @@ def build(silver_orders: DataFrame) -> DataFrame:
         # its place in the customer's life
         F.row_number().over(life).cast("bigint").alias("order_number"),
         F.when(completed, F.count_if(completed).over(so_far)).alias("completed_number"),
-        F.date_diff("order_date", F.lag("order_date").over(life)).alias("days_since_previous"),
-        F.when(completed, F.date_diff("order_date", previous_completed)).alias("days_since_previous_completed"),
-        F.to_date(F.trunc(F.min(completed_date).over(customer), "month")).alias("cohort_month"),
+        days_between(F.lag("order_date").over(life), "order_date").alias("days_since_previous"),
+        F.when(completed, days_between(previous_completed, "order_date")).alias("days_since_previous_completed"),
+        month_start(F.min(completed_date).over(customer)).alias("cohort_month"),
         # times
         "ordered_at",
         "order_date",

@@ -1,11 +1,15 @@
 """silver.deliveries: one row per delivery task.
 
 Amounts of the task stand on one item, its last. Distance and minutes are on every item and count once.
+The last item is found by a join: see silver.orders (a million items on Sail: 34 s and 12.9 GB, now 0.9 s and 1 GB).
 """
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from lakehouse.transforms import row_hash
+
+TASK = ["market", "task_id"]
 ON_EVERY_ITEM = (
     "order_id", "agent_id", "task_type", "task_status", "agent_name", "notes", "distance_m", "minutes", "rating",
 )  # fmt: skip
@@ -13,15 +17,15 @@ ON_THE_LAST_ITEM = ("payment_type", "tip", "delivery_charges", "discount", "subt
 
 
 def build(silver_delivery_items: DataFrame) -> DataFrame:
-    last = F.max_by(F.struct(*ON_EVERY_ITEM, *ON_THE_LAST_ITEM), "item_number")
-    facts = F.struct("order_id", "task_type", "task_status", "distance_m", "minutes")
-    tasks = silver_delivery_items.groupBy("market", "task_id").agg(
-        last.alias("last"),
-        F.count_distinct(F.to_json(facts)).alias("_facts"),
+    facts = row_hash("order_id", "task_type", "task_status", "distance_m", "minutes")
+    tasks = silver_delivery_items.groupBy(*TASK).agg(
+        F.max("item_number").alias("item_number"),
+        (F.min(facts) == F.max(facts)).alias("_same_facts"),
         F.count("*").alias("item_count"),
         F.sum("amount").cast("decimal(18,2)").alias("items_total"),
     )
-    return tasks.select("*", "last.*").select(
+    items = silver_delivery_items.select(*TASK, "item_number", *ON_EVERY_ITEM, *ON_THE_LAST_ITEM)
+    return items.join(tasks, on=[*TASK, "item_number"], how="inner").select(
         # ids
         "market",
         "task_id",
@@ -45,5 +49,5 @@ def build(silver_delivery_items: DataFrame) -> DataFrame:
         "subtotal",
         "rating",
         # for rules
-        "_facts",
+        "_same_facts",
     )

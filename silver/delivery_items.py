@@ -10,7 +10,7 @@ from operator import and_
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import amount_sign, exact_decimal, money, whole_number
+from lakehouse.transforms import BLANK, amount_sign, exact_decimal, money, whole_number
 
 # The header of market 1, two nameless columns at its end included; repair reads a raw row by places.
 CELLS = (
@@ -30,7 +30,7 @@ def build(bronze_deliveries: DataFrame, conf_markets: DataFrame) -> DataFrame:
         # ids
         "market",
         whole_number("task_id").alias("task_id"),
-        F.regexp_extract("order_id", r"^YR-(\d+),0$", 1).try_cast("bigint").alias("order_id"),
+        F.regexp_extract("order_id", r"^YR-([0-9]+),0\z", 1).try_cast("bigint").alias("order_id"),
         whole_number("agent_id").alias("agent_id"),
         # attributes
         "task_type",
@@ -95,7 +95,9 @@ def repair(rows: DataFrame) -> DataFrame:
 
 def amounts_fit() -> Column:
     """Whether the mended row has amounts with a currency sign, or none, where its header has amounts."""
-    return reduce(and_, (_mended_cell(CELLS.index(name)).rlike(r"^(-|[^\d\s.,+-]{1,4} *[\d.]+)$") for name in AMOUNTS))
+    return reduce(
+        and_, (_mended_cell(CELLS.index(name)).rlike(rf"^(-|[^0-9{BLANK}.,+-]{{1,4}} *[0-9.]+)\z") for name in AMOUNTS)
+    )
 
 
 def _quoted_commas_hidden(text: Column) -> Column:

@@ -6,14 +6,14 @@ A rate holds for its own day alone: the day after has none until one is delivere
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import exact_decimal
+from lakehouse.transforms import calendar_day, exact_decimal
 
 
 def build(bronze_exchange_rates: DataFrame) -> DataFrame:
     return bronze_exchange_rates.select(
         F.upper(F.trim("currency")).alias("currency"),
         F.upper(F.trim("reporting_currency")).alias("reporting_currency"),
-        F.try_to_date("rate_date", "yyyy-MM-dd").alias("rate_date"),
+        calendar_day("rate_date").alias("rate_date"),
         exact_decimal("rate", 18, 12).alias("rate"),
         "_source",
     )

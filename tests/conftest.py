@@ -1,29 +1,63 @@
-"""One Spark session for the whole run, the real exports where they are, and small lakes in temporary folders."""
+"""The native engine for the whole run, Spark where a test is about it, the real exports where they are."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse import graph, session
+from lakehouse import engines, graph
+from lakehouse.engines import jvm
+from lakehouse.errors import LakehouseError
+from lakehouse.runs.run import Run
+from lakehouse.writes.lake import Lake
+from tests import real
+from tests.real import Built
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pyspark.sql import SparkSession
 
+    from lakehouse.engines.native import Native
+    from lakehouse.engines.protocol import Engine
+    from lakehouse.engines.spark import Spark
     from lakehouse.graph import Table
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.fixture(scope="session")
-def spark() -> Iterator[SparkSession]:
-    started = session.start()
-    yield started
-    started.stop()
+def engine() -> Native:
+    """What computes in nearly all tests: in this process, without Java."""
+    return engines.start(engines.NATIVE)  # type: ignore[return-value]
+
+
+@pytest.fixture(scope="session")
+def spark(engine: Native) -> SparkSession:
+    """The native engine's session: PySpark's API, and no Spark."""
+    return engine.spark
+
+
+@pytest.fixture
+def on_spark(engine: Native) -> Iterator[Spark]:
+    """Spark's JVM, one for the run; `pyspark.sql.functions` are its own as long as the test runs."""
+    with _spark(engine) as started:
+        yield started
+
+
+@contextmanager
+def _spark(engine: Native) -> Iterator[Spark]:
+    try:
+        jvm.check_java()
+    except LakehouseError as error:
+        pytest.skip(str(error))
+    try:
+        yield engines.start(engines.SPARK)  # type: ignore[misc]
+    finally:
+        engines.start(engine.name)
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +70,31 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"needs the real exports in {SHARED}")
     return SHARED
+
+
+# The real exports, delivered once and built once by each engine that tests of this run ask for; they only read them.
+
+
+@pytest.fixture(scope="session")
+def real_exports(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return real.deliver(shared, tmp_path_factory.mktemp("real") / "landing")
+
+
+@pytest.fixture(scope="session")
+def lake_by_native(
+    engine: Native, real_exports: Path, tables: dict[str, Table], tmp_path_factory: pytest.TempPathFactory
+) -> Built:
+    return _built(engine, real_exports, tables, tmp_path_factory.mktemp("by_native") / "lake")
+
+
+@pytest.fixture(scope="session")
+def lake_by_spark(
+    engine: Native, real_exports: Path, tables: dict[str, Table], tmp_path_factory: pytest.TempPathFactory
+) -> Built:
+    with _spark(engine) as spark:
+        return _built(spark, real_exports, tables, tmp_path_factory.mktemp("by_spark") / "lake")
+
+
+def _built(engine: Engine, landing: Path, tables: dict[str, Table], lake: Path) -> Built:
+    report = Run(str(lake), str(landing), tables, engine=engine).execute(tables)
+    return Built(Lake(str(lake)), landing, tables, report)

@@ -14,18 +14,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import deltalake
 import pytest
 from delta.tables import DeltaMergeBuilder
+from deltalake import DeltaTable
 from deltalake.table import TableMerger
 from pyspark.sql.readwriter import DataFrameWriter
 
-from lakehouse import graph, progress
+from lakehouse import engines, graph
 from lakehouse.errors import LakehouseError
-from lakehouse.ops import query
-from lakehouse.run import Run
+from lakehouse.runs.run import Run
+from lakehouse.store import committer, parquet, progress, vectors
+from lakehouse.store.ops import query
 from tests import world
 from tests.toy import Toy
 from tests.world import CUSTOMERS, ORDERS, File
@@ -34,8 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from pyspark.sql import SparkSession
-
+    from lakehouse.engines.protocol import Engine
+    from lakehouse.engines.spark import Spark
     from lakehouse.graph import Table
 
     Cells = tuple[str, ...]
@@ -44,15 +46,65 @@ if TYPE_CHECKING:
 COMPUTED = [name for name in world.SOURCES if not name.startswith("bronze.")]
 CHECK_RETENTION = "spark.databricks.delta.retentionDurationCheck.enabled"
 WRITES = (
-    (DataFrameWriter, "save"),
-    (DeltaMergeBuilder, "execute"),
+    (parquet, "_write"),  # a file of rows, or of changes
+    (vectors, "write"),
+    (committer, "land"),
     (TableMerger, "execute"),
     (deltalake, "write_deltalake"),
+    (DataFrameWriter, "save"),
+    (DeltaMergeBuilder, "execute"),
 )
 
 
 class DiedError(Exception):
     """The process is no more."""
+
+
+class Somebody(Protocol):
+    """Who changes tables without our notes."""
+
+    def restore(self, address: str, version: int) -> None: ...
+    def delete(self, address: str, where: str) -> None: ...
+    def optimize(self, address: str) -> None: ...
+    def vacuum(self, address: str) -> None: ...
+
+
+class ByDeltaRs:
+    def restore(self, address: str, version: int) -> None:
+        table = DeltaTable(address)
+        if version < table.version():  # it refuses what would change nothing
+            table.restore(version)
+
+    def delete(self, address: str, where: str) -> None:
+        DeltaTable(address).delete(where)
+
+    def optimize(self, address: str) -> None:
+        DeltaTable(address).optimize.compact()
+
+    def vacuum(self, address: str) -> None:
+        DeltaTable(address).vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+
+
+@dataclass
+class BySparkSql:
+    engine: Spark
+
+    def restore(self, address: str, version: int) -> None:
+        self._sql(f"restore table delta.`{address}` to version as of {version}")
+
+    def delete(self, address: str, where: str) -> None:
+        self._sql(f"delete from delta.`{address}` where {where}")
+
+    def optimize(self, address: str) -> None:
+        self._sql(f"optimize delta.`{address}`")
+
+    def vacuum(self, address: str) -> None:
+        self.engine.spark.conf.set(CHECK_RETENTION, "false")
+        self._sql(f"vacuum delta.`{address}` retain 0 hours")
+        self.engine.spark.conf.unset(CHECK_RETENTION)
+
+    def _sql(self, statement: str) -> None:
+        self.engine.spark.sql(statement)
 
 
 @dataclass
@@ -68,9 +120,9 @@ class History:
     day: int = 10
 
     @classmethod
-    def begin(cls, folder: Path, spark: SparkSession, random: Random) -> History:
+    def begin(cls, folder: Path, engine: Engine, random: Random) -> History:
         """A few orders and customers of two markets, loaded."""
-        history = cls(Toy(folder, spark, dict(world.SOURCES)), random)
+        history = cls(Toy(folder, engine, dict(world.SOURCES)), random)
         for market in (1, 2):
             orders = [row for order_id in (1, 2, 3) for row in history.an_order(order_id)]
             history.deliver(ORDERS, orders, market=market)
@@ -81,12 +133,14 @@ class History:
     def continued(self, folder: Path, seed: int) -> History:
         """A copy of the lake as it stands, that goes on as the seed says."""
         shutil.copytree(self.toy.folder, folder, dirs_exist_ok=True)
-        toy = Toy(folder, self.toy.spark, clock=self.toy.clock)
+        toy = Toy(folder, self.toy.engine, clock=self.toy.clock)
         return History(toy, Random(seed), files=list(self.files), told=list(self.told))  # noqa: S311
 
-    def step(self, events: Iterable[Event], way: Event) -> None:
-        """The events of a day, and a run that ended well."""
+    def step(self, events: Iterable[Event], way: Event, engine: str = engines.NATIVE) -> None:
+        """The events of a day, and a run that ended well, by this engine."""
         self.day += 1
+        self.toy.engine = engines.start(engine)
+        self.told.append(f"{self.day - 10}. by {engine}")
         try:
             for event in (*events, way):
                 self.told.append(f"{self.day - 10}. {event.__name__}")
@@ -166,7 +220,7 @@ class History:
         self.a_run().execute(graph.selected(self.tables(), names))
 
     def a_run(self) -> Run:
-        return Run(self.toy.lake.root, str(self.toy.landing), self.tables(), session=self.toy.spark)
+        return Run(self.toy.lake.root, str(self.toy.landing), self.tables(), engine=self.toy.engine)
 
     def tables(self) -> dict[str, Table]:
         self.toy.sources = world.sources(self.changes)
@@ -175,10 +229,12 @@ class History:
     def address(self, name: str) -> str:
         return progress.address(self.toy.lake.root, name)
 
-    def sql(self, statement: str, name: str) -> None:
-        said = statement.format(f"delta.`{self.address(name)}`")
-        self.tell(statement.format(name))
-        self.toy.spark.sql(said)
+    @property
+    def somebody(self) -> Somebody:
+        """Who writes to the lake beside us: with the libraries of the engine of this step."""
+        if self.toy.engine.name == engines.SPARK:
+            return BySparkSql(self.toy.engine)  # type: ignore[arg-type]
+        return ByDeltaRs()
 
     # What must hold
 
@@ -227,7 +283,7 @@ class History:
         if name.startswith("conf."):
             now = graph.conf_file(name)[0]
             return None if recorded.version == now else now
-        log = deltalake.DeltaTable(self.address(name))
+        log = DeltaTable(self.address(name))
         if recorded.id != str(log.metadata().id) or int(recorded.version) > log.version():
             return log.version()
         return [one for one in range(int(recorded.version) + 1, log.version() + 1) if self._has_data(name, one)]
@@ -241,7 +297,7 @@ class History:
         """Another lake, of the same bronze and ledger alone."""
         for part in ("landing", "lake/bronze", "lake/ops/files"):
             shutil.copytree(self.toy.folder / part, folder / part)
-        other = replace(self, toy=Toy(folder, self.toy.spark))
+        other = replace(self, toy=Toy(folder, self.toy.engine))
         other.run()
         return other
 
@@ -393,16 +449,21 @@ def other_definition(history: History) -> None:
 def rewound_table(history: History) -> None:
     name = history.random.choice(COMPUTED)
     versions = range(history.readable_since[name], history.toy.versions()[name] + 1)
-    history.sql(f"restore table {{}} to version as of {history.random.choice(versions)}", name)
+    version = history.random.choice(versions)
+    history.tell(f"restore {name} to version {version}")
+    history.somebody.restore(history.address(name), version)
 
 
 def somebody_elses_change(history: History) -> None:
-    history.sql("delete from {} where market = 1", history.random.choice(COMPUTED))
+    name = history.random.choice(COMPUTED)
+    history.tell(f"delete from {name} where market = 1")
+    history.somebody.delete(history.address(name), "market = 1")
 
 
 def maintenance(history: History) -> None:
     for name in history.random.sample(list(world.SOURCES), 2):
-        history.sql("optimize {}", name)
+        history.tell(f"optimize {name}")
+        history.somebody.optimize(history.address(name))
 
 
 # Ways to run: each ends with a run that went well
@@ -423,9 +484,8 @@ def run_readers_later(history: History) -> None:
 def run_readers_after_vacuum(history: History) -> None:
     """The files that the change feed of a lagging reader needs are gone."""
     name = _run_some(history)
-    history.toy.spark.conf.set(CHECK_RETENTION, "false")
-    history.sql("vacuum {} retain 0 hours", name)
-    history.toy.spark.conf.unset(CHECK_RETENTION)
+    history.tell(f"vacuum {name}")
+    history.somebody.vacuum(history.address(name))
     history.readable_since[name] = history.toy.versions()[name]
     history.run()
 

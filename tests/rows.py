@@ -6,17 +6,19 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import pyarrow as pa
 from pyspark.sql import functions as F
 
-from lakehouse import latest
-from lakehouse.append import CORE_TYPES
-from lakehouse.lake import conf_rows, conform
+from lakehouse.intake.files import CORE_COLUMNS
+from lakehouse.writes import latest
+from lakehouse.writes.lake import conf_rows, conform
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pyspark.sql import DataFrame, SparkSession
 
+    from lakehouse.engines.native import Native
     from lakehouse.graph import Table
 
 Cells = dict[str, object]
@@ -190,21 +192,19 @@ def a_customer_state(**cells: object) -> Cells:
 def typed(spark: SparkSession, types: Mapping[str, str], rows: Sequence[Cells]) -> DataFrame:
     """Rows of literals as a frame of these types; what a row does not name is null.
 
-    Raises ValueError where a row names an unknown column; Spark itself refuses a literal of another type.
+    Raises ValueError where a row names an unknown column; the engine itself refuses a literal of another type.
     """
     if unknown := {name for row in rows for name in row} - types.keys():
         raise ValueError(f"there is no column {unknown}")
-    values = ", ".join(f"({', '.join(_literal(row.get(name)) for name in types)})" for row in rows)
     if not rows:
         return spark.createDataFrame([], ", ".join(f"{name} {kind}" for name, kind in types.items()))
-    # Half the time of createDataFrame, whose rows are a distributed collection.
-    texts = spark.sql(f"select * from values {values} as t({', '.join(types)})")
-    return texts.select(*(F.col(name).cast(kind).alias(name) for name, kind in types.items()))
+    texts = {name: pa.array([_text(row.get(name)) for row in rows], pa.string()) for name in types}
+    frame = spark.createDataFrame(pa.table(texts))
+    return frame.select(*(F.col(name).cast(kind).alias(name) for name, kind in types.items()))
 
 
-def _literal(value: object) -> str:
-    text = str(value).replace("\\", "\\\\").replace("'", "\\'")
-    return "null" if value is None else f"'{text}'"
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def as_texts(rows: DataFrame) -> list[Texts]:
@@ -225,44 +225,45 @@ def key(*parts: object) -> str:
     return hashlib.md5("|".join(map(str, parts)).encode(), usedforsecurity=False).hexdigest()
 
 
-def bronze(spark: SparkSession, source: Table, rows: Sequence[Cells]) -> DataFrame:
+def bronze(engine: Native, source: Table, rows: Sequence[Cells]) -> DataFrame:
     """Delivered rows of one file, in order."""
     place = {"_file": "file", "_batch": 0, "_sequence": "1", "_delivered_at": "2022-01-04"}
-    types = CORE_TYPES | {name: column.type for name, column in source.contract.columns.items()}
-    return typed(spark, types, [place | {"_row": number} | row for number, row in enumerate(rows, start=1)])
+    types = {**CORE_COLUMNS} | {name: column.type for name, column in source.contract.columns.items()}
+    return typed(engine.spark, types, [place | {"_row": number} | row for number, row in enumerate(rows, start=1)])
 
 
-def parse(spark: SparkSession, tables: Mapping[str, Table], name: str, rows: Sequence[Cells]) -> DataFrame:
+def parse(engine: Native, tables: Mapping[str, Table], name: str, rows: Sequence[Cells]) -> DataFrame:
     source = tables[tables[name].parents[0]]
-    delivered = bronze(spark, source, rows)
-    return latest.parse(tables[name], source.contract, delivered, conf_rows(spark, tables[name].inputs))
+    delivered = bronze(engine, source, rows)
+    conf = conf_rows(engine, tables[name].inputs)
+    return latest.parse(tables[name], source.contract, delivered, dict(delivered.dtypes), conf)
 
 
-def parsed(spark: SparkSession, tables: Mapping[str, Table], name: str, cases: Sequence[Case]) -> dict[str, Texts]:
+def parsed(engine: Native, tables: Mapping[str, Table], name: str, cases: Sequence[Case]) -> dict[str, Texts]:
     """What becomes of each case's row, by its sentence."""
-    rows = parse(spark, tables, name, [case.row for case in cases])
+    rows = parse(engine, tables, name, [case.row for case in cases])
     in_order = rows.coalesce(1).sortWithinPartitions("_source._row").select("*", "_source._repaired").drop("_source")
     return {case.sentence: row for case, row in zip(cases, as_texts(in_order), strict=True)}
 
 
-def judged(spark: SparkSession, tables: Mapping[str, Table], name: str, rows: Sequence[Cells]) -> list[Texts]:
+def judged(engine: Native, tables: Mapping[str, Table], name: str, rows: Sequence[Cells]) -> list[Texts]:
     """What becomes of delivered rows: every row of the file in order, with its `_status`."""
-    newest = spark.createDataFrame([("file", "9")], "_file string, _newest string")
-    statuses = latest.judge(tables[name], parse(spark, tables, name, rows), newest, None, -1)
+    newest = engine.spark.createDataFrame([("file", "9")], "_file string, _newest string")
+    statuses = latest.judge(tables[name], parse(engine, tables, name, rows), newest, None, -1)
     return as_texts(statuses.coalesce(1).sortWithinPartitions("_row"))
 
 
 def built(
-    spark: SparkSession, tables: Mapping[str, Table], name: str, inputs: Mapping[str, Sequence[Cells]]
+    engine: Native, tables: Mapping[str, Table], name: str, inputs: Mapping[str, Sequence[Cells]]
 ) -> list[Texts]:
     """The table's rows in the order of its grain, with the names of the contract's rules that warn (`_warned`)."""
     table = tables[name]
     if unknown := inputs.keys() - {name.replace(".", "_") for name in table.parents}:
         raise ValueError(f"{name} does not read {unknown}")
-    frames = conf_rows(spark, table.inputs)
+    frames = conf_rows(engine, table.inputs)
     for parent in table.parents:
         types = {column: promise.type for column, promise in tables[parent].contract.columns.items()}
-        frames[parent] = typed(spark, types, inputs.get(parent.replace(".", "_"), []))
+        frames[parent] = typed(engine.spark, types, inputs.get(parent.replace(".", "_"), []))
     rows = conform(table, table.build(*(frames[parent] for parent in table.inputs)))
     rules = [F.when(~F.expr(rule.check), F.lit(rule_name)) for rule_name, rule in table.contract.rules.items()]
     warned = F.concat_ws(",", *rules).alias("_warned") if rules else F.lit("").alias("_warned")

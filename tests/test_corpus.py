@@ -1,6 +1,6 @@
 """Small bad inputs, one file each (tests/corpus): one run loads them all, and each must end as its YAML says.
 
-The lake is read by delta-rs: what is compared has not passed through the Spark that wrote it.
+The lake is read by delta-rs: what is compared has not passed through the engine that wrote it.
 """
 
 from __future__ import annotations
@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lakehouse import ops, progress
-from lakehouse.run import Run
+from lakehouse.runs.run import Run
+from lakehouse.store import ops, progress
 from tests.corpus import cases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pyspark.sql import SparkSession
-
+    from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
 
     Tables = dict[str, Table]
@@ -55,7 +54,7 @@ each_case = pytest.mark.parametrize("name", CASES)
 each_loaded_case = pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.status == "loaded"])
 
 
-# The cases themselves: these tests need no Spark
+# The cases themselves: these tests need no engine
 
 
 def test_every_kind_that_the_issue_names_has_a_case() -> None:
@@ -109,14 +108,14 @@ class Found:
 
 
 @pytest.fixture(scope="module")
-def found(spark: SparkSession, tables: Tables, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Found]:
+def found(engine: Engine, tables: Tables, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Found]:
     """Every case's file after one run of the real tables, by its path. Only the limits for rejected rows are lifted."""
     folder = tmp_path_factory.mktemp("corpus")
     for name in CASES:
         deliver(folder / "landing", name)
     root = str(folder / "lake")
     lifted = {name: without_limit(table) for name, table in tables.items()}
-    Run(root, str(folder / "landing"), lifted, session=spark).execute(lifted)
+    Run(root, str(folder / "landing"), lifted, engine=engine).execute(lifted)
     return dict(found_in(root, tables))
 
 

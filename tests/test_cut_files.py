@@ -17,17 +17,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobs import samples
-from lakehouse import graph, ledger, ops, progress
-from lakehouse.run import Run
+from lakehouse import graph
+from lakehouse.intake import ledger
+from lakehouse.runs.run import Run
+from lakehouse.store import ops, progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from pyspark.sql import SparkSession
-
+    from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
-    from lakehouse.ledger import Entry
+    from lakehouse.intake.ledger import Entry
 
     Tables = dict[str, Table]
     Row = tuple[object, ...]
@@ -89,7 +90,7 @@ class Found:
 
 
 @pytest.fixture(scope="module")
-def found(spark: SparkSession, tables: Tables, tmp_path_factory: pytest.TempPathFactory) -> Found:
+def found(engine: Engine, tables: Tables, tmp_path_factory: pytest.TempPathFactory) -> Found:
     folder = tmp_path_factory.mktemp("cut")
     landing, root = folder / "landing", str(folder / "lake")
     samples.generate(landing, lines=60, days=1)
@@ -99,7 +100,7 @@ def found(spark: SparkSession, tables: Tables, tmp_path_factory: pytest.TempPath
     for path in landing.rglob("*.*"):
         os.utime(path, (MODIFIED_AT, MODIFIED_AT))
     chosen = {name: without_limit(table) for name, table in graph.selected(tables, KEYS).items()}
-    Run(root, str(landing), chosen, session=spark).execute(chosen)
+    Run(root, str(landing), chosen, engine=engine).execute(chosen)
     return Found(
         cuts,
         {one.delivery.path: one for one in ledger.read(root).entries},

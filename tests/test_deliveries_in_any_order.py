@@ -21,17 +21,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobs import samples
-from lakehouse import ledger
-from lakehouse.lake import Lake
-from lakehouse.run import Run
+from lakehouse.intake import ledger
+from lakehouse.runs.run import Run
+from lakehouse.store import ops
+from lakehouse.writes.lake import Lake
 from tests.toy import HEADER, Toy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from pyspark.sql import SparkSession
-
+    from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
 
     Tables = dict[str, Table]
@@ -60,7 +60,7 @@ class Histories:
     files: Path
     folder: Path
     tables: Tables
-    spark: SparkSession
+    engine: Engine
 
     def in_order(self) -> list[Path]:
         """By date, then by market and name."""
@@ -77,7 +77,7 @@ class Histories:
 
     def run(self, name: str) -> None:
         folder = self.folder / name
-        Run(str(folder / "lake"), str(folder / "landing"), self.tables, session=self.spark).execute(self.tables)
+        Run(str(folder / "lake"), str(folder / "landing"), self.tables, engine=self.engine).execute(self.tables)
 
     def content(self, lake: Lake) -> Content:
         """The rows of every table and quarantine behind bronze."""
@@ -86,7 +86,9 @@ class Histories:
         return {name: self.rows(lake, name) for name in names if lake.state(name)}
 
     def rows(self, lake: Lake, name: str) -> list[str]:
-        frame = lake.read(self.spark, name)
+        state = lake.state(name)
+        assert state
+        frame = lake.read(self.engine, name, state.version)
         wanted = [column for column in frame.columns if name.endswith("__rejected") or column[0] != "_"]
         return sorted(str(tuple(row)) for row in frame.select(*wanted).collect())
 
@@ -160,12 +162,12 @@ WRONG_AT_THE_END = [
 
 
 @pytest.fixture(scope="module")
-def toys(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Histories:
+def toys(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Histories:
     folder = tmp_path_factory.mktemp("toys")
     for path, lines in FILES.items():
         (folder / "files" / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / "files" / path).write_text("\n".join([*lines, ""]), encoding="utf-8")
-    found = Histories(folder / "files", folder, Toy(folder, spark).tables(), spark)
+    found = Histories(folder / "files", folder, Toy(folder, engine).tables(), engine)
     set_times(found.in_order())
     return found
 
@@ -177,7 +179,8 @@ def toy_at_once(toys: Histories) -> Content:
 
 def test_files_that_come_at_once_end_as_their_dates_say(toys: Histories, toy_at_once: Content) -> None:
     assert {name: toy_at_once[name] for name in AT_THE_END} == AT_THE_END
-    wrong = toys.play("to look at", [toys.in_order()]).read(toys.spark, f"{LINES}__rejected").collect()
+    lake = toys.play("to look at", [toys.in_order()])
+    wrong = ops.query(lake.address(f"{LINES}__rejected"), "select * from t")
     rows = [(row["order_id"], row["_file"].rsplit("/", 1)[1], row["_row"], *row["rules"]) for row in wrong]
     assert sorted(rows, key=str) == sorted(WRONG_AT_THE_END, key=str)
 
@@ -213,7 +216,7 @@ def test_shuffled_deliveries_end_as_those_in_order(seed: int, toys: Histories, t
 
 
 @pytest.fixture(scope="module")
-def exports(tables: Tables, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Histories:
+def exports(tables: Tables, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Histories:
     """Orders of 70 days, a late file, files repeated under other names and dates, orders typed wrong and corrected."""
     folder = tmp_path_factory.mktemp("exports")
     files = folder / "files"
@@ -242,7 +245,7 @@ def exports(tables: Tables, spark: SparkSession, tmp_path_factory: pytest.TempPa
         rates = {"rate_date": row["Order Time"][:10], "currency": "KES", "reporting_currency": "USD", "rate": rate}
         write(files / "exchange_rates" / day.name / "rates.csv", rates)
     lifted = {name: without_limit(table) for name, table in tables.items()}
-    found = Histories(files, folder, lifted, spark)
+    found = Histories(files, folder, lifted, engine)
     set_times(found.in_order())
     return found
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from lakehouse import minio, session
+from lakehouse.engines import jvm
+from lakehouse.store import minio
 
 PROJECT = Path(__file__).resolve().parents[1]
 DOCKERFILE = PROJECT / "docker" / "Dockerfile"
@@ -55,7 +56,7 @@ def test_the_image_has_the_oldest_python_and_java_that_the_project_promises() ->
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     oldest_python = project["requires-python"].partition(",")[0].removeprefix(">=")
     assert in_the_dockerfile(r"^FROM python:([\d.]+)-slim ") == oldest_python
-    assert int(in_the_dockerfile(r"^FROM eclipse-temurin:(\d+)-jre ")) == session.OLDEST_JAVA
+    assert int(in_the_dockerfile(r"^FROM eclipse-temurin:(\d+)-jre ")) == jvm.OLDEST_JAVA
     assert in_the_dockerfile(r'^ENTRYPOINT \["(\w+)"\]$') in project["scripts"]
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from lakehouse import contract
+from lakehouse.engines.spelling import refused
 
 HOME = Path(__file__).parents[1]
 LAYERS = ("bronze", "silver", "gold")
@@ -188,3 +189,58 @@ def test_a_build_ends_in_the_select_or_agg_that_is_its_schema() -> None:
         assert isinstance(last.value, ast.Call), path
         assert isinstance(last.value.func, ast.Attribute), path
         assert last.value.func.attr in {"select", "agg"}, path
+
+
+def spelled() -> dict[str, ast.Module]:
+    """The code that computes with frames, on either engine."""
+    transforms = {path: tree for path, tree in code("lakehouse").items() if path == "lakehouse/transforms.py"}
+    return code(*LAYERS, "lakehouse/writes", "lakehouse/proof") | transforms
+
+
+def sql_texts() -> dict[str, list[str]]:
+    """Every SQL text of a contract, by its table."""
+    found: dict[str, list[str]] = {}
+    for name, one in contract.load(HOME / "conf").items():
+        checks = [text for check in one.checks.values() for text in (check.this, check.that) if text]
+        units = [text for reach in one.inputs.values() for text in reach.unit.values()]
+        found[name] = [*(rule.check for rule in one.rules.values()), *checks, *units, *one.document.values()]
+    return found
+
+
+def test_code_uses_only_functions_that_both_engines_compute_alike() -> None:
+    wrong = {path: found for path, tree in spelled().items() if (found := refused(tree))}
+    assert not wrong, "spell it as lakehouse/engines/spelling.py says"
+
+
+def test_contracts_use_only_functions_that_both_engines_compute_alike() -> None:
+    wrong = {
+        name: found for name, texts in sql_texts().items() if (found := [one for t in texts for one in refused(t)])
+    }
+    assert not wrong, "spell it as lakehouse/engines/spelling.py says"
+
+
+def test_tables_do_not_divide() -> None:
+    """A quotient of decimals has other digits on each engine: transforms.quotient, share and average have the same."""
+    for path, tree in spelled().items():
+        if path.startswith(("silver", "gold", "lakehouse/transforms")):
+            assert not [
+                node
+                for node in ast.walk(tree)
+                if isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div)
+            ], path
+
+
+def test_no_sum_takes_what_contracts_call_a_bigint_or_a_wide_decimal() -> None:
+    """Such a sum begins again at the other end, without a word: transforms.whole_sum does not."""
+    promised = {
+        (name, column.type) for one in contract.load(HOME / "conf").values() for name, column in one.columns.items()
+    }
+    too_wide = {
+        name
+        for name, kind in promised
+        if kind == "bigint" or ((digits := re.search(r"\((\d+),", kind)) and int(digits[1]) > 28)
+    }
+    for path, tree in spelled().items():
+        sums = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "F.sum"]
+        added = {one.value for call in sums for one in ast.walk(call) if isinstance(one, ast.Constant)}
+        assert not added & too_wide, path

@@ -1,7 +1,7 @@
 """Exports change their columns: each change, as CSV and as JSON, with the file before it in one batch and one run.
 
 Every change has a market of its own. Its old file holds order 7, its new one order 8; what becomes of order 8 is
-written beside the change. Values are compared as texts, read by delta-rs and not by the Spark that wrote them.
+written beside the change. Values are compared as texts, read by delta-rs and not by the engine that wrote them.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from lakehouse import ledger, ops, progress, schema_changes
 from lakehouse.contract import Contract
 from lakehouse.graph import Table
-from lakehouse.landing import find
-from lakehouse.ledger import Ledger
+from lakehouse.intake import ledger, schema_changes
+from lakehouse.intake.landing import find
+from lakehouse.intake.ledger import Ledger
+from lakehouse.store import ops, progress
 from tests.toy import Toy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from pyspark.sql import SparkSession
-
-    from lakehouse.ledger import Entry
+    from lakehouse.engines.protocol import Engine
+    from lakehouse.intake.ledger import Entry
 
     Row = tuple[str | None, ...]
     Cells = dict[str, str | None]
@@ -385,8 +385,8 @@ WITHOUT_NAMES = """{"order_id": 9, "": "red", "quantity": 2, "": "blue"}"""
 
 
 @pytest.fixture(scope="module")
-def evolved(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Evolved:
-    toy = Toy(tmp_path_factory.mktemp("evolved"), spark, dict(SOURCES))
+def evolved(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Evolved:
+    toy = Toy(tmp_path_factory.mktemp("evolved"), engine, dict(SOURCES))
     for kind, market in CASES:
         deliver(toy.landing, f"market_{market}", kind, (OLD, *CHANGES[market - 1].new))
     for kind in FORMATS:
@@ -538,9 +538,9 @@ def test_a_file_without_a_required_column_is_unreadable_until_the_contract_does_
 
 
 @pytest.mark.slow
-def test_a_wider_type_keeps_every_value_and_the_old_versions_readable(tmp_path: Path, spark: SparkSession) -> None:
+def test_a_wider_type_keeps_every_value_and_the_old_versions_readable(tmp_path: Path, engine: Engine) -> None:
     lines = "silver.order_lines"
-    toy = Toy(tmp_path, spark)
+    toy = Toy(tmp_path, engine)
     contract, code = toy.sources[lines]
     toy.deliver("monday.csv", "7,A,2,10.00", "8,B,2147483647,1.00")
     values, versions = {}, {}
@@ -560,17 +560,17 @@ def test_a_wider_type_keeps_every_value_and_the_old_versions_readable(tmp_path: 
         values[kind] = [Decimal(str(row[0])) for row in toy.rows(lines, "quantity")]
     assert list(values.values()) == [[Decimal(2), Decimal(2147483647)]] * 3
     for kind, version in versions.items():
-        old = spark.sql(f"select quantity from delta.`{toy.lake.spark_address(lines)}` version as of {version}")
+        old = toy.lake.read(engine, lines, version).select("quantity")
         assert old.dtypes == [("quantity", kind)]
         assert [Decimal(str(row[0])) for row in old.orderBy("quantity").collect()] == values[kind]
 
 
 @pytest.mark.slow
 def test_a_value_that_the_narrow_type_rejected_comes_in_by_itself_when_it_fits(
-    tmp_path: Path, spark: SparkSession
+    tmp_path: Path, engine: Engine
 ) -> None:
     lines = "silver.order_lines"
-    toy = Toy(tmp_path, spark)
+    toy = Toy(tmp_path, engine)
     contract, code = toy.sources[lines]
     toy.deliver("monday.csv", "7,A,2,10.00", "8,B,2147483648,1.00")
     toy.run(lines)

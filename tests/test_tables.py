@@ -9,16 +9,19 @@ import pytest
 from pyspark.sql import functions as F
 
 from jobs import samples
-from lakehouse import append, graph, landing, latest, units
-from lakehouse.checks import check
-from lakehouse.lake import conf_rows, conform
-from lakehouse.ledger import Entry, Ledger
-from lakehouse.quality import ChecksFailedError
+from lakehouse import engines, graph
+from lakehouse.intake import landing
+from lakehouse.intake.ledger import Entry, Ledger
+from lakehouse.writes import append, latest, units
+from lakehouse.writes.checks import check
+from lakehouse.writes.lake import conf_rows, conform
+from lakehouse.writes.measures import ChecksFailedError
 from tests.rows import as_texts
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
+    from lakehouse.engines.native import Native
     from lakehouse.graph import Table
 
     Frames = dict[str, DataFrame]
@@ -60,7 +63,7 @@ LIVENED = {
 
 
 @pytest.fixture(scope="module")
-def frames(spark: SparkSession, tables: dict[str, Table], tmp_path_factory: pytest.TempPathFactory) -> Frames:
+def frames(engine: Native, tables: dict[str, Table], tmp_path_factory: pytest.TempPathFactory) -> Frames:
     """Every input of a computed table, from two days of sample exports: what a lake would hold, without the lake."""
     exports = tmp_path_factory.mktemp("landing")
     samples.generate(exports, lines=200, days=2)
@@ -72,22 +75,29 @@ def frames(spark: SparkSession, tables: dict[str, Table], tmp_path_factory: pyte
     found = landing.find(str(exports), tables.values(), Ledger()).new
     rows: Frames = {}
     for name in COMPUTED:
-        rows |= conf_rows(spark, tables[name].inputs)
+        rows |= conf_rows(engine, tables[name].inputs)
     for table in graph.selected(tables, {parent for name in COMPUTED for parent in tables[name].parents}).values():
-        rows |= conf_rows(spark, table.inputs)
+        rows |= conf_rows(engine, table.inputs)
         if table.contract.write == "append":
             batch = [Entry(delivery, 0, "claimed") for delivery in found if delivery.table == table.name]
-            made = append.rows(spark.newSession(), table, str(exports), batch)
+            made = append.rows(engine, table, str(exports), batch).rows
         elif table.contract.write == "latest":
-            parsed = latest.parse(table, tables[table.parents[0]].contract, rows[table.parents[0]], rows)
-            newest = spark.createDataFrame([], "_file string, _newest string")
+            delivered = rows[table.parents[0]]
+            promise = tables[table.parents[0]].contract
+            parsed = latest.parse(table, promise, delivered, dict(delivered.dtypes), rows)
+            newest = engine.spark.createDataFrame([], "_file string, _newest string")
             made = latest.stored_rows(table, latest.judge(table, parsed, newest, None, -1))
         else:
             made = build(table, rows)
         if table.name in LIVENED:
             made = LIVENED[table.name](made)
-        rows[table.name] = made.localCheckpoint()
+        rows[table.name] = once(made)
     return rows
+
+
+def once(rows: DataFrame) -> DataFrame:
+    """Computed once, however often it is used."""
+    return engines.start().frame(rows.toArrow())
 
 
 def build(table: Table, frames: Frames) -> DataFrame:
@@ -105,14 +115,14 @@ def sorted_texts(rows: DataFrame) -> list[tuple[str, ...]]:
 
 def some_units(rows: DataFrame, unit: tuple[str, ...]) -> DataFrame:
     """About a third of them, at least one."""
-    every = rows.select(*unit).distinct().localCheckpoint()
+    every = once(rows.select(*unit).distinct())
     return every.orderBy(F.xxhash64(*unit)).limit(max(1, every.count() // 3))
 
 
 @each_refreshed
 def test_a_units_rows_depend_on_that_units_input_only(name: str, frames: Frames, tables: dict[str, Table]) -> None:
-    table, everything = tables[name], build(tables[name], frames).localCheckpoint()
-    some = some_units(everything, table.contract.unit).localCheckpoint()
+    table, everything = tables[name], once(build(tables[name], frames))
+    some = once(some_units(everything, table.contract.unit))
     of_some = everything.join(some, on=list(table.contract.unit), how="left_semi")
     expected = sorted_texts(of_some.select(*everything.columns))
     assert 0 < len(expected) < everything.count()
@@ -123,11 +133,11 @@ def test_a_units_rows_depend_on_that_units_input_only(name: str, frames: Frames,
 def test_every_unit_that_a_changed_row_of_an_input_changes_is_touched(
     name: str, parent: str, frames: Frames, tables: dict[str, Table]
 ) -> None:
-    table, unit = tables[name], list(tables[name].contract.unit)
-    removed = frames[parent].where(F.pmod(F.xxhash64(*frames[parent].columns), F.lit(7)) == 0).localCheckpoint()
-    after = frames | {parent: frames[parent].exceptAll(removed).localCheckpoint()}
-    columns = list(table.contract.columns)
-    changed = units.differing(build(table, after), build(table, frames), unit, columns).select(*unit).localCheckpoint()
+    table, promise, unit = tables[name], tables[name].contract, list(tables[name].contract.unit)
+    removed = once(frames[parent].where(F.pmod(F.xxhash64(*frames[parent].columns), F.lit(7)) == 0))
+    after = frames | {parent: once(frames[parent].exceptAll(removed))}
+    now, before = (units.with_digest(promise, build(table, one)) for one in (after, frames))
+    changed = once(units.differing(promise, now, before).select(*unit))
     touched = units.touched(table, {parent: removed}, inputs_of(table, after))
     assert not changed.isEmpty()
     assert changed.join(touched, on=unit, how="left_anti").isEmpty()
@@ -161,7 +171,7 @@ def test_the_grain_names_one_row_and_is_never_null(name: str, frames: Frames, ta
 @each_checked
 def test_every_check_holds_until_what_it_guards_is_broken(name: str, frames: Frames, tables: dict[str, Table]) -> None:
     table, inputs, checks = tables[name], inputs_of(tables[name], frames), tables[name].contract.checks
-    whole = with_what_rules_read(table, frames).localCheckpoint()
+    whole = once(with_what_rules_read(table, frames))
     half = whole.where(F.pmod(F.xxhash64(*table.contract.grain), F.lit(2)) == 0)
     emptied = {one.references: frames[one.references].limit(0) for one in checks.values() if one.references}
     agreements = {name for name, one in checks.items() if one.agrees_with}
@@ -173,7 +183,7 @@ def test_every_check_holds_until_what_it_guards_is_broken(name: str, frames: Fra
 def red(table: Table, rows: DataFrame, inputs: Frames) -> set[str]:
     """The names of the contract's checks that do not hold."""
     try:
-        measures, _ = check(table, rows, inputs)
+        measures, _ = check(engines.start(), table, rows, inputs)
     except ChecksFailedError as error:
         measures = list(error.measures)
     return {one.name for one in measures if one.name in table.contract.checks and one.broken}

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import yaml
+from deltalake import DeltaTable
 
 from lakehouse import graph
 from lakehouse.contract import Contract
-from lakehouse.lake import Lake
-from lakehouse.run import Done, Run
+from lakehouse.runs.run import Run
+from lakehouse.writes.lake import Lake
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pyspark.sql import SparkSession
-
+    from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
+    from lakehouse.runs.turns import Done
 
 SOURCES = {
     "bronze.orders": (
@@ -109,12 +111,18 @@ SOURCES = {
 HEADER = "order_id,product,quantity,price"
 
 
+def with_vectors(sources: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    """The same tables, of which replaced rows are hidden by deletion vectors instead of copying their files."""
+    promised = {name: re.sub(r"( *)owner: tests\n", r"\g<0>\1vectors: true\n", text) for name, (text, _) in sources.items()}
+    return {name: (text if name.startswith("bronze.") else promised[name], code) for name, (text, code) in sources.items()}
+
+
 @dataclass
 class Toy:
     """`deliver` files, `run`, and look; `sources` may be changed between runs, as a developer would."""
 
     folder: Path
-    spark: SparkSession
+    engine: Engine
     sources: dict[str, tuple[str, str]] = field(default_factory=lambda: dict(SOURCES))
     clock: int = 1_700_000_000
 
@@ -153,9 +161,13 @@ class Toy:
 
     def run(self, *names: str) -> dict[str, Done]:
         tables = self.tables()
-        run = Run(str(self.folder / "lake"), str(self.landing), tables, session=self.spark)
+        run = Run(str(self.folder / "lake"), str(self.landing), tables, engine=self.engine)
         report = run.execute(graph.selected(tables, names))
         return {done.decision.table: done for done in report.done}
+
+    def opened(self, name: str) -> DeltaTable:
+        """The table, as somebody else's writer has it."""
+        return DeltaTable(self.lake.address(name))
 
     def versions(self) -> dict[str, int]:
         states = {name: self.lake.state(name) for name in self.sources}
@@ -163,7 +175,9 @@ class Toy:
 
     def rows(self, name: str, *columns: str) -> list[tuple[object, ...]]:
         """The table's rows, sorted; without the evidence columns."""
-        frame = self.lake.read(self.spark, name)
+        state = self.lake.state(name)
+        assert state is not None
+        frame = self.lake.read(self.engine, name, state.version)
         wanted = columns or [column for column in frame.columns if not column.startswith("_")]
         return sorted((tuple(row) for row in frame.select(*wanted).collect()), key=str)
 
@@ -172,11 +186,8 @@ class Toy:
 
     def changes(self, name: str, since: int) -> list[tuple[object, ...]]:
         """The change feed of the versions after `since`, as (kind, key...)."""
-        feed = (
-            self.spark.read.format("delta")
-            .option("readChangeFeed", "true")
-            .option("startingVersion", since + 1)
-            .load(self.lake.spark_address(name))
-        )
+        state = self.lake.state(name)
+        assert state is not None
+        feed = self.engine.changes(self.lake.address(name), since, state.version)
         keys = [column for column in feed.columns if column in {"market", "order_id", "line_number"}]
         return sorted({tuple(row) for row in feed.select("_change_type", *keys).collect()}, key=str)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import duckdb
 from deltalake import DeltaTable, QueryBuilder
 
-from lakehouse import graph, progress
+from lakehouse import graph
+from lakehouse.store import progress
 from lakehouse.transforms import TEN_MEASURES
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """The real exports from empty, then a day more of them: `.venv/bin/python tests/bench/bench_day.py [EXPORTS]`.
 
 The further day is their 16th of February again, as the 18th: other order and task ids, and 20 customers of each market
-with other points. It is taken by a fresh process, and then, by a kept session, four more days like it.
+with other points. It is taken by a fresh process, and then, by a kept engine, four more days like it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from lakehouse import graph
-from lakehouse.run import Run
+from lakehouse import engines, graph
+from lakehouse.runs.run import Run
 
 EXPORTS = Path(__file__).parents[3] / "shared" / "data"
 DAY, NEXT = "2022-02-16", "2022-02-17"
@@ -36,14 +36,13 @@ def main() -> None:
         say("from empty, fresh process", of_a_process(lake, landing))
         deliver_a_day(exports, landing, 0)
         say("a day more, fresh process", of_a_process(lake, landing))
-        tables, spark = graph.load(), None
+        tables, engine = graph.load(), engines.start(engines.chosen())
         for number in range(1, KEPT_ROUNDS + 1):
             deliver_a_day(exports, landing, number)
             begin = time.monotonic()
-            run = Run(str(lake), str(landing), tables, session=spark, is_kept=True)
+            run = Run(str(lake), str(landing), tables, engine=engine, is_kept=True)
             run.execute(tables)
-            spark = run.session
-            say(f"a day more, round {number} of a kept session", time.monotonic() - begin)
+            say(f"a day more, round {number} of a kept engine", time.monotonic() - begin)
 
 
 def say(what: str, seconds: float) -> None:

@@ -30,7 +30,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from lakehouse import graph, minio, storage
+from lakehouse import graph
+from lakehouse.store import minio, storage
 from tests.bench import answers, exports, report, written
 from tests.bench.watch import watch
 

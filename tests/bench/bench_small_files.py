@@ -1,8 +1,8 @@
 """Many small files against one large one: `.venv/bin/python tests/bench/bench_small_files.py [files] [rows]`.
 
 The same order rows (by default 10,000 files of 20 rows) as many files and as one, each from a fresh landing to silver
-and gold in a fresh lake, in one Spark session that has run once before. Issue 4 allows three times the time. Each line:
-what was loaded, its seconds, and the seconds of each table; then the ratio.
+and gold in a fresh lake, in one process whose engine has run once before. Issue 4 allows three times the time. Each
+line: what was loaded, its seconds, and the seconds of each table; then the ratio.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from lakehouse import graph, session
-from lakehouse.run import Run
+from lakehouse import engines, graph
+from lakehouse.runs.run import Run
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
+    from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
 
 ALLOWED = 3
@@ -64,11 +63,11 @@ def write(landing: Path, files: int, rows: int) -> None:
         (folder / f"Orders {file}.csv").write_bytes(("\r\n".join(lines) + "\r\n").encode())
 
 
-def load(folder: Path, spark: SparkSession, files: int, rows: int) -> float:
+def load(folder: Path, engine: Engine, files: int, rows: int) -> float:
     write(folder / "landing", files, rows)
     tables = wanted()
     begin = time.monotonic()
-    done = Run(str(folder / "lake"), str(folder / "landing"), tables, session=spark).execute(tables).done
+    done = Run(str(folder / "lake"), str(folder / "landing"), tables, engine=engine).execute(tables).done
     seconds = time.monotonic() - begin
     kept = next(sum(one.counts["rows"].values()) for one in done if one.decision.table == "silver.order_lines")
     assert kept == files * rows, kept
@@ -83,14 +82,14 @@ def wanted() -> dict[str, Table]:
 
 
 def main(files: int, rows: int) -> None:
-    spark = session.start()
+    engine = engines.start(engines.chosen())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        load(folder / "warm", spark, 2, rows)
-        one = load(folder / "one", spark, 1, files * rows)
-        many = load(folder / "many", spark, files, rows)
+        load(folder / "warm", engine, 2, rows)
+        one = load(folder / "one", engine, 1, files * rows)
+        many = load(folder / "many", engine, files, rows)
     print(f"ratio {many / one:.2f}, allowed {ALLOWED}")  # noqa: T201
-    spark.stop()
+    engine.stop()
 
 
 if __name__ == "__main__":

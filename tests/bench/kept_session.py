@@ -1,4 +1,4 @@
-"""Two runs in one process, as `lakehouse run --every` has them: the second one finds a warm session.
+"""Two runs in one process, as `lakehouse run --every` has them: the second one finds a warm engine.
 
     .venv/bin/python -m tests.bench.kept_session LAKE LANDING LATER_LANDING
 
@@ -11,23 +11,22 @@ import json
 import sys
 import time
 
-from lakehouse import graph
-from lakehouse.ledger import Ledger
-from lakehouse.run import Run
+from lakehouse import engines, graph
+from lakehouse.intake.ledger import Ledger
+from lakehouse.runs.run import Run
 from tests.bench.answers import COMPARED
 
 
 def main(lake: str, *landings: str) -> None:
-    tables, spark, known, seconds = graph.load(), None, Ledger(), []
+    tables, engine, known, seconds = graph.load(), engines.start(engines.chosen()), Ledger(), []
     for landing in landings:
         begin = time.monotonic()
-        run = Run(lake, landing, tables, session=spark, is_kept=True)
+        run = Run(lake, landing, tables, engine=engine, is_kept=True)
         run.ledger = known
         run.execute(graph.selected(tables, COMPARED))
-        spark, known = run.session, run.ledger
+        known = run.ledger
         seconds.append(time.monotonic() - begin)
-    if spark:
-        spark.stop()
+    engine.stop()
     print(json.dumps(seconds))  # noqa: T201
 
 

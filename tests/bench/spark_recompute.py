@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from lakehouse import session
+from lakehouse.engines import jvm
 from tests.bench.peer_columns import (
     CUSTOMERS,
     DELIVERY_ITEMS,
@@ -202,7 +202,7 @@ def write(spark: SparkSession, lake: str, name: str, rows: DataFrame) -> None:
 
 
 def main(landing: str, lake: str) -> None:
-    spark = session.start(long=True)
+    spark = jvm.start(long=True)
     sources = {
         "order_lines": ("orders", ORDER_LINES),
         "delivery_items": ("deliveries", DELIVERY_ITEMS),

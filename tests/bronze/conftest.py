@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse import append, landing
-from lakehouse.ledger import Entry, Ledger
+from lakehouse.intake import landing
+from lakehouse.intake.ledger import Entry, Ledger
+from lakehouse.writes import append
 from tests.rows import Read, Texts, as_texts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pyspark.sql import SparkSession
-
+    from lakehouse.engines.native import Native
     from lakehouse.graph import Table
 
 
 @pytest.fixture(scope="session")
-def read(spark: SparkSession, tables: dict[str, Table], tmp_path_factory: pytest.TempPathFactory) -> Read:
+def read(engine: Native, tables: dict[str, Table], tmp_path_factory: pytest.TempPathFactory) -> Read:
     """Files of one batch -> by file, its rows in the order of `_row`."""
 
     def write_and_read(name: str, files: dict[str, str]) -> dict[str, list[Texts]]:
@@ -30,7 +30,7 @@ def read(spark: SparkSession, tables: dict[str, Table], tmp_path_factory: pytest
         found = landing.find(str(folder), [tables[name]], Ledger())
         assert {delivery.path for delivery in found.new} == files.keys()
         batch = [Entry(delivery, 5, "claimed") for delivery in found.new]
-        rows = append.rows(spark.newSession(), tables[name], str(folder), batch)
+        rows = append.rows(engine, tables[name], str(folder), batch).rows
         assert {kind for column, kind in rows.dtypes if not column.startswith("_") and column != "market"} == {"string"}
         by_file = defaultdict(list)
         for row in as_texts(rows.coalesce(1).sortWithinPartitions("_row")):

@@ -10,12 +10,11 @@ import pytest
 from tests import rows
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
+    from lakehouse.engines.native import Native
     from lakehouse.graph import Table
     from tests.rows import Built
 
 
 @pytest.fixture(scope="session")
-def built(spark: SparkSession, tables: dict[str, Table]) -> Built:
-    return partial(rows.built, spark, tables)
+def built(engine: Native, tables: dict[str, Table]) -> Built:
+    return partial(rows.built, engine, tables)

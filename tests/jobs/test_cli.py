@@ -20,11 +20,13 @@ from deltalake import write_deltalake
 from typer.testing import CliRunner
 
 from jobs import cli, samples
+from jobs.every import Rounds
 from jobs.places import places
-from lakehouse import ledger, quality, schema_changes
-from lakehouse.ledger import Delivery, Entry
-from lakehouse.quality import Measure
-from lakehouse.records import Layout
+from lakehouse.intake import ledger, schema_changes
+from lakehouse.intake.ledger import Delivery, Entry
+from lakehouse.intake.records import Layout
+from lakehouse.runs import quality
+from lakehouse.writes.measures import Measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,7 +204,7 @@ def test_half_a_json_file_waits_and_is_named(
     "statement",
     ["drop table gold.daily_sales", "with a as (select 1) insert into gold.daily_sales select * from a", ""],
 )
-def test_sql_that_writes_is_refused_before_spark_starts(
+def test_sql_that_writes_is_refused_before_an_engine_starts(
     lakehouse: Callable[..., Answer], tmp_path: Path, no_java: Path, statement: str
 ) -> None:
     assert_refused(lakehouse("sql", statement, "--lake", str(tmp_path)), "`lakehouse sql` only reads")
@@ -222,16 +224,31 @@ def test_a_computed_table_shows_what_was_rejected_on_the_way_to_it(
     assert (answer.code, answer.out) == (0, "Nothing is rejected in silver.order_lines.\n")
 
 
-def test_without_java_a_run_says_how_to_get_it(
-    lakehouse: Callable[..., Answer], tmp_path: Path, exports: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from lakehouse import session  # noqa: PLC0415
-
-    session.check_java.cache_clear()
-    monkeypatch.delenv("PYSPARK_GATEWAY_PORT", raising=False)
-    answer = lakehouse("run", "--lake", f"{tmp_path}/lake", "--landing", str(exports))
+def test_without_java_a_run_by_spark_says_how_to_get_it(tmp_path: Path, exports: Path) -> None:
+    answer = of(HOME, "run", "--engine", "spark", "--lake", f"{tmp_path}/lake", "--landing", str(exports))
     assert answer.code == 1
     assert "Error: Spark needs Java, and there is none that works in PATH. Install Java 17" in answer.err
+
+
+def test_a_run_needs_no_java(lakehouse: Callable[..., Answer], tmp_path: Path, exports: Path, no_java: Path) -> None:
+    answer = lakehouse("run", "silver.customers", "--lake", f"{tmp_path}/lake", "--landing", str(exports))
+    assert (answer.code, answer.out) == (0, "")
+    assert re.search(r"silver\.customers +\d+ kept", answer.err)
+    assert not no_java.exists()
+
+
+def test_an_engine_that_is_none_is_refused(lakehouse: Callable[..., Answer], landing: Path) -> None:
+    answer = lakehouse("run", "--engine", "flink", "--landing", str(landing))
+    assert_refused(answer, "'flink' is no engine. Give native (in this process) or spark with --engine")
+
+
+def test_rounds_are_of_the_engine_that_is_asked_for(
+    lakehouse: Callable[..., Answer], landing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Rounds] = []
+    monkeypatch.setattr(Rounds, "go_on", lambda one: asked.append(one))
+    assert lakehouse("run", "--every", "5s", "--engine", "spark", "--landing", str(landing)).code == 0
+    assert [(one.every, one.engine_name, one.stopping.is_set()) for one in asked] == [(5, "spark", False)]
 
 
 @pytest.mark.parametrize("command", [["plan"], ["status"], ["rejected", "silver.orders"]])

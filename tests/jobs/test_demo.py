@@ -12,27 +12,24 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from jobs import cli, demo
-from lakehouse import session
-from lakehouse import sql as reader
 from lakehouse.errors import LakehouseError
-from lakehouse.lake import Lake
+from lakehouse.serving import sql as reader
+from lakehouse.writes.lake import Lake
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pyspark.sql import SparkSession
+    from lakehouse.engines.protocol import Engine
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def said(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> tuple[str, Path]:
-    """What the demo printed, and its folder; in the session of the tests."""
+def said(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """What the demo printed, and its folder."""
     folder = tmp_path_factory.mktemp("demo")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(demo, "FOLDER", folder / "demo")
-        patch.setattr(session, "prepare", lambda _: None)
-        patch.setattr(session, "start", lambda **_: spark)
         console = Console(file=io.StringIO(), width=200)
         demo.demo(console, on_minio=False)
         return console.file.getvalue(), folder / "demo"  # type: ignore[attr-defined]
@@ -50,9 +47,8 @@ def test_the_demo_shows_each_thing_it_promises(said: tuple[str, Path], capsys: p
     assert "quantity=two" in text
 
 
-def _ask(said: tuple[str, Path], spark: SparkSession, *arguments: str) -> str:
+def _ask(said: tuple[str, Path], *arguments: str) -> str:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "start", lambda **_: spark)
         patch.setenv("LAKEHOUSE_ROOT", str(said[1] / "tables"))
         patch.setenv("LAKEHOUSE_LANDING", str(said[1] / "landing"))
         answer = CliRunner().invoke(cli.app, arguments)
@@ -60,53 +56,56 @@ def _ask(said: tuple[str, Path], spark: SparkSession, *arguments: str) -> str:
     return answer.stdout
 
 
-def test_csv_is_the_answer_alone_with_exact_decimals(said: tuple[str, Path], spark: SparkSession) -> None:
+def test_csv_is_the_answer_alone_with_exact_decimals(said: tuple[str, Path]) -> None:
     query = "select market, cast(sum(revenue) as decimal(18,2)) as revenue from gold.daily_sales group by 1 order by 1"
-    header, *rows = csv.reader(io.StringIO(_ask(said, spark, "sql", query, "--format", "csv")))
+    header, *rows = csv.reader(io.StringIO(_ask(said, "sql", query, "--format", "csv")))
     assert header == ["market", "revenue"]
     assert [row[0] for row in rows] == ["1", "2"]
     assert all(row[1][-3] == "." for row in rows)
 
 
-def test_json_is_an_array_of_objects(said: tuple[str, Path], spark: SparkSession) -> None:
+def test_json_is_an_array_of_objects(said: tuple[str, Path]) -> None:
     query = "select market, null as nothing, first_order_at from gold.customer_metrics where order_count > 0 limit 3"
-    objects = json.loads(_ask(said, spark, "sql", query, "--format", "json"))
+    objects = json.loads(_ask(said, "sql", query, "--format", "json"))
     assert len(objects) == 3
     assert set(objects[0]) == {"market", "nothing", "first_order_at"}
-    assert json.loads(_ask(said, spark, "sql", "select 1 as a where false", "--format", "json")) == []
+    assert json.loads(_ask(said, "sql", "select 1 as a where false", "--format", "json")) == []
 
 
-def test_what_runs_recorded_can_be_asked_by_rule_and_by_source(said: tuple[str, Path], spark: SparkSession) -> None:
+def test_what_runs_recorded_can_be_asked_by_rule_and_by_source(said: tuple[str, Path]) -> None:
     query = (
         "select source, rule, broken, score from ops.data_quality where rule = 'quantity_is_readable' and broken > 0"
     )
-    assert json.loads(_ask(said, spark, "sql", query, "--format", "json")) == [
+    assert json.loads(_ask(said, "sql", query, "--format", "json")) == [
         {"source": "silver.order_lines", "rule": "quantity_is_readable", "broken": 1, "score": None}
     ]
     query = "select source, market, files, hours_old > 0 as is_old from ops.freshness order by all"
-    sources = [tuple(row.values()) for row in json.loads(_ask(said, spark, "sql", query, "--format", "json"))]
+    sources = [tuple(row.values()) for row in json.loads(_ask(said, "sql", query, "--format", "json"))]
     assert sources[0] == ("bronze.customers", 1, 8, True)
     assert sources[-1][:2] == ("bronze.orders", 2)
     assert ("bronze.exchange_rates", None, 1, True) in sources
 
 
-def test_a_table_can_be_described_and_read_as_it_was(said: tuple[str, Path], spark: SparkSession) -> None:
-    assert "The market's local calendar day of the order" in _ask(said, spark, "sql", "describe table silver.orders")
-    assert "customer_metrics" in _ask(said, spark, "sql", "show tables in gold")
-    then = _ask(said, spark, "sql", "select count(*) from gold.daily_sales version as of 0", "--format", "csv")
-    now = _ask(said, spark, "sql", "select count(*) from gold.daily_sales", "--format", "csv")
+def test_a_table_can_be_described_and_read_as_it_was(said: tuple[str, Path]) -> None:
+    assert "The market's local calendar day of the order" in _ask(said, "sql", "describe table silver.orders")
+    assert "customer_metrics" in _ask(said, "sql", "show tables in gold")
+    commits = json.loads(_ask(said, "sql", "describe history gold.daily_sales", "--format", "json"))
+    assert [(one["version"], one["operation"]) for one in commits] == [(1, "WRITE"), (0, "WRITE")]
+    assert "gold.daily_sales" in commits[0]["userMetadata"]
+    then = _ask(said, "sql", "select count(*) from gold.daily_sales version as of 0", "--format", "csv")
+    now = _ask(said, "sql", "select count(*) from gold.daily_sales", "--format", "csv")
     assert then != now
 
 
-def test_status_plan_and_rejected_answer_without_spark(said: tuple[str, Path], spark: SparkSession) -> None:
-    assert _ask(said, spark, "status").count("up to date") == 43
-    assert "Nothing new: a run would make no commit." in _ask(said, spark, "plan")
-    rejected = _ask(said, spark, "rejected", "silver.order_lines")
+def test_status_plan_and_rejected_answer(said: tuple[str, Path]) -> None:
+    assert _ask(said, "status").count("up to date") == 43
+    assert "Nothing new: a run would make no commit." in _ask(said, "plan")
+    rejected = _ask(said, "rejected", "silver.order_lines")
     assert "the delivered text cannot be read as int" in rejected
-    assert "Nothing is rejected in silver.customers." in _ask(said, spark, "rejected", "silver.customers")
+    assert "Nothing is rejected in silver.customers." in _ask(said, "rejected", "silver.customers")
 
 
-def test_a_question_that_spark_cannot_answer_is_one_line(said: tuple[str, Path], spark: SparkSession) -> None:
-    with pytest.raises(LakehouseError, match=r"Spark cannot answer that: .*`gold`\.`nothing` cannot be found") as error:
-        reader.query(spark, Lake(str(said[1] / "tables")), "select * from gold.nothing")
+def test_a_question_that_cannot_be_answered_is_one_line(said: tuple[str, Path], engine: Engine) -> None:
+    with pytest.raises(LakehouseError, match=r"That cannot be answered: .*nothing_at_all") as error:
+        reader.query(engine, Lake(str(said[1] / "tables")), "select nothing_at_all from gold.daily_sales")
     assert len(str(error.value).splitlines()) == 1

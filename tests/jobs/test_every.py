@@ -18,14 +18,15 @@ import pytest
 from rich.console import Console
 
 from jobs.every import Rounds, seconds
-from lakehouse import ops, progress
+from lakehouse import engines
 from lakehouse.errors import LakehouseError
+from lakehouse.store import ops, progress
 from tests.toy import Toy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pyspark.sql import SparkSession
+    from lakehouse.engines.protocol import Engine
 
 HOME = Path(__file__).parents[2]
 PATIENCE = 600.0  # seconds, where many processes share a small machine
@@ -35,9 +36,9 @@ from pathlib import Path
 from rich.console import Console
 from jobs.every import Rounds
 from tests.toy import Toy
-toy = Toy(Path(sys.argv[1]), spark=None)
+toy = Toy(Path(sys.argv[1]), engine=None)
 tables = toy.tables()
-Rounds(Console(stderr=True), toy.lake.root, str(toy.landing), tables, tables, every=1).go_on()
+Rounds(Console(stderr=True), toy.lake.root, str(toy.landing), tables, tables, every=1, engine_name=sys.argv[2]).go_on()
 """
 
 # Rounds whose first run does not end by itself, so that no signal can come too late for it.
@@ -45,7 +46,7 @@ IN_THE_MIDDLE_OF_WORK = """
 import sys, time
 from rich.console import Console
 from jobs.every import Rounds
-from lakehouse.run import Run
+from lakehouse.runs.run import Run
 def execute(*_):
     sys.stderr.write("writing\\n")
     sys.stderr.flush()
@@ -58,10 +59,10 @@ Rounds(Console(quiet=True), "lake", "landing", {}, {}, every=1).go_on()
 class Watched:
     """The toy's tables, looked at every second by a process of its own."""
 
-    def __init__(self, folder: Path) -> None:
-        self.toy = Toy(folder, spark=None)  # type: ignore[arg-type]
+    def __init__(self, folder: Path, engine: str) -> None:
+        self.toy = Toy(folder, engine=None)  # type: ignore[arg-type]
         self._said = folder / "said"
-        command = [sys.executable, "-c", LOOK_EVERY_SECOND, str(folder)]
+        command = [sys.executable, "-c", LOOK_EVERY_SECOND, str(folder), engine]
         with self._said.open("wb") as file:
             self.process = subprocess.Popen(command, cwd=HOME, stderr=file, stdin=subprocess.DEVNULL)
 
@@ -84,9 +85,9 @@ class Watched:
 
 
 @pytest.fixture
-def watched(tmp_path: Path) -> Iterator[Watched]:
+def watched(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Watched]:
     (tmp_path / "landing").mkdir()
-    one = Watched(tmp_path)
+    one = Watched(tmp_path, getattr(request, "param", engines.NATIVE))
     yield one
     one.process.kill()
     one.process.wait()
@@ -143,7 +144,7 @@ def test_an_error_that_stays_is_said_once_and_another_anew(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_what_arrives_is_loaded_by_the_session_of_the_round_before(watched: Watched) -> None:
+def test_what_arrives_is_loaded_by_the_engine_of_the_round_before(watched: Watched) -> None:
     watched.toy.deliver("monday.csv", "7,A,2,10.00")
     watched.until("done; looking again")
     watched.toy.deliver("tuesday.csv", "8,B,1,5.00")
@@ -158,7 +159,7 @@ def test_what_arrives_is_loaded_by_the_session_of_the_round_before(watched: Watc
 
 
 @pytest.mark.slow
-def test_a_signal_lets_what_is_being_written_be_done_and_begins_no_more(watched: Watched, spark: SparkSession) -> None:
+def test_a_signal_lets_what_is_being_written_be_done_and_begins_no_more(watched: Watched, engine: Engine) -> None:
     watched.toy.deliver("monday.csv", "7,A,2,10.00")
     watched.until(r"bronze\.orders +1 rows loaded")
     watched.signal(signal.SIGINT)
@@ -166,7 +167,7 @@ def test_a_signal_lets_what_is_being_written_be_done_and_begins_no_more(watched:
     assert "Stopping when the tables that are being written are done" in watched.said
     assert re.search(r"Stopped before (silver|gold)\.\w+\. The next run goes on from there\.", watched.said)
     assert "gold.totals" not in watched.toy.versions()
-    again = Toy(watched.toy.folder, spark)
+    again = Toy(watched.toy.folder, engine)
     again.run()
     assert again.rows("gold.totals") == [(1, 2)]
 
@@ -186,6 +187,8 @@ def test_a_second_signal_ends_at_once() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.spark
+@pytest.mark.parametrize("watched", [engines.SPARK], indirect=True)
 def test_when_java_dies_the_process_becomes_a_new_one(watched: Watched) -> None:
     watched.toy.deliver("monday.csv", "7,A,2,10.00")
     watched.until("done; looking again")

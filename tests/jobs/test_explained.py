@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 
 from jobs import cli, explained
 from lakehouse import graph
-from lakehouse.changes import Brought, Change, History
 from lakehouse.errors import LakehouseError
-from lakehouse.excerpt import Excerpt
-from lakehouse.explain import AGAIN, Answer, File, Step
+from lakehouse.proof.changes import Brought, Change, History
+from lakehouse.proof.excerpt import Excerpt
+from lakehouse.proof.explain import AGAIN, Answer, File, Step
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,21 +10,21 @@ from rich.console import Console
 
 from jobs import printed
 from lakehouse.errors import LakehouseError
-from lakehouse.run import Run
+from lakehouse.runs.run import Run
 from tests.toy import Toy
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pyspark.sql import SparkSession
+    from lakehouse.engines.protocol import Engine
 
 pytestmark = pytest.mark.slow
 LINES, ORDERS, TOTALS = "silver.order_lines", "silver.orders", "gold.totals"
 
 
 @pytest.fixture
-def toy(tmp_path: Path, spark: SparkSession) -> Toy:
-    lake = Toy(tmp_path, spark)
+def toy(tmp_path: Path, engine: Engine) -> Toy:
+    lake = Toy(tmp_path, engine)
     lake.deliver("monday.csv", "7,A,2,10.00", "7,B,1,1.00", "8,B,1,5.00")
     lake.run()
     return lake
@@ -78,4 +78,4 @@ def test_status_shows_why_a_table_failed(toy: Toy) -> None:
         toy.run()
     line = said(toy, "status")[ORDERS]
     assert line[:4] == ["failed", "in", "its", "last"]
-    assert " ".join(line).startswith("failed in its last run: silver.orders could not be written. Spark says:")
+    assert " ".join(line).startswith("failed in its last run: silver.orders could not be written. The engine says:")

@@ -16,13 +16,15 @@ import pytest
 from tenacity import retry, stop_after_delay, wait_fixed
 
 from jobs import samples
-from lakehouse import graph, minio, ops, session, storage
+from lakehouse import graph
+from lakehouse.engines import jvm
+from lakehouse.store import minio, ops, storage
 from tests.oracle.recompute import recompute
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.spark]
 SPARK_HOME = Path(pyspark.__file__).parent
 DEPLOY = "org.apache.spark.deploy"
 
@@ -82,7 +84,7 @@ def test_the_three_jobs_on_two_executors_and_s3_make_the_gold_that_duckdb_makes(
     for file in samples.generate(exports, lines=600, days=3).files:
         storage.client().upload_file(str(file), minio.BUCKET, f"landing/{file.relative_to(exports).as_posix()}")
     places = ["--lake", f"s3://{minio.BUCKET}/tables", "--landing", f"s3://{minio.BUCKET}/landing"]
-    jars = ",".join(str(jar) for jar in session.jars())
+    jars = ",".join(str(jar) for jar in jvm.jars())
     settings = ["spark.executor.memory=800m", "spark.sql.shuffle.partitions=4", "spark.log.level=ERROR"]
     settings += [f"spark.{side}.extraJavaOptions=-XX:TieredStopAtLevel=1" for side in ("driver", "executor")]
     environment = os.environ | {"SPARK_HOME": str(SPARK_HOME), "PYSPARK_PYTHON": sys.executable}

@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from jobs import cli, verified
-from lakehouse.compare import Comparison, Difference
 from lakehouse.graph import Table
-from lakehouse.verify import Verdict
+from lakehouse.proof.compare import Comparison, Difference
+from lakehouse.proof.verify import Verdict
 
 if TYPE_CHECKING:
     from lakehouse.contract import Contract

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse import minio
+from lakehouse.store import minio
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lakehouse.minio import Account, Server
+    from lakehouse.store.minio import Account, Server
 
 
 @pytest.fixture(scope="session")

@@ -13,11 +13,13 @@ import pyarrow as pa
 import pytest
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 
-from lakehouse import graph, landing, ledger, progress, storage
-from lakehouse.progress import Input, Progress
+from lakehouse import graph
+from lakehouse.intake import landing, ledger
+from lakehouse.store import progress, storage
+from lakehouse.store.progress import Input, Progress
 
 if TYPE_CHECKING:
-    from lakehouse.minio import Account
+    from lakehouse.store.minio import Account
 
 HOME = Path(__file__).parents[2]
 LOADED = {"bronze.customers": 0}  # its batch

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lakehouse import progress, storage
-from tests.toy import SOURCES, Toy
+from lakehouse.store import feed, progress, storage
+from tests.toy import SOURCES, Toy, with_vectors
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pyspark.sql import SparkSession
+    from lakehouse.engines.native import Native
+    from lakehouse.engines.spark import Spark
 
 pytestmark = pytest.mark.slow
 LINES, ORDERS, SALES = "silver.order_lines", "silver.orders", "silver.sales"
@@ -63,13 +66,21 @@ PRODUCTS_SOURCE = (
 MANY = [f"{order},{product},1,1.00" for order in range(100, 200) for product in "AB"]
 
 
-@pytest.fixture
-def toy(tmp_path: Path, spark: SparkSession) -> Toy:
-    """A hundred orders of two lines each, loaded."""
-    one = Toy(tmp_path, spark, sources=SOURCES | {SALES: SALES_SOURCE})
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory, engine: Native) -> Toy:
+    """A hundred orders of two lines each, in tables with vectors."""
+    sources = with_vectors(SOURCES | {SALES: SALES_SOURCE})
+    one = Toy(tmp_path_factory.mktemp("increments"), engine, sources)
     one.deliver("many.csv", *MANY, day=1)
     one.run()
     return one
+
+
+@pytest.fixture
+def toy(loaded: Toy, tmp_path: Path) -> Toy:
+    """A copy of that lake, and of its landing with the times of its files."""
+    shutil.copytree(loaded.folder, tmp_path / "toy")
+    return replace(loaded, folder=tmp_path / "toy", sources=dict(loaded.sources))
 
 
 def actions(toy: Toy, name: str, version: int, kind: str) -> list[dict[str, Any]]:
@@ -103,6 +114,22 @@ def test_one_changed_order_writes_its_rows_and_no_others(toy: Toy) -> None:
         ORDERS: 1,
         SALES: 2,
     }
+
+
+def test_a_table_without_vectors_changes_the_same_rows_and_copies_the_rest_of_their_file(
+    toy: Toy,
+) -> None:
+    toy.sources = SOURCES | {SALES: SALES_SOURCE}
+    assert toy.run()[ORDERS].decision.reason == "it is stored with deletion vectors, and its contract wants none"
+    assert not actions(toy, ORDERS, toy.versions()[ORDERS], "cdc")
+    toy.deliver("change.csv", "150,A,1,1.00", "150,B,9,1.00", day=2)
+    toy.run()
+    assert rows_written(toy, ORDERS, toy.versions()[ORDERS]) == 100
+    now = toy.versions()[ORDERS]
+    did = feed.written(toy.lake.address(ORDERS), now - 1, now)
+    assert did
+    assert (did.rows, did.deleted, did.changed, did.files) == (1, 1, 1, 1)
+    assert toy.changes(ORDERS, now - 1) == [("delete", 1, 150), ("insert", 1, 150)]
 
 
 def test_a_full_dump_with_one_change_wakes_the_units_that_changed_alone(toy: Toy) -> None:
@@ -157,11 +184,13 @@ def test_lines_that_are_written_again_with_their_order_do_not_wake_what_is_made_
     assert toy.rows(PRODUCTS) == [(1, "A", 100), (1, "B", 108)]
 
 
-def test_a_small_refresh_takes_few_jobs(toy: Toy, spark: SparkSession) -> None:
+@pytest.mark.spark
+def test_a_small_refresh_takes_few_jobs(toy: Toy, on_spark: Spark) -> None:
     """Each is scheduling, a plan and a task; what they read is next to nothing. Delta's own are most of them."""
+    toy.engine = on_spark
     toy.deliver("change.csv", "150,A,1,1.00", "150,B,9,1.00", day=2)
     toy.run(LINES)
-    scheduler: Any = spark.sparkContext._jsc.sc().dagScheduler()  # noqa: SLF001
+    scheduler: Any = on_spark.spark.sparkContext._jsc.sc().dagScheduler()  # noqa: SLF001
     before = scheduler.numTotalJobs()
     toy.run(ORDERS)
     assert 0 < scheduler.numTotalJobs() - before <= JOBS_OF_A_REFRESH

@@ -10,22 +10,21 @@ import pytest
 from tests import rows
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
+    from lakehouse.engines.native import Native
     from lakehouse.graph import Table
     from tests.rows import Built, Judged, Parsed
 
 
 @pytest.fixture(scope="session")
-def built(spark: SparkSession, tables: dict[str, Table]) -> Built:
-    return partial(rows.built, spark, tables)
+def built(engine: Native, tables: dict[str, Table]) -> Built:
+    return partial(rows.built, engine, tables)
 
 
 @pytest.fixture(scope="session")
-def parsed(spark: SparkSession, tables: dict[str, Table]) -> Parsed:
-    return partial(rows.parsed, spark, tables)
+def parsed(engine: Native, tables: dict[str, Table]) -> Parsed:
+    return partial(rows.parsed, engine, tables)
 
 
 @pytest.fixture(scope="session")
-def judged(spark: SparkSession, tables: dict[str, Table]) -> Judged:
-    return partial(rows.judged, spark, tables)
+def judged(engine: Native, tables: dict[str, Table]) -> Judged:
+    return partial(rows.judged, engine, tables)

@@ -1,0 +1,53 @@
+"""What computes: Sail in this process (native, the default) or Spark. Above this floor nobody knows which one runs.
+
+Enter by `start`; what an engine can do says `protocol.Engine`, which functions both compute alike `spelling`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from lakehouse.errors import LakehouseError
+
+if TYPE_CHECKING:
+    from lakehouse.engines.protocol import Engine
+
+NATIVE, SPARK = "native", "spark"
+NAMES = (NATIVE, SPARK)
+# Engines with their versions, as notes have them, that computed something wrong: what they wrote is computed again.
+WRONG: frozenset[str] = frozenset()
+
+
+def chosen(name: str | None = None, default: str = NATIVE) -> str:
+    """The engine's name: as asked for, else LAKEHOUSE_ENGINE, else Spark under spark-submit, else the default.
+
+    Raises LakehouseError for a name that is no engine's.
+    """
+    under_spark_submit = SPARK if "PYSPARK_GATEWAY_PORT" in os.environ else None
+    found = name or os.environ.get("LAKEHOUSE_ENGINE") or under_spark_submit or default
+    if found not in NAMES:
+        raise LakehouseError(
+            f"{found!r} is no engine. Give native (in this process) or spark with --engine, LAKEHOUSE_ENGINE or "
+            "`engine:` in conf/lake.yml."
+        )
+    return found
+
+
+def start(name: str = NATIVE, *, long: bool = False) -> Engine:
+    """The engine, started; the process has one of each name, and the one that was started last computes.
+
+    `long`: it is kept, or reads so much that preparing its code well is worth the time.
+    """
+    if name == SPARK:
+        from lakehouse.engines.spark import Spark  # noqa: PLC0415  each engine loads its own half second of modules
+
+        return Spark.start(long=long)
+    from lakehouse.engines.native import Native  # noqa: PLC0415
+
+    return Native.start()
+
+
+def other(name: str) -> str:
+    """The engine that proves what this one wrote."""
+    return next(one for one in NAMES if one != name)

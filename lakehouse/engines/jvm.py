@@ -1,0 +1,327 @@
+"""The Spark session: Java, jars, S3 and settings. `python -m lakehouse.engines.jvm` prepares them ahead of time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakehouse.errors import LakehouseError
+from lakehouse.store import storage
+from lakehouse.store.cache import cache_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyspark.sql import SparkSession
+
+PACKAGES = (
+    "io.delta:delta-spark_4.2_2.13:4.4.0",
+    "org.apache.hadoop:hadoop-aws:3.5.0",
+    "software.amazon.awssdk:s3:2.35.4",
+    "software.amazon.awssdk:s3-transfer-manager:2.35.4",
+    "software.amazon.awssdk:sts:2.35.4",
+)
+# What Spark ships itself (often newer), and the SDK bundle of over 300 MB of which the subset above is enough.
+EXCLUDES = (
+    "software.amazon.awssdk:bundle",
+    "com.fasterxml.jackson.core:*",
+    "com.fasterxml.jackson.datatype:*",
+    "com.google.code.findbugs:*",
+    "commons-codec:*",
+    "commons-logging:*",
+    "io.netty:*",
+    "org.apache.hadoop:hadoop-client-api",
+    "org.apache.hadoop:hadoop-client-runtime",
+    "org.apache.hadoop:hadoop-common",
+    "org.apache.httpcomponents:*",
+    "org.apache.logging.log4j:*",
+    "org.apache.parquet:*",
+    "org.apache.spark:spark-core_2.13",
+    "org.apache.spark:spark-sql_2.13",
+    "org.roaringbitmap:*",
+    "org.scala-lang:*",
+    "org.slf4j:*",
+)
+LOCK = Path(__file__).with_name("jars.lock")
+LOG4J = Path(__file__).with_name("log4j2.properties")
+OLDEST_JAVA = 17
+
+
+def start(*, long: bool = False) -> SparkSession:
+    """The one session of this process; settings that change results are here, those for speed come from outside.
+
+    `long`: it is kept, or reads so much that compiling its code well is worth the time.
+
+    Under spark-submit the master, memory and jars are spark-submit's, and only what the tables need is added.
+    LAKEHOUSE_DRIVER_MEMORY (3g), LAKEHOUSE_MASTER (local[*]) and LAKEHOUSE_JAVA_OPTIONS size a session started here;
+    what its JVM says goes to spark.log in the cache folder, or to the terminal with LAKEHOUSE_LOG=info.
+    """
+    from pyspark.logger import PySparkLogger  # noqa: PLC0415
+    from pyspark.sql import SparkSession  # noqa: PLC0415  half a second that plan and status do not pay
+
+    # Workers run this Python, which has what reads the files; on a cluster PYSPARK_PYTHON names one that has it too.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    settings = _settings_of_results() | _settings_of_s3()
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # not started by spark-submit: this process starts the JVM
+        check_java()
+        settings |= _settings_of_a_local_jvm(long=long)
+        _launch(settings)
+    # It writes every error as a page of JSON to the terminal, before anyone can say it in words.
+    PySparkLogger.getLogger("SQLQueryContextLogger").disabled = "LAKEHOUSE_LOG" not in os.environ
+    builder = SparkSession.builder.appName("lakehouse")
+    for key, value in settings.items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()
+
+
+def _launch(settings: dict[str, str]) -> None:
+    """Start the JVM quietly: it cannot be kept from warning of its own modules on the terminal."""
+    from pyspark import SparkConf, SparkContext  # noqa: PLC0415
+    from pyspark.errors import PySparkRuntimeError  # noqa: PLC0415
+    from pyspark.java_gateway import launch_gateway  # noqa: PLC0415
+
+    if SparkContext._active_spark_context is not None:  # noqa: SLF001  an earlier session of this process serves
+        return
+    # The user's own Spark settings must not change results, nor another Spark of the machine its jars; and a folder
+    # with files in it on the class path would rule out the class archive.
+    os.environ["SPARK_CONF_DIR"] = str(_empty_folder())
+    os.environ.pop("SPARK_HOME", None)
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    conf = SparkConf(loadDefaults=False).setAppName("lakehouse").setAll(list(settings.items()))
+    log = cache_folder() / "spark.log"
+    with log.open("wb") as said:
+        # A group of its own: what stops this process and its group must not take Java from under a table's write.
+        how = {"start_new_session": True} | ({} if "LAKEHOUSE_LOG" in os.environ else {"stderr": said})
+        try:
+            gateway = launch_gateway(conf, how)  # type: ignore[no-untyped-call]
+        except PySparkRuntimeError as error:
+            last = " ".join(log.read_text(errors="replace").splitlines()[-3:])
+            raise LakehouseError(
+                f"Java did not start: {last or error} See {log}, and LAKEHOUSE_JAVA_OPTIONS."
+            ) from error
+    SparkContext(conf=conf, gateway=gateway)
+
+
+def _empty_folder() -> Path:
+    folder = cache_folder() / "no-spark-conf"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _settings_of_results() -> dict[str, str]:
+    return {
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.ansi.enabled": "true",
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+        # Inferring filters from long chains of parsed columns takes longer than any filter saves, without bound.
+        "spark.sql.constraintPropagation.enabled": "false",
+        # A small Delta log needs no 50 tasks to be read, again for each scan.
+        "spark.databricks.delta.snapshotPartitions": "1",
+        # Deletion vectors of 64 KB or more break readers of the change feed (delta-io/delta issue 5662).
+        "spark.sql.files.maxRecordsPerFile": "400000",
+    }
+
+
+def _settings_of_a_local_jvm(*, long: bool) -> dict[str, str]:
+    java_options = [
+        f"-Dlog4j2.configurationFile={LOG4J}",
+        "-Duser.timezone=UTC",
+        "-XX:ReservedCodeCacheSize=256m",
+        "-XX:+UseParallelGC",
+        # Spark makes one method of a wide stage, which Java would otherwise interpret for being too long.
+        "-XX:-DontCompileHugeMethods",
+        *([] if long else ["-XX:TieredStopAtLevel=1"]),  # most of a short run is cold code
+        *_class_data_sharing(),
+        *os.environ.get("LAKEHOUSE_JAVA_OPTIONS", "").split(),
+    ]
+    return {
+        "spark.master": os.environ.get("LAKEHOUSE_MASTER", "local[*]"),
+        "spark.driver.memory": os.environ.get("LAKEHOUSE_DRIVER_MEMORY", "3g"),
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.extraClassPath": ":".join(str(jar) for jar in jars()),
+        "spark.driver.extraJavaOptions": " ".join(java_options),
+        # Each aggregation, sort and hash table begins with a page, of 64 MB if nobody says so, which must be zeroed.
+        "spark.buffer.pageSize": "2m",
+        "spark.sql.shuffle.partitions": str(max(2, min(8, os.cpu_count() or 2))),
+        "spark.sql.warehouse.dir": str(cache_folder() / "warehouse"),
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+    }
+
+
+def _settings_of_s3() -> dict[str, str]:
+    """From the usual AWS_* variables; Spark redacts these keys wherever it shows its settings."""
+    settings = {
+        "fs.s3a.endpoint.region": storage.region(),
+        "fs.s3a.path.style.access": "true",
+        "fs.s3a.attempts.maximum": "3",
+        "fs.s3a.connection.establish.timeout": "5s",
+    }
+    named = {
+        "fs.s3a.endpoint": storage.endpoint_url(),
+        "fs.s3a.access.key": os.environ.get("AWS_ACCESS_KEY_ID"),
+        "fs.s3a.secret.key": os.environ.get("AWS_SECRET_ACCESS_KEY"),
+        "fs.s3a.session.token": os.environ.get("AWS_SESSION_TOKEN"),
+    }
+    settings |= {key: value for key, value in named.items() if value}
+    return {f"spark.hadoop.{key}": value for key, value in settings.items()}
+
+
+@cache
+def check_java() -> str:
+    """The version text of the Java that Spark will use; an error that says how to get one where there is none."""
+    home = os.environ.get("JAVA_HOME")
+    java = str(Path(home, "bin", "java")) if home else shutil.which("java")
+    advice = (
+        f"Install Java {OLDEST_JAVA} or newer (Debian: apt install openjdk-17-jre-headless; macOS: brew install "
+        "openjdk@17) and see that `java -version` answers, or set JAVA_HOME to its folder."
+    )
+    try:
+        answer = subprocess.run([java or "java", "-version"], capture_output=True, text=True, check=True).stderr
+    except (OSError, subprocess.CalledProcessError) as error:
+        place = f"JAVA_HOME={home}" if home else "PATH"
+        raise LakehouseError(f"Spark needs Java, and there is none that works in {place}. {advice}") from error
+    version = re.search(r'version "(\d+)', answer)
+    if not version or int(version[1]) < OLDEST_JAVA:
+        raise LakehouseError(
+            f"Spark needs Java {OLDEST_JAVA} or newer; this one is: {answer.strip().partition(chr(10))[0]}. {advice}"
+        )
+    return answer
+
+
+def _tell(words: str) -> None:
+    sys.stderr.write(f"{words}\n")
+
+
+def jars(say: Callable[[str], None] = _tell) -> list[Path]:
+    """The locked jars, resolved once by coordinates into the cache, and compared with the lock at every start (30 ms).
+
+    Raises LakehouseError that names each jar that is damaged, missing or not in the lock.
+    """
+    lock = _read_lock()
+    folder = cache_folder() / "jars" / hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]
+    if not folder.exists():
+        say(f"Fetching {len(lock)} jars (30 MB, once) into {folder}")
+        _resolve_into(folder)
+    found = {jar.name: _sha256(jar) for jar in folder.glob("*.jar")}
+    wrong = [f"{name} is missing" for name in lock.keys() - found.keys()]
+    wrong += [f"{name} is not in the lock" for name in found.keys() - lock.keys()]
+    wrong += [f"{name} is damaged or different" for name in lock.keys() & found.keys() if lock[name] != found[name]]
+    if wrong:
+        raise LakehouseError(
+            f"The jars in {folder} are not those of {LOCK.name}: {'; '.join(sorted(wrong))}. Delete that folder "
+            "to fetch them again; if that does not help, the registry serves other files than the lock was made from."
+        )
+    return [folder / name for name in sorted(lock)]
+
+
+def _read_lock() -> dict[str, str]:
+    lines = LOCK.read_text().splitlines()
+    return {name: digest for digest, name in (line.split() for line in lines)}
+
+
+def write_lock() -> None:
+    """Resolve anew and write the lock: for the maintainer who changed PACKAGES or EXCLUDES."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch, "jars")
+        _resolve_into(folder)
+        LOCK.write_text("".join(f"{_sha256(jar)}  {jar.name}\n" for jar in sorted(folder.glob("*.jar"))))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _resolve_into(folder: Path) -> None:
+    """By the Ivy that ships inside pyspark, in a folder of its own; renamed into place only when it is whole."""
+    check_java()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        nothing = Path(scratch, "nothing.py")
+        nothing.touch()
+        answer = subprocess.run(
+            [
+                str(_spark_home() / "bin" / "spark-submit"),
+                "--conf",
+                f"spark.jars.ivy={scratch}/ivy",
+                "--packages",
+                ",".join(PACKAGES),
+                "--exclude-packages",
+                ",".join(EXCLUDES),
+                str(nothing),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"SPARK_HOME": str(_spark_home()), "PYSPARK_PYTHON": sys.executable},
+        )
+        if answer.returncode:
+            why = [line for line in answer.stderr.splitlines() if "unresolved" in line or "not found" in line]
+            raise LakehouseError(
+                "The jars could not be fetched from Maven Central: "
+                f"{' '.join(why[:3]) or answer.stderr[-500:]} Check the network, or copy {folder} from elsewhere."
+            )
+        Path(scratch, "ivy", "jars").rename(folder)
+
+
+def _spark_home() -> Path:
+    import pyspark  # noqa: PLC0415
+
+    return Path(pyspark.__file__).parent
+
+
+def prepare(say: Callable[[str], None] = _tell) -> None:
+    """Fetch the jars and make the archive of loaded classes, where they are not there yet. Both are done once."""
+    jars(say)
+    if not _archive().exists():
+        say("Preparing Java's class archive (about 25 s, once): every later start of Spark takes half as long")
+        _archive().parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run([sys.executable, "-c", WARM_UP], check=True, capture_output=True)
+        _archive().with_suffix(".new").rename(_archive())
+
+
+# A process of its own, since the archive is written when its JVM ends: it loads the classes that a first run loads.
+WARM_UP = """
+import tempfile
+from lakehouse.engines import jvm
+jvm.RECORDING = True
+spark = jvm.start()
+with tempfile.TemporaryDirectory() as folder:
+    table = folder + "/table"
+    rows = spark.range(10).selectExpr("id", "cast(id % 3 as string) as k", "cast(id as decimal(18,2)) as amount")
+    for _ in range(2):
+        rows.write.format("delta").option("delta.enableDeletionVectors", "true").mode("append").save(table)
+    spark.sql(f"merge into delta.`{table}` t using (select 5 as id) s on t.id = s.id when matched then delete")
+    spark.read.format("delta").load(table).groupBy("k").agg({"amount": "sum"}).collect()
+spark.stop()
+"""
+RECORDING = False
+
+
+def _class_data_sharing() -> list[str]:
+    """Spark starts from the archive where there is one (measured: 12.3 s become 7.0 s to a first merge)."""
+    quiet = ["-Xlog:cds=off", "-Xlog:cds+dynamic=off", "-Xlog:class+path=off"]
+    if RECORDING:
+        return [f"-XX:ArchiveClassesAtExit={_archive().with_suffix('.new')}", *quiet]
+    return [f"-XX:SharedArchiveFile={_archive()}", "-Xshare:auto", *quiet] if _archive().exists() else []
+
+
+def _archive() -> Path:
+    facts = check_java() + LOCK.read_text() + str(_spark_home()) + str(cache_folder())
+    return cache_folder() / "cds" / f"{hashlib.sha256(facts.encode()).hexdigest()[:12]}.jsa"
+
+
+if __name__ == "__main__":
+    prepare()

@@ -1,0 +1,334 @@
+"""The native engine: Sail computes in this process, without a JVM; what is written is committed by our own committer.
+
+Few rows travel by Arrow, many as Parquet files, in a scratch folder of this process or beside the table.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import re
+import threading
+import uuid
+import weakref
+from collections import OrderedDict
+from functools import cache
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
+
+from lakehouse.engines import NATIVE, guard, reading
+from lakehouse.engines.protocol import FEW_BYTES, FEW_ROWS
+from lakehouse.engines.scratch import Scratch
+from lakehouse.errors import LakehouseError
+from lakehouse.store import committer, feed, log, parquet, storage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    from pyspark.sql import DataFrame, SparkSession
+
+    from lakehouse.engines.protocol import Change
+    from lakehouse.store.committer import Target
+    from lakehouse.store.log import Snapshot
+
+    Held = OrderedDict[tuple[str, str, int], DataFrame]
+
+FEW_DELIVERED = 64 << 20  # bytes of files: below, starting processes takes longer than reading in this one
+MEMORY_SHARE = 0.5  # of the machine's memory, for what is sorted, grouped and joined
+# A row that is judged takes so many times the bytes that it has compressed in its table (measured on order lines).
+EXPANDED = 24
+MOST_ROWS_OF_A_FILE = 400_000
+LONGEST_RUN = 7 * 24 * 3600  # seconds
+MOST_HELD = 256  # small tables at a version
+T = TypeVar("T")
+PLAIN = re.compile(r"[\w./:=+~@-]*", re.ASCII)
+ROWS, FILES = "_lakehouse_rows", "_lakehouse_files"
+
+
+class Native:
+    """One server and one session in this process, which threads share; `size`: bytes that this turn may have to read."""
+
+    name = NATIVE
+    version = version("pysail")
+    parallelism = os.cpu_count() or 1
+
+    def __init__(self, spark: SparkSession, scratch: Scratch, held: Held | None = None, size: int = 0) -> None:
+        self.spark, self.scratch, self.size = spark, scratch, size
+        self.held: Held = OrderedDict() if held is None else held
+
+    @classmethod
+    def start(cls) -> Native:
+        """The process's engine, started where it is not yet; from now on `pyspark.sql.functions` are those of Connect."""
+        os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
+        with _starting:
+            return _started()
+
+    def for_a_turn(self, size: int) -> Native:
+        return Native(self.spark, self.scratch, self.held, size)
+
+    @property
+    def is_small(self) -> bool:
+        return self.size <= FEW_BYTES
+
+    # Reading
+
+    def read(self, address: str, version: int) -> DataFrame:
+        """A small table once, by our own reader, for as long as it is used: Sail looks at its whole log for each scan."""
+        found = log.snapshot(address, version)
+        if found is not None and sum(int(one["size"]) for one in found.files.values()) <= FEW_BYTES:
+            return self._held(found)
+        made = self.spark.read.format("delta").option("versionAsOf", version).load(self._reachable(address))
+        return _known(made, log.schema(found)) if found else made
+
+    def _held(self, found: Snapshot) -> DataFrame:
+        key = (found.address, found.id, found.version)
+        with _holding:
+            held = self.held.get(key)
+            if held is not None:
+                self.held.move_to_end(key)
+                return held
+        made = self._unnamed(feed.read(found.address, found.version))
+        with _holding:
+            self.held[key] = made
+            while len(self.held) > MOST_HELD:
+                self.held.popitem(last=False)
+        return made
+
+    def _reachable(self, address: str) -> str:
+        """The address as Sail's reader of Delta takes it: it encodes other characters, and then finds no commit there."""
+        if PLAIN.fullmatch(address):
+            return address
+        if storage.is_s3(address):
+            raise LakehouseError(
+                f"The native engine cannot read {address}: below a bucket it takes letters, digits and -_.=+~@ only. "
+                "Name another prefix, or let Spark compute: --engine spark."
+            )
+        return str(self.scratch.link(address))
+
+    def changes(self, address: str, since: int, until: int) -> DataFrame:
+        return self.frame(feed.changes(address, since, until).drop_columns(["_commit_version"]))
+
+    def frame(self, rows: pa.Table) -> DataFrame:
+        return _with(self._unnamed(rows), **{ROWS: rows})
+
+    def _unnamed(self, rows: pa.Table) -> DataFrame:
+        """The rows as a file of scratch, which goes with the last plan that reads it."""
+        path = self.scratch.write(rows)
+        made = self._of_files([str(path)])
+        weakref.finalize(made._plan, path.unlink, missing_ok=True)  # noqa: SLF001  what is made of it holds its plan
+        return _known(made, rows.schema)
+
+    def arrow(self, rows: DataFrame) -> pa.Table:
+        return _arrow(rows)
+
+    def delivered(
+        self, groups: int, read: Callable[[Iterable[int]], Iterator[pa.RecordBatch]], schema: pa.Schema
+    ) -> DataFrame:
+        if self.size <= FEW_DELIVERED:
+            return self.frame(pa.Table.from_batches(read(range(groups)), schema))
+        folder = self.scratch.folder()
+        files = reading.side_by_side(groups, read, schema, folder, MOST_ROWS_OF_A_FILE)
+        return _with(self._of_files(files), **{FILES: files}) if files else self.frame(schema.empty_table())
+
+    def _of_files(self, files: list[str]) -> DataFrame:
+        return self.spark.read.parquet(*files)
+
+    # Computing
+
+    def once(self, rows: DataFrame, until: ExitStack) -> DataFrame:
+        if ROWS in vars(rows) or FILES in vars(rows):
+            return rows
+        if self.is_small:
+            return self.frame(_arrow(rows))
+        folder = self.scratch.folder()
+        until.callback(self.scratch.forget, folder)
+        rows.write.parquet(str(folder / "rows"))
+        files = [str(one) for one in sorted((folder / "rows").rglob("*.parquet"))]
+        if not files:
+            return self.frame(_arrow(rows.limit(0)))
+        return _with(self._of_files(files), **{FILES: files})
+
+    def narrow(self, rows: DataFrame, until: ExitStack) -> DataFrame:
+        return rows if self.is_small else self.once(rows, until)
+
+    def small_side(self, rows: DataFrame) -> DataFrame:
+        return rows.hint("broadcast")
+
+    def slices(self, size: int) -> int:
+        return max(1, -(-size * EXPANDED // _memory()))
+
+    def used(
+        self, build: Callable[[Mapping[str, DataFrame]], DataFrame], inputs: Mapping[str, DataFrame]
+    ) -> Mapping[str, set[str]]:
+        """From the physical plan over empty files, which names each file that it scans, and the columns of it."""
+        import pyarrow.parquet as pq  # noqa: PLC0415
+
+        folder = self.scratch.folder()
+        places = {name: folder / f"{place}.parquet" for place, name in enumerate(inputs)}
+        for name, rows in inputs.items():
+            pq.write_table(to_arrow_schema(rows.schema, timezone="UTC").empty_table(), places[name])
+        empty = {name: self._of_files([str(place)]) for name, place in places.items()}
+        plan = build(empty)._explain_string(extended=True)  # noqa: SLF001
+        self.scratch.forget(folder)
+        return {name: _scanned(plan, places[name], rows.columns) for name, rows in inputs.items()}
+
+    def sql(self, statement: str, views: Mapping[str, DataFrame]) -> DataFrame:
+        for name, rows in views.items():
+            rows.createOrReplaceTempView(name)
+        return self.spark.sql(statement)
+
+    # Writing
+
+    def write(self, target: Target, base: int, change: Change, note: str) -> int:
+        rows = None if change.rows is None or change.how == "units" else self._ready(target, change.rows)
+        match change.how:
+            case "append":
+                return committer.append(target, base, rows, note, change.txn)
+            case "overwrite":
+                return committer.overwrite(target, base, rows, note)
+            case "units":
+                return committer.replace_units(target, base, list(change.unit), *self._changed(target, change), note)
+        return committer.note_only(target, base, note)
+
+    def _changed(self, target: Target, change: Change) -> tuple[pa.Table | list[dict[str, Any]] | None, pa.Table | None]:
+        """The rows of the units that differ, and the units that are gone; None for none."""
+        if change.differing is None:
+            return (None if change.rows is None else self._ready(target, change.rows)), None
+        differing, unit = _arrow(change.differing), list(change.unit)
+        gone = differing.filter(differing["_gone"]).select(unit)
+        some = differing.filter(pc.invert(differing["_gone"])).select(unit)
+        if not some.num_rows or change.rows is None:
+            rows = None
+        elif ROWS in vars(change.rows):
+            rows = _arrow(change.rows).select(target.schema.names).join(some, unit, join_type="left semi")
+        else:
+            keys = self.small_side(self.frame(some)) if some.num_rows <= FEW_ROWS else self.frame(some)
+            rows = self._ready(target, change.rows.join(keys, on=unit, how="left_semi"))
+        return rows, gone if gone.num_rows else None
+
+    def _ready(self, target: Target, rows: DataFrame) -> pa.Table | list[dict[str, Any]]:
+        """Few rows as Arrow; many as files beside the table, which a commit only has to name."""
+        names = target.schema.names
+        if ROWS in vars(rows):
+            return _arrow(rows).select(names)
+        if self.is_small:
+            return _arrow(rows.select(*names))
+        folder = uuid.uuid4().hex
+        place = f"{self._reachable(target.address)}/{folder}"
+        parts = rows.repartition(-(-rows.count() // MOST_ROWS_OF_A_FILE) or 1).select(*target.schema.names).write
+        (parts.partitionBy(*target.partition_by) if target.partition_by else parts).parquet(place)
+        found = [one.path for one in storage.list_files(place) if one.path.endswith(".parquet")]
+        return [
+            parquet.describe(target.address, f"{folder}/{path}", target.schema, _of_folders(path)) for path in found
+        ]
+
+    def is_alive(self) -> bool:
+        return True
+
+    def stop(self) -> None:
+        self.scratch.remove()
+
+
+_starting, _holding = threading.Lock(), threading.Lock()
+
+
+@cache
+def _started() -> Native:
+    scratch = Scratch.make()
+    for key, value in _settings(scratch).items():
+        os.environ.setdefault(key, value)
+    from pysail.spark import SparkConnectServer  # noqa: PLC0415
+    from pyspark.sql.connect.session import SparkSession  # noqa: PLC0415
+
+    channel, why_not = guard.start(SparkConnectServer("127.0.0.1", 0))
+    if why_not:
+        logging.getLogger(__name__).warning("The engine's port is open to other users of this machine: %s", why_not)
+    spark = SparkSession.builder.channelBuilder(channel).create()
+    spark.client.set_retry_policies([])  # the server is this process: what does not answer now never will
+    spark.conf.set("spark.sql.session.timeZone", "UTC")
+    # Plans in this process are not worth compressing; where nothing is said, the client asks anew for every frame.
+    spark.conf.set("spark.connect.session.planCompression.threshold", "-1")
+    spark.conf.set("spark.connect.session.planCompression.defaultAlgorithm", "NONE")
+    # What the client could ask for again if its connection broke takes two thirds of a small query's time.
+    spark.client.disable_reattachable_execute()
+    atexit.register(channel.end)
+    return Native(spark, scratch)
+
+
+def _settings(scratch: Scratch) -> dict[str, str]:
+    """Sail reads its settings once, when its server starts."""
+    return {
+        "RUST_LOG": "error",
+        "GRPC_ENABLE_FORK_SUPPORT": "false",  # Spark's Java is started by a fork, which gRPC's own handlers may crash
+        "SAIL_SPARK__SESSION_TIMEOUT_SECS": str(LONGEST_RUN),
+        "SAIL_RUNTIME__MEMORY_POOL__TYPE": "fair",
+        "SAIL_RUNTIME__MEMORY_POOL__FAIR__MAX_SIZE": str(_memory()),
+        "SAIL_RUNTIME__TEMPORARY_FILES__PATHS": f'["{scratch.root}"]',
+        **storage.for_sail(),
+    }
+
+
+def _memory() -> int:
+    """Bytes that the engine may use: LAKEHOUSE_MEMORY (such as 4g), else half of the machine's."""
+    if named := os.environ.get("LAKEHOUSE_MEMORY"):
+        found = re.fullmatch(r"(\d+)([mg])", named.strip().lower())
+        if not found:
+            raise LakehouseError(f"LAKEHOUSE_MEMORY={named!r} is no size. Give megabytes or gigabytes, such as 512m or 4g.")
+        return int(found[1]) << {"m": 20, "g": 30}[found[2]]
+    return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MEMORY_SHARE)
+
+
+def _with(rows: T, **facts: object) -> T:
+    """The frame, which remembers what this process knows of its rows."""
+    vars(rows).update(facts)
+    return rows
+
+
+def _arrow(rows: DataFrame) -> pa.Table:
+    """Not by `toArrow`, which asks for the schema first, one more call; types that Arrow has twice become the plain."""
+    if ROWS in vars(rows):
+        return vars(rows)[ROWS]
+    found = rows._to_table()[0]  # noqa: SLF001
+    return found.cast(pa.schema([pa.field(one.name, _plain(one.type)) for one in found.schema]))
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return pa.list_(_plain(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(one.name, _plain(one.type)) for one in kind])
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("us", kind.tz and "UTC")
+    return pa.string() if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) else kind
+
+
+def _known(rows: DataFrame, schema: pa.Schema) -> DataFrame:
+    """The frame, which need not ask the server for its schema."""
+    return _with(rows, _cached_schema=from_arrow_schema(schema))
+
+
+def _of_folders(path: str) -> dict[str, str | None]:
+    """The partition values in a file's path, as Hive writes them: market=1/part-0.parquet."""
+    pairs = (folder.partition("=") for folder in path.split("/")[:-1])
+    return {name: None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value) for name, _, value in pairs}
+
+
+def _scanned(plan: str, place: Path, columns: list[str]) -> set[str]:
+    """The columns that the plan's scans of the file read; all where a scan does not say."""
+    scans = [line for line in plan.splitlines() if place.name in line and "DataSourceExec" in line]
+    used: set[str] = set()
+    for scan in scans:
+        found = re.search(r"projection=\[([^\]]*)\]", scan)
+        if found is None:
+            return set(columns)
+        words = set(re.findall(r"[^\s,()=><]+", f"{found[1]} {scan.partition('predicate=')[2]}"))
+        used |= {name for name in columns if name in {word.partition("@")[0] for word in words}}
+    return used

@@ -1,0 +1,145 @@
+"""What an engine can do, and nothing more: whatever else tables and the core need is PySpark's DataFrame API."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from lakehouse.store.storage import MissingFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import ExitStack
+
+    import pyarrow as pa
+    from pyspark.sql import DataFrame
+
+    from lakehouse.store.committer import Target
+
+# Compressed bytes of a turn's inputs, a hundred thousand order lines or so: below, what is fixed is all of the work.
+FEW_BYTES = 8 << 20
+LOST = re.compile(r"FILE_NOT_EXIST|FileNotFound|NoSuchKey|Object at location .* not found|DELTA_VERSION_NOT|TIME_?TRAVEL")
+FEW_ROWS = 1_000_000  # such as keys, of which a hash table fits into the memory of every worker
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one commit does with `rows`, of which it takes the target's columns.
+
+    `append`: they come, as the app transaction `txn`. `overwrite`: they come, all others go. `units`: what is stored of
+    units goes, and the rows of these units come: of those that are `differing` (where they are `_gone`, none comes), or
+    of all units of the rows; rows are told apart by `grain`. `note`: nothing changes.
+    """
+
+    how: Literal["append", "overwrite", "units", "note"]
+    rows: DataFrame | None = None
+    differing: DataFrame | None = None
+    unit: tuple[str, ...] = ()
+    grain: tuple[str, ...] = ()
+    txn: tuple[str, int] | None = None
+
+
+class Engine(Protocol):
+    """`name` and `version` stand in every note. An engine for one turn (`for_a_turn`) shares its process's session."""
+
+    name: str
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def parallelism(self) -> int:
+        """Tasks that it works on at a time."""
+        ...
+
+    def for_a_turn(self, size: int) -> Engine:
+        """What one table's turn uses; `size`: the bytes that it may have to read."""
+        ...
+
+    def read(self, address: str, version: int) -> DataFrame:
+        """A table as it was at a version: without one, a frame would move under a foreign commit."""
+        ...
+
+    def changes(self, address: str, since: int, until: int) -> DataFrame:
+        """The rows before and after each change in the versions (since, until], with `_change_type`."""
+        ...
+
+    def frame(self, rows: pa.Table) -> DataFrame:
+        """Rows that this process has, in their Arrow types."""
+        ...
+
+    def arrow(self, rows: DataFrame) -> pa.Table:
+        """The rows, which are few, in this process."""
+        ...
+
+    def delivered(
+        self, groups: int, read: Callable[[Iterable[int]], Iterator[pa.RecordBatch]], schema: pa.Schema
+    ) -> DataFrame:
+        """What `read` gives for the numbers of all groups, some groups side by side; `read` can be pickled."""
+        ...
+
+    def once(self, rows: DataFrame, until: ExitStack) -> DataFrame:
+        """The rows, computed once however often they are used; forgotten at the end of `until`."""
+        ...
+
+    def narrow(self, rows: DataFrame, until: ExitStack) -> DataFrame:
+        """Rows of an input that build() may use in several places: computed once where that is worth it."""
+        ...
+
+    def small_side(self, rows: DataFrame) -> DataFrame:
+        """The rows as the small side of a join: the other side is neither moved nor sorted."""
+        ...
+
+    def slices(self, size: int) -> int:
+        """In how many parts a table is computed whole whose inputs have so many bytes, so that memory is enough."""
+        ...
+
+    def used(
+        self, build: Callable[[Mapping[str, DataFrame]], DataFrame], inputs: Mapping[str, DataFrame]
+    ) -> Mapping[str, set[str]]:
+        """By input the columns that what build() returns depends on; all of them where the plan does not say."""
+        ...
+
+    def write(self, target: Target, base: int, change: Change, note: str) -> int:
+        """One commit upon the version `base` (-1: the first), which carries the note; its version.
+
+        Raises ConflictError where another writer was quicker.
+        """
+        ...
+
+    def sql(self, statement: str, views: Mapping[str, DataFrame]) -> DataFrame:
+        """The answer to a statement over these frames, by their names."""
+        ...
+
+    def is_alive(self) -> bool:
+        """Whether it can still compute."""
+        ...
+
+    def stop(self) -> None:
+        """End it, and take away what it kept."""
+        ...
+
+
+def is_about_lost_files(error: BaseException) -> bool:
+    """Whether an engine's error says that a file, or a version, is not there any more."""
+    return bool(LOST.search(words(error)))
+
+
+def words(error: BaseException) -> str:
+    """The line of an engine's error that says what it was, at the bottom of its causes."""
+    cause = getattr(error, "java_exception", None)
+    while cause is not None and cause.getCause() is not None:
+        cause = cause.getCause()
+    lines = [line for line in str(error if cause is None else cause).strip().splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    return lines[-1] if "Traceback" in lines[0] else lines[0]
+
+
+def errors() -> tuple[type[Exception], ...]:
+    """What engines raise when they cannot compute something; whoever turns it into words imports it here."""
+    from py4j.protocol import Py4JError  # noqa: PLC0415
+    from pyspark.errors import PySparkException  # noqa: PLC0415
+
+    return (PySparkException, Py4JError, MissingFileError)

@@ -1,0 +1,276 @@
+"""Spark: where one machine ends. It computes in its JVM and writes by Delta's own library, in one commit as well."""
+
+from __future__ import annotations
+
+import operator
+import os
+from contextlib import contextmanager
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+from delta.tables import DeltaTable
+from pyspark.sql import functions as F
+
+from lakehouse.engines import SPARK, jvm
+from lakehouse.engines.protocol import FEW_BYTES
+from lakehouse.store import log, storage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import ExitStack
+
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.readwriter import DataFrameWriter
+
+    from lakehouse.engines.protocol import Change
+    from lakehouse.store.committer import Target
+
+METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+SKIP_EMPTY = "spark.databricks.delta.skipRecordingEmptyCommits"
+# On few rows planning, generating code and moving between stages are all of the work (measured: they were 80 %).
+# Without generated code, Parquet's vectors would be copied row by row, which takes longer than reading rows does.
+OF_FEW_ROWS = {
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.shuffle.partitions": "1",
+    "spark.sql.parquet.enableVectorizedReader": "false",
+    "spark.sql.autoBroadcastJoinThreshold": "-1",
+}
+
+
+class Spark:
+    """A session of its own for one turn, of the process's one JVM: what is set on it, such as a note, no other sees."""
+
+    name = SPARK
+
+    def __init__(self, spark: SparkSession, *, is_small: bool = False) -> None:
+        self.spark, self.is_small = spark, is_small
+
+    @property
+    def version(self) -> str:
+        return self.spark.version
+
+    @property
+    def parallelism(self) -> int:
+        return self.spark.sparkContext.defaultParallelism
+
+    @classmethod
+    def start(cls, *, long: bool = False) -> Spark:
+        """The process's Spark, started where it is not yet; from now on `pyspark.sql.functions` are those of the JVM."""
+        os.environ.pop("SPARK_CONNECT_MODE_ENABLED", None)
+        return cls(jvm.start(long=long))
+
+    def for_a_turn(self, size: int) -> Spark:
+        own, is_small = self.spark.newSession(), size <= FEW_BYTES
+        for key, value in OF_FEW_ROWS.items() if is_small else ():
+            own.conf.set(key, value)
+        return Spark(own, is_small=is_small)
+
+    # Reading
+
+    def read(self, address: str, version: int) -> DataFrame:
+        reader = self.spark.read.format("delta").option("versionAsOf", version)
+        return self._in_one_piece(reader.load(storage.for_spark(address)))
+
+    def changes(self, address: str, since: int, until: int) -> DataFrame:
+        feed = self.spark.read.format("delta").option("readChangeFeed", "true")
+        feed = feed.option("startingVersion", since + 1).option("endingVersion", until)
+        return self._in_one_piece(feed.load(storage.for_spark(address))).drop("_commit_version", "_commit_timestamp")
+
+    def _in_one_piece(self, rows: DataFrame) -> DataFrame:
+        """Few rows in one partition, which need not be shuffled again to be grouped or joined; many as they are."""
+        return rows.coalesce(1) if self.is_small else rows
+
+    def frame(self, rows: pa.Table) -> DataFrame:
+        if rows.num_rows:  # the planner itself holds the rows of an Arrow table; a list would be read by a job
+            return self.spark.createDataFrame(rows)
+        from pyspark.sql.pandas.types import from_arrow_schema  # noqa: PLC0415
+
+        return self.spark.createDataFrame([], from_arrow_schema(rows.schema))
+
+    def arrow(self, rows: DataFrame) -> pa.Table:
+        return rows.toArrow()
+
+    def delivered(
+        self, groups: int, read: Callable[[Iterable[int]], Iterator[pa.RecordBatch]], schema: pa.Schema
+    ) -> DataFrame:
+        from pyspark.sql.pandas.types import from_arrow_schema  # noqa: PLC0415
+
+        def of_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            return read(number for batch in batches for number in batch.column(0).to_pylist())
+
+        return self.spark.range(0, groups, 1, groups).mapInArrow(of_groups, from_arrow_schema(schema))
+
+    # Computing
+
+    def once(self, rows: DataFrame, until: ExitStack) -> DataFrame:
+        if rows.is_cached:
+            return rows
+        if self.is_small:
+            # Every plan is compared with what is persisted, and a write to a table plans anew what was read from it
+            # before: here that takes longer than the rows. A checkpoint goes with the last plan that reads it.
+            return rows.localCheckpoint(eager=False)
+        kept = rows.persist()
+        until.callback(kept.unpersist)
+        return kept
+
+    def narrow(self, rows: DataFrame, until: ExitStack) -> DataFrame:
+        return self.once(rows, until)
+
+    def small_side(self, rows: DataFrame) -> DataFrame:
+        return rows.hint("shuffle_hash" if self.is_small else "broadcast")
+
+    def slices(self, size: int) -> int:  # noqa: ARG002  its shuffles and sorts spill
+        return 1
+
+    def used(
+        self, build: Callable[[Mapping[str, DataFrame]], DataFrame], inputs: Mapping[str, DataFrame]
+    ) -> Mapping[str, set[str]]:
+        """As its optimizer finds them; asked of frames without rows, so that nothing is listed or read."""
+        nothing = self.spark.sparkContext.emptyRDD()
+        empty = {name: self.spark.createDataFrame(nothing, rows.schema) for name, rows in inputs.items()}
+        plan = _plan(build(empty))
+        if not plan.subqueriesAll().isEmpty():
+            return {name: set(rows.columns) for name, rows in inputs.items()}
+        owners = {leaf.rdd().id(): name for name, rows in empty.items() for leaf in _each(_plan(rows).collectLeaves())}
+        wanted = _ids(plan.outputSet().toSeq()).union(*(_wanted_by(node) for node in _nodes(plan)))
+        used: dict[str, set[str]] = {name: set() for name in inputs}
+        for leaf in _each(plan.collectLeaves()):
+            used[owners[leaf.rdd().id()]] |= {one.name() for one in _each(leaf.output()) if one.exprId().id() in wanted}
+        return used
+
+    def sql(self, statement: str, views: Mapping[str, DataFrame]) -> DataFrame:
+        for name, rows in views.items():
+            rows.createOrReplaceTempView(name)
+        return self.spark.sql(statement)
+
+    # Writing
+
+    def write(self, target: Target, base: int, change: Change, note: str) -> int:  # noqa: ARG002  Delta finds its base
+        address = storage.for_spark(target.address)
+        with self._stamped(note):
+            match change.how:
+                case "append" if change.rows is not None:
+                    writer = self._writer(target, change.rows).option("mergeSchema", "true").mode("append")
+                    if change.txn:
+                        writer = writer.option("txnAppId", change.txn[0]).option("txnVersion", change.txn[1])
+                    writer.save(address)
+                case "overwrite" if change.rows is not None:
+                    self._writer(target, change.rows).option("overwriteSchema", "true").mode("overwrite").save(address)
+                case "units":
+                    self._replace_units(target, change)
+                case _:
+                    self._note(target)
+        return _version(target.address)
+
+    def _writer(self, target: Target, rows: DataFrame) -> DataFrameWriter:
+        """Readers of the table see what each column means."""
+        columns = (F.col(f"`{one}`").alias(one, metadata=_comment(target, one)) for one in target.schema.names)
+        writer = rows.select(*columns).write.format("delta").options(**target.properties)
+        return writer.partitionBy(*target.partition_by) if target.partition_by else writer
+
+    def _replace_units(self, target: Target, change: Change) -> None:
+        """By `replaceUsing`, a third of a MERGE's time, where it can do all: with vectors, and where no unit vanishes."""
+        before, rows, gone = _version(target.address), change.rows, None
+        if change.differing is not None and rows is not None:
+            unit = list(change.unit)
+            some = change.differing.where("not _gone").select(*unit)
+            gone = change.differing.where("_gone").select(*unit)
+            gone = None if gone.isEmpty() else gone
+            rows = rows.join(some, on=unit, how="left_semi").select(*target.schema.names)
+        if target.vectors and gone is None and rows is not None:
+            using = self._writer(target, rows).option("replaceUsing", ",".join(change.unit))
+            using.mode("overwrite").save(storage.for_spark(target.address))
+        elif rows is not None:
+            self._merge(target, change, rows, gone, before)
+        if _version(target.address) == before:  # Delta makes no commit that changes nothing
+            self._note(target)
+
+    def _merge(self, target: Target, change: Change, rows: DataFrame, gone: DataFrame | None, before: int) -> None:
+        """One commit for rows that came, changed and went: the outer join, by grain, of the units as they are and were."""
+        stored = self.read(target.address, before)
+        units = [one.select(*change.unit) for one in (rows, gone) if one is not None]
+        touched = reduce(lambda some, more: some.unionByName(more), units).distinct()
+        were = stored.join(touched, on=list(change.unit), how="left_semi").select(
+            *(F.col(f"`{name}`").alias(f"_was_{name}") for name in change.grain), F.lit(True).alias("_was")  # noqa: FBT003
+        )
+        same = [F.col(f"`{name}`").eqNullSafe(F.col(f"_was_{name}")) for name in change.grain]
+        now = rows.withColumn("_is", F.lit(True))  # noqa: FBT003
+        both = now.join(were, on=reduce(operator.and_, same), how="full")
+        is_same = " and ".join(f"t.`{name}` <=> s.`_was_{name}`" for name in change.grain)
+        values = {f"`{name}`": f"s.`{name}`" for name in target.schema.names}
+        merge = DeltaTable.forPath(self.spark, storage.for_spark(target.address)).alias("t")
+        (
+            merge.merge(both.alias("s"), f"s._was and {is_same}")
+            .whenMatchedDelete("s._is is null")
+            .whenMatchedUpdate(set=values)  # type: ignore[arg-type]
+            .whenNotMatchedInsert(values=values)  # type: ignore[arg-type]
+            .execute()
+        )
+
+    def _note(self, target: Target) -> None:
+        """Progress without data: an empty commit, which no reader takes for a change."""
+        nothing = self.spark.createDataFrame([], self.read(target.address, _version(target.address)).schema)
+        self.spark.conf.set(SKIP_EMPTY, "false")
+        try:
+            nothing.write.format("delta").mode("append").save(storage.for_spark(target.address))
+        finally:
+            self.spark.conf.unset(SKIP_EMPTY)
+
+    @contextmanager
+    def _stamped(self, note: str) -> Iterator[None]:
+        """The session's next commit carries the note. Each turn has a session of its own, so no other commit does."""
+        if note:
+            self.spark.conf.set(METADATA, note)
+        try:
+            yield
+        finally:
+            self.spark.conf.unset(METADATA)
+
+    def is_alive(self) -> bool:
+        try:
+            return not self.spark.sparkContext._jsc.sc().isStopped()  # noqa: SLF001
+        except Exception:  # noqa: BLE001  what a dead Java answers is not Spark's to say
+            return False
+
+    def stop(self) -> None:
+        self.spark.stop()
+
+
+def _version(address: str) -> int:
+    found = log.snapshot(address)
+    return found.version if found else -1
+
+
+def _comment(target: Target, name: str) -> dict[str, str]:
+    return {"comment": target.comments[name]} if name in target.comments else {}
+
+
+# The plan, by Java's own objects --------------------------------------------------------------------------------------
+
+
+def _plan(rows: DataFrame) -> Any:  # noqa: ANN401
+    return rows._jdf.queryExecution().optimizedPlan()  # noqa: SLF001
+
+
+def _nodes(plan: Any) -> Iterator[Any]:  # noqa: ANN401
+    yield plan
+    for child in _each(plan.children()):
+        yield from _nodes(child)
+
+
+def _wanted_by(node: Any) -> set[int]:  # noqa: ANN401
+    """The columns that its expressions name; a union names none and takes all, by their places."""
+    if node.nodeName() != "Union":
+        return _ids(node.references().toSeq())
+    return {number for child in _each(node.children()) for number in _ids(child.output())}
+
+
+def _ids(attributes: Any) -> set[int]:  # noqa: ANN401
+    return {one.exprId().id() for one in _each(attributes)}
+
+
+def _each(seq: Any) -> list[Any]:  # noqa: ANN401
+    return [seq.apply(place) for place in range(seq.size())]

@@ -1,0 +1,182 @@
+"""Delivered files as rows of text, read by intake.records where the engine says: nothing is guessed or dropped."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.errors import LakehouseError
+from lakehouse.intake import csv_records, json_records, records
+from lakehouse.intake.columns import OF_CORRECTIONS
+from lakehouse.store import storage
+from lakehouse.store.types import arrow_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    import pyarrow as pa
+    from pyspark.sql import DataFrame
+
+    from lakehouse.contract import Contract
+    from lakehouse.engines.protocol import Engine
+    from lakehouse.intake.ledger import Entry
+    from lakehouse.intake.records import Batch
+
+CORE_COLUMNS: Mapping[str, str] = {
+    "_file": "string",
+    "_row": "bigint",
+    "_batch": "bigint",
+    "_sequence": "string",
+    "_delivered_at": "timestamp",
+    "_is_last": "boolean",
+    "_problem": "string",
+    "_raw": "string",
+}
+RESCUED = "_rescued"
+ROWS_AT_ONCE = 8192
+BYTES_AT_ONCE = 32 << 20
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """The rows of a batch of files; their columns with their types, and what each was called when it was delivered."""
+
+    rows: DataFrame
+    types: Mapping[str, str]
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a worker needs: where the files are, how to reach them, and the columns that all files together have."""
+
+    root: str
+    environment: Mapping[str, str]
+    schema: pa.Schema
+    rescued: frozenset[str]
+    groups: Sequence[Sequence[Entry]]
+
+
+def rows(engine: Engine, root: str, contract: Contract, batch: list[Entry]) -> Delivered:
+    """All rows of the batch: CORE_COLUMNS, the contract's columns, then those of the files that it does not name.
+
+    `_row` counts a file's records from 1, without the header. `_problem` is one of contract.PROBLEMS where a record is
+    not what its file announces; `_raw` then has its text. A column is null where its file has no such column.
+    """
+    texts: dict[str, list[str]] = {}
+    for entry in batch:
+        for text, name in entry.delivery.columns.items():
+            if text not in texts.setdefault(name, []):
+                texts[name].append(text)
+    mode = contract.source.unknown_columns if contract.source else "add"
+    known = {*contract.columns, *OF_CORRECTIONS}
+    rescued = frozenset(name for name in texts if mode == "rescue" and name not in known)
+    types = _types(contract, batch, [name for name in texts if name not in rescued])
+    types |= {RESCUED: "string"} if mode == "rescue" else {}
+    groups = _groups(batch, 2 * engine.parallelism)
+    environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    work = Work(root, environment, arrow_schema(types), rescued, groups)
+    headers = {name: " or ".join(found) for name, found in texts.items() if name in types}
+    return Delivered(engine.delivered(len(groups), partial(_read, work), work.schema), types, headers)
+
+
+def _types(contract: Contract, batch: list[Entry], columns: list[str]) -> dict[str, str]:
+    """What a path says is a number, whatever a file says is text."""
+    parts = {part for entry in batch for part in entry.delivery.parts}
+    promised = {name: column.type for name, column in contract.columns.items()}
+    return {**CORE_COLUMNS, **promised, **dict.fromkeys(sorted(parts), "int"), **dict.fromkeys(columns, "string")}
+
+
+def _groups(batch: list[Entry], most: int) -> list[list[Entry]]:
+    """Files of about the same number of bytes together: the largest first, each to the group that has least.
+
+    So that thousands of small files cost no more than a few large ones.
+    """
+    groups: list[list[Entry]] = [[] for _ in range(min(most, len(batch)))]
+    sizes = [(0, place) for place in range(len(groups))]
+    for entry in sorted(batch, key=lambda one: one.delivery.size, reverse=True):
+        size, place = heapq.heappop(sizes)
+        groups[place].append(entry)
+        heapq.heappush(sizes, (size + entry.delivery.size, place))
+    return groups
+
+
+def _read(work: Work, numbers: Iterable[int]) -> Iterator[pa.RecordBatch]:
+    """In a worker: the rows of the groups with these numbers, in batches of a useful size."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    os.environ.update(work.environment)  # the driver's identity at the store
+    kinds = {field.name: field.type for field in work.schema}
+    waiting, rows, size = list[pa.RecordBatch](), 0, 0
+    for group in (work.groups[number] for number in numbers):
+        for entry in group:
+            for part in _rows_of_file(work, kinds, entry):
+                if waiting and (rows + part.num_rows > ROWS_AT_ONCE or size + part.nbytes > BYTES_AT_ONCE):
+                    yield pa.concat_batches(waiting)
+                    waiting, rows, size = [], 0, 0
+                waiting.append(part)
+                rows, size = rows + part.num_rows, size + part.nbytes
+            if not storage.is_still(work.root, entry.delivery.stored):
+                raise LakehouseError(f"{entry.delivery.path} was replaced while it was loaded. Start the run again.")
+    if waiting:
+        yield pa.concat_batches(waiting)
+
+
+def _rows_of_file(work: Work, kinds: Mapping[str, pa.DataType], entry: Entry) -> Iterator[pa.RecordBatch]:
+    """One file's records in the columns that all files of the batch have together; `kinds` are their types."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    delivery, layout = entry.delivery, entry.delivery.layout
+    if layout is None or not delivery.header:
+        return
+    names = list(delivery.columns.values())
+    unknown = {text: name for text, name in delivery.columns.items() if name in work.rescued}
+    place = 0
+    with storage.open_file(work.root, delivery.path, delivery.content) as stream:
+        batches = (
+            csv_records.csv_batches(stream, layout, delivery.header)
+            if layout.format == records.CSV
+            else json_records.json_batches(stream, layout, dict(zip(delivery.header, names, strict=True)))
+        )
+        for batch in batches:
+            columns = dict(zip(dict.fromkeys(names), batch.columns, strict=True)) | _facts(entry, batch, place)
+            if unknown:
+                columns[RESCUED] = _rescued(columns, unknown)
+            place += batch.rows
+            yield pa.RecordBatch.from_arrays(
+                [columns.get(name, pa.nulls(batch.rows, kind)).cast(kind) for name, kind in kinds.items()],
+                names=list(kinds),
+            )
+
+
+def _facts(entry: Entry, batch: Batch, place: int) -> dict[str, Any]:
+    """The core's columns, and what the path says.
+
+    By Arrow's own functions: for the first Python value that it converts it imports pandas, 0.65 s in every worker.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+    from pyarrow import compute as pc  # noqa: PLC0415
+
+    delivery = entry.delivery
+    delivered_at = (delivery.delivered_at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    texts = {"_file": delivery.path, "_sequence": delivery.sequence}
+    numbers = {"_batch": entry.batch, "_delivered_at": delivered_at, **delivery.parts}
+    ones = {name: records.text_array([text]) for name, text in texts.items()}
+    ones |= {name: pa.arange(number, number + 1) for name, number in numbers.items()}
+    rows = pa.arange(place + 1, place + batch.rows + 1)
+    zeros = pc.subtract(rows, rows)
+    last = pa.arange(place + batch.rows, place + batch.rows + 1).take(zeros)
+    facts = {name: one.take(zeros) for name, one in ones.items()}
+    facts |= {"_row": rows, "_is_last": pc.equal(rows, last) if batch.is_last else pc.less(zeros, zeros)}
+    return facts | {"_problem": batch.problem, "_raw": batch.raw}
+
+
+def _rescued(columns: Mapping[str, Any], names: Mapping[str, str]) -> Any:  # noqa: ANN401
+    """The columns that the contract does not name, as one JSON object of texts."""
+    values = zip(*(columns[name].to_pylist() for name in names.values()), strict=True)
+    return records.text_array([json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) for row in values])

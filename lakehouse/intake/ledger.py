@@ -1,0 +1,260 @@
+"""`ops.files`, the ledger: one row per delivered version of a file, claimed by one commit before it is loaded.
+
+No second planner can make the same commit: the batch number of its rows is the version of that commit. A bronze table's
+progress is the last batch that it includes. What became of the rows is noted when the run ends.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.errors import LakehouseError
+from lakehouse.intake.columns import column_names
+from lakehouse.intake.records import Layout
+from lakehouse.store import ops, progress, storage
+from lakehouse.store.storage import StoredFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from arro3.core import Table
+
+FILES = "ops.files"
+TAKEN = ("claimed", "loaded", "empty")
+COUNTS = ("rows", "kept", "unchanged", "rejected", "duplicate", "superseded")
+TYPES: Mapping[str, ops.Kind] = {
+    **dict.fromkeys(("table_name", "path"), "text"),
+    "size": "whole",
+    "modified_at": "moment",
+    "content": "text",
+    "delivered_at": "moment",
+    **dict.fromkeys(("parts", "header", "kinds", "layout"), "text"),
+    **dict.fromkeys(("records", "batch"), "whole"),
+    **dict.fromkeys(("status", "reason"), "text"),
+    **dict.fromkeys(COUNTS, "whole"),
+}
+VERSION_OF_A_FILE = ("table_name", "path", "size", "modified_at", "content")
+
+
+class ClaimedMeanwhileError(LakehouseError):
+    """Another run wrote the ledger between this one's look and its claim."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One version of one file. `sequence` orders deliveries: delivered at, modified at, path, content.
+
+    `header` has the texts of its columns as delivered, `kinds` what their first values are (number, time, text);
+    `records` counts the elements of a JSON file, which is read whole before it is claimed.
+    """
+
+    table: str
+    path: str
+    size: int
+    modified_at: datetime
+    content: str
+    delivered_at: datetime
+    parts: dict[str, int]
+    header: tuple[str, ...] = ()
+    kinds: dict[str, str] = field(default_factory=dict)
+    layout: Layout | None = None
+    records: int | None = None
+
+    @property
+    def version(self) -> tuple[object, ...]:
+        """What VERSION_OF_A_FILE names."""
+        return self.table, self.path, self.size, self.modified_at, self.content
+
+    @property
+    def stored(self) -> StoredFile:
+        """The file as it was listed."""
+        tag = self.content.removeprefix(storage.ETAG) if self.content.startswith(storage.ETAG) else None
+        return StoredFile(self.path, self.size, self.modified_at, tag)
+
+    @property
+    def market(self) -> int | None:
+        """The market that its path names; None where a source has none."""
+        return self.parts.get("market")
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Header text -> column name in bronze."""
+        return column_names(self.header, self.parts)
+
+    @property
+    def sequence(self) -> str:
+        return f"{_instant(self.delivered_at)} {_instant(self.modified_at)} {self.path} {self.content[:12]}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the ledger: claimed (then loaded, empty or lost), duplicate, unreadable or waiting; `reason` says why.
+
+    `counts` say where its rows went when they were judged last; a count that is not there is not known.
+    """
+
+    delivery: Delivery
+    batch: int
+    status: str
+    reason: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def is_taken(self) -> bool:
+        return self.status in TAKEN
+
+    @property
+    def place(self) -> tuple[str, str, int]:
+        return self.delivery.table, self.delivery.path, self.batch
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The ledger at one version, -1 where there is none yet; the next version is the batch of the next claim.
+
+    `id` is Delta's for the table, empty for one that this process made.
+    """
+
+    version: int = -1
+    entries: tuple[Entry, ...] = ()
+    id: str = field(default="", compare=False)
+
+    @property
+    def next_batch(self) -> int:
+        return self.version + 1
+
+    def taken(self) -> list[Entry]:
+        """The deliveries: what was loaded, or is about to be."""
+        return [one for one in self.entries if one.is_taken]
+
+    def newest_versions(self) -> dict[tuple[str, str], Delivery]:
+        """The version of each file that was taken last, by table and path."""
+        in_order = sorted(self.taken(), key=lambda one: (one.batch, one.delivery.sequence))
+        return {(one.delivery.table, one.delivery.path): one.delivery for one in in_order}
+
+
+def _instant(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def read(root: str, known: Ledger | None = None) -> Ledger:
+    """The ledger as it stands, its rows in no order; `known` itself where it is that."""
+    from deltalake import QueryBuilder  # noqa: PLC0415
+
+    log = progress.open_table(progress.address(root, FILES))
+    if log is None:
+        return Ledger()
+    identity = str(log.metadata().id)
+    if known and (known.id, known.version) == (identity, log.version()):
+        return known
+    rows = QueryBuilder().register("files", log).execute("select * from files").read_all()
+    columns = {name: rows.column(name).to_pylist() for name in rows.column_names}
+    entries = [_entry(dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+    return Ledger(log.version(), tuple(entries), identity)
+
+
+def _entry(row: dict[str, Any]) -> Entry:
+    delivery = Delivery(
+        table=row["table_name"],
+        path=row["path"],
+        size=row["size"],
+        modified_at=row["modified_at"],
+        content=row["content"],
+        delivered_at=row["delivered_at"],
+        parts=json.loads(row["parts"]),
+        header=tuple(json.loads(row["header"])),
+        kinds=json.loads(row["kinds"]),
+        layout=Layout.from_json(json.loads(row["layout"])) if row["layout"] else None,
+        records=row["records"],
+    )
+    counts = {name: row[name] for name in COUNTS if row[name] is not None}
+    return Entry(delivery, row["batch"], row["status"], row["reason"], counts)
+
+
+def claim(root: str, ledger: Ledger, found: Sequence[Entry]) -> Ledger:
+    """Write the found file versions into the ledger, in one commit; its version is their batch.
+
+    What waited or could not be read and now is found again is the same row. Raises ClaimedMeanwhileError when
+    another run wrote the ledger since it was read.
+    """
+    from deltalake import write_deltalake  # noqa: PLC0415
+
+    address = progress.address(root, FILES)
+    entries = [replace(one, batch=ledger.next_batch) for one in found]
+    rows = _arrow(entries)
+    if ledger.version < 0:
+        with _alone():
+            write_deltalake(
+                address,
+                rows,
+                mode="error",
+                storage_options=storage.for_deltalake(address),
+                commit_properties=_no_retry(),
+            )
+    else:
+        _merge(root, ledger.version, rows, VERSION_OF_A_FILE, insert=True)
+    again = {one.delivery.version for one in entries}
+    others = [one for one in ledger.entries if one.is_taken or one.delivery.version not in again]
+    return replace(ledger, version=ledger.next_batch, entries=(*others, *entries))
+
+
+def settle(root: str, ledger: Ledger, outcomes: Iterable[Entry]) -> Ledger:
+    """Note what became of deliveries that were taken. Raises ClaimedMeanwhileError as `claim` does."""
+    settled = {one.place: one for one in outcomes}
+    if not settled:
+        return ledger
+    _merge(root, ledger.version, _arrow(list(settled.values())), ("table_name", "path", "batch"), insert=False)
+    entries = tuple(settled.get(one.place, one) for one in ledger.entries)
+    return replace(ledger, version=ledger.version + 1, entries=entries)
+
+
+def _merge(root: str, version: int, rows: Table, on: Sequence[str], *, insert: bool) -> None:
+    log = progress.open_table(progress.address(root, FILES), version)
+    if log is None:
+        raise LakehouseError(f"The ledger {progress.address(root, FILES)} is gone. Restore it before the next run.")
+    same = " and ".join(f"t.{name} = s.{name}" for name in on)
+    if insert:
+        same += f" and t.status not in {TAKEN}"
+    merge = log.merge(rows, same, source_alias="s", target_alias="t", commit_properties=_no_retry())
+    merge = merge.when_matched_update_all()
+    with _alone():
+        (merge.when_not_matched_insert_all() if insert else merge).execute()
+
+
+def _no_retry() -> Any:  # noqa: ANN401
+    from deltalake import CommitProperties  # noqa: PLC0415
+
+    return CommitProperties(max_commit_retries=0)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    from deltalake.exceptions import DeltaError  # noqa: PLC0415
+
+    try:
+        yield
+    except DeltaError as error:
+        raise ClaimedMeanwhileError(
+            "Another run took files from landing at the same moment, again and again. Start this one when the other is "
+            "done."
+        ) from error
+
+
+def _arrow(entries: Sequence[Entry]) -> Table:
+    return ops.arrow(TYPES, [_row(one) for one in entries])
+
+
+def _row(entry: Entry) -> dict[str, object]:
+    one = entry.delivery
+    facts = {"table_name": one.table, "path": one.path, "size": one.size, "content": one.content}
+    times = {"modified_at": one.modified_at, "delivered_at": one.delivered_at}
+    texts = {name: json.dumps(getattr(one, name), ensure_ascii=False) for name in ("parts", "header", "kinds")}
+    layout = {"layout": json.dumps(one.layout.to_json()) if one.layout else None, "records": one.records}
+    counts = {name: entry.counts.get(name) for name in COUNTS}
+    return (
+        facts | times | texts | layout | {"batch": entry.batch, "status": entry.status, "reason": entry.reason} | counts
+    )

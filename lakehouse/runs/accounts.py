@@ -1,0 +1,152 @@
+"""How a run's sums close: what the ledger and `ops.quality` say of it, from what was counted anyway. Needs no JVM."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from lakehouse.formula import NAMES, PLACES
+from lakehouse.intake import ledger
+from lakehouse.intake.columns import OF_CORRECTIONS
+from lakehouse.runs import quality
+from lakehouse.runs.quality import Loaded, Tally
+from lakehouse.store import ops, progress, storage
+from lakehouse.writes import measures as measured
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
+
+    from lakehouse.contract import Source
+    from lakehouse.graph import Table
+    from lakehouse.intake.ledger import Entry
+    from lakehouse.runs.turns import ByFile, Done
+    from lakehouse.writes.measures import Measure
+
+Place = tuple[str, str, int]  # source, file, batch
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Of one file: records that landing counted (JSON) or the reader numbered, and rows that bronze has."""
+
+    in_file: int = 0
+    in_bronze: int = 0
+
+
+def loaded(root: str, taken: Iterable[Entry]) -> dict[Place, Rows]:
+    """The files that are claimed and by now appended to bronze, with their rows."""
+    claimed = defaultdict(list)
+    for entry in taken:
+        if entry.status == "claimed":
+            claimed[entry.delivery.table].append(entry)
+    rows: dict[Place, Rows] = {}
+    for table, entries in claimed.items():
+        address = progress.address(root, table)
+        state = progress.state(address)
+        included = int(state.progress.inputs[ledger.FILES].version) if state and state.progress else -1
+        first = min(entry.batch for entry in entries)
+        counted = ops.query(
+            address,
+            "select _file, _batch, count(*) as n, max(_row) as last from t "  # noqa: S608
+            f"where _batch >= {first} group by _file, _batch",
+        )
+        found = {(table, row["_file"], row["_batch"]): Rows(row["last"], row["n"]) for row in counted}
+        rows |= {entry.place: _rows(entry, found) for entry in entries if entry.batch <= included}
+    return rows
+
+
+def _rows(entry: Entry, found: Mapping[Place, Rows]) -> Rows:
+    rows = found.get(entry.place, Rows())
+    records = entry.delivery.records
+    return rows if records is None else replace(rows, in_file=records)
+
+
+def lost(root: str, landing: str, taken: Iterable[Entry]) -> list[Entry]:
+    """Files that a run claimed and never loaded, and that are gone or replaced by now: they can no longer be loaded."""
+    claimed = [entry for entry in taken if entry.status == "claimed"]
+    done = loaded(root, claimed)
+    pending = [entry for entry in claimed if entry.place not in done]
+    why = "a run broke off before it was loaded, and since then it was replaced or taken away"
+    gone = [entry for entry in pending if not storage.is_still(landing, entry.delivery.stored)]
+    return [replace(entry, status="lost", reason=why) for entry in gone]
+
+
+def outcomes(
+    tables: Mapping[str, Table], taken: Iterable[Entry], loaded: Mapping[Place, Rows], by_file: Mapping[str, ByFile]
+) -> list[Entry]:
+    """The ledger's rows that now say more than before."""
+    judged = {
+        (tables[name].parents[0], file, batch): counts
+        for name, files in by_file.items()
+        for (file, batch), counts in files.items()
+    }
+    both = [(entry, _outcome(entry, loaded.get(entry.place), judged.get(entry.place))) for entry in taken]
+    return [after for before, after in both if after != before]
+
+
+def _outcome(entry: Entry, rows: Rows | None, judged: Mapping[str, int] | None) -> Entry:
+    if rows is not None:
+        status_now = "loaded" if rows.in_bronze else "empty"
+        entry = replace(entry, status=status_now, counts={**entry.counts, "rows": rows.in_bronze})
+    if judged is not None:
+        counts = {name: judged.get(name, 0) for name in PLACES}
+        entry = replace(entry, counts={**entry.counts, **counts})
+    return entry
+
+
+def measures(
+    tables: Mapping[str, Table], taken: list[Entry], loaded: Mapping[Place, Rows], done: Iterable[Done], at: datetime
+) -> Iterator[Measure]:
+    """What this run knows of the quality of the tables that it wrote, and of their sources."""
+    for one in done:
+        table = tables[one.decision.table]
+        yield from one.measures
+        if table.contract.write == "latest" and one.by_file:
+            tallies = _tallies(table, taken, one.by_file)
+            yield from measured.rules(table.name, table.contract, one.by_market)
+            yield from quality.reconcile(tallies)
+            yield from quality.score(table.contract.score, tallies) if table.contract.score else ()
+        if table.contract.source:
+            yield from _of_source(table.name, table.contract.source, taken, loaded, at)
+
+
+def _tallies(table: Table, taken: Iterable[Entry], by_file: ByFile) -> list[Tally]:
+    """Where the rows went, per market."""
+    market_of = {entry.place: entry.delivery.market for entry in taken}
+    markets: dict[int | None, Counter[str]] = {}
+    for (file, batch), counts in by_file.items():
+        market = market_of[table.parents[0], file, batch]
+        tally = markets.setdefault(market, Counter(dict.fromkeys(NAMES, 0)))
+        tally.update(counts)
+        tally["rows"] += sum(counts.get(name, 0) for name in PLACES)
+    return [Tally(table.name, market, counts) for market, counts in sorted(markets.items(), key=str)]
+
+
+def _of_source(
+    name: str, source: Source, taken: Iterable[Entry], loaded: Mapping[Place, Rows], at: datetime
+) -> Iterator[Measure]:
+    """The files of one run, alone and against those before them; a correction is no measure of what is usual."""
+    mine = {entry.place: entry for entry in taken if entry.delivery.table == name and "rows" in entry.counts}
+    files = {place: _file(entry) for place, entry in mine.items()}
+    in_bronze: Counter[int | None] = Counter()
+    for place, rows in loaded.items():
+        if place in mine:
+            in_bronze[files[place].market] += rows.in_bronze
+    numbered = [replace(files[place], rows=rows.in_file) for place, rows in loaded.items() if place in mine]
+    whole = {place for place, entry in mine.items() if not set(OF_CORRECTIONS) & set(entry.delivery.columns.values())}
+    yield from quality.freshness(source, files.values(), at)
+    if not loaded.keys() & mine.keys():
+        return
+    yield from quality.reconcile_files(name, numbered, in_bronze)
+    yield from quality.volume(
+        source,
+        [files[place] for place in whole if place in loaded],
+        [files[place] for place in whole if place not in loaded],
+    )
+
+
+def _file(entry: Entry) -> Loaded:
+    one = entry.delivery
+    return Loaded(one.table, one.market, entry.counts["rows"], one.delivered_at, one.path)

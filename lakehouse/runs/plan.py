@@ -1,0 +1,274 @@
+"""What a run would do, and why: decided from the logs alone, without a JVM."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from lakehouse import engines, graph
+from lakehouse.errors import LakehouseError
+from lakehouse.intake import ledger
+from lakehouse.runs.history import History
+from lakehouse.runs.turns import Decision
+from lakehouse.store import log, progress
+from lakehouse.store.progress import Input
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+    from lakehouse.engines.protocol import Engine
+    from lakehouse.graph import Table
+    from lakehouse.intake.ledger import Delivery, Entry
+    from lakehouse.runs.history import Ran
+    from lakehouse.store.progress import Progress, State
+
+HALF = 0.5
+FEW = 10_000  # changed rows: below, both ways take the time that a table takes anyway
+ALIKE = 4  # runs whose changed rows are at most this many times more or fewer
+CLEARLY, WORTHWHILE = 0.8, 5.0  # of the seconds, and seconds: what a choice has to save
+
+
+def decide_all(
+    root: str, tables: Collection[Table], taken: list[Entry], history: History | None = None
+) -> dict[str, Decision]:
+    """For each of the tables, as the lake stands now: each log is opened once, several at a time."""
+    names = {name for table in tables for name in (table.name, *table.parents, progress.rejected(table.name))}
+    history = history or History(root)
+    with ThreadPoolExecutor(log.AT_ONCE) as pool:
+        states = dict(zip(names, pool.map(lambda name: _state(root, name), names), strict=True))
+        decisions = pool.map(lambda table: _decide(root, table, taken, history, states.__getitem__), tables)
+        return {one.table: one for one in decisions}
+
+
+def decide(root: str, table: Table, taken: list[Entry], history: History | None = None) -> Decision:
+    """For one table, as its inputs stand now."""
+    return _decide(root, table, taken, history or History(root), lambda name: _state(root, name))
+
+
+def _state(root: str, name: str) -> State | None:
+    return progress.state(progress.address(root, name))
+
+
+def _decide(
+    root: str, table: Table, taken: list[Entry], history: History, state_of: Callable[[str], State | None]
+) -> Decision:
+    state = state_of(table.name)
+    if table.contract.source:
+        return _decide_bronze(root, table, state, taken)
+    inputs = {name: _pinned(name, state_of) for name in table.inputs}
+    if missing := [name for name, one in inputs.items() if one is None]:
+        return Decision(table.name, "wait", f"{', '.join(missing)} is not there yet", state=state)
+    pinned = {name: one for name, one in inputs.items() if one is not None}
+    settled = Decision(table.name, "nothing", "its inputs did not move", pinned, state)
+    if state is None:
+        return replace(settled, path="first", reason="it is not there yet")
+    if state.progress is None or (why := _whole(table, state.progress, pinned, taken)):
+        return replace(settled, path="whole", reason=state.doubt if state.progress is None else why)
+    if state.has_vectors != table.contract.vectors:
+        has, wanted = ("with", "none") if state.has_vectors else ("without", "them")
+        return replace(settled, path="whole", reason=f"it is stored {has} deletion vectors, and its contract wants {wanted}")
+    if why := _other_quarantine(table, state.progress, state_of):
+        return replace(settled, path="whole", reason=why)
+    settled = replace(settled, moved=_moved(root, table, state.progress, pinned))
+    return _choose(root, table, settled, taken, history) if settled.moved else settled
+
+
+def _decide_bronze(root: str, table: Table, state: State | None, taken: list[Entry]) -> Decision:
+    """New batches of the ledger are appended; what somebody else wrote into bronze cannot be told from deliveries."""
+    if state and state.progress is None:
+        raise LakehouseError(
+            f"{table.name} at {root} was changed outside of the lakehouse: {state.doubt}. Restore the version "
+            "before it (RESTORE TABLE ... TO VERSION AS OF), or load into a new lake."
+        )
+    included = state.progress.inputs[ledger.FILES] if state and state.progress else Input(-1)
+    batches = [one.batch for one in taken if one.delivery.table == table.name]
+    if max(batches, default=-1) < int(included.version):
+        raise LakehouseError(
+            f"{table.name} includes deliveries that {progress.address(root, ledger.FILES)} does not know: "
+            "the ledger was lost or rewound. "
+            "Restore it (RESTORE TABLE ... TO VERSION AS OF), or load into a new lake."
+        )
+    pending = [batch for batch in batches if batch > int(included.version)]
+    inputs = {ledger.FILES: Input(max(batches, default=-1))}
+    if not pending and state:
+        return Decision(table.name, "nothing", "no new files", inputs, state)
+    return Decision(table.name, "load", f"{len(pending)} new {'file' if len(pending) == 1 else 'files'}", inputs, state)
+
+
+def pin(root: str, name: str) -> Input | None:
+    """The version of an input to read: both for the decision and for the data."""
+    return _pinned(name, lambda name: _state(root, name))
+
+
+def _pinned(name: str, state_of: Callable[[str], State | None]) -> Input | None:
+    if name.startswith("conf."):
+        return Input(graph.conf_file(name)[0])
+    state = state_of(name)
+    if state is None:
+        return None
+    files = state.progress.inputs.get(ledger.FILES) if state.progress else None
+    return Input(state.version, state.id, int(files.version) if files else None)
+
+
+def _whole(table: Table, note: Progress, inputs: Mapping[str, Input], taken: list[Entry]) -> str:
+    """Why nothing that the table holds can be built upon; empty where it can."""
+    if note.fingerprint != table.fingerprint:
+        return "its definition changed"
+    if note.engine in engines.WRONG:
+        return f"it was computed by {note.engine}, which was found wrong"
+    if note.inputs.keys() != inputs.keys():
+        return "it reads other inputs"
+    if table.contract.write == "latest" and table.accounts and _is_unaccounted(table, note, taken):
+        return "a run broke off before it noted what became of the rows"
+    made_anew = [why for name, now in inputs.items() if (why := _made_anew(name, note.inputs[name], now))]
+    return made_anew[0] if made_anew else ""
+
+
+def _other_quarantine(table: Table, note: Progress, state_of: Callable[[str], State | None]) -> str:
+    """Why the quarantine is not the one that the table's last commit belongs to; empty where it is."""
+    if table.contract.write != "latest" or note.format == 1:
+        return ""
+    now, name = state_of(progress.rejected(table.name)), progress.rejected(table.name)
+    if note.rejected == (Input(now.version, now.id) if now else None):
+        return ""
+    return f"{name} is gone" if now is None else f"{name} is not as its last run left it"
+
+
+def _is_unaccounted(table: Table, note: Progress, taken: list[Entry]) -> bool:
+    """Whether the table includes files of which the ledger does not say where their rows went."""
+    bronze = table.parents[0]
+    until = note.inputs[bronze].batch
+    return until is not None and any(
+        one.delivery.table == bronze and one.batch <= until and one.status != "empty" and "kept" not in one.counts
+        for one in taken
+    )
+
+
+def _made_anew(name: str, before: Input, now: Input) -> str:
+    """Why an input is another one than before; empty where it can only have grown."""
+    if name.startswith("conf."):
+        return "" if before == now else f"{name.replace('.', '/')}.yml changed"
+    if before.id != now.id:
+        return f"{name} was made anew"
+    if int(now.version) < int(before.version):
+        return f"{name} was rewound from version {before.version} to {now.version}"
+    return ""
+
+
+def _moved(root: str, table: Table, note: Progress, inputs: Mapping[str, Input]) -> dict[str, tuple[int, int]]:
+    versions = {name: (int(note.inputs[name].version), int(inputs[name].version)) for name in table.parents}
+    return {
+        name: (since, until)
+        for name, (since, until) in versions.items()
+        if progress.moved(progress.address(root, name), since, until)
+    }
+
+
+def _choose(root: str, table: Table, settled: Decision, taken: list[Entry], history: History) -> Decision:
+    """The way for a table whose inputs moved, and otherwise are what they were."""
+    from lakehouse.store import feed  # noqa: PLC0415  Arrow, which a look at what did not move does not need
+
+    did = {name: feed.written(progress.address(root, name), *span) for name, span in settled.moved.items()}
+    rows = progress.together(one.changed if one else None for one in did.values())
+    moves = ", ".join(f"{name} moved {since} -> {until}" for name, (since, until) in settled.moved.items())
+    choice = replace(settled, path="whole", reason=moves, rows=rows)
+    if table.contract.write == "replace":
+        return choice
+    if table.contract.write == "latest":
+        return replace(choice, path=_in_time_or_late(table, choice, taken))
+    for name in [name for name, one in did.items() if one is None]:
+        return replace(choice, reason=f"the log of {name} no longer reaches back to version {settled.moved[name][0]}")
+    choice = replace(choice, rows_of_inputs=progress.rows_of(root, settled.inputs))
+    why = whole_is_cheaper(choice.rows, choice.rows_of_inputs, history.of(table.name))
+    return replace(choice, reason=why) if why else replace(choice, path="incremental")
+
+
+def whole_is_cheaper(changed: int | None, rows: int | None, past: Sequence[Ran]) -> str:
+    """Why the whole table is computed where only `changed` of all `rows` of its inputs did; empty where it is not.
+
+    Where runs have shown both ways, the best seconds tell: of the whole runs, longer by as much as the inputs have
+    grown since, and of the incremental ones with about as many changed rows. Times are not extended to other numbers
+    of rows: most of a small increment is a fixed part, of which a few runs, some of them cold, cannot tell the rest.
+    It must save a fifth and five seconds, so that the choice does not flap. Where runs have not shown it, the whole
+    is chosen for more than half of the rows.
+    """
+    if changed is None or not rows:
+        return ""
+    share = f"{changed:,} of {rows:,} input rows changed"
+    right = [one for one in past if not one.error]
+    whole = [
+        one.cost * max(1.0, rows / (one.rows_of_inputs or rows)) for one in right if one.path in {"first", "whole"}
+    ]
+    alike = [one.cost for one in right if one.path == "incremental" and _is_alike(one.rows_changed or 0, changed)]
+    if not whole or not alike:
+        return f"{share}: more than half" if changed > max(FEW, HALF * rows) else ""
+    best, this_way = min(whole), min(alike)
+    is_cheaper = best <= CLEARLY * this_way and best + WORTHWHILE <= this_way
+    return f"{share}: whole took {_seconds(best)} and incremental {_seconds(this_way)}" if is_cheaper else ""
+
+
+def _is_alike(rows: int, others: int) -> bool:
+    return rows <= ALIKE * others and others <= ALIKE * rows
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:,.1f} s"
+
+
+def _in_time_or_late(table: Table, settled: Decision, taken: list[Entry]) -> str:
+    bronze = table.parents[0]
+    before = settled.state.progress.inputs[bronze] if settled.state and settled.state.progress else Input(-1)
+    late = late_files(bronze, before, settled.inputs[bronze], taken)
+    return "whole" if late is None else "late" if late else "new"
+
+
+def late_files(bronze: str, before: Input, now: Input, taken: Iterable[Entry]) -> frozenset[str] | None:
+    """Of the new files those that are not newer than all that their market had; None where that cannot be told."""
+    since, until = before.batch, now.batch
+    if since is None or until is None:
+        return None
+    newest: dict[tuple[int, ...], str] = {}
+    fresh: list[tuple[tuple[int, ...], Delivery]] = []
+    for one in taken:
+        if one.delivery.table != bronze or one.batch > until:
+            continue
+        market = tuple(one.delivery.parts.values())
+        if one.batch > since:
+            fresh.append((market, one.delivery))
+        else:
+            newest[market] = max(newest.get(market, ""), one.delivery.sequence)
+    return frozenset(one.path for market, one in fresh if one.sequence <= newest.get(market, ""))
+
+
+# For people who plan -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a turn would read of its inputs: rows, and what they belong to; None where that cannot be told.
+
+    `units` is None also where they are all of the table's.
+    """
+
+    rows: int | None = None
+    units: int | None = None
+
+
+def sizes(
+    root: str, tables: Mapping[str, Table], decisions: Mapping[str, Decision], started: Callable[[], Engine]
+) -> dict[str, Size]:
+    """Of the turns that begin now; `started` is asked for an engine only where changed rows lead to units."""
+    return {name: _size(root, tables[name], one, started) for name, one in decisions.items()}
+
+
+def _size(root: str, table: Table, decision: Decision, started: Callable[[], Engine]) -> Size:
+    from lakehouse.writes import refresh  # noqa: PLC0415  PySpark, which only changed rows need
+
+    match decision.path:
+        case "first" | "whole":
+            return Size(decision.rows_of_inputs or progress.rows_of(root, decision.inputs))
+        case "incremental":
+            inputs = {name: int(one.version) for name, one in decision.inputs.items() if name in table.parents}
+            return Size(decision.rows, refresh.touched_units(started(), root, table, inputs, decision.moved))
+    return Size(decision.rows)

@@ -1,0 +1,362 @@
+"""Do what the plan says: tables in the order of the graph, independent ones side by side in one Spark session."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cached_property, wraps
+from graphlib import TopologicalSorter
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from lakehouse import engines
+from lakehouse.engines import protocol
+from lakehouse.errors import LakehouseError
+from lakehouse.intake import landing, ledger, schema_changes
+from lakehouse.intake.ledger import ClaimedMeanwhileError, Ledger
+from lakehouse.runs import accounts, history, plan, quality
+from lakehouse.runs.turns import Decision, Done, Report
+from lakehouse.store import progress, storage
+from lakehouse.store.progress import Input, Progress
+from lakehouse.writes.measures import ChecksFailedError, Measure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+
+    from lakehouse.engines.protocol import Engine
+    from lakehouse.graph import Table
+    from lakehouse.intake.landing import Found
+    from lakehouse.intake.ledger import Entry
+    from lakehouse.runs.history import Ran
+    from lakehouse.writes.lake import Lake, Writer
+
+SIDE_BY_SIDE = 3
+# Bytes of new files, and of the tables that others are computed whole from: so many are worth compiling the code well.
+MUCH, MUCH_STORED = 128 << 20, 16 << 20
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _one_after_the_other(method: Callable[P, T]) -> Callable[P, T]:
+    """Again, a little later, where another run was quicker to write the ledger."""
+
+    @wraps(method)
+    def again(*arguments: P.args, **named: P.kwargs) -> T:
+        try:
+            return method(*arguments, **named)
+        except ClaimedMeanwhileError:
+            from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random  # noqa: PLC0415
+
+            wanted = retry_if_exception_type(ClaimedMeanwhileError)
+            times, pause = stop_after_attempt(4), wait_random(0.05, 0.5)
+            return retry(retry=wanted, stop=times, wait=pause, reraise=True)(method)(*arguments, **named)
+
+    return again
+
+
+class StoppedError(LakehouseError):
+    """Somebody asked the run to stop; the tables that were being written are written."""
+
+
+class Run:
+    """One run over a lake: one id, one ledger read, one Spark session that starts only when a table has work."""
+
+    def __init__(
+        self,
+        root: str,
+        landing_root: str,
+        tables: dict[str, Table],
+        *,
+        engine: Engine | str = engines.NATIVE,
+        is_kept: bool = False,
+    ) -> None:
+        """`engine`: one that runs, or the name of the one to start. `is_kept`: whether it serves other runs after this one."""
+        self.root = storage.normalise(root)
+        self.landing = storage.normalise(landing_root)
+        self.tables = tables
+        self.id = uuid.uuid4().hex[:12]
+        self.engine_name = engine if isinstance(engine, str) else engine.name
+        self.engine = None if isinstance(engine, str) else engine
+        self.is_kept = is_kept
+        self.at = datetime.now(UTC)
+        self._starting = threading.Lock()
+        self._to_compute = 0  # bytes of the tables that others are computed whole from, when no file is new
+        self._failed: list[Measure] = []
+        self._broken: list[Ran] = []
+        self.history = history.History(self.root)
+        self.stopping = threading.Event()
+        self.ledger = Ledger()
+
+    def open(self) -> None:
+        """Read the ledger; fails early, and with words, where the lake cannot be reached."""
+        storage.check(self.root, role="lake", must_exist=False)
+        self.ledger = ledger.read(self.root, self.ledger)
+
+    @property
+    def ledger(self) -> Ledger:
+        return self._ledger
+
+    @ledger.setter
+    def ledger(self, now: Ledger) -> None:
+        self._ledger, self.taken = now, now.taken()
+
+    def look(self) -> Found:
+        """List landing against the ledger; fails early, and with words, where either place is not right."""
+        self.open()
+        storage.check(self.landing, role="landing", must_exist=True)
+        return landing.find(self.landing, self.tables.values(), self.ledger)
+
+    def execute(self, wanted: Mapping[str, Table], say: Callable[[Done], None] = lambda _: None) -> Report:
+        """Load what is new and bring the wanted tables up to date; the first error stops what has not begun.
+
+        So does `stopping`, from another thread or a signal: StoppedError.
+        """
+        found = self._take(wanted)
+        done: list[Done] = []
+        try:
+            if self._is_idle(wanted, done):
+                for one in done:
+                    say(one)
+            else:
+                self._turns(wanted, done, say)
+        finally:
+            try:
+                measures = (*self._close(done), *self._failed)
+                if self._failed or any(one.decision.does_something for one in done):
+                    quality.write(self.root, self.id, self.at, measures)
+            finally:
+                history.note(self.root, self.id, self.at, done, self._broken)
+        return Report(tuple(done), found, measures)
+
+    @_one_after_the_other
+    def _take(self, wanted: Container[str]) -> Found:
+        """Claim what landing has for these tables; where another run was quicker, look again at what is left."""
+        found = self.look()
+        if lost := accounts.lost(self.root, self.landing, self.taken):
+            self.ledger = ledger.settle(self.root, self.ledger, lost)
+        mine = found.of(wanted)
+        if not self.taken and not mine.new:
+            raise LakehouseError(self._nothing_to_load(mine))
+        if news := mine.news(self.ledger):
+            self.ledger = ledger.claim(self.root, self.ledger, news)
+        return found
+
+    def _nothing_to_load(self, found: Found) -> str:
+        refused = [f"{one.delivery.path} {one.reason}" for one in found.entries]
+        patterns = [p for t in self.tables.values() if t.contract.source for p in t.contract.source.files]
+        why = "\n".join(refused) or f"no file is wanted by a contract. Wanted are: {', '.join(patterns)}."
+        return (
+            f"There is nothing to load in {self.landing}: {why}\nName the right folder by --landing or "
+            "LAKEHOUSE_LANDING, deliver the files again, or change conf/."
+        )
+
+    @_one_after_the_other
+    def _close(self, done: Sequence[Done]) -> list[Measure]:
+        """Note in the ledger what became of each file; what a run that broke off did not note, the next one notes."""
+        by_file = {one.decision.table: one.by_file for one in done if one.by_file and one.accounts}
+        if not by_file and all(one.status != "claimed" for one in self.taken):
+            return [*accounts.measures(self.tables, self.taken, {}, done, self.at)]
+        self.ledger = ledger.read(self.root)
+        loaded = accounts.loaded(self.root, self.taken)
+        outcomes = accounts.outcomes(self.tables, self.taken, loaded, by_file)
+        self.ledger = ledger.settle(self.root, self.ledger, outcomes)
+        if loaded:
+            schema_changes.note(self.root, self.taken)
+        return [*accounts.measures(self.tables, self.taken, loaded, done, self.at)]
+
+    def _is_idle(self, wanted: Mapping[str, Table], done: list[Done]) -> bool:
+        """Whether no table has anything to do, as they stand now; then this is what there is to say of them."""
+        if any(one.status == "claimed" for one in self.taken):
+            return False
+        decisions = plan.decide_all(self.root, wanted.values(), self.taken, self.history).values()
+        if any(one.does_something for one in decisions):
+            whole = [wanted[one.table] for one in decisions if one.path in {"first", "whole"}]
+            self._to_compute = sum(self._size(name) for name in {name for table in whole for name in table.parents})
+            return False
+        done += [Done(one) for one in decisions]
+        return True
+
+    def _turns(self, wanted: Mapping[str, Table], done: list[Done], say: Callable[[Done], None]) -> None:
+        # Before there are threads: its parts import each other in circles, of which a second thread sees a half.
+        import pyspark.sql  # noqa: F401, PLC0415
+
+        order = TopologicalSorter({name: [p for p in table.parents if p in wanted] for name, table in wanted.items()})
+        order.prepare()
+        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+            running: dict[Future[Done], str] = {}
+            while order.is_active():
+                running |= {pool.submit(self._turn, wanted[name]): name for name in order.get_ready()}
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    name = running.pop(future)
+                    try:
+                        done.append(future.result())
+                    except BaseException:
+                        for other in running:
+                            if not other.cancel() and not other.exception():
+                                done.append(other.result())
+                                say(done[-1])
+                        raise
+                    say(done[-1])
+                    order.done(name)
+
+    @cached_property
+    def lake(self) -> Lake:
+        from lakehouse.writes.lake import Lake  # noqa: PLC0415  loads Spark's Python, which plan and an idle run do not need
+
+        return Lake(self.root)
+
+    def started(self) -> Engine:
+        """The process's engine, started now if no table has needed it yet."""
+        with self._starting:
+            if self.engine is None:
+                is_long = self.is_kept or self._size() > MUCH or self._to_compute > MUCH_STORED
+                self.engine = engines.start(self.engine_name, long=is_long)
+        return self.engine
+
+    def _turn(self, table: Table) -> Done:
+        if self.stopping.is_set():
+            raise StoppedError(f"Stopped before {table.name}. The next run goes on from there.")
+        begin, decision = time.monotonic(), Decision(table.name, "", "")
+        try:
+            decision = plan.decide(self.root, table, self.taken, self.history)
+            return self._settle(table, decision) if decision.does_something else Done(decision)
+        except Exception as error:
+            self._broken.append(history.failed(decision, time.monotonic() - begin, error))
+            raise
+
+    def _settle(self, table: Table, decision: Decision) -> Done:
+        if decision.path == "wait":
+            raise LakehouseError(f"{table.name} cannot be built: {decision.reason}. Build that first: `lakehouse run`.")
+        begin = time.monotonic()
+        with _in_words(table):
+            self.started()
+            waiting = time.monotonic() - begin
+            done, writing = self._write(table, decision)
+        state = self.lake.state(table.name)
+        seconds, version = time.monotonic() - begin, state.version if state else None
+        phases = {history.WAITING: waiting, history.COMPUTING: seconds - waiting - writing, history.WRITING: writing}
+        return replace(done, seconds=seconds, version=version, phases=phases)
+
+    def _write(self, table: Table, decision: Decision) -> tuple[Done, float]:
+        """What was done, and the seconds of its commits."""
+        from lakehouse.writes.lake import Writer  # noqa: PLC0415
+
+        state = decision.state
+        size = self._size(table.name, *table.parents)
+        engine = self.started().for_a_turn(size)
+        base, name = state.version if state else -1, f"{engine.name} {engine.version}"
+        note = Progress(table.name, self.id, table.fingerprint, base, dict(decision.inputs), engine=name)
+        writer = Writer(self.lake, engine, table, note, state.progress if state else None, size)
+        write = {"append": self._append, "latest": self._latest}.get(table.contract.write, self._rebuild)
+        return write(writer, decision), sum(writer.seconds)
+
+    def _size(self, *names: str) -> int:
+        """Bytes of the new files, for all tables or these, and of what these hold: what may have to be read."""
+        new = [one.delivery for one in self.taken if one.status == "claimed"]
+        files = sum(one.size for one in new if not names or one.table in names)
+        return files + sum(progress.size(progress.address(self.root, name)) for name in names)
+
+    def _append(self, writer: Writer, decision: Decision) -> Done:
+        from lakehouse.store import feed  # noqa: PLC0415
+        from lakehouse.writes import append  # noqa: PLC0415
+
+        now = self.lake.state(writer.table.name)
+        if (now.version if now else -1) != writer.note.base:
+            raise LakehouseError(f"Another run is writing {writer.table.name}. Start this one when it is done.")
+        since = int(writer.before.inputs[ledger.FILES].version) if writer.before else -1
+        batch = [one for one in self._deliveries_of(writer.table.name) if one.batch > since]
+        rows = append.rows(writer.engine, writer.table, self.landing, batch)
+        version = writer.append(rows.rows, rows.types, rows.headers, int(decision.inputs[ledger.FILES].version))
+        did = feed.written(self.lake.address(writer.table.name), writer.note.base, version)
+        written = did.rows if did and did.rows else 0
+        return Done(decision, rows_in=written, counts={"rows": {"kept": written}})
+
+    def _latest(self, writer: Writer, decision: Decision) -> Done:
+        from lakehouse.writes import latest  # noqa: PLC0415
+        from lakehouse.writes.lake import conf_rows  # noqa: PLC0415
+
+        table, source, engine = writer.table, writer.table.parents[0], writer.engine
+        now = decision.inputs[source]
+        bronze = self.lake.read(engine, source, int(now.version))
+        known = writer.before.inputs[source] if writer.before and decision.path in {"new", "late"} else None
+        taken = [one for one in self._deliveries_of(source) if one.batch <= int(now.batch or 0)]
+        batch = latest.Batch(
+            bronze=bronze,
+            columns=dict(bronze.dtypes),
+            size=writer.size,
+            contract=self.tables[source].contract,
+            conf=conf_rows(engine, table.inputs),
+            newest_of_file=latest.newest_of_file(engine, taken),
+            markets={(one.delivery.path, one.batch): one.delivery.market for one in taken},
+            since=-1 if known is None else int(known.batch or 0),
+            late=self._late_files(table, known, decision),
+            rows_in=self._rows_between(source, known, now),
+        )
+        try:
+            account = latest.settle(writer, batch)
+        except ChecksFailedError as error:
+            self._failed += error.measures
+            raise
+        return Done(
+            decision,
+            rows_in=batch.rows_in,
+            counts=account.counts,
+            by_file=account.by_file,
+            by_market=account.by_market,
+            accounts=table.accounts,
+        )
+
+    def _rebuild(self, writer: Writer, decision: Decision) -> Done:
+        from lakehouse.store import feed  # noqa: PLC0415
+        from lakehouse.writes import refresh  # noqa: PLC0415
+        from lakehouse.writes.lake import conf_rows  # noqa: PLC0415
+
+        engine, table = writer.engine, writer.table
+        tables = {name: self.lake.read(engine, name, int(decision.inputs[name].version)) for name in table.parents}
+        inputs = tables | conf_rows(engine, table.inputs)
+        try:
+            if decision.path == "incremental":
+                try:
+                    outcome = refresh.update(writer, inputs, decision.moved, decision.rows)
+                except feed.UnreadableChangesError as error:
+                    decision = replace(decision, path="whole", reason=f"{decision.reason}, but {error}")
+            if decision.path != "incremental":
+                outcome = refresh.rebuild(writer, inputs, writer.size)
+        except ChecksFailedError as error:
+            self._failed += error.measures
+            raise
+        warned = {one.name: one.broken for one in outcome.measures if one.broken}
+        counts = {"rows": {"kept": outcome.rows}, "warned": warned}
+        return Done(decision, counts=counts, measures=outcome.measures, units=outcome.touched)
+
+    def _late_files(self, table: Table, known: Input | None, decision: Decision) -> frozenset[str]:
+        source = table.parents[0]
+        if known is None:
+            return frozenset()
+        return plan.late_files(source, known, decision.inputs[source], self.taken) or frozenset()
+
+    def _deliveries_of(self, name: str) -> list[Entry]:
+        return [one for one in self.taken if one.delivery.table == name]
+
+    def _rows_between(self, source: str, known: Input | None, now: Input) -> int:
+        """From bronze's own log, so that the sums are closed against something that was counted elsewhere."""
+        address = self.lake.address(source)
+        before = progress.rows(address, int(known.version)) if known else 0
+        return (progress.rows(address, int(now.version)) or 0) - (before or 0)
+
+
+@contextmanager
+def _in_words(table: Table) -> Iterator[None]:
+    """What the engine could not do is a sentence, not a page; the page is the error's cause."""
+    try:
+        yield
+    except protocol.errors() as error:
+        raise LakehouseError(
+            f"{table.name} could not be written. The engine says: {protocol.words(error)} If that is about a column, "
+            f"change {table.files}; LAKEHOUSE_LOG=info shows all that it says."
+        ) from error

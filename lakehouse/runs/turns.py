@@ -1,0 +1,67 @@
+"""A table's turn in a run: what was decided, and what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lakehouse.intake.landing import Found
+    from lakehouse.store.progress import Input, State
+    from lakehouse.writes.measures import Counts, Measure
+
+ByFile = Mapping[tuple[str, int], Mapping[str, int]]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """`path`: nothing, load, first, whole, incremental, new (deliveries in time), late, or wait (for a parent).
+
+    `inputs` are pinned: both the decision and the run use these versions. `moved`: by input, the versions
+    (since, until] that are new. By the logs `rows` of all `rows_of_inputs` changed; None where that was not asked.
+    """
+
+    table: str
+    path: str
+    reason: str
+    inputs: Mapping[str, Input] = field(default_factory=dict)
+    state: State | None = None
+    moved: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    rows: int | None = None
+    rows_of_inputs: int | None = None
+
+    @property
+    def does_something(self) -> bool:
+        return self.path != "nothing"
+
+
+@dataclass(frozen=True)
+class Done:
+    """What one table's turn did. `rows_in` counts the rows that came in, `counts` where they went.
+
+    `by_file`: of a table that judges delivered rows, the same by (file, batch), `by_market` by market, and whether it
+    `accounts` for them in the ledger. `measures`: what its checks counted.
+    `units`: how many were computed, None for all. `phases`: the seconds of some parts of its turn, by name.
+    """
+
+    decision: Decision
+    seconds: float = 0.0
+    version: int | None = None
+    rows_in: int | None = None
+    counts: Counts = field(default_factory=dict)
+    by_file: ByFile = field(default_factory=dict)
+    by_market: Mapping[int | None, Counts] = field(default_factory=dict)
+    accounts: bool = False
+    measures: Sequence[Measure] = ()
+    units: int | None = None
+    phases: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Report:
+    done: tuple[Done, ...]
+    found: Found
+    measures: tuple[Measure, ...] = ()

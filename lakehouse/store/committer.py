@@ -1,0 +1,542 @@
+"""The one committer of native writes: a list of Delta actions becomes version `base + 1`, or nothing happens.
+
+A commit says its changes in one way: by new files and deletion vectors, or by change files that hold all of them.
+A file that has a vector is never removed bare (delta-rs's change feed is wrong then): it stays, with all rows hidden.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import uuid
+from bisect import bisect_left
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from pyroaring import BitMap64
+
+from lakehouse.errors import LakehouseError
+from lakehouse.store import log, parquet, storage, vectors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from lakehouse.store.log import Action, Snapshot
+
+ATTEMPTS = 4  # puts of one commit, where the store does not answer
+CHECKPOINT_EVERY = 10  # versions
+CHANGES = "_change_data"
+CHANGE = "_change_type"
+USES_VECTORS = "delta.enableDeletionVectors"
+PROPERTIES = {
+    "delta.enableChangeDataFeed": "true",
+    # Progress and time travel are read from the log, so it is kept longer than Delta's 30 days.
+    "delta.logRetentionDuration": "interval 400 days",
+}
+FEATURES = ("changeDataFeed", "invariants", "appendOnly")  # what delta-spark 4.4 gives a table with these properties
+
+
+class ConflictError(LakehouseError):
+    """Another writer was quicker: nothing was written."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a table is to be; `vectors`: replaced rows are hidden by deletion vectors, else their files are copied."""
+
+    address: str
+    schema: pa.Schema
+    comments: Mapping[str, str] = field(default_factory=dict)
+    partition_by: tuple[str, ...] = ()
+    vectors: bool = False
+    properties: Mapping[str, str] = field(default_factory=lambda: PROPERTIES)
+
+    @property
+    def configuration(self) -> dict[str, str]:
+        return dict(self.properties) | ({USES_VECTORS: "true"} if self.vectors else {})
+
+
+Rows: TypeAlias = "pa.Table | list[Action] | None"  # or the `add` actions of files that are written already
+
+
+# What a commit is -----------------------------------------------------------------------------------------------------
+
+
+def commit(  # noqa: PLR0913  what a commit says of itself
+    address: str,
+    base: int,
+    actions: Sequence[Action],
+    *,
+    operation: str,
+    note: str | None,
+    metrics: Mapping[str, int] | None = None,
+    parameters: Mapping[str, str] | None = None,
+    is_blind: bool = False,
+) -> int:
+    """Write version `base + 1`; its number. Raises ConflictError where another writer has made it."""
+    info = {
+        "timestamp": _now(),
+        "operation": operation,
+        "operationParameters": dict(parameters or {}),
+        **({"readVersion": base} if base >= 0 else {}),
+        "isolationLevel": "Serializable",
+        "isBlindAppend": is_blind,
+        "operationMetrics": {name: str(value) for name, value in (metrics or {}).items()},
+        **({"userMetadata": note} if note is not None else {}),
+        "engineInfo": "lakehouse",
+        "txnId": str(uuid.uuid4()),
+    }
+    land(address, base + 1, [{"commitInfo": info}, *actions])
+    if base > 0 and (base + 1) % CHECKPOINT_EVERY == 0:
+        _checkpoint(address)
+    return base + 1
+
+
+def land(address: str, version: int, actions: Sequence[Action]) -> None:
+    """Put the commit where none is; whose it is after a refusal or without an answer, its random `txnId` tells."""
+    lines = [json.dumps(action, separators=(",", ":"), ensure_ascii=False) for action in actions]
+    content = ("\n".join(lines) + "\n").encode()
+    ours = actions[0]["commitInfo"]["txnId"]
+    for attempt in range(ATTEMPTS):
+        time.sleep(attempt * 0.2)
+        if storage.put_if_absent(address, log.commit_path(version), content):
+            return
+        try:
+            found = log.actions(address, version)
+        except LakehouseError:  # it is not there, or the store does not answer now either
+            continue
+        info: Action = next((one["commitInfo"] for one in found if "commitInfo" in one), {})
+        if info.get("txnId") == ours:
+            return
+        raise ConflictError(
+            f"Another writer made version {version} of {address} ({info.get('operation')} by {info.get('engineInfo')}) "
+            "after it was read here. Nothing was written; start the run again, it reads the new version."
+        )
+    raise LakehouseError(
+        f"The store did not say whether version {version} of {address} was written. Start the run again once the store "
+        "answers; it goes on from what is there."
+    )
+
+
+def _checkpoint(address: str) -> None:
+    """It only saves reading: the commit before it stands, whatever becomes of it."""
+    from deltalake import DeltaTable  # noqa: PLC0415
+
+    try:
+        DeltaTable(address, storage_options=storage.for_deltalake(address)).create_checkpoint()
+    except Exception:
+        logging.getLogger(__name__).exception("no checkpoint of %s; the next tenth version tries again", address)
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
+
+
+# Whole tables, appends, notes -----------------------------------------------------------------------------------------
+
+
+def overwrite(target: Target, base: int, rows: Rows, note: str | None, operation: str = "WRITE") -> int:
+    """All rows leave, these come; `base` -1 makes the table. Schema, comments, partitions become the target's."""
+    stored = _stored(target.address, base)
+    definition, new = _definition(target, stored), _written(target, rows)
+    removed = _removed(target, stored) if stored else []
+    actions = [*definition, *removed, *_adds(new)]
+    metrics = _metrics(new, numRemovedFiles=sum("remove" in one for one in removed))
+    return commit(
+        target.address, base, actions, operation=operation, note=note, metrics=metrics, parameters=_mode(target)
+    )
+
+
+def append(
+    target: Target,
+    base: int,
+    rows: Rows,
+    note: str | None,
+    txn: tuple[str, int] | None = None,
+    operation: str = "WRITE",
+) -> int:
+    """These rows come; new columns join the table at its end. `base` -1 makes the table.
+
+    A version of an app's transaction (`txn`) that the table has seen is not written again: the version stays `base`.
+    """
+    stored = _stored(target.address, base)
+    if stored and txn and stored.txn.get(txn[0], -1) >= txn[1]:
+        return base
+    definition = _definition(target, stored) if stored is None else _widened(target, stored)
+    new = _written(target, rows)
+    seen = [{"txn": {"appId": txn[0], "version": txn[1], "lastUpdated": _now()}}] if txn else []
+    return commit(
+        target.address,
+        base,
+        [*seen, *definition, *_adds(new)],
+        operation=operation,
+        note=note,
+        metrics=_metrics(new),
+        parameters=_mode(target, "Append"),
+        is_blind=True,
+    )
+
+
+def note_only(table: Target | str, base: int, note: str | None, operation: str = "WRITE") -> int:
+    """A commit that changes nothing and carries a note. `table`: what it is to be, or its address."""
+    address = table if isinstance(table, str) else table.address
+    _stored(address, base)
+    return commit(address, base, [], operation=operation, note=note, parameters={"mode": "Append", "partitionBy": "[]"})
+
+
+def _stored(address: str, base: int) -> Snapshot | None:
+    stored = log.snapshot(address, None if base < 0 else base)
+    if stored and base < 0:
+        raise ConflictError(
+            f"{address} holds a table already, at version {stored.version}; nothing was written. Start the run again."
+        )
+    if stored is None and base >= 0:
+        raise LakehouseError(f"There is no table at {address} any more. Start the run again: it is rebuilt.")
+    if stored:
+        log.check_writable(stored)
+    return stored
+
+
+def _written(target: Target, rows: Rows) -> list[Action]:
+    """The `add` actions of the rows, which are stored now unless they are already."""
+    if isinstance(rows, list):
+        return rows
+    if rows is None:
+        return []
+    ready = parquet.conformed(f"What is to be written to {target.address}", rows, target.schema)
+    return parquet.write(target.address, ready, target.partition_by)
+
+
+def _adds(files: Sequence[Action]) -> list[Action]:
+    return [{"add": file} for file in files]
+
+
+def _mode(target: Target, mode: str = "Overwrite") -> dict[str, str]:
+    return {"mode": mode, "partitionBy": json.dumps(list(target.partition_by), separators=(",", ":"))}
+
+
+def _metrics(new: Sequence[Action], **more: int) -> dict[str, int]:
+    rows = sum(parquet.parsed(file).get("numRecords", 0) for file in new)
+    return {"numFiles": len(new), "numOutputRows": rows, "numOutputBytes": sum(one["size"] for one in new), **more}
+
+
+def _removed(target: Target, stored: Snapshot) -> list[Action]:
+    """Everything that is stored leaves; a file with a vector by hiding all its rows.
+
+    Not where the table loses its vectors or its partitions, nor where a column goes or changes its type: a reader would
+    open the hidden file by the new schema. Then it leaves bare, and its changes can not be read anyway.
+    """
+    kept = {one.name: one.type for one in target.schema}
+    is_bare = not target.vectors or stored.partition_by != target.partition_by
+    is_bare = is_bare or any(kept.get(one.name) != one.type for one in log.schema(stored))
+    if is_bare:
+        return [_remove(file) for file in stored.files.values()]
+    bare = [_remove(file) for file in stored.files.values() if not file.get("deletionVector")]
+    whole = [_whole(stored.address, file) for file in stored.files.values() if file.get("deletionVector")]
+    return [*bare, *_hide(stored.address, [one for one in whole if not _is_used_up(one.file, one.rows)])]
+
+
+def _whole(address: str, file: Action) -> _Touched:
+    rows = parquet.rows_in(address, file)
+    return _Touched(file, rows, BitMap64(), _all(rows))
+
+
+def _is_used_up(file: Action, rows: int) -> bool:
+    """Whether all rows of the file were hidden before."""
+    return bool((file.get("deletionVector") or {}).get("cardinality") == rows)
+
+
+def _definition(target: Target, stored: Snapshot | None) -> list[Action]:
+    """The protocol and metaData actions that make the table the target's; none where it is that already."""
+    if any(pa.types.is_timestamp(one.type) and one.type.tz is None for one in target.schema):
+        raise LakehouseError(f"A timestamp of {target.address} has no time zone. Let the build say UTC.")
+    if missing := [name for name in (*target.partition_by, *target.comments) if name not in target.schema.names]:
+        raise LakehouseError(f"{target.address} is described by columns that it has not: {missing}. See its contract.")
+    known: Mapping[str, Any] = stored.metadata if stored else {}
+    properties = {
+        name: value for name, value in (stored.configuration if stored else {}).items() if name != USES_VECTORS
+    }
+    metadata = {
+        "id": str(uuid.uuid4()),
+        "format": {"provider": "parquet", "options": {}},
+        "createdTime": _now(),
+        **known,
+        "schemaString": log.schema_text(target.schema, target.comments),
+        "partitionColumns": list(target.partition_by),
+        "configuration": properties | target.configuration,
+    }
+    protocol = _protocol(target, stored)
+    actions = [] if stored and protocol == _comparable(stored.protocol) else [{"protocol": protocol}]
+    same = known and all(_value(known, key) == _value(metadata, key) for key in ("schemaString", "configuration"))
+    if not same or list(known.get("partitionColumns") or ()) != metadata["partitionColumns"]:
+        actions.append({"metaData": metadata})
+    return actions
+
+
+def _value(metadata: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401
+    return json.loads(metadata[key]) if key == "schemaString" else dict(metadata.get(key) or {})
+
+
+def _protocol(target: Target, stored: Snapshot | None) -> Action:
+    """What delta-spark gives such a table. Only a table with vectors asks something of its readers.
+
+    So plain readers take the others as they are; features that a stored table has besides stay.
+    """
+    readers = (stored.features("reader") if stored else set()) - {log.VECTORS}
+    writers = (stored.features("writer") if stored else set()) - {log.VECTORS} | set(FEATURES)
+    if target.vectors:
+        readers, writers = readers | {log.VECTORS}, writers | {log.VECTORS}
+    asked = {"readerFeatures": sorted(readers)} if readers else {}
+    return {"minReaderVersion": 3 if readers else 1, "minWriterVersion": 7, **asked, "writerFeatures": sorted(writers)}
+
+
+def _comparable(protocol: Mapping[str, Any]) -> Action:
+    return {name: sorted(value) if isinstance(value, list) else value for name, value in protocol.items()}
+
+
+def _widened(target: Target, stored: Snapshot) -> list[Action]:
+    """The table's schema with the target's new columns, where there are some."""
+    known = {one.name: one.type for one in log.schema(stored)}
+    new = [one for one in target.schema if one.name not in known]
+    _check_same(target, stored, {one.name for one in target.schema} & known.keys())
+    if not new:
+        return []
+    text = json.loads(stored.metadata["schemaString"])
+    text["fields"] += json.loads(log.schema_text(pa.schema(new), target.comments))["fields"]
+    schema = json.dumps(text, separators=(",", ":"), ensure_ascii=False)
+    return [{"metaData": dict(stored.metadata) | {"schemaString": schema}}]
+
+
+def _check_same(target: Target, stored: Snapshot, names: Iterable[str]) -> None:
+    """Raises LakehouseError where these columns are stored in other types, or not at all, or other partitions are."""
+    wanted, known = ({one.name: one.type for one in schema} for schema in (target.schema, log.schema(stored)))
+    other = [
+        f"{name}: {known.get(name)} is stored, {wanted.get(name)} is to be written"
+        for name in sorted(names)
+        if known.get(name) != wanted.get(name)
+    ]
+    if stored.partition_by != target.partition_by:
+        other.append(f"partitions: {list(stored.partition_by)} are stored")
+    if other:
+        raise LakehouseError(
+            f"{target.address} has other columns than those to be written ({'; '.join(other)}). A column does not "
+            "change its type in place: rebuild the table whole."
+        )
+
+
+# Units ----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Touched:
+    """A file of which rows leave: `rows` it has in all, which were hidden `before`, which are `after`."""
+
+    file: Action
+    rows: int
+    before: BitMap64
+    after: BitMap64
+
+    @property
+    def left(self) -> int:
+        return self.rows - len(self.after)
+
+    @property
+    def partition(self) -> frozenset[tuple[str, str | None]]:
+        return frozenset((self.file.get("partitionValues") or {}).items())
+
+
+def replace_units(
+    target: Target, base: int, unit: Sequence[str], changed: Rows, gone: pa.Table | None, note: str | None
+) -> int:
+    """All stored rows of the units in `changed` and `gone` leave, the rows of `changed` come, in one commit.
+
+    By deletion vectors, or by copying the touched files without those rows, with change files.
+    """
+    stored = _stored(target.address, base)
+    if stored is None:
+        raise LakehouseError(
+            f"There is no table at {target.address}, so nothing can be replaced in it. Write it whole first."
+        )
+    _check_same(target, stored, {*target.schema.names, *log.schema(stored).names})
+    if isinstance(changed, pa.Table):
+        changed = parquet.conformed(f"What is to be written to {target.address}", changed, target.schema)
+    keys = _keys(target, unit, changed, gone)
+    touched = _find(stored, target.schema, keys) if keys.num_rows else []
+    tactic = _by_vectors if target.vectors and log.VECTORS in stored.features("writer") else _by_copies
+    new, actions = tactic(target, touched, changed)
+    deleted = sum(len(one.after) - len(one.before) for one in touched)
+    return commit(
+        target.address,
+        base,
+        actions,
+        operation="WRITE",
+        note=note,
+        metrics=_metrics(new, numDeletedRows=deleted),
+        parameters=_mode(target) | {"replaceUsingCols": f"({','.join(unit)})"},
+    )
+
+
+def _keys(target: Target, unit: Sequence[str], changed: Rows, gone: pa.Table | None) -> pa.Table:
+    """The different units of both. Raises LakehouseError for a unit with a null, which would never match."""
+    schema = pa.schema([target.schema.field(name) for name in unit])
+    parts = [schema.empty_table()]
+    if isinstance(changed, pa.Table):
+        parts.append(changed.select(list(unit)))
+    elif changed:
+        parts += [parquet.read(target.address, file, target.schema, unit) for file in changed]
+    if gone is not None:
+        parts.append(parquet.conformed(f"The units that leave {target.address}", gone.select(list(unit)), schema))
+    keys = pa.concat_tables(parts).cast(schema)
+    if empty := [name for name in unit if keys.column(name).null_count]:
+        raise LakehouseError(
+            f"A unit of {target.address} has no value in {empty}. A unit is never null: reject such rows by a rule."
+        )
+    return keys.group_by(list(unit), use_threads=False).aggregate([])
+
+
+def _find(stored: Snapshot, schema: pa.Schema, keys: pa.Table) -> list[_Touched]:
+    """The files that hold rows of these units, and where; read are the unit's columns of files that may hold some."""
+    values = {name: sorted(keys.column(name).unique().to_pylist()) for name in keys.column_names}
+    candidates = [file for file in stored.files.values() if _may_hold(file, values, schema)]
+    found = storage.each(lambda file: _touched(stored.address, file, schema, keys), candidates)
+    return [one for one in found if one]
+
+
+def _touched(address: str, file: Action, schema: pa.Schema, keys: pa.Table) -> _Touched | None:
+    rows = parquet.read(address, file, schema, keys.column_names)
+    if _is_used_up(file, rows.num_rows):
+        return None
+    placed = rows.append_column(CHANGE, pa.array(np.arange(rows.num_rows, dtype=np.uint64)))
+    matching = placed.join(keys, keys.column_names, join_type="left semi").column(CHANGE).to_numpy()
+    hits = BitMap64(matching)
+    hidden = vectors.read(address, file.get("deletionVector"))
+    return _Touched(file, rows.num_rows, hidden, hits | hidden) if hits - hidden else None
+
+
+def _may_hold(file: Action, values: Mapping[str, list[Any]], schema: pa.Schema) -> bool:
+    """Whether, by its partition and its bounds, some unit's values can be in the file; in doubt they can."""
+    constant, said = file.get("partitionValues") or {}, json.loads(file.get("stats") or "{}")
+    for name, sought in values.items():
+        kind = schema.field(name).type
+        if name in constant:
+            low = high = parquet.value(constant[name], kind).as_py()
+        else:
+            low, high = (_bound((said.get(side) or {}).get(name), kind) for side in ("minValues", "maxValues"))
+        if low is None and name in constant:
+            return False
+        if low is None or high is None:
+            continue
+        nearest = bisect_left(sought, low)
+        if nearest == len(sought) or sought[nearest] > high:
+            return False
+    return True
+
+
+def _bound(said: Any, kind: pa.DataType) -> Any:  # noqa: ANN401
+    """A stored bound as a value that compares as the column's do; None for types whose bounds are not whole."""
+    if pa.types.is_integer(kind) and isinstance(said, int):
+        return said
+    if pa.types.is_string(kind) and isinstance(said, str):
+        return said  # cut off or raised where it is long, in the order of code points, which is that of UTF-8
+    if pa.types.is_date32(kind) and isinstance(said, str):
+        try:
+            return date.fromisoformat(said)
+        except ValueError:
+            return None
+    return None
+
+
+def _by_vectors(target: Target, touched: list[_Touched], changed: Rows) -> tuple[list[Action], list[Action]]:
+    """New files and vectors. A file whose vector would be too large to read is copied, and hidden whole."""
+    new, hidden = _written(target, changed), []
+    for one in touched:
+        is_large = vectors.is_too_large(one.after)
+        new = [*new, *(parquet.write(target.address, _rest(target, one), target.partition_by) if is_large else ())]
+        hidden.append(replace(one, after=_all(one.rows)) if is_large else one)
+    return new, [*_adds(new), *_hide(target.address, hidden)]
+
+
+def _hide(address: str, touched: Sequence[_Touched]) -> list[Action]:
+    """The rows leave by vectors; a file without one of which nothing is left leaves itself."""
+    hidden = [one for one in touched if one.left or one.file.get("deletionVector")]
+    descriptors = vectors.write(address, [one.after for one in hidden])
+    again = [
+        dict(one.file)
+        | {"dataChange": True, "stats": parquet.loosened(one.file, one.rows), "deletionVector": descriptor}
+        for one, descriptor in zip(hidden, descriptors, strict=True)
+    ]
+    return [*(_remove(one.file) for one in touched), *_adds(again)]
+
+
+def _remove(file: Action) -> Action:
+    said = {name: file[name] for name in ("partitionValues", "size", "tags", "deletionVector") if file.get(name)}
+    rows = parquet.parsed(file).get("numRecords")
+    counted = {} if rows is None else {"stats": json.dumps({"numRecords": rows}, separators=(",", ":"))}
+    begin = {"path": file["path"], "deletionTimestamp": _now(), "dataChange": True, "extendedFileMetadata": True}
+    return {"remove": begin | {"partitionValues": {}} | said | counted}
+
+
+def _by_copies(target: Target, touched: list[_Touched], changed: Rows) -> tuple[list[Action], list[Action]]:
+    """The touched files without the rows that leave, and change files with those and the new ones.
+
+    New rows join the smallest copy of their partition, so that small commits make no small files.
+    """
+    if not touched:
+        new = _written(target, changed)
+        return new, _adds(new)
+    came = changed if isinstance(changed, pa.Table) else _rows_of(target, changed or [])
+    waiting = dict(_by_partition(target, came)) if isinstance(changed, pa.Table) else {}
+    pairs = []
+    for one in sorted(touched, key=lambda one: one.left):
+        fitting = waiting.get(one.partition)
+        fits = fitting is not None and one.left + fitting.num_rows <= parquet.LARGEST
+        pairs.append((one, waiting.pop(one.partition) if fits else target.schema.empty_table()))
+    copies = storage.each(lambda pair: _copied(target, pair[0], pair[1]), pairs)
+    new = [*(changed if isinstance(changed, list) else []), *(file for _, files in copies for file in files)]
+    new += [file for rows in waiting.values() for file in parquet.write(target.address, rows, target.partition_by)]
+    changes = pa.concat_tables([*(_named(rows, "delete") for rows, _ in copies), _named(came, "insert")])
+    said = [
+        {"path": file["path"], "partitionValues": file["partitionValues"], "size": file["size"], "dataChange": False}
+        for file in parquet.write(target.address, changes, target.partition_by, CHANGES)
+    ]
+    return new, [*(_remove(one.file) for one in touched), *_adds(new), *({"cdc": file} for file in said)]
+
+
+def _copied(target: Target, one: _Touched, more: pa.Table) -> tuple[pa.Table, list[Action]]:
+    """The rows that leave the file, and the files of those that stay, with more rows of its partition."""
+    rest = pa.concat_tables([_rest(target, one), more])
+    return _rows(target, one.file, one.after - one.before), parquet.write(target.address, rest, target.partition_by)
+
+
+def _by_partition(target: Target, rows: pa.Table) -> Iterator[tuple[frozenset[tuple[str, str | None]], pa.Table]]:
+    """The rows by the values of their partition, all columns."""
+    placed = rows.append_column(CHANGE, pa.array(np.arange(rows.num_rows)))
+    for values, part in parquet.split(placed, target.partition_by):
+        if part.num_rows:
+            yield frozenset(values.items()), rows.take(part.column(CHANGE))
+
+
+def _rows_of(target: Target, files: Sequence[Action]) -> pa.Table:
+    parts = [parquet.read(target.address, file, target.schema) for file in files]
+    return pa.concat_tables(parts) if parts else target.schema.empty_table()
+
+
+def _rows(target: Target, file: Action, which: BitMap64) -> pa.Table:
+    return parquet.read(target.address, file, target.schema, only=vectors.positions(which))
+
+
+def _rest(target: Target, one: _Touched) -> pa.Table:
+    """What still stands in the file."""
+    return _rows(target, one.file, _all(one.rows) - one.after)
+
+
+def _named(rows: pa.Table, change: str) -> pa.Table:
+    return rows.append_column(CHANGE, pa.repeat(pa.scalar(change), rows.num_rows))
+
+
+def _all(rows: int) -> BitMap64:
+    return BitMap64(range(rows))

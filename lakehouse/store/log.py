@@ -1,0 +1,425 @@
+"""A table's log as we read it (Delta protocol): its files, its schema, and what each commit says. No JVM.
+
+What was read once is kept for the process: a later call costs a look at the newest commit and the commits since.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from itertools import count
+from threading import Lock, RLock
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.errors import LakehouseError
+from lakehouse.store import storage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import pyarrow as pa
+
+Action = dict[str, Any]
+
+AT_ONCE = 8  # requests
+KEPT_TABLES, KEPT_VERSIONS, KEPT_COMMITS = 256, 4, 512
+VECTORS = "deletionVectors"
+READER_FEATURES = {VECTORS, "timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"}
+WRITER_FEATURES = READER_FEATURES | {"appendOnly", "invariants", "changeDataFeed"}
+LEGACY_READER, LEGACY_WRITER = 2, 4
+TABLE_FEATURES = (3, 7)  # from these versions on, a protocol lists its features
+CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\.(\d{10})\.(\d{10})|\.[0-9a-f-]{36})?\.(?:parquet|json)")
+PARTS = ("path", "partitionValues", "size", "modificationTime", "dataChange", "stats", "tags", "deletionVector")
+KINDS = (*(f"add.{part}" for part in PARTS), "metaData", "protocol", "txn", "domainMetadata", "sidecar")
+MAPS = {"partitionValues", "configuration", "options", "tags"}
+
+
+class NoVersionError(LakehouseError):
+    """A table has no such version, or its log no longer reaches back to it."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A table at one version. `files`: its `add` actions by path, as the log has them; the other dicts likewise."""
+
+    address: str
+    version: int
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+    files: dict[str, Action] = field(default_factory=dict)
+    txn: dict[str, int] = field(default_factory=dict)
+    domain: dict[str, Action] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        return str(self.metadata["id"])
+
+    @property
+    def partition_by(self) -> tuple[str, ...]:
+        return tuple(self.metadata.get("partitionColumns") or ())
+
+    @property
+    def configuration(self) -> dict[str, str]:
+        return dict(self.metadata.get("configuration") or {})
+
+    def features(self, whose: str) -> set[str]:
+        """`whose`: reader or writer."""
+        return set(self.protocol.get(f"{whose}Features") or ())
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What a commit says of itself; `timestamp` in milliseconds since 1970, `user_metadata` is its note."""
+
+    version: int
+    timestamp: int
+    operation: str
+    user_metadata: str | None
+    metrics: Mapping[str, str]
+
+
+class _Kept:
+    """One table's newest snapshots, each with the token of its commit's file."""
+
+    def __init__(self) -> None:
+        self.lock = RLock()
+        self.snapshots: dict[int, tuple[str, Snapshot]] = {}
+
+
+_tables: OrderedDict[str, _Kept] = OrderedDict()
+_commits: OrderedDict[tuple[str, int], tuple[str, list[Action]]] = OrderedDict()
+_lock = Lock()
+
+
+def commit_path(version: int) -> str:
+    return f"_delta_log/{version:020}.json"
+
+
+def snapshot(address: str, version: int | None = None) -> Snapshot | None:
+    """The table at its newest version or another; None where there is no table.
+
+    Raises NoVersionError for a version that is not there (any more).
+    """
+    with _lock:
+        kept = _tables.setdefault(address, _Kept())
+        _tables.move_to_end(address)
+        if len(_tables) > KEPT_TABLES:
+            _tables.popitem(last=False)
+    with kept.lock:
+        known = _kept_at(address, kept, version)
+        begin = known or _from_checkpoint(address, version)
+        if begin is None:
+            return None
+        now = _replay(begin, version)
+        if now.version < 0:
+            return None
+        if version is not None and now.version != version:
+            raise NoVersionError(f"{address} has no version {version}, its newest is {now.version}. Read that one.")
+        if now is not known and (seen := storage.token(address, commit_path(now.version))):
+            kept.snapshots[now.version] = (seen, now)
+            for oldest in sorted(kept.snapshots)[:-KEPT_VERSIONS]:
+                del kept.snapshots[oldest]
+        return now
+
+
+def forget(address: str) -> None:
+    """Read the table from its beginning the next time."""
+    with _lock:
+        _tables.pop(address, None)
+
+
+def _kept_at(address: str, kept: _Kept, version: int | None) -> Snapshot | None:
+    """The nearest kept snapshot; none of them counts once the newest commit's file is not the one that was read."""
+    if kept.snapshots:
+        newest = max(kept.snapshots)
+        if storage.token(address, commit_path(newest)) != kept.snapshots[newest][0]:
+            kept.snapshots.clear()
+    fitting = [one for one in kept.snapshots if version is None or one <= version]
+    return kept.snapshots[max(fitting)][1] if fitting else None
+
+
+def _replay(begin: Snapshot, until: int | None) -> Snapshot:
+    now = begin
+    for version in count(begin.version + 1) if until is None else range(begin.version + 1, until + 1):
+        try:
+            done = _parsed(storage.read_bytes(begin.address, commit_path(version)))
+        except storage.MissingFileError:
+            break
+        now = _after(now, version, done, is_shared=now is begin)
+    return now
+
+
+def _after(before: Snapshot, version: int, done: Iterable[Action], *, is_shared: bool = True) -> Snapshot:
+    """The table after a commit: one path leaves with its old vector and comes with its new one, in any order.
+
+    A snapshot that nobody else has is changed, not copied.
+    """
+    now = (
+        replace(before, files=dict(before.files), txn=dict(before.txn), domain=dict(before.domain))
+        if is_shared
+        else before
+    )
+    files, txn, domain, metadata, protocol = now.files, now.txn, now.domain, now.metadata, now.protocol
+    actions = [(kind, fact) for action in done for kind, fact in action.items()]
+    for kind, fact in actions:
+        if kind == "remove":
+            files.pop(fact["path"], None)
+    for kind, fact in actions:
+        if kind == "add":
+            files[fact["path"]] = fact
+        elif kind == "txn":
+            txn[fact["appId"]] = fact["version"]
+        elif kind == "domainMetadata":
+            domain[fact["domain"]] = fact
+        elif kind == "metaData":
+            metadata = fact
+        elif kind == "protocol":
+            protocol = fact
+    return Snapshot(before.address, version, metadata, protocol, files, txn, domain)
+
+
+def _parsed(text: bytes) -> list[Action]:
+    return [json.loads(line) for line in text.splitlines() if line.strip()]
+
+
+# Checkpoints ----------------------------------------------------------------------------------------------------------
+
+
+def _from_checkpoint(address: str, version: int | None) -> Snapshot | None:
+    """Where a replay begins: the last checkpoint, or the first commit; a list of the log is the last resort."""
+    try:
+        hint = json.loads(storage.read_bytes(address, "_delta_log/_last_checkpoint"))
+    except (storage.MissingFileError, ValueError):
+        hint = None
+    if hint and (version is None or hint["version"] <= version):
+        try:
+            return _checkpoint(address, hint["version"], _names(hint))
+        except storage.MissingFileError:
+            pass
+    elif hint is None and storage.token(address, commit_path(0)):
+        return Snapshot(address, -1)
+    return _by_listing(address, version)
+
+
+def _names(hint: Mapping[str, Any]) -> list[str]:
+    begin, parts = f"{hint['version']:020}.checkpoint", hint.get("parts")
+    if path := (hint.get("v2Checkpoint") or {}).get("path"):
+        return [path.rsplit("/", 1)[-1]]
+    if parts:
+        return [f"{begin}.{part:010}.{parts:010}.parquet" for part in range(1, parts + 1)]
+    return [f"{begin}.parquet"]
+
+
+def _by_listing(address: str, version: int | None) -> Snapshot | None:
+    names = {file.path for file in storage.list_files(f"{address}/_delta_log")}
+    found: dict[tuple[int, str], list[str]] = {}
+    for name in sorted(names):
+        if (match := CHECKPOINT.fullmatch(name)) and (version is None or int(match[1]) <= version):
+            found.setdefault((int(match[1]), match[3] or name), []).append(name)
+    whole = [key for key, parts in found.items() if not key[1].isdigit() or len(parts) == int(key[1])]
+    if whole:
+        return _checkpoint(address, max(whole)[0], found[max(whole)])
+    if f"{0:020}.json" in names:
+        return Snapshot(address, -1)
+    if any(re.fullmatch(r"\d{20}\.(json|checkpoint.*)", name) for name in names):
+        wanted = "Its newest version" if version is None else f"Version {version}"
+        raise NoVersionError(f"{wanted} of {address} cannot be read: the log before it is gone. Read a newer version.")
+    return None
+
+
+def _checkpoint(address: str, version: int, names: list[str]) -> Snapshot:
+    parts = storage.each(lambda name: _stored_actions(address, f"_delta_log/{name}"), names)
+    aside = [action["sidecar"]["path"] for part in parts for action in part if "sidecar" in action]
+    paths = [path if "/" in path else f"_delta_log/_sidecars/{path}" for path in aside]
+    parts += storage.each(lambda path: _stored_actions(*storage.located(address, path)), paths)
+    return _after(Snapshot(address, -1), version, [action for part in parts for action in part])
+
+
+def _stored_actions(root: str, path: str) -> list[Action]:
+    if path.endswith(".json"):
+        return _parsed(storage.read_bytes(root, path))
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    with storage.random_access(root, path) as source:
+        stored = pq.ParquetFile(source).read(columns=list(KINDS))
+    return [
+        {kind: _plain(fact)} for kind in stored.column_names for fact in stored.column(kind).drop_null().to_pylist()
+    ]
+
+
+def _plain(fact: Mapping[str, Any]) -> Action:
+    """A struct of a checkpoint as JSON would have it: maps are dicts, what is null is not there."""
+    said = {name: value for name, value in fact.items() if value is not None}
+    return {
+        name: dict(value) if name in MAPS else _plain(value) if isinstance(value, dict) else value
+        for name, value in said.items()
+    }
+
+
+# Commits --------------------------------------------------------------------------------------------------------------
+
+
+def actions(address: str, version: int) -> list[Action]:
+    """What one commit did, as the log has it. Raises storage.MissingFileError where its file is gone."""
+    key, path = (address, version), commit_path(version)
+    seen = storage.token(address, path)
+    with _lock:
+        kept = _commits.get(key)
+    if kept and kept[0] == seen:
+        return kept[1]
+    done = _parsed(storage.read_bytes(address, path))
+    if seen:
+        with _lock:
+            _commits[key] = (seen, done)
+            while len(_commits) > KEPT_COMMITS:
+                _commits.popitem(last=False)
+    return done
+
+
+def history(address: str, most: int | None = None, until: int | None = None) -> list[Commit]:
+    """The newest commits (of version `until` and before), newest first; it ends where older files were cleaned away."""
+    if until is None:
+        now = snapshot(address)
+        until = now.version if now else -1
+    first = 0 if most is None else max(0, until + 1 - most)
+    found: list[Commit] = []
+    for newest in range(until, first - 1, -AT_ONCE):
+        for commit in storage.each(lambda version: _commit(address, version), _down(newest, first)):
+            if commit is None:
+                return found
+            found.append(commit)
+    return found
+
+
+def _down(newest: int, first: int) -> range:
+    return range(newest, max(first, newest - AT_ONCE + 1) - 1, -1)
+
+
+def _commit(address: str, version: int) -> Commit | None:
+    try:
+        done = actions(address, version)
+    except storage.MissingFileError:
+        return None
+    said: Action = next((action["commitInfo"] for action in done if "commitInfo" in action), {})
+    metrics = said.get("operationMetrics") or {}
+    return Commit(version, said.get("timestamp", 0), said.get("operation", ""), said.get("userMetadata"), metrics)
+
+
+# What a table is ------------------------------------------------------------------------------------------------------
+
+
+def schema(snapshot: Snapshot) -> pa.Schema:
+    """Its columns as Arrow has them, all nullable; their comments are in `comments`."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    fields = json.loads(snapshot.metadata["schemaString"])["fields"]
+    return pa.schema([pa.field(one["name"], arrow_type(one["type"])) for one in fields])
+
+
+def comments(snapshot: Snapshot) -> dict[str, str]:
+    fields = json.loads(snapshot.metadata["schemaString"])["fields"]
+    return {one["name"]: one["metadata"]["comment"] for one in fields if "comment" in (one.get("metadata") or {})}
+
+
+def _simple_types() -> dict[str, pa.DataType]:
+    import pyarrow as pa  # noqa: PLC0415
+
+    return {
+        "boolean": pa.bool_(), "byte": pa.int8(), "short": pa.int16(), "integer": pa.int32(), "long": pa.int64(),
+        "float": pa.float32(), "double": pa.float64(), "string": pa.string(), "binary": pa.binary(),
+        "date": pa.date32(), "timestamp": pa.timestamp("us", "UTC"), "timestamp_ntz": pa.timestamp("us"),
+    }  # fmt: skip
+
+
+def arrow_type(said: Any) -> pa.DataType:  # noqa: ANN401  a name, or an object for a nested type
+    """Raises LakehouseError for a type that the lake does not know, such as variant."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    if isinstance(said, dict) and said["type"] == "struct":
+        return pa.struct([pa.field(one["name"], arrow_type(one["type"])) for one in said["fields"]])
+    if isinstance(said, dict) and said["type"] == "array":
+        return pa.list_(pa.field("element", arrow_type(said["elementType"])))
+    if isinstance(said, dict) and said["type"] == "map":
+        return pa.map_(arrow_type(said["keyType"]), arrow_type(said["valueType"]))
+    if isinstance(said, str) and (digits := re.fullmatch(r"decimal\(\s*(\d+)\s*,\s*(\d+)\s*\)", said)):
+        return pa.decimal128(int(digits[1]), int(digits[2]))
+    if isinstance(said, str) and said in (simple := _simple_types()):
+        return simple[said]
+    raise LakehouseError(f"The lake does not know the column type {said!r}. Rewrite it in one that it knows.")
+
+
+def delta_type(kind: pa.DataType) -> Any:  # noqa: ANN401
+    """The inverse of `arrow_type`."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    if pa.types.is_struct(kind):
+        return {"type": "struct", "fields": [_field(one.name, one.type, None) for one in kind]}
+    if pa.types.is_list(kind):
+        return {"type": "array", "elementType": delta_type(kind.value_type), "containsNull": True}
+    if pa.types.is_map(kind):
+        key, value = delta_type(kind.key_type), delta_type(kind.item_type)
+        return {"type": "map", "keyType": key, "valueType": value, "valueContainsNull": True}
+    if pa.types.is_decimal128(kind):
+        return f"decimal({kind.precision},{kind.scale})"
+    for name, simple in _simple_types().items():
+        if simple == kind:
+            return name
+    raise LakehouseError(f"Delta has no column type for Arrow's {kind}. Cast the column first.")
+
+
+def schema_text(columns: pa.Schema, comments: Mapping[str, str]) -> str:
+    """metaData.schemaString: every column nullable, with its comment."""
+    fields = [_field(one.name, one.type, comments.get(one.name)) for one in columns]
+    return json.dumps({"type": "struct", "fields": fields}, separators=(",", ":"), ensure_ascii=False)
+
+
+def _field(name: str, kind: pa.DataType, comment: str | None) -> dict[str, Any]:
+    said = {"comment": comment} if comment else {}
+    return {"name": name, "type": delta_type(kind), "nullable": True, "metadata": said}
+
+
+# What we may do with it -----------------------------------------------------------------------------------------------
+
+
+def check_readable(snapshot: Snapshot) -> None:
+    """Refuse a table that asks of its readers what we do not do, rather than read it wrongly."""
+    version = snapshot.protocol.get("minReaderVersion", 1)
+    unknown = snapshot.features("reader") - READER_FEATURES
+    if LEGACY_READER < version < TABLE_FEATURES[0] or version > TABLE_FEATURES[0]:
+        unknown |= {f"reader version {version}"}
+    if snapshot.configuration.get("delta.columnMapping.mode", "none") != "none":
+        unknown |= {"columnMapping"}
+    _refuse(snapshot, "read", unknown)
+
+
+def check_writable(snapshot: Snapshot) -> None:
+    """Refuse a table whose promises we would not keep: constraints, generated columns, features that we do not know."""
+    check_readable(snapshot)
+    version = snapshot.protocol.get("minWriterVersion", 1)
+    unknown = snapshot.features("writer") - WRITER_FEATURES
+    if LEGACY_WRITER < version < TABLE_FEATURES[1] or version > TABLE_FEATURES[1]:
+        unknown |= {f"writer version {version}"}
+    if snapshot.configuration.get("delta.appendOnly") == "true":
+        unknown |= {"appendOnly"}
+    unknown |= {f"check constraint {one}" for one in snapshot.configuration if one.startswith("delta.constraints.")}
+    keys = set(_keys_of_columns(json.loads(snapshot.metadata["schemaString"])))
+    unknown |= keys & {"delta.invariants", "delta.generationExpression", "delta.identity.start"}
+    _refuse(snapshot, "write to", unknown)
+
+
+def _keys_of_columns(said: Any) -> Iterator[str]:  # noqa: ANN401
+    """The keys of all columns' metadata, nested ones too."""
+    for part in said.values() if isinstance(said, dict) else said if isinstance(said, list) else ():
+        yield from _keys_of_columns(part)
+    if isinstance(said, dict):
+        yield from said.get("metadata") or ()
+
+
+def _refuse(snapshot: Snapshot, what: str, unknown: set[str]) -> None:
+    if unknown:
+        raise LakehouseError(
+            f"We do not {what} {snapshot.address}: version {snapshot.version} asks for {', '.join(sorted(unknown))}, "
+            "which the lake does not know. Use the engine that set it, or drop it there (ALTER TABLE ... DROP FEATURE)."
+        )

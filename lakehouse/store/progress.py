@@ -1,0 +1,206 @@
+"""What a table's commits say it includes; read from the Delta logs without a JVM (design: rules of progress)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.errors import LakehouseError
+from lakehouse.store import log, storage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from deltalake import DeltaTable
+
+    from lakehouse.store.log import Commit
+
+FORMAT = 2  # of notes: 1 had no number, no engine and no quarantine
+# Commits that leave rows and their order of arrival as they were.
+MAINTENANCE = {
+    "OPTIMIZE",
+    "VACUUM START",
+    "VACUUM END",
+    "SET TBLPROPERTIES",
+    "UNSET TBLPROPERTIES",
+    "REORG",
+    "COMPUTE STATS",
+}
+
+
+VECTORS = "delta.enableDeletionVectors"
+RECENT = 16  # commits that are read first
+
+
+@dataclass(frozen=True)
+class Input:
+    """A version of one input: of a table (`id` is Delta's), of a conf file (its hash), or of the ledger (its batch).
+
+    `batch` is the last batch of deliveries in that version, where the input is bronze.
+    """
+
+    version: int | str
+    id: str | None = None
+    batch: int | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What one commit includes. `base` is the version of the table itself that the writer had read, -1 for none.
+
+    `engine` names who computed it, with its version; `rejected` is the quarantine that belongs to it.
+    """
+
+    table: str
+    run: str
+    fingerprint: str
+    base: int
+    inputs: dict[str, Input]
+    rejected: Input | None = None
+    engine: str = ""
+    format: int = FORMAT
+
+    def to_json(self) -> str:
+        return json.dumps({"lakehouse": asdict(self)}, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str | None) -> Progress | None:
+        """The note of a commit; None for somebody else's words. What it does not know of a note it leaves out.
+
+        Raises LakehouseError for a note of a later format, whose meaning is not known here.
+        """
+        try:
+            stored = json.loads(text or "{}")["lakehouse"]
+            number = stored.setdefault("format", 1)
+            if number > FORMAT:
+                raise LakehouseError(
+                    f"{stored.get('table')} was written by a later lakehouse (its notes have format {number}, this one "
+                    f"knows {FORMAT}). Use that version, or a newer one, for this lake."
+                )
+            inputs = {name: _input(one) for name, one in stored["inputs"].items()}
+            rejected = _input(stored["rejected"]) if stored.get("rejected") else None
+            known = {one.name: stored[one.name] for one in fields(cls) if one.name in stored}
+            return cls(**known | {"inputs": inputs, "rejected": rejected})
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None
+
+
+def _input(stored: Mapping[str, Any]) -> Input:
+    return Input(**{one.name: stored[one.name] for one in fields(Input) if one.name in stored})
+
+
+@dataclass(frozen=True)
+class State:
+    """A table as it stands. `progress` is None where its commits cannot be trusted; `doubt` then says why.
+
+    `has_vectors`: whether its rows may be hidden by deletion vectors.
+    """
+
+    id: str
+    version: int
+    progress: Progress | None
+    doubt: str = ""
+    has_vectors: bool = False
+
+
+def address(root: str, name: str) -> str:
+    """Where a table is: its name is its path below the lake's root."""
+    return f"{root}/{name.replace('.', '/')}"
+
+
+def rejected(name: str) -> str:
+    """The name of a table's quarantine."""
+    return f"{name}__rejected"
+
+
+def state(address: str, at: int | None = None) -> State | None:
+    """The table's newest progress, or that of its version `at`; only maintenance may stand between it and that version.
+
+    The newest commits nearly always tell; a year of them, each a request on S3, is read only where they do not.
+    """
+    now = log.snapshot(address)
+    if now is None or (at is not None and at > now.version):
+        return None
+    version = now.version if at is None else at
+    for most in (1, RECENT, None):
+        found = _judge(now.id, version, log.history(address, most, until=version))
+        is_told = found.progress is not None and (most is None or found.progress.base > version - most)
+        if is_told or most is None or version < most:
+            return replace(found, has_vectors=now.configuration.get(VECTORS) == "true")
+    raise AssertionError
+
+
+def _judge(identity: str, version: int, commits: list[Commit]) -> State:
+    notes = [(one.version, one.operation, Progress.from_json(one.user_metadata)) for one in commits]
+    for index, (at, operation, progress) in enumerate(notes):
+        if progress is None:
+            if operation in MAINTENANCE:
+                continue
+            return State(identity, version, None, f"somebody else's {operation} made version {at}")
+        between = notes[index + 1 : index + at - progress.base]
+        foreign = [
+            a for a, op, other in between if op not in MAINTENANCE and (other is None or other.run != progress.run)
+        ]
+        if foreign:
+            return State(identity, version, None, f"version {foreign[0]} came between reading and writing version {at}")
+        return State(identity, version, progress)
+    return State(identity, version, None, "none of its commits says what it includes")
+
+
+def moved(address: str, since: int, now: int) -> bool:
+    """Whether a commit in (since, now] changed data or schema; a log file that is gone counts as a change."""
+    return any(_changes_data(address, version) for version in range(now, since, -1))
+
+
+def _changes_data(address: str, version: int) -> bool:
+    try:
+        actions = log.actions(address, version)
+    except storage.MissingFileError:
+        return True
+    facts = [action.get("add") or action.get("remove") or {} for action in actions]
+    if any(fact.get("dataChange") for fact in facts):
+        return True
+    operation = next((action["commitInfo"].get("operation") for action in actions if "commitInfo" in action), None)
+    return operation not in MAINTENANCE and any("metaData" in action for action in actions)
+
+
+def size(address: str) -> int:
+    """Bytes of the table's files at its newest version; 0 where there is no table."""
+    now = log.snapshot(address)
+    return sum(int(file["size"]) for file in now.files.values()) if now else 0
+
+
+def rows(address: str, version: int) -> int | None:
+    """Rows of the table at a version, by its log: those that deletion vectors hide are not there. None: not known."""
+    now = log.snapshot(address, version)
+    return together(live_rows(file) for file in now.files.values()) if now else 0
+
+
+def live_rows(file: Mapping[str, Any]) -> int | None:
+    """Rows of a file of the log, less those that its vector hides."""
+    found = json.loads(file.get("stats") or "{}").get("numRecords")
+    return None if found is None else int(found) - int((file.get("deletionVector") or {}).get("cardinality", 0))
+
+
+def together(counts: Iterable[int | None]) -> int | None:
+    """The sum; None where one of them is not known."""
+    known = list(counts)
+    return None if None in known else sum(one for one in known if one is not None)
+
+
+def open_table(address: str, version: int | None = None) -> DeltaTable | None:
+    """The table by delta-rs, at its newest version or another, for what it queries; None where there is no table yet."""
+    from deltalake import DeltaTable  # noqa: PLC0415
+    from deltalake.exceptions import TableNotFoundError  # noqa: PLC0415
+
+    try:
+        return DeltaTable(address, version=version, storage_options=storage.for_deltalake(address))
+    except TableNotFoundError:
+        return None
+
+
+def rows_of(root: str, inputs: Mapping[str, Input]) -> int | None:
+    """The rows of these inputs in all, by their logs; None where one of them does not say."""
+    tables = {name: int(one.version) for name, one in inputs.items() if one.id is not None}
+    return together(rows(address(root, name), version) for name, version in tables.items())

@@ -1,0 +1,484 @@
+"""Files and objects: list, read and write them on a local folder or on S3, without a JVM."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from http import HTTPStatus
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from urllib.parse import unquote
+from uuid import uuid4
+
+from lakehouse.errors import LakehouseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from botocore.client import BaseClient
+
+
+T = TypeVar("T")
+R = TypeVar("R")
+AT_ONCE, SEVERAL = 8, 3
+ETAG = "etag:"
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """One file below a root: `path` is relative to it, `size` in bytes, `etag` only where the store gives one.
+
+    `problem` says why it cannot be opened at all.
+    """
+
+    path: str
+    size: int
+    modified_at: datetime
+    etag: str | None = None
+    problem: str = ""
+
+
+class MissingFileError(LakehouseError):
+    """A file that was expected is not there."""
+
+
+def each(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """The answers in order; several requests or files side by side, since starting threads for two takes longer."""
+    every = list(items)
+    if len(every) < SEVERAL:
+        return [function(one) for one in every]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(function, every))
+
+
+def is_s3(root: str) -> bool:
+    return root.startswith(("s3://", "s3a://"))
+
+
+def normalise(root: str) -> str:
+    """One spelling per place: an absolute local path, or s3://bucket/prefix without a slash at the end."""
+    if is_s3(root):
+        return "s3://" + root.split("://", 1)[1].rstrip("/")
+    if "://" in root:
+        raise LakehouseError(
+            f"{root!r} is neither a local folder nor an S3 address. Give a path or s3://bucket/prefix."
+        )
+    return str(Path(root).expanduser().resolve())
+
+
+def for_spark(path: str) -> str:
+    """Hadoop's connector for S3 is s3a; a local path gets its scheme, so that a cluster's default does not matter."""
+    return "s3a://" + path.removeprefix("s3://") if is_s3(path) else "file://" + path
+
+
+def for_deltalake(path: str) -> dict[str, str] | None:
+    """Options for the deltalake package; commits by conditional put, so two writers cannot both win."""
+    if not is_s3(path):
+        return None
+    options = {"conditional_put": "etag", "aws_region": region()}
+    if endpoint := endpoint_url():
+        options |= {"aws_endpoint": endpoint, "aws_virtual_hosted_style_request": "false"}
+        options["allow_http"] = str(endpoint.startswith("http://")).lower()
+    return options
+
+
+def for_sail() -> dict[str, str]:
+    """The environment by which Sail finds the store, from the usual AWS_* variables."""
+    settings = {"AWS_REGION": region()}
+    if endpoint := endpoint_url():
+        settings |= {"AWS_ENDPOINT": endpoint, "AWS_ALLOW_HTTP": str(endpoint.startswith("http://")).lower()}
+    return settings
+
+
+def endpoint_url() -> str | None:
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
+
+
+def region() -> str:
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+
+
+@cache
+def _client(endpoint: str | None, region_name: str, *identity: str | None) -> BaseClient:
+    """One client per address and identity; importing boto3 costs half a second, so only S3 pays for it."""
+    import boto3  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
+
+    config = Config(connect_timeout=5, read_timeout=60, retries={"max_attempts": 3}, s3={"addressing_style": "path"})
+    names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+    known = {name: value for name, value in zip(names, identity, strict=True) if value}
+    # A session of its own: boto3's default one keeps the identity that it found first.
+    session = boto3.session.Session(**known)
+    return session.client("s3", endpoint_url=endpoint, region_name=region_name, config=config)
+
+
+def client() -> Any:  # noqa: ANN401  boto3 makes its methods at run time
+    identity = (os.environ.get(f"AWS_{name}") for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"))
+    return _client(endpoint_url(), region(), *identity)
+
+
+def _bucket_and_prefix(path: str) -> tuple[str, str]:
+    bucket, _, prefix = path.removeprefix("s3://").partition("/")
+    return bucket, prefix.strip("/")
+
+
+def check(root: str, *, role: str, must_exist: bool) -> None:
+    """Fail early, with words: before a JVM is started and before anything is written."""
+    if is_s3(root):
+        _check_s3(root, role)
+    elif must_exist and not Path(root).is_dir():
+        option, variable = ("--landing", "LAKEHOUSE_LANDING") if role == "landing" else ("--lake", "LAKEHOUSE_ROOT")
+        raise LakehouseError(
+            f"The {role} folder {root} does not exist. Give the folder with {option}, {variable} or conf/lake.yml."
+        )
+
+
+def _check_s3(root: str, role: str) -> None:
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    bucket, _ = _bucket_and_prefix(root)
+    where = f"the {role} {root} at {endpoint_url() or 'AWS'}"
+    try:
+        client().list_objects_v2(Bucket=bucket, MaxKeys=1)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code in {"NoSuchBucket", "404"}:
+            raise LakehouseError(
+                f"There is no bucket {bucket!r} for {where}. Create it, or correct the name."
+            ) from error
+        raise LakehouseError(
+            f"S3 refused access to {where}: {code}. Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the policy."
+        ) from error
+    except BotoCoreError as error:
+        raise LakehouseError(
+            f"S3 does not answer for {where}: {error}. Check AWS_ENDPOINT_URL and that the store is running, "
+            "and that AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are set."
+        ) from error
+
+
+def list_files(root: str) -> Iterator[StoredFile]:
+    """Every file below `root`, in no order."""
+    if is_s3(root):
+        bucket, prefix = _bucket_and_prefix(root)
+        start = f"{prefix}/" if prefix else ""
+        with _in_words(f"list {root}"):
+            for page in client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=start):
+                for item in page.get("Contents", []):
+                    path = item["Key"][len(start) :]
+                    if path and not path.endswith("/"):
+                        yield StoredFile(path, item["Size"], item["LastModified"], item["ETag"].strip('"'))
+        return
+    seen: set[tuple[int, int]] = set()
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=_refused):
+        folders[:] = [name for name in folders if _is_first_visit(Path(folder, name), seen)]
+        for name in names:
+            full = Path(folder, name)
+            if full.exists():  # not a link to nothing, nor a file that was taken away since
+                yield _local_file(root, full)
+
+
+def _local_file(root: str, full: Path) -> StoredFile:
+    facts = full.stat()
+    path = os.fsencode(full.relative_to(root)).decode("utf-8", "backslashreplace")
+    problem = "" if path == full.relative_to(root).as_posix() else "has a name that is not UTF-8; rename it."
+    problem = problem if stat.S_ISREG(facts.st_mode) else "is no file but a pipe, socket or device."
+    return StoredFile(path, facts.st_size, datetime.fromtimestamp(facts.st_mtime, UTC), problem=problem)
+
+
+def _refused(error: OSError) -> None:
+    if isinstance(error, FileNotFoundError):  # taken away since its folder was listed
+        return
+    raise LakehouseError(f"{error.filename} cannot be listed: {error.strerror}. Let this user read it.") from error
+
+
+def _is_first_visit(folder: Path, seen: set[tuple[int, int]]) -> bool:
+    """Links may lead in a circle, or twice to one place."""
+    facts = folder.stat()
+    place = (facts.st_dev, facts.st_ino)
+    is_first = place not in seen
+    seen.add(place)
+    return is_first
+
+
+def read_bytes(root: str, path: str, *, first: int | None = None, last: int | None = None) -> bytes:
+    """A file's content, or only its `first` or `last` bytes. Raises MissingFileError where there is no such file."""
+    if is_s3(root):
+        part = {"Range": f"bytes=0-{first - 1}"} if first else {"Range": f"bytes=-{last}"} if last else {}
+        answer = _object(root, path, **part)
+        with _in_words(f"read {root}/{path}"):
+            return bytes(answer["Body"].read()) if answer else b""
+    try:
+        with Path(root, path).open("rb") as file:
+            if last:
+                file.seek(max(0, Path(root, path).stat().st_size - last))
+            return file.read(first or -1)
+    except FileNotFoundError as error:
+        raise MissingFileError(f"There is no {root}/{path}.") from error
+
+
+def _object(root: str, path: str, **part: str) -> dict[str, Any]:
+    """The store's answer; empty where a part of an empty object was asked for."""
+    from botocore.exceptions import ClientError  # noqa: PLC0415
+
+    bucket, prefix = _bucket_and_prefix(root)
+    try:
+        with _in_words(f"read {root}/{path}"):
+            answer: dict[str, Any] = client().get_object(Bucket=bucket, Key=f"{prefix}/{path}".lstrip("/"), **part)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code == "InvalidRange":
+            return {}
+        if code in {"NoSuchKey", "404"}:
+            raise MissingFileError(f"There is no {root}/{path}.") from error
+        if code in {"PreconditionFailed", "412"}:
+            raise MissingFileError(f"{root}/{path} was replaced since it was listed.") from error
+        raise LakehouseError(f"S3 refused to read {root}/{path}: {code}. Check the AWS_* variables.") from error
+    return answer
+
+
+@contextmanager
+def open_file(root: str, path: str, content: str = "") -> Iterator[BinaryIO]:
+    """The file's bytes as a stream, so that a large one is never in memory; only of this content, where S3 tells it.
+
+    Raises MissingFileError, and LakehouseError where the connection breaks off: half a file is never taken for whole.
+    """
+    if not is_s3(root):
+        try:
+            with Path(root, path).open("rb") as file:
+                yield file
+        except FileNotFoundError as error:
+            raise MissingFileError(f"There is no {root}/{path}.") from error
+        return
+    tag = content.removeprefix(ETAG) if content.startswith(ETAG) else ""
+    body = _object(root, path, **({"IfMatch": tag} if tag else {}))["Body"]
+    # Not `with body`, which hands out the connection itself, and that does not count its bytes.
+    with closing(body), _in_words(f"read {root}/{path}"):
+        yield body
+
+
+def is_still(root: str, file: StoredFile) -> bool:
+    """Whether the file is what it was when it was listed."""
+    if is_s3(root):
+        from botocore.exceptions import ClientError  # noqa: PLC0415
+
+        bucket, prefix = _bucket_and_prefix(root)
+        try:
+            with _in_words(f"look at {root}/{file.path}"):
+                answer = client().head_object(Bucket=bucket, Key=f"{prefix}/{file.path}".lstrip("/"))
+        except ClientError:  # it is gone, or no longer ours to see
+            return False
+        return bool(answer["ETag"].strip('"') == file.etag)
+    try:
+        facts = Path(root, file.path).stat()
+    except OSError:
+        return False
+    return (facts.st_size, datetime.fromtimestamp(facts.st_mtime, UTC)) == (file.size, file.modified_at)
+
+
+@contextmanager
+def _in_words(what: str) -> Iterator[None]:
+    """What a store does when its connection breaks; its refusals (ClientError) are for the caller."""
+    from botocore.exceptions import BotoCoreError, HTTPClientError  # noqa: PLC0415
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415
+
+    try:
+        yield
+    except (BotoCoreError, HTTPClientError, HTTPError) as error:
+        raise LakehouseError(
+            f"S3 at {endpoint_url() or 'AWS'} broke off while it was asked to {what}: {error}. Start the run again; it "
+            "goes on where it stopped."
+        ) from error
+
+
+def etag_content(file: StoredFile) -> str:
+    """S3's own word for the content, which is there without reading it; empty for a local file."""
+    return f"{ETAG}{file.etag}" if file.etag else ""
+
+
+def content_hash(root: str, file: StoredFile) -> str:
+    """What two files of the same content share: S3's ETag, else the SHA-256."""
+    if file.etag:
+        return etag_content(file)
+    with Path(root, file.path).open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+# What the tables' own log and files need (log.py, parquet.py, committer.py) -------------------------------------------
+
+
+def located(address: str, path: str) -> tuple[str, str]:
+    """Root and plain path of a file that a Delta log names: %-encoded, and below the table unless it is a whole URI."""
+    plain = unquote(path)
+    if "://" in plain:
+        scheme, rest = plain.split("://", 1)
+        bucket, _, key = rest.partition("/")
+        return ("/", rest.lstrip("/")) if scheme == "file" else (f"s3://{bucket}", key)
+    if plain.startswith(("file:/", "/")):
+        return "/", plain.removeprefix("file:").lstrip("/")
+    return address, plain
+
+
+def token(root: str, path: str) -> str | None:
+    """What changes when a file is written anew, without reading it; None where there is no such file."""
+    if not is_s3(root):
+        try:
+            facts = Path(root, path).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return f"{facts.st_mtime_ns}-{facts.st_size}-{facts.st_ino}"
+    from botocore.exceptions import ClientError  # noqa: PLC0415
+
+    try:
+        with _in_words(f"look at {root}/{path}"):
+            return str(client().head_object(**_at(root, path))["ETag"])
+    except ClientError as error:
+        if _status(error) == HTTPStatus.NOT_FOUND:
+            return None
+        raise _refusal("look at", root, path, error) from error
+
+
+@contextmanager
+def random_access(root: str, path: str) -> Iterator[Any]:
+    """The file for Arrow, which reads the parts that it needs. Raises MissingFileError where there is none."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    try:
+        with _arrow_s3().open_input_file(_key(root, path)) if is_s3(root) else pa.OSFile(f"{root}/{path}") as file:
+            yield file
+    except FileNotFoundError as error:
+        raise MissingFileError(f"There is no {root}/{path}.") from error
+    except (OSError, pa.ArrowInvalid) as error:
+        raise LakehouseError(f"{root}/{path} cannot be read: {error}. Check the file and the store.") from error
+
+
+def _arrow_s3() -> Any:  # noqa: ANN401  pyarrow has no types
+    identity = (os.environ.get(f"AWS_{name}") for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"))
+    return _arrow_s3_as(endpoint_url(), region(), *identity)
+
+
+@cache
+def _arrow_s3_as(endpoint: str | None, region_name: str, *identity: str | None) -> Any:  # noqa: ANN401
+    from pyarrow.fs import S3FileSystem  # noqa: PLC0415
+
+    known = dict(zip(("access_key", "secret_key", "session_token"), identity, strict=True)) if identity[0] else {}
+    scheme, _, host = (endpoint or "https://").partition("://")
+    place = {"endpoint_override": host, "scheme": scheme} if host else {}
+    return S3FileSystem(region=region_name, connect_timeout=5, request_timeout=60, **place, **known)
+
+
+def put(root: str, path: str, content: Any) -> None:  # noqa: ANN401  bytes, or a buffer of Arrow's
+    """Write a file that nobody else writes (its name is random); it is on the disk when this returns."""
+    if not is_s3(root):
+        full = Path(root, path)
+        _make_folder(full.parent)
+        _write_through(full, content)
+        _sync_folder(full.parent)
+        return
+    from boto3.exceptions import S3UploadFailedError  # noqa: PLC0415
+    from botocore.exceptions import ClientError  # noqa: PLC0415
+
+    try:
+        with _in_words(f"write {root}/{path}"):
+            client().upload_fileobj(BytesIO(content), *_key(root, path).split("/", 1))
+    except (ClientError, S3UploadFailedError) as error:
+        raise _refusal("write", root, path, error) from error
+
+
+def put_if_absent(root: str, path: str, content: bytes) -> bool | None:
+    """Write the file where there is none: True. False where one is there or on its way; None where no answer came."""
+    if not is_s3(root):
+        return _link_if_absent(Path(root, path), content)
+    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError  # noqa: PLC0415
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415
+
+    try:
+        client().put_object(**_at(root, path), Body=content, IfNoneMatch="*")
+    except ClientError as error:
+        if _status(error) in {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT}:
+            return False
+        if _status(error) >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return None
+        raise _refusal("write", root, path, error) from error
+    except (BotoCoreError, HTTPClientError, HTTPError):
+        return None
+    return True
+
+
+def _link_if_absent(full: Path, content: bytes) -> bool:
+    """A link appears with the whole file or not at all, and never over another file; a rename would."""
+    _make_folder(full.parent)
+    begun = full.with_name(f".{uuid4()}.tmp")
+    try:
+        _write_through(begun, content)
+        os.link(begun, full)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise LakehouseError(
+            f"{full} cannot be written: {error.strerror}. The lake needs a file system that knows hard links, and room."
+        ) from error
+    finally:
+        begun.unlink(missing_ok=True)
+    _sync_folder(full.parent)
+    return True
+
+
+def _write_through(full: Path, content: bytes) -> None:
+    with full.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _make_folder(folder: Path) -> None:
+    new = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in new:
+        _sync_folder(one.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    entry = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(entry)
+    finally:
+        os.close(entry)
+
+
+def delete(root: str, path: str) -> None:
+    """Take a file away; nothing happens where there is none."""
+    if not is_s3(root):
+        Path(root, path).unlink(missing_ok=True)
+        return
+    from botocore.exceptions import ClientError  # noqa: PLC0415
+
+    try:
+        with _in_words(f"delete {root}/{path}"):
+            client().delete_object(**_at(root, path))
+    except ClientError as error:
+        raise _refusal("delete", root, path, error) from error
+
+
+def _key(root: str, path: str) -> str:
+    """bucket/prefix/path."""
+    return f"{root}/{path}".split("://", 1)[1]
+
+
+def _at(root: str, path: str) -> dict[str, str]:
+    bucket, _, key = _key(root, path).partition("/")
+    return {"Bucket": bucket, "Key": key}
+
+
+def _status(error: Any) -> int:  # noqa: ANN401  botocore has no types
+    return int(error.response["ResponseMetadata"]["HTTPStatusCode"])
+
+
+def _refusal(what: str, root: str, path: str, error: Exception) -> LakehouseError:
+    return LakehouseError(f"S3 refused to {what} {root}/{path}: {error}. Check the AWS_* variables and the policy.")

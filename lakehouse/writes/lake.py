@@ -1,0 +1,172 @@
+"""The only writer of tables: every commit carries the progress of its table."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from lakehouse import graph
+from lakehouse.engines.protocol import Change
+from lakehouse.errors import LakehouseError
+from lakehouse.store import log, progress, storage
+from lakehouse.store.committer import Target
+from lakehouse.store.progress import VECTORS, Input
+from lakehouse.store.types import arrow_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pyspark.sql import DataFrame
+
+    from lakehouse.engines.protocol import Engine
+    from lakehouse.graph import Table
+    from lakehouse.store.log import Snapshot
+    from lakehouse.store.progress import Progress, State
+
+PROPERTIES = {
+    "delta.enableChangeDataFeed": "true",
+    # Progress and time travel are read from the log, so it is kept longer than Delta's 30 days.
+    "delta.logRetentionDuration": "interval 400 days",
+}
+
+
+class Lake:
+    """The tables below one root, a local folder or an S3 prefix."""
+
+    def __init__(self, root: str) -> None:
+        self.root = storage.normalise(root)
+
+    def address(self, name: str) -> str:
+        return progress.address(self.root, name)
+
+    def state(self, name: str) -> State | None:
+        return progress.state(self.address(name))
+
+    def read(self, engine: Engine, name: str, version: int) -> DataFrame:
+        return engine.read(self.address(name), version)
+
+
+@dataclass
+class Writer:
+    """One table's turn to be written, upon the version `note.base`.
+
+    `note` is the progress that its commit carries, `before` what the table had, `size` the bytes that the turn may have
+    to read, `seconds` what its commits took.
+    """
+
+    lake: Lake
+    engine: Engine
+    table: Table
+    note: Progress
+    before: Progress | None
+    size: int = 0
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def target(self) -> Target:
+        """The table as its contract promises it."""
+        promise = self.table.contract
+        types = {name: column.type for name, column in promise.columns.items()} | promise.types_of_the_core
+        comments = {name: re.sub(r"\s+", " ", column.meaning) for name, column in promise.columns.items()}
+        schema = {name: types[name] for name in promise.stored_columns}
+        return self._target(self.table.name, schema, comments, vectors=promise.vectors)
+
+    def _target(
+        self, name: str, schema: Mapping[str, str], comments: Mapping[str, str] | None = None, *, vectors: bool = False
+    ) -> Target:
+        partition_by = self.table.contract.partition_by if name == self.table.name else ()
+        properties = PROPERTIES | ({VECTORS: "true"} if vectors else {})
+        address = self.lake.address(name)
+        return Target(address, arrow_schema(dict(schema)), dict(comments or {}), partition_by, vectors, properties)
+
+    def stored(self) -> DataFrame | None:
+        """What the table held when the turn began; None where there was none, or it was not of the promised shape."""
+        target, base = self.target, self.note.base
+        if base < 0:
+            return None
+        found = log.snapshot(target.address, base)
+        return self.engine.read(target.address, base) if found and _is_shape_of(target, found) else None
+
+    def append(self, rows: DataFrame, schema: Mapping[str, str], comments: Mapping[str, str], batch: int) -> int:
+        """One batch of deliveries, with the columns that they have; the commit is refused beside another run's."""
+        target = self._target(self.table.name, schema, comments)
+        return self._write(target, self.note.base, Change("append", rows, txn=(self.table.name, batch + 1)))
+
+    def overwrite(self, rows: DataFrame) -> None:
+        """The whole table, in one commit, in place: a table is never dropped."""
+        self._write(self.target, self.note.base, Change("overwrite", rows))
+
+    def replace_units(self, rows: DataFrame, differing: DataFrame | None = None) -> None:
+        """Write units whole, in one commit: those of the rows that are `differing`, or all; `_gone` ones are taken away."""
+        promise = self.table.contract
+        self._write(self.target, self.note.base, Change("units", rows, differing, promise.unit, promise.grain))
+
+    def note_progress(self) -> None:
+        """Progress without data, which no reader takes for a change."""
+        self._write(self.target, self.note.base, Change("note"))
+
+    def rejected(self) -> DataFrame | None:
+        """The table's quarantine as it was when the turn began; None where there was none."""
+        name, before = progress.rejected(self.table.name), self.before
+        if before is not None and before.format > 1:
+            return None if before.rejected is None else self.lake.read(self.engine, name, int(before.rejected.version))
+        state = self.lake.state(name)
+        return self.lake.read(self.engine, name, state.version) if state else None
+
+    def keep_rejected(self) -> None:
+        """The quarantine stays what it was."""
+        state = self.lake.state(progress.rejected(self.table.name))
+        self.note = replace(self.note, rejected=Input(state.version, state.id) if state else None)
+
+    def overwrite_rejected(self, rows: DataFrame) -> None:
+        """The table's quarantine, a part of its state: the note says which version of it belongs to the table."""
+        promise, name = self.table.contract, progress.rejected(self.table.name)
+        unit = {one: promise.columns[one].type for one in promise.unit}
+        evidence = {"rules": "array<string>", "_file": "string", "_row": "bigint", "_sequence": "string"}
+        state = self.lake.state(name)
+        target = self._target(name, unit | evidence | {"since": "timestamp"})
+        self._write(target, state.version if state else -1, Change("overwrite", rows), note="")
+        self.keep_rejected()
+
+    def _write(self, target: Target, base: int, change: Change, note: str | None = None) -> int:
+        begin = time.monotonic()
+        try:
+            return self.engine.write(target, base, change, self.note.to_json() if note is None else note)
+        finally:
+            self.seconds.append(time.monotonic() - begin)
+
+
+def _is_shape_of(target: Target, found: Snapshot) -> bool:
+    """Whether the table is stored as its contract promises: columns in any order, partitions, with vectors or without."""
+    columns, promised = ({one.name: one.type for one in schema} for schema in (log.schema(found), target.schema))
+    has_vectors = found.metadata["configuration"].get(VECTORS) == "true"
+    partition_by = tuple(found.metadata["partitionColumns"])
+    return (columns, partition_by, has_vectors) == (promised, target.partition_by, target.vectors)
+
+
+def conf_rows(engine: Engine, inputs: Iterable[str]) -> dict[str, DataFrame]:
+    """The rows of those of the inputs that are conf files."""
+    import pyarrow as pa  # noqa: PLC0415  as in `records`: a question to a table does not pay for it
+
+    names = [name for name in inputs if name.startswith("conf.")]
+    return {name: engine.frame(pa.Table.from_pylist(graph.conf_file(name)[1])) for name in names}
+
+
+def conform(table: Table, built: DataFrame, *, without: str | None = None) -> DataFrame:
+    """What build() returned, checked against the contract; columns that begin with _ are for rules and pass through.
+
+    Raises LakehouseError with every discrepancy. `without` is a column that the core adds later.
+    """
+    promised = {name: column.type for name, column in table.contract.columns.items() if name != without}
+    found = {one.name: one.dataType.simpleString() for one in built.schema}
+    returned = {name: kind for name, kind in found.items() if not name.startswith("_")}
+    if promised.items() != returned.items():
+        wrong = {name: kind for name, kind in promised.items() if returned.get(name) != kind}
+        answer = {name: kind for name, kind in returned.items() if promised.get(name) != kind}
+        raise LakehouseError(
+            f"{table.name} promises {wrong or 'nothing else'}, but its build() returned {answer or 'no such column'}. "
+            f"Change {table.files}."
+        )
+    return built.select(*promised, *(name for name in found if name.startswith("_")))

@@ -1,0 +1,167 @@
+"""`write: refresh` and `write: replace`: computed from other tables. Only the units that differ are written.
+
+Refreshed are the units that changed rows of the inputs belong to; all of them where there is no telling which. Before
+the write the rows are held against the contract.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial, reduce
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from lakehouse.engines import protocol
+from lakehouse.engines.protocol import FEW_ROWS
+from lakehouse.store import progress
+from lakehouse.store.feed import UnreadableChangesError
+from lakehouse.writes import needed, units
+from lakehouse.writes.checks import ROWS, check
+from lakehouse.writes.lake import conform
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pyspark.sql import DataFrame
+
+    from lakehouse.engines.protocol import Engine
+    from lakehouse.graph import Table
+    from lakehouse.writes.lake import Writer
+    from lakehouse.writes.measures import Measure
+
+TOUCHED, CHANGED, GONE = "touched units", "changed units", "gone units"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was computed: its `rows`, what was `measured`, and how many units were touched, had changed, were gone.
+
+    `touched` is None where all were computed; `changed` where the table was written anew.
+    """
+
+    rows: int
+    measures: Sequence[Measure]
+    touched: int | None = None
+    changed: int | None = None
+    gone: int = 0
+
+
+@dataclass(frozen=True)
+class Computed:
+    """Rows as they are stored, and the units that are not as they are stored now; None where nothing comparable is."""
+
+    rows: DataFrame
+    differing: DataFrame | None
+    outcome: Outcome
+
+
+def rebuild(writer: Writer, inputs: Mapping[str, DataFrame], size: int) -> Outcome:
+    """Compute the table from all of its inputs' rows, which have `size` bytes, and write what differs from what is stored.
+
+    Raises ChecksFailedError, with nothing written, where something of severity `stop` does not hold.
+    """
+    with ExitStack() as cached:
+        return _write(writer, _compute(writer, inputs, None, cached, size))
+
+
+def update(
+    writer: Writer,
+    inputs: Mapping[str, DataFrame],
+    moved: Mapping[str, tuple[int, int]],
+    rows: int | None,
+) -> Outcome:
+    """Compute the units that changed rows of the inputs belong to, from those units' rows, and write what differs.
+
+    `moved`: by input its versions (since, until], in which `rows` changed. Raises ChecksFailedError as `rebuild` does,
+    and UnreadableChangesError where what changed cannot be read.
+    """
+    engine, table, lake = writer.engine, writer.table, writer.lake
+    small_side = engine.small_side if (rows or 0) <= FEW_ROWS else (lambda keys: keys)
+    with ExitStack() as cached:
+        try:
+            changed = {name: engine.changes(lake.address(name), *span) for name, span in moved.items()}
+            used = needed.columns(engine, table, inputs)
+            really = {name: units.net(one, sorted(used[name])) for name, one in changed.items()}
+            touched = engine.once(units.touched(table, really, inputs), cached)
+        except protocol.errors() as error:
+            raise UnreadableChangesError(f"the changes of {', '.join(moved)} cannot be read: {protocol.words(error)}") from error
+        keep = partial(engine.narrow, until=cached)
+        # build() may use an input in several places, and the checks once more.
+        narrow = units.narrowed(table, needed.pruned(inputs, used), touched, small_side, keep)
+        return _write(writer, _compute(writer, narrow, small_side(touched), cached))
+
+
+def _compute(
+    writer: Writer, inputs: Mapping[str, DataFrame], touched: DataFrame | None, cached: ExitStack, size: int = 0
+) -> Computed:
+    """All that is to be known before the write is asked in one query, since each costs more than few rows do."""
+    table, promise, once = writer.table, writer.table.contract, partial(writer.engine.once, until=cached)
+    built = _built(writer, inputs, size, cached)
+    stored = None if promise.write == "replace" else writer.stored()
+    if stored is None and touched is not None:
+        raise UnreadableChangesError(f"{table.name} is not stored as its contract promises it")
+    if stored is None:
+        measures, counts = check(writer.engine, table, built, inputs)
+        return Computed(built, None, Outcome(counts[ROWS], measures))
+    unit = list(promise.unit)
+    mine = stored if touched is None else stored.join(touched, on=unit, how="left_semi")
+    others = None if touched is None else stored.join(touched, on=unit, how="left_anti")
+    differing = once(units.differing(promise, built, mine))
+    beside = [_counted(differing), *([] if touched is None else [_counted_as(TOUCHED, touched)])]
+    measures, counts = check(writer.engine, table, built, inputs, others, beside)
+    numbers = (None if touched is None else counts[TOUCHED], counts.get(CHANGED, 0), counts.get(GONE, 0))
+    return Computed(built, differing, Outcome(counts[ROWS], measures, *numbers))
+
+
+def _built(writer: Writer, inputs: Mapping[str, DataFrame], size: int, cached: ExitStack) -> DataFrame:
+    """What build() returns of these rows, computed once; of many bytes slice by slice of the units, to bound memory."""
+    table, engine = writer.table, writer.engine
+
+    def of(rows: Mapping[str, DataFrame]) -> DataFrame:
+        built = conform(table, table.build(*(rows[name] for name in table.inputs)))
+        return engine.once(units.with_digest(table.contract, built), cached)
+
+    slices = engine.slices(size) if table.contract.unit else 1
+    if slices == 1:
+        return of(inputs)
+    parts = [of(units.of_slice(table, inputs, place, slices)) for place in range(slices)]
+    return reduce(lambda some, more: some.unionByName(more), parts)
+
+
+def _write(writer: Writer, computed: Computed) -> Outcome:
+    rows, differing, outcome = computed.rows, computed.differing, computed.outcome
+    if differing is None:
+        writer.overwrite(rows)
+        return outcome
+    if outcome.changed or outcome.gone:
+        writer.replace_units(rows, differing)
+    else:
+        writer.note_progress()
+    return outcome
+
+
+def _counted(differing: DataFrame) -> DataFrame:
+    name = F.when(F.col("_gone"), GONE).otherwise(CHANGED).alias("name")
+    return differing.groupBy(name).agg(F.count("*").alias("checked"))
+
+
+def _counted_as(name: str, rows: DataFrame) -> DataFrame:
+    return rows.agg(F.lit(name).alias("name"), F.count("*").alias("checked"))
+
+
+def touched_units(
+    engine: Engine, root: str, table: Table, inputs: Mapping[str, int], moved: Mapping[str, tuple[int, int]]
+) -> int | None:
+    """How many units the changed rows of the inputs belong to, at these versions; None where what changed is gone.
+
+    Fewer are computed where rows changed that say what they said in the columns that build() uses.
+    """
+    own = engine.for_a_turn(0)
+    frames = {name: own.read(progress.address(root, name), version) for name, version in inputs.items()}
+    try:
+        changed = {name: own.changes(progress.address(root, name), *span) for name, span in moved.items()}
+        return units.touched(table, changed, frames).count()
+    except (UnreadableChangesError, *protocol.errors()):
+        return None

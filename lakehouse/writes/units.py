@@ -1,0 +1,157 @@
+"""Units, what is replaced as a whole: which changed rows touch, which rows they need, and which differ in the end.
+
+Two states are compared by the count and the sum of row hashes, so that repeats count.
+"""
+
+from __future__ import annotations
+
+import operator
+from functools import reduce
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from lakehouse.contract import DIGEST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+
+    from pyspark.sql import Column, DataFrame
+
+    from lakehouse.contract import Contract
+    from lakehouse.graph import Table
+
+
+def row_hash(columns: Sequence[str], as_texts: Container[str] = ()) -> Column:
+    """64 bits of a row. The hash skips nulls, so (a, null) would equal (null, a) without the flags at the end.
+
+    `as_texts` are hashed as texts: engines do not agree on the hash of decimals of more than 18 digits.
+    """
+    values = [F.col(f"`{name}`").cast("string") if name in as_texts else F.col(f"`{name}`") for name in columns]
+    return F.xxhash64(*values, *(F.col(f"`{name}`").isNull() for name in columns))
+
+
+def digest(promise: Contract) -> Column:
+    """The hash of a row of the table, in the order of its columns."""
+    return row_hash(list(promise.columns), promise.wide_decimals)
+
+
+def hash_sum(hashes: Column) -> Column:
+    """Wide enough not to overflow before 10^8 rows of a kind, and unlike XOR not cancelled by two equal rows."""
+    return F.sum(hashes.cast("decimal(20,0)"))
+
+
+def with_digest(promise: Contract, rows: DataFrame) -> DataFrame:
+    """A wide table stores its rows' hashes, so that comparing with it reads one narrow column instead of all."""
+    return rows.withColumn(DIGEST, digest(promise)) if promise.is_wide else rows
+
+
+def sums(promise: Contract, rows: DataFrame, *, with_digest: bool) -> DataFrame:
+    """Per unit: `_rows` and `_sum`. `with_digest`: whether the rows have their hash, as those of a wide table do."""
+    has_it = with_digest and promise.is_wide
+    hashed = rows.select(*promise.unit, (F.col(DIGEST) if has_it else digest(promise)).alias("_hash"))
+    return hashed.groupBy(*promise.unit).agg(F.count("*").alias("_rows"), hash_sum(F.col("_hash")).alias("_sum"))
+
+
+def differing(promise: Contract, new: DataFrame, stored: DataFrame) -> DataFrame:
+    """The units that are not the same in both, `_gone` where only `stored` has them. Unit columns are never null."""
+    before = sums(promise, stored, with_digest=True).withColumnsRenamed({"_rows": "_stored_rows", "_sum": "_stored_sum"})
+    both = sums(promise, new, with_digest=True).join(before, on=list(promise.unit), how="full")
+    is_same = F.col("_rows").eqNullSafe(F.col("_stored_rows")) & F.col("_sum").eqNullSafe(F.col("_stored_sum"))
+    return both.where(~is_same).select(*promise.unit, F.col("_rows").isNull().alias("_gone"))
+
+
+def net(changed: DataFrame, columns: Sequence[str]) -> DataFrame:
+    """The rows of a change feed that are not there as often after as before, as far as these columns go.
+
+    A unit is written whole, so most of its rows may say what they said before; and no table uses all columns.
+    """
+    came = F.col("_change_type").isin("insert", "update_postimage")
+    rows = changed.groupBy(*columns).agg(F.sum(F.when(came, 1).otherwise(-1)).alias("_more"))
+    return rows.where("_more <> 0").drop("_more")
+
+
+def touched(table: Table, changed: Mapping[str, DataFrame], inputs: Mapping[str, DataFrame]) -> DataFrame:
+    """The different units that changed rows belong to. `changed`: by input, the rows before and after each change.
+
+    A row that reaches units through another input touches all units that the other one's rows lead to; the rows that
+    lead there no longer are changes of that other input.
+    """
+    every = [_units_of(table, name, rows, inputs) for name, rows in changed.items()]
+    return reduce(lambda some, more: some.unionByName(more), every).distinct()
+
+
+def _units_of(table: Table, name: str, rows: DataFrame, inputs: Mapping[str, DataFrame]) -> DataFrame:
+    reach = table.contract.inputs.get(name)
+    if reach is None or reach.through is None:
+        return rows.select(*(value.alias(column) for column, value in _unit(table, name).items()))
+    leading = semi(inputs[reach.through], {column: F.col(column) for column in reach.on}, rows.select(*reach.on))
+    return _units_of(table, reach.through, leading, inputs)
+
+
+def narrowed(
+    table: Table,
+    inputs: Mapping[str, DataFrame],
+    some: DataFrame,
+    small_side: Callable[[DataFrame], DataFrame] = lambda rows: rows,
+    keep: Callable[[DataFrame], DataFrame] = lambda rows: rows,
+) -> dict[str, DataFrame]:
+    """Of each input the rows that belong to `some` units, or lead to them; conf as it is.
+
+    `small_side` marks keys that are few, which saves moving the inputs' rows to them; `keep` may compute what is narrow
+    now, since an input can be used several times.
+    """
+    narrow = {name: rows for name, rows in inputs.items() if name not in table.parents}
+
+    def narrow_to(name: str) -> DataFrame:
+        if name not in narrow:
+            reach = table.contract.inputs.get(name)
+            if reach is None or reach.through is None:
+                values, keys = _unit(table, name), some
+            else:
+                values = {column: F.col(column) for column in reach.on}
+                keys = narrow_to(reach.through).select(*reach.on).distinct()
+            narrow[name] = keep(semi(inputs[name], values, small_side(keys)))
+        return narrow[name]
+
+    for name in table.parents:
+        narrow_to(name)
+    return narrow
+
+
+def of_slice(table: Table, inputs: Mapping[str, DataFrame], place: int, of: int) -> dict[str, DataFrame]:
+    """Of each input the rows of one of so many slices of the units: few enough to be computed in the memory there is."""
+    narrow = {name: rows for name, rows in inputs.items() if name not in table.parents}
+
+    def narrow_to(name: str) -> DataFrame:
+        if name not in narrow:
+            reach = table.contract.inputs.get(name)
+            if reach is None or reach.through is None:
+                narrow[name] = inputs[name].where(slice_of(_unit(table, name).values(), of) == place)
+            else:
+                values = {column: F.col(column) for column in reach.on}
+                narrow[name] = semi(inputs[name], values, narrow_to(reach.through).select(*reach.on).distinct())
+        return narrow[name]
+
+    for name in table.parents:
+        narrow_to(name)
+    return narrow
+
+
+def slice_of(unit: Iterable[Column], of: int) -> Column:
+    """By the hash of the unit, so that slices are about as large as each other."""
+    return F.pmod(F.xxhash64(*unit), F.lit(of))
+
+
+def _unit(table: Table, name: str) -> dict[str, Column]:
+    """The unit's columns as an input that reaches units by itself has them, in the types that the table promises."""
+    reach, promise = table.contract.inputs.get(name), table.contract
+    texts = {column: f"`{column}`" for column in promise.unit} | (dict(reach.unit) if reach else {})
+    return {column: F.expr(text).cast(promise.columns[column].type) for column, text in texts.items()}
+
+
+def semi(rows: DataFrame, values: Mapping[str, Column], keys: DataFrame) -> DataFrame:
+    """The rows whose values are among the keys; null is a value like any other."""
+    renamed = keys.withColumnsRenamed({column: f"_key_{column}" for column in values})
+    same = [value.eqNullSafe(F.col(f"_key_{column}")) for column, value in values.items()]
+    return rows.join(renamed, on=reduce(operator.and_, same), how="left_semi")

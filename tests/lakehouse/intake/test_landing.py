@@ -1,0 +1,514 @@
+"""Which files are taken, once each, in which order; and what is said of those that wait or cannot be read."""
+
+from __future__ import annotations
+
+import codecs
+import dataclasses
+import gzip
+import os
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lakehouse.contract import Contract
+from lakehouse.graph import Table
+from lakehouse.intake import landing, ledger, records
+from lakehouse.intake.columns import column_name, column_names
+from lakehouse.intake.ledger import ClaimedMeanwhileError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lakehouse.intake.landing import Found
+
+CSV = ("market_{market:int}/{date}/**/*Orders*.csv", "market_{market:int}/**/*Orders*.csv")
+JSON = ("market_{market:int}/*.json",)
+ORDERS = "market_1/Orders.csv"
+NEW_YEAR = 1_704_067_200  # 2024-01-01T00:00:00Z
+
+
+def a_table(name: str = "bronze.orders", *files: str, kind: str = "csv", **source: object) -> Table:
+    promise = {
+        "owner": "tests",
+        "description": "rows as delivered",
+        "write": "append",
+        "grain": ["_file", "_row"],
+        "source": {"files": files or CSV, "format": kind} | source,
+        "columns": {"order_id": {"type": "string", "meaning": "the order"}},
+    }
+    return Table(name, Contract.model_validate(promise), ModuleType(name), ("landing",), "definition")
+
+
+@dataclass
+class Place:
+    """A landing and its ledger. Each delivered file is a second newer than the last one, unless `at` says when."""
+
+    folder: Path
+    tables: list[Table] = field(default_factory=lambda: [a_table(), a_table("bronze.customers", *JSON, kind="json")])
+    clock: int = NEW_YEAR
+
+    @property
+    def root(self) -> str:
+        return str(self.folder / "lake")
+
+    def deliver(self, path: str, content: str | bytes = "order_id\n7\n", at: int | None = None) -> Path:
+        file = self.folder / "landing" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+        self.clock += 1
+        os.utime(file, (at or self.clock, at or self.clock))
+        return file
+
+    def find(self) -> Found:
+        return landing.find(str(self.folder / "landing"), self.tables, ledger.read(self.root))
+
+    def take(self) -> Found:
+        found = self.find()
+        ledger.claim(self.root, ledger.read(self.root), found.news(ledger.read(self.root)))
+        return found
+
+    def reason(self) -> str:
+        """Why the only file that landing has is not taken: its status and the words."""
+        (one,) = self.find().entries
+        return f"{one.status}: {one.reason}"
+
+    def entries(self) -> dict[str, str]:
+        return {one.delivery.path: one.status for one in ledger.read(self.root).entries}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    (tmp_path / "landing").mkdir()
+    return Place(tmp_path)
+
+
+def new(found: Found) -> list[str]:
+    return [delivery.path for delivery in found.new]
+
+
+# which files a contract wants
+
+
+@pytest.mark.parametrize(
+    ("path", "market"),
+    [
+        ("market_1/Orders.csv", 1),
+        ("market_2/2024-01-05/Orders.csv", 2),
+        ("market_1/2024-01-05/a/b/My Orders (2).csv", 1),
+        ("MARKET_1/orders.CSV", 1),
+        ("market_12/archive/old orders.csv", 12),
+    ],
+)
+def test_a_wanted_file_has_its_market(place: Place, path: str, market: int) -> None:
+    place.deliver(path)
+    (delivery,) = place.find().new
+    assert (delivery.path, delivery.parts, delivery.table) == (path, {"market": market}, "bronze.orders")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["Orders.csv", "market_one/Orders.csv", "market_1/Orders.csv.bz2", "x/market_1/Orders.csv", "market_1/A.csv"],
+)
+def test_a_file_that_no_pattern_fits_is_listed_as_ignored(place: Place, path: str) -> None:
+    place.deliver(path)
+    found = place.find()
+    assert (new(found), found.ignored) == ([], (path,))
+
+
+def test_the_date_of_the_folder_is_when_it_was_delivered_else_its_modification_time(place: Place) -> None:
+    place.deliver("market_1/2024-03-05/Orders.csv", at=NEW_YEAR)
+    place.deliver("market_1/Orders.csv", at=NEW_YEAR + 60)
+    undated, dated = place.find().new
+    assert dated.delivered_at == datetime(2024, 3, 5, tzinfo=UTC)
+    assert dated.modified_at == datetime(2024, 1, 1, tzinfo=UTC)
+    assert undated.delivered_at == undated.modified_at == datetime(2024, 1, 1, 0, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("folder", ["2024-13-01", "2024-02-30", "20240101", "2024-1-1"])
+def test_a_date_that_is_none_falls_through_to_the_next_pattern(place: Place, folder: str) -> None:
+    place.deliver(f"market_1/{folder}/Orders.csv")
+    (delivery,) = place.find().new
+    assert delivery.delivered_at == delivery.modified_at
+
+
+def test_the_first_pattern_that_fits_counts(place: Place) -> None:
+    place.tables = [a_table("bronze.orders", "{market:int}/*.csv", "{shop:int}/*.csv", "**/*.csv")]
+    place.deliver("1/a.csv")
+    place.deliver("b.csv")
+    assert [delivery.parts for delivery in place.find().new] == [{"market": 1}, {}]
+
+
+def test_a_star_stays_in_its_folder_and_a_question_mark_is_one_letter(place: Place) -> None:
+    place.tables = [a_table("bronze.orders", "a/*.csv", "b/?.csv", "c+/x.csv")]
+    for path in ("a/1.csv", "a/b/2.csv", "b/3.csv", "b/33.csv", "c+/x.csv", "cc/x.csv"):
+        place.deliver(path)
+    assert new(place.find()) == ["a/1.csv", "b/3.csv", "c+/x.csv"]
+
+
+def test_a_file_that_two_tables_want_goes_to_both(place: Place) -> None:
+    place.tables = [a_table("bronze.orders", "*.csv"), a_table("bronze.audit", "**/*.csv")]
+    place.deliver("a.csv")
+    assert {(one.table, one.path) for one in place.find().new} == {
+        ("bronze.audit", "a.csv"),
+        ("bronze.orders", "a.csv"),
+    }
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["market_1/.Orders.csv", "market_1/_Orders.csv", "market_1/Orders.csv.tmp", "market_1/Orders.csv.part",
+     "market_1/_temporary/0/Orders.csv", ".staging/Orders.csv"],
+)  # fmt: skip
+def test_a_file_that_is_being_written_waits_until_it_has_its_name(place: Place, path: str) -> None:
+    file = place.deliver(path)
+    assert place.reason() == "waiting: its name says that it is being written"
+    file.rename(place.deliver(ORDERS))
+    found = place.find()
+    assert (new(found), found.by_status("waiting"), found.ignored) == ([ORDERS], (), ())
+
+
+def test_a_tables_own_deliveries_can_be_chosen(place: Place) -> None:
+    place.deliver(ORDERS)
+    place.deliver("market_1/c.json", "[]")
+    found = place.find()
+    assert new(found.of({"bronze.customers"})) == ["market_1/c.json"]
+    assert new(found.of(())) == []
+
+
+# headers
+
+
+def test_header_names_fold_to_snake_case_and_nameless_ones_get_their_place() -> None:
+    header = ["Order ID", "Distance (in km)", "", " 2nd-Name ", "  ", "名前", "_replaces_row"]
+    assert list(column_names(header).values()) == [
+        "order_id", "distance_in_km", "unnamed_3", "2nd_name", "unnamed_5", "名前", "_replaces_row",
+    ]  # fmt: skip
+
+
+def test_a_file_with_two_headers_that_fold_to_one_name_is_not_taken_and_both_are_named(place: Place) -> None:
+    place.deliver(ORDERS, "order_id,Order ID\n7,7\n")
+    assert place.reason() == "unreadable: has two columns that both fold to order_id: 'order_id' and 'Order ID'."
+
+
+def test_nor_is_one_whose_header_repeats_a_name_to_the_letter(place: Place) -> None:
+    place.deliver(ORDERS, "order_id,price,price\n7,1,2\n")
+    assert "has two columns that both fold to price: 'price' and 'price#3'" in place.reason()
+
+
+def test_a_name_written_in_two_unicode_forms_is_one_column() -> None:
+    assert column_name("Caf\u00e9 1") == column_name("Cafe\u0301 1")
+
+
+@pytest.mark.parametrize(("mode", "status"), [("add", "claimed"), ("rescue", "claimed"), ("fail", "unreadable")])
+def test_columns_that_no_contract_names_are_refused_only_where_it_says_so(place: Place, mode: str, status: str) -> None:
+    place.tables = [a_table(schema=mode)]
+    place.deliver(ORDERS, "order_id,Colour\n7,red\n")
+    (one,) = place.find().entries
+    assert one.status == status
+    assert one.reason == (
+        "has columns that the contract does not name, and `schema: fail` forbids: 'Colour'." * (mode == "fail")
+    )
+
+
+def test_a_correction_may_name_what_it_replaces_even_where_new_columns_are_refused(place: Place) -> None:
+    place.tables = [a_table(schema="fail")]
+    place.deliver(ORDERS, "_replaces_file,_replaces_row,_rejected_because,order_id\na,1,x,7\n")
+    assert new(place.find()) == [ORDERS]
+
+
+def test_a_file_without_a_required_column_is_not_taken(place: Place) -> None:
+    place.tables = [a_table(required=["order_id", "price"])]
+    place.deliver(ORDERS, "order_id,Price (KES)\n7,1\n")
+    assert place.reason() == "unreadable: has no column price, which the contract requires."
+
+
+def test_a_file_that_could_not_be_read_is_looked_at_again_when_its_contract_changed(place: Place) -> None:
+    place.tables = [a_table(required=["price"])]
+    place.deliver(ORDERS)
+    place.take()
+    assert place.entries() == {ORDERS: "unreadable"}
+    assert place.find().news(ledger.read(place.root)) == ()  # said once
+    place.tables = [a_table()]
+    place.take()
+    assert place.entries() == {ORDERS: "claimed"}
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_header(place: Place) -> None:
+    place.deliver(ORDERS, codecs.BOM_UTF8 + b"order_id,price\n7,1\n")
+    assert place.find().new[0].header == ("order_id", "price")
+
+
+def test_a_header_may_hold_a_line_break_and_a_comma_in_quotes(place: Place) -> None:
+    place.deliver(ORDERS, b'order_id,"price,\nin ""KES""",note\r\n7,1,x\r\n')
+    header = place.find().new[0].header
+    assert header == ("order_id", 'price,\nin "KES"', "note")
+    assert list(column_names(header).values()) == ["order_id", "price_in_kes", "note"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"order_id,gr\xf6\xdfe\n", "is not utf-8"), ("a,b".encode("utf-16-le"), "NUL")],
+)
+def test_a_file_whose_header_is_not_text_is_not_taken(place: Place, content: bytes, words: str) -> None:
+    place.deliver(ORDERS, content)
+    assert place.reason().startswith("unreadable: ")
+    assert words in place.reason()
+
+
+def test_a_letter_that_the_end_of_the_first_bytes_cuts_is_no_error(place: Place) -> None:
+    place.deliver(ORDERS, ("order_id\n" + "ä" * records.HEAD).encode())
+    assert place.find().new[0].header == ("order_id",)
+
+
+@pytest.mark.parametrize("content", ["", "order_id,pri", "order_id,price\n", "\n\n"])
+def test_a_csv_without_rows_is_a_delivery_without_columns(place: Place, content: str) -> None:
+    place.deliver(ORDERS, content)
+    (delivery,) = place.find().new
+    assert (delivery.header, delivery.size) == ((), len(content))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        '[{"a": 1}]\n',
+        '\ufeff  [{"a": "]"},\n {"b": 2} ] \n',
+        "[" + " " * 200 + "]",
+        '{"a": 1}',
+        '{"a": 1}\n{"a": 2}\n',
+        "",
+    ],
+)
+def test_a_whole_json_array_or_json_lines_are_taken(place: Place, content: str) -> None:
+    place.deliver("market_1/c.json", content)
+    assert new(place.find()) == ["market_1/c.json"]
+
+
+@pytest.mark.parametrize("content", ['[{"a": 1}, {"b"', '[{"a": 1}', '{"a": 1}\n{"a": 2', "["])
+def test_half_a_json_file_waits(place: Place, content: str) -> None:
+    place.deliver("market_1/c.json", content)
+    assert place.reason().startswith("waiting: ")
+
+
+@pytest.mark.parametrize("content", ["order_id,b\n7,1\n", "7", '"text"'])
+def test_what_is_no_json_is_not_taken_as_such(place: Place, content: str) -> None:
+    place.deliver("market_1/c.json", content)
+    assert place.reason().startswith("unreadable: ")
+
+
+@pytest.mark.parametrize("content", ["order_id,b\n7,1\n8", 'order_id,b\n7,"1', "order_id,b\n7,1\n8,"])
+def test_a_csv_that_ends_within_a_row_waits_and_a_whole_one_is_taken(place: Place, content: str) -> None:
+    place.deliver(ORDERS, content)
+    is_cut = not content.endswith(",")
+    assert bool(new(place.find())) != is_cut
+    assert place.find().entries[0].status == ("waiting" if is_cut else "claimed")
+
+
+def test_files_that_cannot_be_read_keep_no_other_file_out(place: Place) -> None:
+    place.deliver("market_1/c.json", "[")
+    place.deliver("market_1/Orders.csv")
+    place.deliver("market_2/Orders.csv", b"\xff")
+    assert {one.delivery.path: one.status for one in place.find().entries} == {
+        "market_1/c.json": "waiting",
+        "market_1/Orders.csv": "claimed",
+        "market_2/Orders.csv": "unreadable",
+    }
+
+
+@pytest.mark.parametrize("name", ["Orders.csv.gz", "Orders.csv"])
+def test_a_compressed_file_is_taken_whatever_its_name_and_waits_where_it_is_cut(place: Place, name: str) -> None:
+    whole = gzip.compress(b"order_id\n7\n" * 100)
+    place.deliver(f"market_1/{name}", whole)
+    place.deliver(f"market_2/{name}", whole[:-9])
+    found = place.find()
+    assert new(found) == [f"market_1/{name}"]
+    assert [one.delivery.path for one in found.by_status("waiting")] == [f"market_2/{name}"]
+
+
+# the ledger
+
+
+def test_what_was_taken_is_not_found_again(place: Place) -> None:
+    place.deliver(ORDERS)
+    place.deliver("market_2/2024-01-05/Orders.csv")
+    taken = place.take()
+    known = [one.delivery for one in ledger.read(place.root).entries]
+    assert sorted(known, key=lambda one: one.sequence) == list(taken.new)
+    assert place.find().entries == ()
+
+
+def test_a_lake_without_a_ledger_has_taken_nothing(place: Place) -> None:
+    assert ledger.read(place.root) == ledger.Ledger(-1, ())
+
+
+def test_a_batch_is_the_version_of_the_ledgers_commit(place: Place) -> None:
+    place.deliver(ORDERS)
+    place.take()
+    place.deliver("market_2/Orders.csv")
+    place.take()
+    assert {one.delivery.path: one.batch for one in ledger.read(place.root).entries} == {
+        ORDERS: 0,
+        "market_2/Orders.csv": 1,
+    }
+
+
+def test_a_claimed_ledger_is_what_is_read_afterwards(place: Place) -> None:
+    place.deliver(ORDERS, "")
+    place.deliver("market_2/Orders.csv", b"\xff")
+    before = ledger.read(place.root)
+    claimed = ledger.claim(place.root, before, place.find().news(before))
+    read = ledger.read(place.root)
+    assert read.version == claimed.version
+    assert sorted(read.entries, key=lambda one: one.delivery.path) == list(claimed.entries)
+
+
+def test_what_became_of_a_file_is_noted_in_its_row(place: Place) -> None:
+    place.deliver(ORDERS)
+    place.take()
+    now = ledger.read(place.root)
+    outcome = dataclasses.replace(now.entries[0], status="loaded", counts={"rows": 3, "kept": 2, "rejected": 1})
+    ledger.settle(place.root, now, [outcome])
+    assert ledger.read(place.root) == ledger.Ledger(1, (outcome,))
+    place.deliver("market_2/Orders.csv")
+    place.take()
+    assert sorted(one.batch for one in ledger.read(place.root).entries) == [0, 2]
+
+
+def test_a_touched_file_is_a_duplicate_and_then_not_looked_at_again(place: Place) -> None:
+    place.deliver(ORDERS, "order_id\n7\n")
+    place.take()
+    place.deliver(ORDERS, "order_id\n7\n")
+    found = place.take()
+    (one,) = found.entries
+    assert (one.status, one.reason) == ("duplicate", "holds what it held when it was loaded last")
+    place.deliver(ORDERS, "order_id\n8\n", at=place.clock)  # would be seen if it were opened
+    assert place.find().entries == ()
+    assert sorted(one.status for one in ledger.read(place.root).entries) == ["claimed", "duplicate"]
+
+
+def test_new_content_under_the_same_path_is_new(place: Place) -> None:
+    place.deliver(ORDERS, "order_id\n7\n")
+    place.take()
+    place.deliver(ORDERS, "order_id\n8\n")
+    assert new(place.take()) == [ORDERS]
+    (newest,) = ledger.read(place.root).newest_versions().values()
+    assert newest.modified_at == datetime.fromtimestamp(place.clock, UTC)
+
+
+def test_a_then_b_then_a_again_is_new_each_time(place: Place) -> None:
+    for content in ("order_id\n1\n", "order_id\n2\n", "order_id\n1\n", "order_id\n2\n"):
+        place.deliver(ORDERS, content)
+        assert new(place.take()) == [ORDERS]
+
+
+def test_the_same_content_under_another_name_is_new_and_says_so(place: Place) -> None:
+    place.deliver(ORDERS)
+    place.take()
+    place.deliver("market_1/Orders (copy).csv")
+    assert new(place.find()) == ["market_1/Orders (copy).csv"]
+    assert place.reason() == f"claimed: holds the same as {ORDERS}"
+
+
+def test_a_file_that_is_gone_changes_nothing(place: Place) -> None:
+    file = place.deliver(ORDERS)
+    place.take()
+    file.unlink()
+    found = place.find()
+    assert (found.entries, found.ignored) == ((), ())
+
+
+def test_a_ledger_row_is_the_delivery_as_it_was_found(place: Place) -> None:
+    place.deliver("market_3/2024-01-05/Orders.csv", 'order_id,"Größe"\n7,1\n', at=NEW_YEAR)
+    place.take()
+    (one,) = ledger.read(place.root).entries
+    assert one.delivery.header == ("order_id", "Größe")
+    assert one.delivery.parts == {"market": 3}
+    assert one.delivery.size == len('order_id,"Größe"\n7,1\n'.encode())
+    start = "2024-01-05T00:00:00.000000Z 2024-01-01T00:00:00.000000Z market_3/2024-01-05/Orders.csv "
+    assert one.delivery.sequence == start + one.delivery.content[:12]
+
+
+def test_deliveries_are_ordered_by_date_then_by_modification_time_then_by_path(place: Place) -> None:
+    place.deliver("market_1/2024-01-06/a Orders.csv", at=NEW_YEAR)
+    place.deliver("market_1/2024-01-05/z Orders.csv", at=NEW_YEAR + 2)
+    place.deliver("market_1/2024-01-05/b Orders.csv", at=NEW_YEAR + 3)
+    place.deliver("market_1/2024-01-05/y Orders.csv", at=NEW_YEAR + 2)
+    names = [path.split("/")[2][0] for path in new(place.find())]
+    assert names == ["y", "z", "b", "a"]
+
+
+@pytest.mark.parametrize("taken_before", [[], ["market_2/Orders.csv"]])
+def test_of_two_planners_that_found_the_same_files_one_is_refused(place: Place, taken_before: list[str]) -> None:
+    for path in taken_before:
+        place.deliver(path)
+        place.take()
+    place.deliver(ORDERS)
+    now, found = ledger.read(place.root), place.find()
+    ledger.claim(place.root, now, found.entries)
+    with pytest.raises(ClaimedMeanwhileError, match="Another run took files"):
+        ledger.claim(place.root, now, found.entries)
+
+
+def test_ten_thousand_files_are_found_taken_and_known(place: Place) -> None:
+    for number in range(10_000):
+        place.deliver(f"market_{number % 2}/{number} Orders.csv", f"order_id\n{number}\n")
+    assert len(place.take().new) == 10_000
+    found = place.find()
+    assert (found.entries, found.ignored) == ((), ())
+
+
+# strange landings
+
+
+def test_empty_lines_before_the_header_are_no_header(place: Place) -> None:
+    place.deliver(ORDERS, "\n\r\norder_id,price\n7,1\n")
+    assert place.find().new[0].header == ("order_id", "price")
+
+
+def test_a_quote_in_the_header_that_is_never_closed_is_refused(place: Place) -> None:
+    place.deliver(ORDERS, 'order_id,"price\n' + "7,1\n" * 50_000)
+    assert place.reason().startswith("unreadable: ")
+
+
+def _a_link_to_nothing(folder: Path) -> None:
+    (folder / "market_1" / "gone Orders.csv").symlink_to("/nowhere")
+
+
+def _a_link_to_its_parent(folder: Path) -> None:
+    (folder / "market_1" / "again").symlink_to(folder)
+
+
+def test_a_folder_whose_number_is_too_large_for_a_market_is_refused_before_it_is_claimed(place: Place) -> None:
+    place.deliver("market_20220107123456/Orders.csv")
+    assert place.reason() == "unreadable: lies in a folder of market 20220107123456, which is no number of a market."
+    place.take()
+    assert set(place.entries().values()) == {"unreadable"}
+
+
+def test_a_pipe_and_a_name_that_is_no_text_keep_no_other_file_out(place: Place) -> None:
+    place.deliver(ORDERS)
+    os.mkfifo(place.folder / "landing" / "market_1" / "piped Orders.csv")
+    (place.folder / "landing" / "market_1" / os.fsdecode(b"Orders caf\xe9.csv")).write_text("order_id\n7\n")
+    place.take()
+    assert place.entries() == {
+        ORDERS: "claimed",
+        "market_1/piped Orders.csv": "unreadable",
+        "market_1/Orders caf\\xe9.csv": "unreadable",
+    }
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+def test_a_file_that_may_not_be_read_says_so(place: Place) -> None:
+    place.deliver(ORDERS).chmod(0)
+    assert place.reason() == "unreadable: cannot be opened: Permission denied."
+
+
+@pytest.mark.parametrize("link", [_a_link_to_nothing, _a_link_to_its_parent])
+def test_a_broken_or_circular_link_does_not_stop_the_other_files(place: Place, link: Callable[[Path], None]) -> None:
+    place.deliver(ORDERS)
+    link(place.folder / "landing")
+    assert new(place.find()) == [ORDERS]

@@ -1,0 +1,369 @@
+"""What a run would do with each table, and why: decided from logs that are written here by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lakehouse import graph
+from lakehouse.contract import Contract
+from lakehouse.errors import LakehouseError
+from lakehouse.graph import Table
+from lakehouse.intake import ledger
+from lakehouse.intake.ledger import Delivery, Entry
+from lakehouse.runs import history, plan
+from lakehouse.runs.history import Ran
+from lakehouse.store.progress import Input, Progress
+from tests.logs import a_note, commit, deleted, forget, rows, schema
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lakehouse.runs.turns import Decision
+
+MARKETS = Input(graph.conf_file("conf.markets")[0])
+
+
+def a_table(name: str, write: str, *inputs: str, fingerprint: str = "definition") -> Table:
+    promise = {
+        "owner": "tests",
+        "description": "rows",
+        "write": write,
+        "grain": ["order_id"],
+        "unit": ["order_id"] if write in {"latest", "refresh"} else [],
+        "source": {"files": ["*.csv"], "format": "csv"} if write == "append" else None,
+        "columns": {"order_id": {"type": "bigint", "meaning": "the order"}},
+    }
+    return Table(name, Contract.model_validate(promise), ModuleType(name), inputs, fingerprint)
+
+
+ORDERS = a_table("bronze.orders", "append", "landing")
+LINES = a_table("silver.lines", "latest", "bronze.orders")
+SALES = a_table("gold.sales", "refresh", "silver.lines")
+
+
+def taken(batch: int, day: int, *, market: int = 1, table: str = "bronze.orders") -> Entry:
+    at = datetime(2024, 1, day, tzinfo=UTC)
+    path = f"market_{market}/{day}.csv"
+    delivery = Delivery(table, path, 1, at, "content", at, {"market": market}, ("order_id",))
+    return Entry(delivery, batch, "loaded", counts={"rows": 1, "kept": 1})
+
+
+class Lake:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def commit(self, name: str, *actions: dict[str, object], note: Progress | None = None, **facts: str) -> int:
+        return commit(self.folder / name.replace(".", "/"), *actions, note=note, **facts)
+
+    def load(self, batch: int) -> int:
+        """A batch is appended to bronze.orders; its version."""
+        state = plan.pin(str(self.folder), "bronze.orders")
+        base = -1 if state is None else int(state.version)
+        return self.commit("bronze.orders", rows(), note=a_note(base, {ledger.FILES: Input(batch)}))
+
+    def decide(self, table: Table, *files: Entry) -> Decision:
+        return plan.decide(str(self.folder), table, list(files))
+
+    def says(self, table: Table, *files: Entry) -> tuple[str, str]:
+        decision = self.decide(table, *files)
+        return decision.path, decision.reason
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(tmp_path)
+
+
+@pytest.fixture
+def settled(lake: Lake) -> Lake:
+    """bronze.orders has batch 0; silver.lines and gold.sales include it."""
+    lake.load(batch=0)
+    lake.commit("silver.lines", rows(), note=a_note(-1, {"bronze.orders": Input(0, "one", 0)}))
+    lake.commit("gold.sales", rows(), note=a_note(-1, {"silver.lines": Input(0, "one")}))
+    return lake
+
+
+# bronze
+
+
+def test_new_batches_of_the_ledger_are_loaded(settled: Lake) -> None:
+    files = [taken(0, day=1), taken(1, day=2), taken(2, day=3)]
+    assert settled.says(ORDERS, *files) == ("load", "2 new files")
+    assert settled.says(ORDERS, *files[:2]) == ("load", "1 new file")
+    assert settled.decide(ORDERS, *files).inputs == {ledger.FILES: Input(2)}
+
+
+def test_a_ledger_that_knows_less_than_bronze_includes_is_an_error_and_no_reason_to_load_nothing(lake: Lake) -> None:
+    lake.load(batch=7)
+    with pytest.raises(LakehouseError, match="the ledger was lost or rewound"):
+        lake.decide(ORDERS, taken(0, day=1))
+
+
+def test_a_bronze_table_that_has_all_batches_does_nothing(settled: Lake) -> None:
+    others = taken(7, day=2, table="bronze.customers")
+    assert settled.says(ORDERS, taken(0, day=1), others) == ("nothing", "no new files")
+    assert not settled.decide(ORDERS, taken(0, day=1)).does_something
+
+
+def test_a_bronze_table_without_any_file_is_made_empty(lake: Lake) -> None:
+    assert lake.says(ORDERS) == ("load", "0 new files")
+
+
+def test_what_somebody_else_wrote_into_bronze_is_an_error_that_says_what_to_do(settled: Lake) -> None:
+    settled.commit("bronze.orders", rows(), operation="DELETE")
+    with pytest.raises(LakehouseError) as refused:
+        settled.decide(ORDERS, taken(0, day=1))
+    words = f"bronze.orders at {settled.folder} was changed outside of the lakehouse: somebody else's DELETE made"
+    assert str(refused.value).startswith(f"{words} version 1. Restore the version before it (RESTORE TABLE")
+
+
+def test_optimize_of_bronze_is_nobodys_change(settled: Lake) -> None:
+    settled.commit("bronze.orders", rows(data_change=False), operation="OPTIMIZE")
+    assert settled.says(ORDERS, taken(0, day=1)) == ("nothing", "no new files")
+    assert settled.says(LINES, taken(0, day=1)) == ("nothing", "its inputs did not move")
+
+
+# the others
+
+
+def test_a_table_that_is_not_there_is_built_first(settled: Lake) -> None:
+    table = a_table("gold.customers", "refresh", "silver.lines", "conf.markets")
+    decision = settled.decide(table)
+    assert (decision.path, decision.reason) == ("first", "it is not there yet")
+    assert decision.inputs == {"silver.lines": Input(0, "one"), "conf.markets": MARKETS}
+
+
+def test_a_table_waits_for_inputs_that_are_not_there(settled: Lake) -> None:
+    table = a_table("gold.customers", "refresh", "silver.lines", "silver.customers", "silver.agents")
+    assert settled.says(table) == ("wait", "silver.customers, silver.agents is not there yet")
+
+
+def test_inputs_that_did_not_move_are_nothing_to_do(settled: Lake) -> None:
+    for table in (LINES, SALES):
+        assert settled.says(table, taken(0, day=1)) == ("nothing", "its inputs did not move")
+
+
+def test_maintenance_and_progress_of_an_input_are_nothing_to_do(settled: Lake) -> None:
+    settled.commit("silver.lines", rows(data_change=False), operation="OPTIMIZE")
+    settled.commit("silver.lines", schema(), operation="SET TBLPROPERTIES")
+    settled.commit("silver.lines", note=a_note(2))
+    decision = settled.decide(SALES)
+    assert (decision.path, decision.inputs["silver.lines"].version) == ("nothing", 3)
+
+
+def test_a_changed_definition_rebuilds(settled: Lake) -> None:
+    table = a_table("gold.sales", "refresh", "silver.lines", fingerprint="another")
+    assert settled.says(table) == ("whole", "its definition changed")
+
+
+def test_other_inputs_rebuild(settled: Lake) -> None:
+    table = a_table("gold.sales", "refresh", "silver.lines", "conf.markets")
+    assert settled.says(table) == ("whole", "it reads other inputs")
+
+
+def test_a_changed_conf_file_rebuilds(lake: Lake) -> None:
+    lake.commit("gold.sales", rows(), note=a_note(-1, {"conf.markets": Input("before")}))
+    lake.commit("gold.lines", rows(), note=a_note(-1, {"conf.markets": MARKETS}))
+    assert lake.says(a_table("gold.sales", "refresh", "conf.markets")) == ("whole", "conf/markets.yml changed")
+    assert lake.says(a_table("gold.lines", "refresh", "conf.markets")) == ("nothing", "its inputs did not move")
+
+
+def test_an_input_that_was_made_anew_rebuilds(lake: Lake) -> None:
+    lake.commit("silver.lines", rows(), table_id="two")
+    lake.commit("gold.sales", rows(), note=a_note(-1, {"silver.lines": Input(0, "one")}))
+    assert lake.says(SALES) == ("whole", "silver.lines was made anew")
+
+
+def test_an_input_that_was_rewound_rebuilds(lake: Lake) -> None:
+    lake.commit("silver.lines", rows())
+    lake.commit("gold.sales", rows(), note=a_note(-1, {"silver.lines": Input(5, "one")}))
+    assert lake.says(SALES) == ("whole", "silver.lines was rewound from version 5 to 0")
+
+
+def test_a_foreign_commit_rebuilds_what_is_not_bronze(settled: Lake) -> None:
+    settled.commit("gold.sales", rows(), operation="UPDATE")
+    assert settled.says(SALES) == ("whole", "somebody else's UPDATE made version 1")
+
+
+@pytest.mark.parametrize(("write", "path"), [("refresh", "incremental"), ("replace", "whole")])
+@pytest.mark.parametrize("action", [rows(), deleted(), schema()])
+def test_an_input_that_moved_is_followed(settled: Lake, write: str, path: str, action: dict[str, object]) -> None:
+    settled.commit("silver.lines", action, note=a_note(0))
+    settled.commit("silver.lines", rows(data_change=False), operation="OPTIMIZE")
+    assert settled.says(a_table("gold.sales", write, "silver.lines")) == (path, "silver.lines moved 0 -> 2")
+
+
+def test_all_inputs_that_moved_are_named(settled: Lake) -> None:
+    for name in ("silver.agents", "silver.shops"):
+        settled.commit(name, rows())
+        settled.commit(name, rows())
+    inputs = {name: Input(0, "one") for name in ("silver.agents", "silver.shops", "silver.lines")}
+    settled.commit("gold.all", rows(), note=a_note(-1, inputs))
+    table = a_table("gold.all", "refresh", "silver.agents", "silver.lines", "silver.shops")
+    assert settled.says(table) == ("incremental", "silver.agents moved 0 -> 1, silver.shops moved 0 -> 1")
+    assert settled.decide(table).moved == {"silver.agents": (0, 1), "silver.shops": (0, 1)}
+
+
+# in time or late
+
+
+def test_deliveries_that_are_newer_than_all_loaded_ones_are_in_time(settled: Lake) -> None:
+    settled.load(batch=1)
+    decision = settled.decide(LINES, taken(0, day=1), taken(1, day=2))
+    assert (decision.path, decision.reason) == ("new", "bronze.orders moved 0 -> 1")
+    assert decision.inputs["bronze.orders"] == Input(1, "one", 1)
+
+
+def test_a_delivery_that_is_older_than_a_loaded_one_is_late(settled: Lake) -> None:
+    settled.load(batch=1)
+    assert settled.decide(LINES, taken(0, day=5), taken(1, day=6), taken(1, day=4)).path == "late"
+
+
+def test_each_market_has_its_own_time(settled: Lake) -> None:
+    settled.load(batch=1)
+    loaded = [taken(0, day=1, market=1), taken(0, day=9, market=2)]
+    assert settled.decide(LINES, *loaded, taken(1, day=2, market=1)).path == "new"
+    assert settled.decide(LINES, *loaded, taken(1, day=2, market=2)).path == "late"
+    assert settled.decide(LINES, *loaded, taken(1, day=1, market=3)).path == "new"
+
+
+def test_a_table_that_judges_no_deliveries_is_refreshed_whatever_their_time(lake: Lake) -> None:
+    lake.load(batch=0)
+    lake.commit("silver.files", rows(), note=a_note(-1, {"bronze.orders": Input(0, "one", 0)}))
+    lake.load(batch=1)
+    table = a_table("silver.files", "refresh", "bronze.orders")
+    assert lake.decide(table, taken(0, day=1), taken(1, day=2)).path == "incremental"
+
+
+def test_other_tables_and_batches_to_come_make_nothing_late(settled: Lake) -> None:
+    settled.load(batch=1)
+    others = [taken(0, day=9, table="bronze.customers"), taken(2, day=1)]
+    assert settled.decide(LINES, taken(0, day=1), taken(1, day=2), *others).path == "new"
+
+
+def test_without_a_known_batch_all_is_judged_anew(lake: Lake) -> None:
+    lake.load(batch=0)
+    lake.commit("silver.lines", rows(), note=a_note(-1, {"bronze.orders": Input(0, "one")}))
+    lake.load(batch=1)
+    assert lake.decide(LINES, taken(0, day=1), taken(1, day=2)).path == "whole"
+
+
+# incremental or whole
+
+MILLION = 1_000_000
+
+
+@pytest.fixture
+def large(lake: Lake) -> Lake:
+    """silver.lines has a million rows, silver.agents a thousand; gold.sales includes them."""
+    lake.commit("silver.lines", rows(MILLION))
+    lake.commit("silver.agents", rows(1000))
+    lake.commit(
+        "gold.sales", rows(), note=a_note(-1, {name: Input(0, "one") for name in ("silver.lines", "silver.agents")})
+    )
+    return lake
+
+
+BOTH = a_table("gold.sales", "refresh", "silver.lines", "silver.agents")
+
+
+def test_the_changed_rows_are_read_from_the_log(large: Lake) -> None:
+    large.commit("silver.lines", rows(300, path="new"), rows(MILLION, hidden=200), deleted(MILLION))
+    large.commit("silver.agents", rows(7, path="new"))
+    decision = large.decide(BOTH)
+    assert (decision.path, decision.rows, decision.rows_of_inputs) == ("incremental", 307, MILLION - 200 + 300 + 1007)
+
+
+def test_more_than_half_of_the_rows_is_computed_whole(large: Lake) -> None:
+    large.commit("silver.lines", rows(1_100_000, path="new"))
+    assert large.says(BOTH) == ("whole", "1,100,000 of 2,101,000 input rows changed: more than half")
+
+
+def test_half_of_a_few_rows_is_not_worth_a_choice(lake: Lake) -> None:
+    lake.commit("silver.lines", rows(10))
+    lake.commit("gold.sales", rows(), note=a_note(-1, {"silver.lines": Input(0, "one")}))
+    lake.commit("silver.lines", rows(10_000, path="new"))
+    assert lake.decide(SALES).path == "incremental"
+    lake.commit("silver.lines", rows(1, path="newer"))
+    assert lake.decide(SALES).path == "whole"
+
+
+def test_a_log_that_was_cleaned_up_leaves_no_way_but_the_whole(large: Lake) -> None:
+    large.commit("silver.lines", rows(1, path="new"))
+    large.commit("silver.lines", rows(1, path="newer"))
+    forget(large.folder / "silver/lines", commits=2)
+    assert large.says(BOTH) == ("whole", "the log of silver.lines no longer reaches back to version 0")
+
+
+def whole(seconds: float, rows: int = MILLION) -> Ran:
+    return Ran("gold.sales", "whole", seconds=seconds, rows_of_inputs=rows)
+
+
+def incremental(seconds: float, changed: int) -> Ran:
+    return Ran("gold.sales", "incremental", seconds=seconds, rows_changed=changed)
+
+
+def choice(changed: int, *past: Ran, rows: int = MILLION) -> str:
+    return plan.whole_is_cheaper(changed, rows, past)
+
+
+def test_runs_that_took_longer_than_the_whole_make_it_whole() -> None:
+    why = "300,000 of 1,000,000 input rows changed: whole took 12.0 s and incremental 31.0 s"
+    assert choice(300_000, incremental(31, changed=250_000), whole(12)) == why
+
+
+def test_runs_that_took_less_than_the_whole_keep_it_incremental_at_any_share() -> None:
+    assert choice(900_000, incremental(10, changed=800_000), whole(12)) == ""
+
+
+def test_a_gain_of_a_few_seconds_or_per_cent_changes_nothing() -> None:
+    assert choice(1000, incremental(5.5, changed=1000), whole(1)) == ""
+    assert choice(1000, incremental(100, changed=1000), whole(81)) == ""
+    assert choice(1000, incremental(100, changed=1000), whole(80)) != ""
+
+
+def test_only_runs_with_about_as_many_changed_rows_tell() -> None:
+    assert choice(100_000, incremental(60, changed=401_000), incremental(60, changed=24_000), whole(12)) == ""
+    assert choice(100_000, incremental(60, changed=25_000), whole(12)) != ""
+
+
+def test_the_best_of_each_way_counts_since_a_cold_start_can_take_any_time() -> None:
+    assert choice(1000, incremental(60, changed=1000), incremental(14, changed=1000), whole(12)) == ""
+    assert choice(1000, incremental(31, changed=1000), whole(12), whole(90)) != ""
+
+
+def test_the_whole_takes_longer_where_the_inputs_have_grown_and_as_long_where_they_shrank() -> None:
+    assert choice(1000, incremental(31, changed=1000), whole(12, rows=MILLION // 3)) == ""
+    assert choice(1000, incremental(31, changed=1000), whole(28, rows=MILLION * 3)) == ""
+
+
+def test_what_broke_and_the_start_of_the_session_tell_nothing() -> None:
+    cold = Ran("gold.sales", "incremental", seconds=31, phases={"waiting": 20}, rows_changed=1000)
+    assert choice(1000, cold, whole(12)) == ""
+    assert choice(1000, incremental(31, changed=1000), replace(whole(1), error="no room")) == ""
+
+
+def test_what_is_not_known_is_no_reason() -> None:
+    assert plan.whole_is_cheaper(None, MILLION, [whole(1)]) == plan.whole_is_cheaper(MILLION, None, [whole(1)]) == ""
+
+
+def test_the_recorded_runs_make_the_choice(large: Lake) -> None:
+    large.commit("silver.lines", rows(300, path="new"))
+    history.write(
+        str(large.folder), "monday", datetime(2024, 1, 1, tzinfo=UTC), [whole(12), incremental(31, changed=400)]
+    )
+    assert large.says(BOTH) == (
+        "whole",
+        "300 of 1,001,300 input rows changed: whole took 12.0 s and incremental 31.0 s",
+    )
+
+
+def test_all_tables_are_decided_as_each_alone(large: Lake) -> None:
+    large.commit("silver.lines", rows(300, path="new"))
+    tables = [BOTH, a_table("gold.agents", "refresh", "silver.agents")]
+    assert plan.decide_all(str(large.folder), tables, []) == {table.name: large.decide(table) for table in tables}

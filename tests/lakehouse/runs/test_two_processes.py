@@ -1,0 +1,100 @@
+"""Two native processes that write one table: one wins, the other is told in words and goes on at its next run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lakehouse.store import minio, ops
+from tests.toy import Toy
+
+if TYPE_CHECKING:
+    from lakehouse.store.minio import Account
+
+HOME = Path(__file__).parents[3]
+PATIENCE = 300.0  # seconds, where many processes share a small machine
+LINES = "silver.order_lines"
+# A run; `together`: both processes have prepared their commit of the table before either puts it.
+A_RUN = """
+import sys, time
+from pathlib import Path
+from lakehouse import graph
+from lakehouse.errors import LakehouseError
+from lakehouse.runs.run import Run
+from lakehouse.store import committer
+from tests.toy import Toy
+
+folder, lake, who, *names = sys.argv[1:]
+
+def together(address, version, actions, land=committer.land):
+    if who and address.endswith("/silver/order_lines"):
+        (Path(folder) / f"{who} is ready").touch()
+        while len(list(Path(folder).glob("* is ready"))) < 2:
+            time.sleep(0.01)
+    land(address, version, actions)
+
+committer.land = together
+toy = Toy(Path(folder), None)
+tables = toy.tables()
+try:
+    Run(lake, str(toy.landing), tables).execute(graph.selected(tables, names))
+except LakehouseError as error:
+    print(error)
+"""
+
+
+def begin(folder: Path, lake: str, who: str = "", *names: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", A_RUN, str(folder), lake, who, *names]
+    return subprocess.Popen(command, cwd=HOME, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    """What it printed until it ended well."""
+    try:
+        out, errors = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    return out
+
+
+def run_side_by_side(folder: Path, lake: str) -> list[str]:
+    return sorted(said(one) for one in [begin(folder, lake, "one"), begin(folder, lake, "other")])
+
+
+def assert_nothing_is_lost(folder: Path, lake: str) -> None:
+    toy = Toy(folder, engine=None)  # type: ignore[arg-type]
+    toy.deliver("monday.csv", "7,A,2,10.00", "8,B,1,5.00")
+    assert said(begin(folder, lake)) == ""
+    toy.deliver("tuesday.csv", "8,B,4,5.00", "9,C,1,1.00")
+    assert said(begin(folder, lake, "", "bronze.orders")) == ""
+    fine, told = run_side_by_side(folder, lake)
+    assert fine == ""
+    assert f"Another writer made version 1 of {lake}/silver/order_lines" in told
+    assert "Nothing was written; start the run again" in told
+    toy.deliver("wednesday.csv", "10,D,3,1.00")
+    assert said(begin(folder, lake)) == ""
+    lines = ops.query(f"{lake}/silver/order_lines", "select order_id, quantity from t order by order_id")
+    assert [tuple(line.values()) for line in lines] == [(7, 2), (8, 4), (9, 1), (10, 3)]
+    assert ops.query(f"{lake}/gold/totals", "select * from t") == [{"market": 1, "units": 10}]
+    files = ops.query(f"{lake}/ops/files", "select status, count(*) as n from t group by status")
+    assert files == [{"status": "loaded", "n": 3}]
+
+
+@pytest.mark.slow
+def test_on_a_folder_one_of_two_processes_wins_and_nothing_is_lost(tmp_path: Path) -> None:
+    assert_nothing_is_lost(tmp_path, str(tmp_path / "lake"))
+
+
+@pytest.mark.slow
+def test_on_s3_one_of_two_processes_wins_and_nothing_is_lost(
+    tmp_path: Path, reader_and_writer: tuple[Account, Account], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in reader_and_writer[1].environment().items():
+        monkeypatch.setenv(name, value)
+    assert_nothing_is_lost(tmp_path, f"s3://{minio.BUCKET}/two-processes-{os.getpid()}")

@@ -1,0 +1,172 @@
+"""Which units changed rows touch, and which rows of the inputs they then need: literal rows, no lake."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lakehouse import contract
+from lakehouse.contract import Contract
+from lakehouse.graph import Table
+from lakehouse.writes import units
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from lakehouse.engines.native import Native
+
+pytestmark = pytest.mark.slow
+WEEKS = """
+owner: tests
+description: weeks
+write: refresh
+grain: [market, order_week]
+unit: [market, order_week]
+inputs:
+  silver.orders: {unit: {order_week: "date_trunc('week', order_date)"}}
+  silver.customers: {through: silver.orders, on: [market, customer_id]}
+  silver.cities: {through: silver.customers, on: [city]}
+columns:
+  market: {type: int, meaning: of the folder}
+  order_week: {type: date, meaning: its Monday}
+"""
+LETTERS = """
+owner: tests
+description: letters
+write: refresh
+grain: [unit, a, b]
+unit: [unit]
+columns:
+  unit: {type: int, meaning: the unit}
+  a: {type: string, meaning: a letter}
+  b: {type: string, meaning: a letter}
+"""
+Orders = list[tuple[int, int, str | None]]
+ORDERS: Orders = [(1, 7, "2024-01-03"), (1, 8, "2024-01-09"), (2, 7, "2024-01-04"), (1, 9, None)]
+CUSTOMERS = [(1, 7, "Nairobi"), (1, 8, "Mombasa"), (2, 7, "Lagos")]
+CITIES = [("Nairobi", "south"), ("Lagos", "west")]
+
+
+@pytest.fixture(scope="module")
+def weeks() -> Table:
+    names = ("silver.orders", "silver.customers", "silver.cities", "conf.markets")
+    return Table("gold.weeks", Contract.model_validate(contract.parse(WEEKS)), ModuleType("weeks"), names, "f")
+
+
+def orders(spark: SparkSession, rows: Orders) -> DataFrame:
+    return spark.createDataFrame(rows, "market int, customer_id int, text string").selectExpr(
+        "market", "customer_id", "cast(text as date) as order_date"
+    )
+
+
+def inputs(spark: SparkSession) -> dict[str, DataFrame]:
+    return {
+        "silver.orders": orders(spark, ORDERS),
+        "silver.customers": spark.createDataFrame(CUSTOMERS, "market int, customer_id int, city string"),
+        "silver.cities": spark.createDataFrame(CITIES, "city string, region string"),
+        "conf.markets": spark.createDataFrame([(1, "Kenya")], "market int, country string"),
+    }
+
+
+def found(rows: DataFrame) -> list[tuple[object, ...]]:
+    return sorted((tuple(map(str, row)) for row in rows.collect()), key=str)
+
+
+def test_a_derived_unit_is_computed_from_both_images_of_a_change(spark: SparkSession, weeks: Table) -> None:
+    moved = orders(spark, [(1, 7, "2024-01-03"), (1, 7, "2024-01-10"), (1, 9, "2024-01-05")])
+    touched = units.touched(weeks, {"silver.orders": moved}, inputs(spark))
+    assert touched.dtypes == [("market", "int"), ("order_week", "date")]
+    assert found(touched) == [("1", "2024-01-01"), ("1", "2024-01-08")]
+
+
+def test_a_changed_customer_touches_the_units_of_its_orders(spark: SparkSession, weeks: Table) -> None:
+    changed = spark.createDataFrame([(1, 8, "Kisumu"), (2, 9, "Abuja")], "market int, customer_id int, city string")
+    assert found(units.touched(weeks, {"silver.customers": changed}, inputs(spark))) == [("1", "2024-01-08")]
+
+
+def test_a_way_may_go_through_an_input_that_goes_through_another(spark: SparkSession, weeks: Table) -> None:
+    changed = spark.createDataFrame([("Nairobi", "north")], "city string, region string")
+    assert found(units.touched(weeks, {"silver.cities": changed}, inputs(spark))) == [("1", "2024-01-01")]
+
+
+def test_a_unit_without_a_name_is_a_unit_like_any_other(spark: SparkSession, weeks: Table) -> None:
+    nameless = units.touched(weeks, {"silver.orders": orders(spark, [(1, 9, None)])}, inputs(spark))
+    assert found(nameless) == [("1", "None")]
+    assert found(units.narrowed(weeks, inputs(spark), nameless)["silver.orders"]) == [("1", "9", "None")]
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_inputs_are_narrowed_to_the_rows_of_the_units_and_conf_stays(
+    engine: Native, spark: SparkSession, weeks: Table, *, few: bool
+) -> None:
+    some = orders(spark, [(1, 7, "2024-01-01")]).selectExpr("market", "order_date as order_week")
+    small_side = engine.small_side if few else (lambda keys: keys)
+    narrow = {name: found(rows) for name, rows in units.narrowed(weeks, inputs(spark), some, small_side).items()}
+    assert narrow == {
+        "silver.orders": [("1", "7", "2024-01-03")],
+        "silver.customers": [("1", "7", "Nairobi")],
+        "silver.cities": [("Nairobi", "south")],
+        "conf.markets": [("1", "Kenya")],
+    }
+
+
+def test_what_is_narrow_is_kept_once_for_each_input_of_tables(spark: SparkSession, weeks: Table) -> None:
+    kept = list[DataFrame]()
+
+    def keep(rows: DataFrame) -> DataFrame:
+        kept.append(rows)
+        return rows.where("true")
+
+    some = orders(spark, [(1, 7, "2024-01-01")]).selectExpr("market", "order_date as order_week")
+    narrow = units.narrowed(weeks, inputs(spark), some, keep=keep)
+    assert len(kept) == 3
+    assert not {id(rows) for rows in narrow.values()} & {id(rows) for rows in kept}
+
+
+def test_slices_hold_every_row_of_a_unit_and_each_unit_once(spark: SparkSession, weeks: Table) -> None:
+    slices = [units.of_slice(weeks, inputs(spark), place, 3) for place in range(3)]
+    every = [row for one in slices for row in found(one["silver.orders"])]
+    assert sorted(every) == found(inputs(spark)["silver.orders"])
+    for one in slices:
+        customers = {row[:2] for row in found(one["silver.orders"])}
+        assert {row[:2] for row in found(one["silver.customers"])} == customers & {(str(m), str(c)) for m, c, _ in CUSTOMERS}
+        assert found(one["conf.markets"]) == [("1", "Kenya")]
+
+
+def test_what_differs_counts_repeats_and_tells_null_from_its_neighbour(spark: SparkSession) -> None:
+    kind = "unit int, a string, b string"
+    stored = spark.createDataFrame([(1, "x", None), (2, "x", "y"), (3, "x", "y"), (3, "x", "y"), (4, "x", "y")], kind)
+    new = spark.createDataFrame([(1, None, "x"), (2, "x", "y"), (3, "x", "y"), (5, "x", "y")], kind)
+    promise = Contract.model_validate(contract.parse(LETTERS))
+    differing = units.differing(promise, new, stored)
+    assert found(differing) == [("1", "False"), ("3", "False"), ("4", "True"), ("5", "False")]
+
+
+def test_a_row_that_is_written_again_as_it_was_is_no_change(spark: SparkSession) -> None:
+    feed = [
+        ("delete", 1, "again", "x"),
+        ("insert", 1, "again", "x"),
+        ("update_preimage", 2, "in a column that nobody uses", "x"),
+        ("update_postimage", 2, "in a column that nobody uses", "y"),
+        ("delete", 3, None, "x"),
+        ("insert", 3, None, "x"),
+        ("delete", 4, "twice before, once after", "x"),
+        ("delete", 4, "twice before, once after", "x"),
+        ("insert", 4, "twice before, once after", "x"),
+        ("update_preimage", 5, "before", "x"),
+        ("update_postimage", 5, "after", "x"),
+        ("delete", 6, "gone", "x"),
+        ("insert", 7, "come", "x"),
+        ("insert", 8, "come and gone", "x"),
+        ("delete", 8, "come and gone", "x"),
+    ]
+    rows = spark.createDataFrame(feed, "_change_type string, unit int, used string, unused string")
+    assert found(units.net(rows, ["unit", "used"])) == [
+        ("4", "twice before, once after"),
+        ("5", "after"),
+        ("5", "before"),
+        ("6", "gone"),
+        ("7", "come"),
+    ]

@@ -1,0 +1,131 @@
+"""The two engines, each the other's proof: equal lakes of the real exports, also where one continued the other's."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lakehouse import engines, graph
+from lakehouse.proof import verify
+from lakehouse.proof.verify import OTHER, Scope
+from lakehouse.store import feed, log, progress
+from lakehouse.writes.lake import Lake
+from tests.alike import assert_alike
+from tests.bench.bench_day import deliver_a_day
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from lakehouse.engines.native import Native
+    from lakehouse.engines.spark import Spark
+    from tests.real import Built
+
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
+TABLES = list(graph.load())
+OF_A_RUN = "_batch"
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_both_engines_make_the_same_table(name: str, lake_by_native: Built, lake_by_spark: Built) -> None:
+    assert_equal(name, lake_by_native.lake, lake_by_spark.lake)
+
+
+@dataclass(frozen=True)
+class Continued:
+    """Two lakes that were begun by one engine each; a day more was loaded by the other."""
+
+    by_spark: Built
+    by_native: Built
+
+
+@pytest.fixture(scope="module")
+def continued(
+    lake_by_native: Built, lake_by_spark: Built, engine: Native, shared: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Continued:
+    folder = tmp_path_factory.mktemp("continued")
+    landing = shutil.copytree(lake_by_native.landing, folder / "landing")
+    deliver_a_day(shared, landing, 0)
+    by_spark, by_native = (
+        replace(begun, lake=Lake(str(shutil.copytree(begun.lake.root, folder / name))), landing=landing)
+        for begun, name in ((lake_by_native, "by_spark"), (lake_by_spark, "by_native"))
+    )
+    native = replace(by_native, report=by_native.run(engine))
+    try:
+        return Continued(replace(by_spark, report=by_spark.run(engines.start(engines.SPARK))), native)
+    finally:
+        engines.start(engine.name)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_what_one_engine_began_the_other_continues(name: str, continued: Continued) -> None:
+    assert_equal(name, continued.by_native.lake, continued.by_spark.lake)
+
+
+def test_a_day_more_is_no_rebuild_for_either(continued: Continued) -> None:
+    """So each reads what the other's commits say of progress and of changes."""
+    natively, by_spark = (
+        {one.decision.table: one.decision.path for one in built.report.done}
+        for built in (continued.by_native, continued.by_spark)
+    )
+    assert natively == by_spark
+    paths = Counter(natively.values())
+    assert paths["first"] == 0
+    whole = {name for name, path in natively.items() if path == "whole"}
+    assert {graph.load()[name].contract.write for name in whole} <= {"replace"}
+    assert paths["incremental"] > 20
+
+
+def test_what_one_engine_wrote_the_other_proves(continued: Continued, on_spark: Spark) -> None:
+    for built in (continued.by_native, continued.by_spark):
+        everything = list(built.tables.values())
+        verdicts = verify.verify(OTHER, built.lake, str(built.landing), built.tables, everything, Scope())
+        assert [(one.table, one.reason, one.differing) for one in verdicts if not one.is_right] == []
+        assert len([one for one in verdicts if one.comparisons]) == len(TABLES)
+        assert {one.written_by.split()[0] for one in verdicts} == {engines.NATIVE, on_spark.name}
+        assert all(one.written_by.split()[0] != one.rebuilt_by.split()[0] for one in verdicts)
+
+
+def assert_equal(name: str, one: Lake, other: Lake) -> None:
+    """All that a reader can see of a table, and what the note says of its inputs; not its files, versions and runs."""
+    assert facts(one, name) == facts(other, name)
+    assert_alike(rows(one, name), rows(other, name), name)
+    rejected = progress.rejected(name)
+    assert (one.state(rejected) is None) == (other.state(rejected) is None)
+    if one.state(rejected):
+        assert facts(one, rejected) == facts(other, rejected)
+        assert distinct(one, rejected) == distinct(other, rejected)
+
+
+def facts(lake: Lake, name: str) -> dict[str, Any]:
+    """Of the log: columns with types, nullability and comments, how it is stored, and what it includes."""
+    stored, state = log.snapshot(lake.address(name)), lake.state(name)
+    assert stored
+    assert state
+    note = state.progress
+    inputs = {one: of.version for one, of in note.inputs.items() if one.startswith("conf.")} if note else {}
+    return {
+        "schema": json.loads(stored.metadata["schemaString"]),
+        "partitions": stored.partition_by,
+        "properties": stored.configuration,
+        "definition": note and note.fingerprint,
+        "inputs": note and set(note.inputs),
+        "conf": inputs,
+        "has_quarantine": bool(note and note.rejected),
+    }
+
+
+def rows(lake: Lake, name: str) -> pa.Table:
+    found = feed.read(lake.address(name))
+    return found.drop_columns([OF_A_RUN]) if OF_A_RUN in found.column_names else found
+
+
+def distinct(lake: Lake, name: str) -> set[str]:
+    found = rows(lake, name).to_pylist()
+    return {str(row | {"rules": sorted(row["rules"])}) for row in found}

@@ -47,7 +47,9 @@ LandingOption = Annotated[
 EngineOption = Annotated[
     str | None,
     typer.Option(
-        help="What computes: native, in this process, or spark.", envvar="LAKEHOUSE_ENGINE", show_default="conf/lake.yml"
+        help="What computes: native, in this process, or spark.",
+        envvar="LAKEHOUSE_ENGINE",
+        show_default="conf/lake.yml",
     ),
 ]
 TablesArgument = Annotated[
@@ -213,7 +215,9 @@ def verify(
     scope = proof.Scope("sample") if sample else proof.Scope("since", since) if since else proof.Scope()
     answers = printed.answers()
     say = verified.sayer(answers, wanted)
-    verdicts = proof.verify(engine if engine == proof.OTHER else engine_name(engine), Lake(root), files, known, wanted, scope, say)
+    verdicts = proof.verify(
+        engine if engine == proof.OTHER else engine_name(engine), Lake(root), files, known, wanted, scope, say
+    )
     if not verified.summary(answers, verdicts):
         raise typer.Exit(1)
 

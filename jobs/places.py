@@ -17,5 +17,5 @@ def _at_home(place: str) -> str:
 
 
 def engine_name(asked: str | None) -> str:
-    """What computes: as asked for or LAKEHOUSE_ENGINE says, else Spark under spark-submit, else as conf/lake.yml says."""
+    """What computes: as asked for or LAKEHOUSE_ENGINE says, else Spark under spark-submit, else as in conf/lake.yml."""
     return engines.chosen(asked, contract.settings(graph.HOME / "conf").engine)

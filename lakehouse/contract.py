@@ -264,7 +264,9 @@ class Contract(_Strict):
     def wide_decimals(self) -> frozenset[str]:
         """Columns of more digits than fit into 64 bits."""
         found = {name: TYPE.fullmatch(column.type) for name, column in self.columns.items()}
-        return frozenset(name for name, match in found.items() if match and match[1] and int(match[1]) > DIGITS_OF_64_BITS)
+        return frozenset(
+            name for name, match in found.items() if match and match[1] and int(match[1]) > DIGITS_OF_64_BITS
+        )
 
     @property
     def types_of_the_core(self) -> dict[str, str]:
@@ -352,7 +354,7 @@ def _sentence(path: Path, item: dict[str, object]) -> str:
 
 
 class Settings(_Strict):
-    """conf/lake.yml: where the lake and the landing are, and what computes, when neither an option nor a variable says."""
+    """conf/lake.yml: where lake and landing are, and what computes, when neither an option nor a variable says so."""
 
     root: str
     landing: str

@@ -133,7 +133,7 @@ class History:
     def continued(self, folder: Path, seed: int) -> History:
         """A copy of the lake as it stands, that goes on as the seed says."""
         shutil.copytree(self.toy.folder, folder, dirs_exist_ok=True)
-        toy = Toy(folder, self.toy.engine, clock=self.toy.clock)
+        toy = Toy(folder, self.toy.engine, dict(world.SOURCES), clock=self.toy.clock)
         return History(toy, Random(seed), files=list(self.files), told=list(self.told))  # noqa: S311
 
     def step(self, events: Iterable[Event], way: Event, engine: str = engines.NATIVE) -> None:
@@ -297,7 +297,7 @@ class History:
         """Another lake, of the same bronze and ledger alone."""
         for part in ("landing", "lake/bronze", "lake/ops/files"):
             shutil.copytree(self.toy.folder / part, folder / part)
-        other = replace(self, toy=Toy(folder, self.toy.engine))
+        other = replace(self, toy=Toy(folder, self.toy.engine, dict(world.SOURCES)))
         other.run()
         return other
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 from lakehouse import contract
@@ -244,3 +245,51 @@ def test_no_sum_takes_what_contracts_call_a_bigint_or_a_wide_decimal() -> None:
         sums = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "F.sum"]
         added = {one.value for call in sums for one in ast.walk(call) if isinstance(one, ast.Constant)}
         assert not added & too_wide, path
+
+FLOORS = ("store", "engines", "intake", "writes", "runs", "serving", "proof")  # each may import those before it
+GROUND = ("contract", "errors", "formula", "graph", "transforms")
+
+
+def floor_of(module: str) -> str:
+    """The floor of `lakehouse.writes.units` is writes, that of lakehouse.contract the ground."""
+    return module.split(".")[1] if module.count(".") else ""
+
+
+def test_every_module_of_the_core_stands_on_a_floor() -> None:
+    rooms = {path.name for path in (HOME / "lakehouse").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert rooms == set(FLOORS)
+    assert {path.stem for path in (HOME / "lakehouse").glob("*.py")} == {*GROUND, "__init__"}
+    for room in FLOORS:
+        assert ast.get_docstring(ast.parse((HOME / "lakehouse" / room / "__init__.py").read_text(encoding="utf-8"))), room
+
+
+def test_floors_import_only_those_below_them() -> None:
+    order = ["", *FLOORS]
+    for path, tree in code("lakehouse").items():
+        own = path.split("/")[1] if path.count("/") > 1 else ""
+        named = {name for name in imports(tree) if name.startswith("lakehouse.")}
+        floors = {floor_of(name) if floor_of(name) in FLOORS else "" for name in named}
+        above = {one for one in floors if order.index(one) > order.index(own)}
+        assert not above, (path, above)
+
+
+def test_modules_of_the_core_do_not_import_each_other_in_a_circle() -> None:
+    known = {path.removesuffix(".py").replace("/", ".") for path in code("lakehouse")}
+    graph = {}
+    for path, tree in code("lakehouse").items():
+        names = imports(tree)
+        modules = {one for name in names for one in (name, name.rpartition(".")[0]) if one in known}
+        graph[path.removesuffix(".py").replace("/", ".")] = modules - {path.removesuffix(".py").replace("/", ".")}
+    list(TopologicalSorter(graph).static_order())  # raises CycleError
+
+
+def test_engines_are_named_on_their_floor_alone() -> None:
+    """Sail and Spark's JVM in engines/, delta-rs in store/ (and what starts an engine by its name in jobs/)."""
+    for path, tree in code("lakehouse", "jobs", *LAYERS).items():
+        names = imports(tree)
+        if not path.startswith("lakehouse/engines/"):
+            assert not names - outside(names, "pysail", "py4j", "delta", "pyspark.sql.connect"), path
+            attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+            assert not attributes & {"_jdf", "_jvm", "_jsc", "sparkContext", "newSession", "persist", "localCheckpoint"}, path
+        if not path.startswith("lakehouse/store/"):
+            assert not names - outside(names, "deltalake"), path

@@ -6,13 +6,16 @@ Few rows travel by Arrow, many as Parquet files, in a scratch folder of this pro
 from __future__ import annotations
 
 import atexit
+import ctypes
 import logging
 import os
 import re
+import signal
 import threading
 import uuid
 import weakref
 from collections import OrderedDict
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from lakehouse.engines.protocol import Change
-    from lakehouse.store.committer import Target
+    from lakehouse.store.committer import Rows, Target
     from lakehouse.store.log import Snapshot
 
     Held = OrderedDict[tuple[str, str, int], DataFrame]
@@ -54,7 +57,7 @@ ROWS, FILES = "_lakehouse_rows", "_lakehouse_files"
 
 
 class Native:
-    """One server and one session in this process, which threads share; `size`: bytes that this turn may have to read."""
+    """One server and one session in this process, which threads share; `size`: bytes that a turn may have to read."""
 
     name = NATIVE
     version = version("pysail")
@@ -66,7 +69,7 @@ class Native:
 
     @classmethod
     def start(cls) -> Native:
-        """The process's engine, started where it is not yet; from now on `pyspark.sql.functions` are those of Connect."""
+        """The process's engine, started where it is not; from now on `pyspark.sql.functions` are those of Connect."""
         os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
         with _starting:
             return _started()
@@ -81,7 +84,7 @@ class Native:
     # Reading
 
     def read(self, address: str, version: int) -> DataFrame:
-        """A small table once, by our own reader, for as long as it is used: Sail looks at its whole log for each scan."""
+        """A small table once, by our own reader, as long as it is used: Sail looks at the whole log for each scan."""
         found = log.snapshot(address, version)
         if found is not None and sum(int(one["size"]) for one in found.files.values()) <= FEW_BYTES:
             return self._held(found)
@@ -103,7 +106,7 @@ class Native:
         return made
 
     def _reachable(self, address: str) -> str:
-        """The address as Sail's reader of Delta takes it: it encodes other characters, and then finds no commit there."""
+        """The address as Sail's reader of Delta takes it: others it encodes, and then finds no commit there."""
         if PLAIN.fullmatch(address):
             return address
         if storage.is_s3(address):
@@ -176,7 +179,7 @@ class Native:
         for name, rows in inputs.items():
             pq.write_table(to_arrow_schema(rows.schema, timezone="UTC").empty_table(), places[name])
         empty = {name: self._of_files([str(place)]) for name, place in places.items()}
-        plan = build(empty)._explain_string(extended=True)  # noqa: SLF001
+        plan = _connect(build(empty))._explain_string(extended=True)  # noqa: SLF001
         self.scratch.forget(folder)
         return {name: _scanned(plan, places[name], rows.columns) for name, rows in inputs.items()}
 
@@ -198,7 +201,9 @@ class Native:
                 return committer.replace_units(target, base, list(change.unit), *self._changed(target, change), note)
         return committer.note_only(target, base, note)
 
-    def _changed(self, target: Target, change: Change) -> tuple[pa.Table | list[dict[str, Any]] | None, pa.Table | None]:
+    def _changed(
+        self, target: Target, change: Change
+    ) -> tuple[pa.Table | list[dict[str, Any]] | None, pa.Table | None]:
         """The rows of the units that differ, and the units that are gone; None for none."""
         if change.differing is None:
             return (None if change.rows is None else self._ready(target, change.rows)), None
@@ -214,7 +219,7 @@ class Native:
             rows = self._ready(target, change.rows.join(keys, on=unit, how="left_semi"))
         return rows, gone if gone.num_rows else None
 
-    def _ready(self, target: Target, rows: DataFrame) -> pa.Table | list[dict[str, Any]]:
+    def _ready(self, target: Target, rows: DataFrame) -> Rows:
         """Few rows as Arrow; many as files beside the table, which a commit only has to name."""
         names = target.schema.names
         if ROWS in vars(rows):
@@ -248,7 +253,8 @@ def _started() -> Native:
     from pysail.spark import SparkConnectServer  # noqa: PLC0415
     from pyspark.sql.connect.session import SparkSession  # noqa: PLC0415
 
-    channel, why_not = guard.start(SparkConnectServer("127.0.0.1", 0))
+    with _own_interrupts():
+        channel, why_not = guard.start(SparkConnectServer("127.0.0.1", 0))
     if why_not:
         logging.getLogger(__name__).warning("The engine's port is open to other users of this machine: %s", why_not)
     spark = SparkSession.builder.channelBuilder(channel).create()
@@ -260,7 +266,22 @@ def _started() -> Native:
     # What the client could ask for again if its connection broke takes two thirds of a small query's time.
     spark.client.disable_reattachable_execute()
     atexit.register(channel.end)
-    return Native(spark, scratch)
+    return Native(spark, scratch)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _own_interrupts() -> Iterator[None]:
+    """What Ctrl-C means, this process says: Sail's server would end at once, under all that is being computed.
+
+    Not by `signal.signal`, which only the main thread may call.
+    """
+    get, put = ctypes.pythonapi.PyOS_getsig, ctypes.pythonapi.PyOS_setsig
+    get.restype, put.restype, put.argtypes = ctypes.c_void_p, ctypes.c_void_p, [ctypes.c_int, ctypes.c_void_p]
+    ours = get(signal.SIGINT)
+    try:
+        yield
+    finally:
+        put(signal.SIGINT, ours)
 
 
 def _settings(scratch: Scratch) -> dict[str, str]:
@@ -281,7 +302,9 @@ def _memory() -> int:
     if named := os.environ.get("LAKEHOUSE_MEMORY"):
         found = re.fullmatch(r"(\d+)([mg])", named.strip().lower())
         if not found:
-            raise LakehouseError(f"LAKEHOUSE_MEMORY={named!r} is no size. Give megabytes or gigabytes, such as 512m or 4g.")
+            raise LakehouseError(
+                f"LAKEHOUSE_MEMORY={named!r} is no size. Give megabytes or gigabytes, such as 512m or 4g."
+            )
         return int(found[1]) << {"m": 20, "g": 30}[found[2]]
     return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MEMORY_SHARE)
 
@@ -296,8 +319,12 @@ def _arrow(rows: DataFrame) -> pa.Table:
     """Not by `toArrow`, which asks for the schema first, one more call; types that Arrow has twice become the plain."""
     if ROWS in vars(rows):
         return vars(rows)[ROWS]
-    found = rows._to_table()[0]  # noqa: SLF001
+    found = _connect(rows)._to_table()[0]  # noqa: SLF001
     return found.cast(pa.schema([pa.field(one.name, _plain(one.type)) for one in found.schema]))
+
+
+def _connect(rows: DataFrame) -> Any:  # noqa: ANN401  the frame as Connect has it, whose own names Spark's types lack
+    return rows
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from lakehouse.store.log import NoVersionError
 from lakehouse.store.storage import MissingFileError
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 # Compressed bytes of a turn's inputs, a hundred thousand order lines or so: below, what is fixed is all of the work.
 FEW_BYTES = 8 << 20
-LOST = re.compile(r"FILE_NOT_EXIST|FileNotFound|NoSuchKey|Object at location .* not found|DELTA_VERSION_NOT|TIME_?TRAVEL")
+LOST = re.compile(
+    r"FILE_NOT_EXIST|FileNotFound|NoSuchKey|Object at location .* not found|DELTA_VERSION_NOT|TIME_?TRAVEL"
+)
 FEW_ROWS = 1_000_000  # such as keys, of which a hash table fits into the memory of every worker
 
 
@@ -142,4 +145,4 @@ def errors() -> tuple[type[Exception], ...]:
     from py4j.protocol import Py4JError  # noqa: PLC0415
     from pyspark.errors import PySparkException  # noqa: PLC0415
 
-    return (PySparkException, Py4JError, MissingFileError)
+    return (PySparkException, Py4JError, MissingFileError, NoVersionError)

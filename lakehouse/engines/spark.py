@@ -58,7 +58,7 @@ class Spark:
 
     @classmethod
     def start(cls, *, long: bool = False) -> Spark:
-        """The process's Spark, started where it is not yet; from now on `pyspark.sql.functions` are those of the JVM."""
+        """The process's Spark, started where it is not; from now on `pyspark.sql.functions` are those of the JVM."""
         os.environ.pop("SPARK_CONNECT_MODE_ENABLED", None)
         return cls(jvm.start(long=long))
 
@@ -172,7 +172,7 @@ class Spark:
         return writer.partitionBy(*target.partition_by) if target.partition_by else writer
 
     def _replace_units(self, target: Target, change: Change) -> None:
-        """By `replaceUsing`, a third of a MERGE's time, where it can do all: with vectors, and where no unit vanishes."""
+        """By `replaceUsing`, a third of a MERGE's time, where that can do it: with vectors, and no unit vanishes."""
         before, rows, gone = _version(target.address), change.rows, None
         if change.differing is not None and rows is not None:
             unit = list(change.unit)
@@ -189,12 +189,13 @@ class Spark:
             self._note(target)
 
     def _merge(self, target: Target, change: Change, rows: DataFrame, gone: DataFrame | None, before: int) -> None:
-        """One commit for rows that came, changed and went: the outer join, by grain, of the units as they are and were."""
+        """One commit for rows that came, changed and went: the outer join, by grain, of units as they are and were."""
         stored = self.read(target.address, before)
         units = [one.select(*change.unit) for one in (rows, gone) if one is not None]
         touched = reduce(lambda some, more: some.unionByName(more), units).distinct()
         were = stored.join(touched, on=list(change.unit), how="left_semi").select(
-            *(F.col(f"`{name}`").alias(f"_was_{name}") for name in change.grain), F.lit(True).alias("_was")  # noqa: FBT003
+            *(F.col(f"`{name}`").alias(f"_was_{name}") for name in change.grain),
+            F.lit(True).alias("_was"),  # noqa: FBT003
         )
         same = [F.col(f"`{name}`").eqNullSafe(F.col(f"_was_{name}")) for name in change.grain]
         now = rows.withColumn("_is", F.lit(True))  # noqa: FBT003

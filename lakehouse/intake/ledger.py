@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any
 from lakehouse.errors import LakehouseError
 from lakehouse.intake.columns import column_names
 from lakehouse.intake.records import Layout
-from lakehouse.store import ops, progress, storage
+from lakehouse.store import log, ops, progress, storage
 from lakehouse.store.storage import StoredFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from arro3.core import Table
 
 FILES = "ops.files"
 TAKEN = ("claimed", "loaded", "empty")
@@ -143,18 +142,14 @@ def _instant(at: datetime) -> str:
 
 def read(root: str, known: Ledger | None = None) -> Ledger:
     """The ledger as it stands, its rows in no order; `known` itself where it is that."""
-    from deltalake import QueryBuilder  # noqa: PLC0415
-
-    log = progress.open_table(progress.address(root, FILES))
-    if log is None:
+    address = progress.address(root, FILES)
+    now = log.snapshot(address)
+    if now is None:
         return Ledger()
-    identity = str(log.metadata().id)
-    if known and (known.id, known.version) == (identity, log.version()):
+    if known and (known.id, known.version) == (now.id, now.version):
         return known
-    rows = QueryBuilder().register("files", log).execute("select * from files").read_all()
-    columns = {name: rows.column(name).to_pylist() for name in rows.column_names}
-    entries = [_entry(dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
-    return Ledger(log.version(), tuple(entries), identity)
+    rows = ops.query(address, "select * from t", version=now.version)
+    return Ledger(now.version, tuple(_entry(row) for row in rows), now.id)
 
 
 def _entry(row: dict[str, Any]) -> Entry:
@@ -181,22 +176,13 @@ def claim(root: str, ledger: Ledger, found: Sequence[Entry]) -> Ledger:
     What waited or could not be read and now is found again is the same row. Raises ClaimedMeanwhileError when
     another run wrote the ledger since it was read.
     """
-    from deltalake import write_deltalake  # noqa: PLC0415
-
-    address = progress.address(root, FILES)
     entries = [replace(one, batch=ledger.next_batch) for one in found]
-    rows = _arrow(entries)
-    if ledger.version < 0:
-        with _alone():
-            write_deltalake(
-                address,
-                rows,
-                mode="error",
-                storage_options=storage.for_deltalake(address),
-                commit_properties=_no_retry(),
-            )
-    else:
-        _merge(root, ledger.version, rows, VERSION_OF_A_FILE, insert=True)
+    with _alone():
+        if ledger.version < 0:
+            ops.create(root, FILES, TYPES, [_row(one) for one in entries])
+        else:
+            rest = f"t.status not in {TAKEN}"
+            ops.merge(root, FILES, TYPES, [_row(one) for one in entries], ledger.version, VERSION_OF_A_FILE, rest)
     again = {one.delivery.version for one in entries}
     others = [one for one in ledger.entries if one.is_taken or one.delivery.version not in again]
     return replace(ledger, version=ledger.next_batch, entries=(*others, *entries))
@@ -207,45 +193,22 @@ def settle(root: str, ledger: Ledger, outcomes: Iterable[Entry]) -> Ledger:
     settled = {one.place: one for one in outcomes}
     if not settled:
         return ledger
-    _merge(root, ledger.version, _arrow(list(settled.values())), ("table_name", "path", "batch"), insert=False)
+    rows = [_row(one) for one in settled.values()]
+    with _alone():
+        ops.merge(root, FILES, TYPES, rows, ledger.version, ("table_name", "path", "batch"))
     entries = tuple(settled.get(one.place, one) for one in ledger.entries)
     return replace(ledger, version=ledger.version + 1, entries=entries)
 
 
-def _merge(root: str, version: int, rows: Table, on: Sequence[str], *, insert: bool) -> None:
-    log = progress.open_table(progress.address(root, FILES), version)
-    if log is None:
-        raise LakehouseError(f"The ledger {progress.address(root, FILES)} is gone. Restore it before the next run.")
-    same = " and ".join(f"t.{name} = s.{name}" for name in on)
-    if insert:
-        same += f" and t.status not in {TAKEN}"
-    merge = log.merge(rows, same, source_alias="s", target_alias="t", commit_properties=_no_retry())
-    merge = merge.when_matched_update_all()
-    with _alone():
-        (merge.when_not_matched_insert_all() if insert else merge).execute()
-
-
-def _no_retry() -> Any:  # noqa: ANN401
-    from deltalake import CommitProperties  # noqa: PLC0415
-
-    return CommitProperties(max_commit_retries=0)
-
-
 @contextmanager
 def _alone() -> Iterator[None]:
-    from deltalake.exceptions import DeltaError  # noqa: PLC0415
-
     try:
         yield
-    except DeltaError as error:
+    except ops.WrittenMeanwhileError as error:
         raise ClaimedMeanwhileError(
             "Another run took files from landing at the same moment, again and again. Start this one when the other is "
             "done."
         ) from error
-
-
-def _arrow(entries: Sequence[Entry]) -> Table:
-    return ops.arrow(TYPES, [_row(one) for one in entries])
 
 
 def _row(entry: Entry) -> dict[str, object]:

@@ -1,0 +1,1 @@
+"""Incremental equals rebuild, by value; and where a number comes from."""

@@ -8,7 +8,7 @@ from functools import cache
 from itertools import groupby, islice, pairwise
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.store import log, progress
+from lakehouse.store import log, ops, progress
 from lakehouse.store.progress import Progress
 
 if TYPE_CHECKING:
@@ -139,21 +139,14 @@ def _run(commit: Commit) -> str:
 
 def _rows(address: str, promise: Contract, keys: Sequence[Values], version: int) -> Rows | str:
     """By the grain, in the columns that the contract has today; or why they cannot be compared."""
-    from deltalake import QueryBuilder  # noqa: PLC0415
-
     statement = f"select * from t where {_condition(promise, keys)} limit {MOST_ROWS + 1}"  # noqa: S608
     gone = f"version {version} can no longer be read"
     try:
-        stored = progress.open_table(address, version)
-        if stored is None:
-            return gone
-        table = QueryBuilder().register("t", stored).execute(statement).read_all()
+        rows = ops.query(address, statement, version)
     except Exception:  # noqa: BLE001  where a file was vacuumed the package raises nothing narrower
         return gone
-    if table.num_rows > MOST_ROWS:
+    if len(rows) > MOST_ROWS:
         return f"these are more than {MOST_ROWS} rows in version {version}: too many to compare"
-    columns = [table.column(name).to_pylist() for name in table.column_names]
-    rows = [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
     in_order = sorted(rows, key=lambda row: [str(row.get(name)) for name in promise.grain])
     return tuple({name: row.get(name) for name in promise.columns} for row in in_order)
 

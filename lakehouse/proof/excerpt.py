@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 
 from lakehouse import graph
+from lakehouse.transforms import whole_sum
 from lakehouse.writes import needed, units
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ PLACE = (*EVIDENCE, "_batch")
 MOST_COLUMNS = 8
 CANDIDATES = 16  # some have one value only, and are said once
 GROUPS = range(2, 7)  # so many values of a column are worth a sum each
+SUMS = {"sum", "whole_sum", "sum_where"}
 NUMBERS = ("int", "bigint", "double", "decimal")
 
 
@@ -68,8 +70,9 @@ def uses(engine: Engine, reader: Table, inputs: Mapping[str, DataFrame]) -> dict
 
 def _summed(tree: ast.Module) -> list[str]:
     """The words in all calls of sum(), in order: names of columns are texts there."""
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
-    sums = [one for call in calls if getattr(call.func, "attr", "") == "sum" for one in ast.walk(call)]
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    named = [(getattr(call.func, "attr", "") or getattr(call.func, "id", ""), call) for call in calls]
+    sums = [one for name, call in named if name in SUMS for one in ast.walk(call)]
     texts = [node.value for node in sums if isinstance(node, ast.Constant) and isinstance(node.value, str)]
     return list(dict.fromkeys(word for text in texts for word in re.findall(r"\w+", text)))
 
@@ -93,7 +96,7 @@ def excerpt(table: Table, rows: DataFrame, use: Use | None, most: int) -> Excerp
         rows=count,
         hash=str(totals["hash"]),
         sums=sums,
-        groups=_groups(rows, by, columns.summed) if by else (),
+        groups=_groups(columns.table, rows, by, columns.summed) if by else (),
         same={} if columns.are_delivered else {name: one for name, one in same.items() if one is not None},
         largest_by=columns.summed[0] if sums and count > most else "",
         examples=examples,
@@ -137,7 +140,10 @@ class _Columns:
         """Amounts first. To sum anything else, such as a total that is repeated on lines, would mislead."""
         kinds = {name: one.type for name, one in self.table.contract.columns.items()}
         numbers = [name for name in (self.use.summed if self.use else ()) if kinds.get(name, "").startswith(NUMBERS)]
-        return tuple(sorted(numbers, key=lambda name: not kinds[name].startswith("decimal")))
+        narrow = [
+            name for name in numbers if name not in self.table.contract.wide_decimals
+        ]  # sums of others may overflow
+        return tuple(sorted(narrow, key=lambda name: not kinds[name].startswith("decimal")))
 
     @cached_property
     def kinds(self) -> tuple[str, ...]:
@@ -149,7 +155,10 @@ class _Columns:
 
 def _totals(columns: _Columns) -> list[Column]:
     """All that one pass can tell."""
-    counts = [F.count("*").alias("rows"), units.hash_sum(units.row_hash(columns.identity)).alias("hash")]
+    counts = [
+        F.count("*").alias("rows"),
+        units.hash_sum(units.row_hash(columns.identity, columns.table.contract.wide_decimals)).alias("hash"),
+    ]
     for name in columns.shown:
         value = _readable(columns.table, name)
         counts += [
@@ -157,8 +166,14 @@ def _totals(columns: _Columns) -> list[Column]:
             F.max(value).alias(f"max {name}"),
             F.count(name).alias(f"n {name}"),
         ]
-    counts += [F.sum(name).alias(f"sum {name}") for name in columns.summed]
-    return counts + [F.approx_count_distinct(name).alias(f"kinds {name}") for name in columns.kinds]
+    counts += [_sum(columns.table, name).alias(f"sum {name}") for name in columns.summed]
+    return counts + [F.count_distinct(name).alias(f"kinds {name}") for name in columns.kinds]
+
+
+def _sum(table: Table, name: str) -> Column:
+    """Whole numbers of 64 bits by way of decimals: one of the engines wraps in silence."""
+    promised = table.contract.columns.get(name)
+    return whole_sum(name) if promised and promised.type == "bigint" else F.sum(name)
 
 
 def _same(columns: _Columns, totals: Values) -> Values:
@@ -170,8 +185,8 @@ def _same(columns: _Columns, totals: Values) -> Values:
     return {name: totals[f"min {name}"] for name in one}
 
 
-def _groups(rows: DataFrame, by: str, summed: Sequence[str]) -> tuple[Values, ...]:
-    sums = [F.sum(name).alias(name) for name in summed]
+def _groups(table: Table, rows: DataFrame, by: str, summed: Sequence[str]) -> tuple[Values, ...]:
+    sums = [_sum(table, name).alias(name) for name in summed]
     groups = rows.groupBy(by).agg(F.count("*").alias("rows"), *sums).orderBy(F.desc("rows"), by)
     found = groups.limit(max(GROUPS) + 2).collect()  # the number of kinds was an estimate
     return tuple(row.asDict() for row in found) if len(found) <= max(GROUPS) + 1 else ()

@@ -23,6 +23,7 @@ from lakehouse.proof.changes import History, Place
 from lakehouse.proof.excerpt import EVIDENCE, PLACE, Excerpt, Use, Values, excerpt, shown, uses
 from lakehouse.serving import sql
 from lakehouse.store import log, progress
+from lakehouse.transforms import whole_sum
 from lakehouse.writes import latest, units
 from lakehouse.writes.lake import conf_rows
 
@@ -244,7 +245,9 @@ class _Walk:
         bronze = self.tables[table.parents[0]].contract
         columns = [name for name in table.contract.columns if name != table.contract.position]
         place = [F.col(f"_source.{name}").alias(name) for name in (*PLACE, "_sequence")]
-        said = latest.parse(table, bronze, found, dict(found.dtypes), conf).select(*place, units.row_hash(columns).alias("_said"))
+        said = latest.parse(table, bronze, found, dict(found.dtypes), conf).select(
+            *place, units.row_hash(columns).alias("_said")
+        )
         both = said.join(rows.select(*EVIDENCE, units.row_hash(columns).alias("_held")), on=list(EVIDENCE), how="inner")
         best = Window.partitionBy(*EVIDENCE).orderBy(F.expr("_said = _held").desc(), F.desc("_sequence"))
         chosen = both.withColumn("_place", F.row_number().over(best)).where("_place = 1").select(*PLACE)
@@ -276,7 +279,7 @@ def _ranges(rows: DataFrame) -> DataFrame:
     islands = rows.select(*PLACE, (F.col("_row") - place).alias("_gap")).groupBy("_file", "_batch", "_gap")
     ranges = islands.agg(F.min("_row").alias("from"), F.max("_row").alias("to"), F.count("*").alias("n"))
     per_file = ranges.groupBy("_file", "_batch").agg(
-        F.sum("n").alias("rows"),
+        whole_sum("n").alias("rows"),
         F.slice(F.array_sort(F.collect_list(F.struct("from", "to"))), 1, MOST_RANGES).alias("ranges"),
         F.count("*").alias("all"),
     )
@@ -288,7 +291,7 @@ def _in_words(name: str, version: int) -> Iterator[None]:
     """Of a version whose files are gone that; of whatever else Spark cannot do its own first line."""
     try:
         yield
-    except (log.NoVersionError, *protocol.errors()) as error:
+    except protocol.errors() as error:
         if isinstance(error, log.NoVersionError) or protocol.is_about_lost_files(error):
             raise LakehouseError(
                 f"{name} can no longer be read in version {version}: its files or its log were cleaned away. What is "

@@ -20,7 +20,7 @@ from lakehouse.engines import protocol
 from lakehouse.engines.protocol import FEW_ROWS
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
-from lakehouse.store import log, progress, storage
+from lakehouse.store import progress, storage
 from lakehouse.writes import append, latest, units
 from lakehouse.writes.lake import conf_rows, conform
 
@@ -272,7 +272,7 @@ def _input(subject: Subject, name: str) -> DataFrame:
 def _read(subject: Subject, name: str, version: int) -> DataFrame:
     try:
         return subject.place.lake.read(subject.place.engine, name, version)
-    except (log.NoVersionError, *protocol.errors()) as error:
+    except protocol.errors() as error:
         raise gone(name, version) from error
 
 

@@ -178,7 +178,12 @@ def _certificate(one: Verdict) -> dict[str, Any]:
     facts = {"table_name": one.table, "version": one.version, "fingerprint": one.fingerprint, "how": one.how}
     counts = {"rows": rebuilt.rows, "hash": str(rebuilt.hash), "differing": one.differing, "equal": one.is_right}
     engines_of_it = {"written_by": one.written_by or None, "rebuilt_by": one.rebuilt_by}
-    return facts | counts | engines_of_it | {"inputs": json.dumps(one.inputs), "note": one.note or None, "seconds": one.seconds}
+    return (
+        facts
+        | counts
+        | engines_of_it
+        | {"inputs": json.dumps(one.inputs), "note": one.note or None, "seconds": one.seconds}
+    )
 
 
 # What a table says it includes ----------------------------------------------------------------------------------------

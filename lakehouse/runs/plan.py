@@ -65,10 +65,7 @@ def _decide(
         return replace(settled, path="first", reason="it is not there yet")
     if state.progress is None or (why := _whole(table, state.progress, pinned, taken)):
         return replace(settled, path="whole", reason=state.doubt if state.progress is None else why)
-    if state.has_vectors != table.contract.vectors:
-        has, wanted = ("with", "none") if state.has_vectors else ("without", "them")
-        return replace(settled, path="whole", reason=f"it is stored {has} deletion vectors, and its contract wants {wanted}")
-    if why := _other_quarantine(table, state.progress, state_of):
+    if why := _otherwise_stored(table, state) or _other_quarantine(table, state.progress, state_of):
         return replace(settled, path="whole", reason=why)
     settled = replace(settled, moved=_moved(root, table, state.progress, pinned))
     return _choose(root, table, settled, taken, history) if settled.moved else settled
@@ -123,6 +120,14 @@ def _whole(table: Table, note: Progress, inputs: Mapping[str, Input], taken: lis
         return "a run broke off before it noted what became of the rows"
     made_anew = [why for name, now in inputs.items() if (why := _made_anew(name, note.inputs[name], now))]
     return made_anew[0] if made_anew else ""
+
+
+def _otherwise_stored(table: Table, state: State) -> str:
+    """Why what is stored has not the form that the contract wants; empty where it has."""
+    if state.has_vectors == table.contract.vectors:
+        return ""
+    has, wanted = ("with", "none") if state.has_vectors else ("without", "them")
+    return f"it is stored {has} deletion vectors, and its contract wants {wanted}"
 
 
 def _other_quarantine(table: Table, note: Progress, state_of: Callable[[str], State | None]) -> str:

@@ -74,7 +74,7 @@ class Run:
         engine: Engine | str = engines.NATIVE,
         is_kept: bool = False,
     ) -> None:
-        """`engine`: one that runs, or the name of the one to start. `is_kept`: whether it serves other runs after this one."""
+        """`engine`: one that runs, or the name of the one to start. `is_kept`: whether it serves others after it."""
         self.root = storage.normalise(root)
         self.landing = storage.normalise(landing_root)
         self.tables = tables

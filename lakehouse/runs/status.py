@@ -1,4 +1,4 @@
-"""What stands in the lake, and what stands in quarantine: read by the deltalake package, without a JVM."""
+"""What stands in the lake, and what stands in quarantine: read from the logs alone."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def _with_views(engine: Engine, lake: Lake, statement: str, views: dict[str, Dat
         if not table.db:
             if table.name not in own and isinstance(table.this, exp.Identifier):
                 raise LakehouseError(
-                    f"There is no table {table.name}. Tables are named with their layer, such as gold.daily_sales."
+                    f"There is no table {table.name}. Tables are named with their layer: `lakehouse status` shows them."
                 )
             continue
         view = _view(engine, lake, f"{table.db}.{table.name}".lower(), table.args.get("version"), views)
@@ -99,9 +99,7 @@ def _spell_out(select: exp.Select) -> None:
         order.set("expressions", [exp.Ordered(**(first.args | {"this": place})) for place in places])
 
 
-def _view(
-    engine: Engine, lake: Lake, name: str, version: exp.Version | None, views: dict[str, DataFrame]
-) -> str:
+def _view(engine: Engine, lake: Lake, name: str, version: exp.Version | None, views: dict[str, DataFrame]) -> str:
     """The view's name: of a table at a version, or of a question to what runs recorded, from conf/ops."""
     schema, _, plain = name.partition(".")
     if schema not in SCHEMAS:

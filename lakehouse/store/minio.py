@@ -39,7 +39,7 @@ MODULE = "github.com/minio/minio"
 VERSION = "v0.0.0-20260212201848-7aac2a2c5b7c"  # the project is archived; this is its last commit
 GO_FROM_PYPI = "1.26.5"
 OLDEST_GO = (1, 24)  # what MinIO's go.mod asks for
-FOLDER = Path(__file__).resolve().parents[1] / ".lake" / "minio"
+FOLDER = Path(__file__).resolve().parents[2] / ".lake" / "minio"
 BUCKET, WRITER, READER = "lakehouse", "lakehouse", "reader"
 RIGHTS = {  # on one bucket and its objects
     READER: ["s3:ListBucket", "s3:GetBucketLocation", "s3:GetObject"],

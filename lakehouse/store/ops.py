@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+from lakehouse.errors import LakehouseError
 from lakehouse.store import progress, storage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from arro3.core import Array, Table
+    from deltalake import CommitProperties, DeltaTable
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Kind = Literal["text", "whole", "small", "real", "truth", "moment"]
@@ -23,7 +26,65 @@ def append(root: str, name: str, types: Mapping[str, Kind], rows: Sequence[Mappi
     from deltalake import write_deltalake  # noqa: PLC0415
 
     address = progress.address(root, name)
-    write_deltalake(address, arrow(types, rows), mode="append", schema_mode="merge", storage_options=storage.for_deltalake(address))
+    where = storage.for_deltalake(address)
+    write_deltalake(address, arrow(types, rows), mode="append", schema_mode="merge", storage_options=where)
+
+
+class WrittenMeanwhileError(LakehouseError):
+    """Somebody else wrote the table since it was read."""
+
+
+def create(root: str, name: str, types: Mapping[str, Kind], rows: Sequence[Mapping[str, Any]]) -> None:
+    """The first commit of `ops.<name>`. Raises WrittenMeanwhileError where there is one already."""
+    from deltalake import write_deltalake  # noqa: PLC0415
+
+    address = progress.address(root, name)
+    where, rules = storage.for_deltalake(address), _no_retry()
+    with _alone(name):
+        write_deltalake(address, arrow(types, rows), mode="error", storage_options=where, commit_properties=rules)
+
+
+def merge(
+    root: str,
+    name: str,
+    types: Mapping[str, Kind],
+    rows: Sequence[Mapping[str, Any]],
+    version: int,
+    on: Sequence[str],
+    insert_unless: str = "",
+) -> None:
+    """Update the rows that are the same `on` these columns, in the one commit that follows the version.
+
+    With `insert_unless`, a condition over the table's row `t`, rows are updated only where it holds, and others come
+    beside. Raises WrittenMeanwhileError where another commit follows the version.
+    """
+    table = open_table(progress.address(root, name), version)
+    if table is None:
+        raise LakehouseError(f"{progress.address(root, name)} is gone. Restore it before the next run.")
+    same = " and ".join(f"t.{column} = s.{column}" for column in on) + (
+        f" and {insert_unless}" if insert_unless else ""
+    )
+    source = arrow(types, rows)
+    merging = table.merge(source, same, source_alias="s", target_alias="t", commit_properties=_no_retry())
+    merging = merging.when_matched_update_all()
+    with _alone(name):
+        (merging.when_not_matched_insert_all() if insert_unless else merging).execute()
+
+
+def _no_retry() -> CommitProperties:
+    from deltalake import CommitProperties  # noqa: PLC0415
+
+    return CommitProperties(max_commit_retries=0)
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    from deltalake.exceptions import DeltaError  # noqa: PLC0415
+
+    try:
+        yield
+    except DeltaError as error:
+        raise WrittenMeanwhileError(f"Another run wrote {name} at the same moment. Start this one again.") from error
 
 
 def arrow(types: Mapping[str, Kind], rows: Sequence[Mapping[str, Any]]) -> Table:
@@ -45,16 +106,27 @@ def _array(kind: Kind, values: list[Any]) -> Array:
     return Array(values, type=kinds[kind])
 
 
-def query(address: str, statement: str, **others: str) -> list[dict[str, Any]]:
+def query(address: str, statement: str, version: int | None = None, **others: str) -> list[dict[str, Any]]:
     """Rows of a small answer; the table is `t`, `others` by their names. Empty where there is no such table."""
     from deltalake import QueryBuilder  # noqa: PLC0415
 
     builder = QueryBuilder()
     for name, place in {"t": address, **others}.items():
-        log = progress.open_table(place)
-        if log is None:
+        opened = open_table(place, version if name == "t" else None)
+        if opened is None:
             return []
-        builder = builder.register(name, log)
+        builder = builder.register(name, opened)
     table = builder.execute(statement).read_all()
     columns = [table.column(name).to_pylist() for name in table.column_names]
     return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def open_table(address: str, version: int | None = None) -> DeltaTable | None:
+    """The table by delta-rs, at its newest version or another; None where there is none yet."""
+    from deltalake import DeltaTable  # noqa: PLC0415
+    from deltalake.exceptions import TableNotFoundError  # noqa: PLC0415
+
+    try:
+        return DeltaTable(address, version=version, storage_options=storage.for_deltalake(address))
+    except TableNotFoundError:
+        return None

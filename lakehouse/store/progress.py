@@ -12,8 +12,6 @@ from lakehouse.store import log, storage
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from deltalake import DeltaTable
-
     from lakehouse.store.log import Commit
 
 FORMAT = 2  # of notes: 1 had no number, no engine and no quarantine
@@ -187,17 +185,6 @@ def together(counts: Iterable[int | None]) -> int | None:
     """The sum; None where one of them is not known."""
     known = list(counts)
     return None if None in known else sum(one for one in known if one is not None)
-
-
-def open_table(address: str, version: int | None = None) -> DeltaTable | None:
-    """The table by delta-rs, at its newest version or another, for what it queries; None where there is no table yet."""
-    from deltalake import DeltaTable  # noqa: PLC0415
-    from deltalake.exceptions import TableNotFoundError  # noqa: PLC0415
-
-    try:
-        return DeltaTable(address, version=version, storage_options=storage.for_deltalake(address))
-    except TableNotFoundError:
-        return None
 
 
 def rows_of(root: str, inputs: Mapping[str, Input]) -> int | None:

@@ -38,7 +38,7 @@ OF_THE_CORE = {
 }
 
 
-def check(  # noqa: PLR0913
+def check(
     engine: Engine,
     table: Table,
     built: DataFrame,
@@ -55,7 +55,9 @@ def check(  # noqa: PLR0913
     answers = [_counted(table.contract, built), _repeats(GRAIN_IS_UNIQUE, built, table.contract.grain)]
     answers += _compared(table, built, inputs, others)
     nothing = {"broken": F.lit(0).cast("bigint"), "first": F.lit(None).cast("array<string>")}
-    answers += [one.select("name", "checked", *(value.alias(name) for name, value in nothing.items())) for one in beside]
+    answers += [
+        one.select("name", "checked", *(value.alias(name) for name, value in nothing.items())) for one in beside
+    ]
     found = {row["name"]: row for row in engine.arrow(reduce(lambda some, more: some.union(more), answers)).to_pylist()}
     promise = table.contract
     names = (*promise.rules, GRAIN_IS_UNIQUE, *_of_the_core(promise), *promise.checks)
@@ -124,7 +126,9 @@ def _compared(
 ) -> list[DataFrame]:
     """What takes more than one look: repeats, orphans and sums; `checked`, `broken`, and the `first` as JSON."""
     checks = table.contract.checks
-    answers = [_repeats(name, _keys(table, one, built, others), one.unique) for name, one in checks.items() if one.unique]
+    answers = [
+        _repeats(name, _keys(table, one, built, others), one.unique) for name, one in checks.items() if one.unique
+    ]
     answers += [_orphans(name, one, built, inputs[one.references]) for name, one in checks.items() if one.references]
     answers += [_disagreements(by, alike, built, inputs[other]) for (other, by), alike in _alike(checks).items()]
     return answers
@@ -192,12 +196,12 @@ def _disagreements(by: Sequence[str], checks: Mapping[str, Check], built: DataFr
 def _of_one_type(groups: DataFrame, checks: Iterable[str]) -> DataFrame:
     """Decimals are compared in their widest type: Sail's sums beside a distinct count are wider than it says."""
     kinds = dict(groups.dtypes)
-    wide = {}
+    wide: dict[str, Column] = {}
     for name in checks:
         both = [f"here {name}", f"there {name}"]
-        if all(kinds[one].startswith(NUMBERS) for one in both) and any("," in kinds[one] for one in both):
-            scale = max(int(DECIMALS.search(kinds[one])[1]) if "," in kinds[one] else 0 for one in both)
-            wide |= {one: F.col(f"`{one}`").cast(f"decimal(38,{scale})") for one in both}
+        scales = [int(found[1]) for one in both if (found := DECIMALS.search(kinds[one]))]
+        if scales and all(kinds[one].startswith(NUMBERS) for one in both):
+            wide |= {one: F.col(f"`{one}`").cast(f"decimal(38,{max(scales)})") for one in both}
     return groups.withColumns(wide) if wide else groups
 
 

@@ -99,7 +99,7 @@ class Writer:
         self._write(self.target, self.note.base, Change("overwrite", rows))
 
     def replace_units(self, rows: DataFrame, differing: DataFrame | None = None) -> None:
-        """Write units whole, in one commit: those of the rows that are `differing`, or all; `_gone` ones are taken away."""
+        """Write units whole, in one commit: those of the rows that are `differing`, or all; `_gone` ones go."""
         promise = self.table.contract
         self._write(self.target, self.note.base, Change("units", rows, differing, promise.unit, promise.grain))
 
@@ -139,7 +139,7 @@ class Writer:
 
 
 def _is_shape_of(target: Target, found: Snapshot) -> bool:
-    """Whether the table is stored as its contract promises: columns in any order, partitions, with vectors or without."""
+    """Whether the table is stored as its contract promises: columns in any order, partitions, vectors or none."""
     columns, promised = ({one.name: one.type for one in schema} for schema in (log.schema(found), target.schema))
     has_vectors = found.metadata["configuration"].get(VECTORS) == "true"
     partition_by = tuple(found.metadata["partitionColumns"])

@@ -198,7 +198,7 @@ def _older_rows(writer: Writer, batch: Batch, cached: ExitStack) -> DataFrame:
     return parse(table, batch.contract, older.join(places, on=list(PLACE), how="left_semi"), batch.columns, batch.conf)
 
 
-def _write(  # noqa: PLR0913
+def _write(
     writer: Writer,
     judged: DataFrame,
     stored: DataFrame | None,
@@ -218,7 +218,9 @@ def _write(  # noqa: PLR0913
         missing = stored.select(*unit).distinct().join(right, on=unit, how="left_anti")
         changed = kept.select(*unit).distinct()
         marked = [(changed, F.lit(False)), (missing, F.lit(True))]  # noqa: FBT003
-        differing = reduce(lambda some, more: some.unionByName(more), (one.withColumn("_gone", is_gone) for one, is_gone in marked))
+        differing = reduce(
+            lambda some, more: some.unionByName(more), (one.withColumn("_gone", is_gone) for one, is_gone in marked)
+        )
         differing = writer.engine.once(differing, cached)
         if differing.isEmpty():
             writer.note_progress()
@@ -259,7 +261,7 @@ def units_of(
     return built.select(*table.contract.unit, *(F.col(f"_source.{name}").alias(name) for name in PLACE))
 
 
-def _typed(  # noqa: PLR0913
+def _typed(
     table: Table,
     bronze: Contract,
     rows: DataFrame,
@@ -450,9 +452,7 @@ def mark_unchanged(table: Table, judged: DataFrame, same: DataFrame) -> DataFram
     return marked.withColumn("_status", F.when(is_unchanged, "unchanged").otherwise(F.col("_status"))).drop("_same")
 
 
-def account(
-    engine: Engine, table: Table, judged: DataFrame, markets: Mapping[tuple[str, int], int | None]
-) -> Account:
+def account(engine: Engine, table: Table, judged: DataFrame, markets: Mapping[tuple[str, int], int | None]) -> Account:
     """Counts of the new rows, in one pass."""
     rules = {name: severity for name, (_, severity) in _rules(table).items()} | {"unit_is_unique": "reject"}
     column = {"reject": "_broken", "warn": "_warned", "stop": "_stopped"}

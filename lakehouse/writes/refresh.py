@@ -58,7 +58,7 @@ class Computed:
 
 
 def rebuild(writer: Writer, inputs: Mapping[str, DataFrame], size: int) -> Outcome:
-    """Compute the table from all of its inputs' rows, which have `size` bytes, and write what differs from what is stored.
+    """Compute the table from all of its inputs' rows, of `size` bytes, and write what differs from what is stored.
 
     Raises ChecksFailedError, with nothing written, where something of severity `stop` does not hold.
     """
@@ -86,7 +86,9 @@ def update(
             really = {name: units.net(one, sorted(used[name])) for name, one in changed.items()}
             touched = engine.once(units.touched(table, really, inputs), cached)
         except protocol.errors() as error:
-            raise UnreadableChangesError(f"the changes of {', '.join(moved)} cannot be read: {protocol.words(error)}") from error
+            raise UnreadableChangesError(
+                f"the changes of {', '.join(moved)} cannot be read: {protocol.words(error)}"
+            ) from error
         keep = partial(engine.narrow, until=cached)
         # build() may use an input in several places, and the checks once more.
         narrow = units.narrowed(table, needed.pruned(inputs, used), touched, small_side, keep)
@@ -163,5 +165,7 @@ def touched_units(
     try:
         changed = {name: own.changes(progress.address(root, name), *span) for name, span in moved.items()}
         return units.touched(table, changed, frames).count()
-    except (UnreadableChangesError, *protocol.errors()):
+    except UnreadableChangesError:
+        return None
+    except protocol.errors():
         return None

@@ -55,7 +55,9 @@ def sums(promise: Contract, rows: DataFrame, *, with_digest: bool) -> DataFrame:
 
 def differing(promise: Contract, new: DataFrame, stored: DataFrame) -> DataFrame:
     """The units that are not the same in both, `_gone` where only `stored` has them. Unit columns are never null."""
-    before = sums(promise, stored, with_digest=True).withColumnsRenamed({"_rows": "_stored_rows", "_sum": "_stored_sum"})
+    before = sums(promise, stored, with_digest=True).withColumnsRenamed(
+        {"_rows": "_stored_rows", "_sum": "_stored_sum"}
+    )
     both = sums(promise, new, with_digest=True).join(before, on=list(promise.unit), how="full")
     is_same = F.col("_rows").eqNullSafe(F.col("_stored_rows")) & F.col("_sum").eqNullSafe(F.col("_stored_sum"))
     return both.where(~is_same).select(*promise.unit, F.col("_rows").isNull().alias("_gone"))
@@ -120,7 +122,7 @@ def narrowed(
 
 
 def of_slice(table: Table, inputs: Mapping[str, DataFrame], place: int, of: int) -> dict[str, DataFrame]:
-    """Of each input the rows of one of so many slices of the units: few enough to be computed in the memory there is."""
+    """Of each input the rows of one of so many slices of the units: few enough for the memory there is."""
     narrow = {name: rows for name, rows in inputs.items() if name not in table.parents}
 
     def narrow_to(name: str) -> DataFrame:

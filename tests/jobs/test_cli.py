@@ -233,7 +233,7 @@ def test_without_java_a_run_by_spark_says_how_to_get_it(tmp_path: Path, exports:
 def test_a_run_needs_no_java(lakehouse: Callable[..., Answer], tmp_path: Path, exports: Path, no_java: Path) -> None:
     answer = lakehouse("run", "silver.customers", "--lake", f"{tmp_path}/lake", "--landing", str(exports))
     assert (answer.code, answer.out) == (0, "")
-    assert re.search(r"silver\.customers +\d+ kept", answer.err)
+    assert re.search(r"silver\.customers +\d+ in = \d+ kept", answer.err)
     assert not no_java.exists()
 
 

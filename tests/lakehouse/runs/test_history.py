@@ -105,7 +105,7 @@ def test_each_run_notes_its_tables_in_one_commit_and_an_idle_one_none(toy: Toy) 
     toy.deliver("tuesday.csv", "8,B,5,5.00")
     toy.run()
     toy.run()
-    log = progress.open_table(progress.address(toy.lake.root, history.RUNS))
+    log = ops.open_table(progress.address(toy.lake.root, history.RUNS))
     assert log
     assert log.version() == 1
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pytest
+from deltalake import DeltaTable, write_deltalake
 
-from lakehouse import graph
+from lakehouse import engines, graph
 from lakehouse.contract import Contract
 from lakehouse.errors import LakehouseError
 from lakehouse.graph import Table
@@ -17,13 +19,19 @@ from lakehouse.intake import ledger
 from lakehouse.intake.ledger import Delivery, Entry
 from lakehouse.runs import history, plan
 from lakehouse.runs.history import Ran
+from lakehouse.runs.plan import Size
+from lakehouse.runs.turns import Decision
+from lakehouse.store import committer, progress
+from lakehouse.store.committer import Target
 from lakehouse.store.progress import Input, Progress
 from tests.logs import a_note, commit, deleted, forget, rows, schema
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from lakehouse.runs.turns import Decision
+    from lakehouse.engines.native import Native
+    from lakehouse.engines.protocol import Engine
 
 MARKETS = Input(graph.conf_file("conf.markets")[0])
 
@@ -171,6 +179,66 @@ def test_a_changed_conf_file_rebuilds(lake: Lake) -> None:
     lake.commit("gold.lines", rows(), note=a_note(-1, {"conf.markets": MARKETS}))
     assert lake.says(a_table("gold.sales", "refresh", "conf.markets")) == ("whole", "conf/markets.yml changed")
     assert lake.says(a_table("gold.lines", "refresh", "conf.markets")) == ("nothing", "its inputs did not move")
+
+
+def test_what_an_engine_computed_that_was_found_wrong_is_computed_again(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.commit("silver.lines", rows())
+    lake.commit("gold.sales", rows(), note=replace(a_note(-1, {"silver.lines": Input(0, "one")}), engine="native 0.1"))
+    assert lake.says(SALES) == ("nothing", "its inputs did not move")
+    monkeypatch.setattr(engines, "WRONG", frozenset({"native 0.1"}))
+    assert lake.says(SALES) == ("whole", "it was computed by native 0.1, which was found wrong")
+
+
+def test_a_note_of_a_later_program_stops_the_plan(lake: Lake) -> None:
+    lake.commit("silver.lines", rows(), note=replace(a_note(), format=3))
+    with pytest.raises(LakehouseError, match="was written by a later lakehouse"):
+        lake.decide(LINES)
+
+
+def test_a_table_that_is_to_have_vectors_and_has_none_is_written_anew(settled: Lake) -> None:
+    contract = SALES.contract.model_copy(update={"vectors": True})
+    reason = "it is stored without deletion vectors, and its contract wants them"
+    assert settled.says(replace(SALES, contract=contract)) == ("whole", reason)
+
+
+# its quarantine
+
+
+def judged(lake: Lake, rejected: Input | None, number: int = 2) -> None:
+    """silver.lines includes bronze.orders, and says which quarantine belongs to it."""
+    lake.load(batch=0)
+    note = a_note(-1, {"bronze.orders": Input(0, "one", 0)})
+    lake.commit("silver.lines", rows(), note=replace(note, rejected=rejected, format=number))
+
+
+def test_the_quarantine_that_belongs_to_the_table_is_nothing_to_do(lake: Lake) -> None:
+    lake.commit("silver.lines__rejected", rows())
+    judged(lake, Input(0, "one"))
+    assert lake.says(LINES, taken(0, day=1)) == ("nothing", "its inputs did not move")
+
+
+@pytest.mark.parametrize("rejected", [None, Input(0, "one"), Input(1, "two")])
+def test_another_quarantine_than_the_tables_is_judged_anew(lake: Lake, rejected: Input | None) -> None:
+    for _ in range(2):
+        lake.commit("silver.lines__rejected", rows())
+    judged(lake, rejected)
+    assert lake.says(LINES, taken(0, day=1)) == ("whole", "silver.lines__rejected is not as its last run left it")
+
+
+def test_a_quarantine_that_is_gone_is_judged_anew(lake: Lake) -> None:
+    judged(lake, Input(0, "one"))
+    assert lake.says(LINES, taken(0, day=1)) == ("whole", "silver.lines__rejected is gone")
+
+
+def test_a_note_of_the_first_format_knows_no_quarantine(lake: Lake) -> None:
+    lake.commit("silver.lines__rejected", rows())
+    judged(lake, None, number=1)
+    assert lake.says(LINES, taken(0, day=1)) == ("nothing", "its inputs did not move")
+
+
+# inputs
 
 
 def test_an_input_that_was_made_anew_rebuilds(lake: Lake) -> None:
@@ -367,3 +435,110 @@ def test_all_tables_are_decided_as_each_alone(large: Lake) -> None:
     large.commit("silver.lines", rows(300, path="new"))
     tables = [BOTH, a_table("gold.agents", "refresh", "silver.agents")]
     assert plan.decide_all(str(large.folder), tables, []) == {table.name: large.decide(table) for table in tables}
+
+
+# what a turn would read
+
+
+def no_engine() -> Engine:
+    raise AssertionError("an engine was started")
+
+
+def test_the_rows_of_the_inputs_are_those_of_their_versions(lake: Lake) -> None:
+    for count in (10, 5):
+        lake.commit("silver.lines", rows(count, path=str(count)))
+    lake.commit("silver.agents", rows(7))
+    decision = replace(lake.decide(BOTH), inputs={"silver.lines": Input(0, "one"), "silver.agents": Input(0, "one")})
+    tables = {"gold.sales": BOTH}
+    assert plan.sizes(str(lake.folder), tables, {"gold.sales": decision}, no_engine) == {"gold.sales": Size(17)}
+    lake.commit("silver.agents", rows(path="uncounted"))
+    decision = replace(decision, inputs=decision.inputs | {"silver.agents": Input(1, "one")})
+    assert plan.sizes(str(lake.folder), tables, {"gold.sales": decision}, no_engine) == {"gold.sales": Size()}
+
+
+def test_what_does_nothing_has_no_size_and_starts_no_engine(settled: Lake) -> None:
+    decisions = {"gold.sales": settled.decide(SALES)}
+    assert plan.sizes(str(settled.folder), {"gold.sales": SALES}, decisions, no_engine) == {"gold.sales": Size()}
+
+
+OF_UNIT: dict[str, dict[str, Any]] = {
+    "carried": {"unit": ["market", "order_id"]},
+    "derived": {
+        "unit": ["market", "order_date"],
+        "inputs": {"silver.orders": {"unit": {"order_date": "to_date(ordered_at)"}}},
+    },
+    "through": {
+        "unit": ["market", "order_id"],
+        "inputs": {"silver.customers": {"through": "silver.orders", "on": ["market", "customer_id"]}},
+    },
+}
+
+
+def with_unit(kind: str) -> Table:
+    types = {"market": "int", "order_id": "bigint", "order_date": "date"}
+    promise = {
+        "owner": "tests",
+        "description": "units",
+        "write": "refresh",
+        "grain": OF_UNIT[kind]["unit"],
+        "columns": {name: {"type": type_, "meaning": "a unit"} for name, type_ in types.items()},
+    }
+    parents = ("silver.customers", "silver.orders") if kind == "through" else ("silver.orders",)
+    return Table("gold.sales", Contract.model_validate(promise | OF_UNIT[kind]), ModuleType("gold"), parents, "one")
+
+
+def some_orders(numbers: Iterable[int], day: datetime, customer: int | None = None) -> pa.Table:
+    """Orders of one market, an hour after each other where they have no customer of their own."""
+    every = list(numbers)
+    hours = [0 if customer else number for number in every]
+    at = [day + timedelta(hours=hour) for hour in hours]
+    return pa.table(
+        {
+            "market": pa.array([1] * len(every), pa.int32()),
+            "order_id": pa.array(every, pa.int64()),
+            "customer_id": pa.array([customer or number % 10 for number in every], pa.int64()),
+            "ordered_at": pa.array(at, pa.timestamp("us", "UTC")),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def orders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """silver.orders and silver.customers, changed by every kind of commit that a run or a person makes."""
+    root = tmp_path_factory.mktemp("orders")
+    place, feed = str(root / "silver/orders"), {"delta.enableChangeDataFeed": "true"}
+    write_deltalake(place, some_orders(range(100), datetime(2024, 1, 1, tzinfo=UTC)), configuration=feed)
+    customers = pa.table({"market": pa.array([1] * 10, pa.int32()), "customer_id": range(10), "platform": ["WEB"] * 10})
+    write_deltalake(str(root / "silver/customers"), customers, configuration=feed)
+    day = datetime(2024, 2, 1, tzinfo=UTC)
+    target = Target(place, some_orders([0], day).schema)
+    committer.replace_units(target, 0, ["market", "order_id"], some_orders(range(5), day, customer=3), None, None)
+    DeltaTable(place).delete("order_id in (50, 51)")
+    DeltaTable(place).optimize.compact()
+    DeltaTable(place).update({"customer_id": "null"}, predicate="order_id = 60")
+    write_deltalake(place, some_orders(range(200, 203), datetime(2024, 3, 1, tzinfo=UTC), customer=2), mode="append")
+    DeltaTable(str(root / "silver/customers")).update({"platform": "'IOS'"}, predicate="customer_id = 7")
+    return root
+
+
+def moved(root: Path, table: Table) -> Decision:
+    now = {name: progress.state(progress.address(str(root), name)) for name in table.parents}
+    inputs = {name: Input(state.version, state.id) for name, state in now.items() if state}
+    spans = {name: (0, int(one.version)) for name, one in inputs.items()}
+    return Decision(table.name, "incremental", "it moved", inputs, moved=spans, rows=11)
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("carried", 11), ("derived", 4), ("through", 21)])
+def test_the_units_of_changed_rows_are_counted(orders: Path, engine: Native, kind: str, expected: int) -> None:
+    table = with_unit(kind)
+    decisions = {table.name: moved(orders, table)}
+    found = plan.sizes(str(orders), {table.name: table}, decisions, lambda: engine)
+    assert found == {table.name: Size(11, expected)}
+
+
+def test_units_by_a_text_that_the_engine_does_not_know_are_not_counted(orders: Path, engine: Native) -> None:
+    table = with_unit("derived")
+    reach = table.contract.inputs["silver.orders"].model_copy(update={"unit": {"order_date": "no_such_function(market)"}})
+    table = replace(table, contract=table.contract.model_copy(update={"inputs": {"silver.orders": reach}}))
+    decisions = {table.name: moved(orders, table)}
+    assert plan.sizes(str(orders), {table.name: table}, decisions, lambda: engine) == {table.name: Size(11)}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from arro3.core import Array, DataType, Table
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 
-from lakehouse.store import progress
+from lakehouse.errors import LakehouseError
+from lakehouse.store import ops, progress
 from lakehouse.store.progress import Input, Progress
 from tests.logs import a_note, commit, deleted, rows, schema
 
@@ -47,12 +50,38 @@ def test_what_somebody_else_noted_is_no_progress(text: str | None) -> None:
     assert Progress.from_json(text) is None
 
 
-@pytest.mark.parametrize(
-    "text",
-    ['{"lakehouse": 5}', '{"lakehouse": {}}', a_note().to_json().replace('"base"', '"since": 1, "base"')],
-)
-def test_a_note_of_another_version_of_this_program_is_no_progress(text: str) -> None:
+@pytest.mark.parametrize("text", ['{"lakehouse": 5}', '{"lakehouse": {}}', '{"lakehouse": {"table": "silver.orders"}}'])
+def test_a_note_without_its_parts_is_no_progress(text: str) -> None:
     assert Progress.from_json(text) is None
+
+
+def test_a_note_says_its_format_who_computed_it_and_its_quarantine() -> None:
+    note = replace(a_note(), engine="native 0.7.2", rejected=Input(3, "one"))
+    stored = json.loads(note.to_json())["lakehouse"]
+    assert (stored["format"], stored["engine"]) == (2, "native 0.7.2")
+    assert stored["rejected"] == {"version": 3, "id": "one", "batch": None}
+    assert Progress.from_json(note.to_json()) == note
+
+
+def test_a_note_of_the_first_format_is_still_read() -> None:
+    """It had no number, no engine and no quarantine."""
+    first = {"table": "silver.orders", "run": "monday", "fingerprint": "definition", "base": 4}
+    inputs = {"silver.lines": {"version": 7, "id": "one", "batch": 3}}
+    note = Progress.from_json(json.dumps({"lakehouse": first | {"inputs": inputs}}))
+    assert note == replace(a_note(4, {"silver.lines": Input(7, "one", 3)}), format=1)
+    assert (note.engine, note.rejected) == ("", None)
+
+
+def test_what_is_not_known_of_a_note_is_left_out() -> None:
+    text = a_note(4, {"silver.lines": Input(7)}).to_json().replace('"base"', '"since": 1, "base"')
+    text = text.replace('"batch"', '"day": 2, "batch"')
+    assert Progress.from_json(text) == a_note(4, {"silver.lines": Input(7)})
+
+
+def test_a_note_of_a_later_format_is_refused_in_words() -> None:
+    words = r"silver\.orders was written by a later lakehouse \(its notes have format 3, this one knows 2\)\. Use that"
+    with pytest.raises(LakehouseError, match=words):
+        Progress.from_json(a_note().to_json().replace('"format":2', '"format":3'))
 
 
 # where a table stands
@@ -60,7 +89,7 @@ def test_a_note_of_another_version_of_this_program_is_no_progress(text: str) -> 
 
 def test_a_table_that_is_not_there_has_no_state(tmp_path: Path) -> None:
     assert progress.state(str(tmp_path / "nowhere")) is None
-    assert progress.open_table(str(tmp_path / "nowhere")) is None
+    assert ops.open_table(str(tmp_path / "nowhere")) is None
 
 
 def test_the_newest_note_is_the_tables_progress(table: Path) -> None:
@@ -167,15 +196,6 @@ def test_a_real_tables_note_outlives_a_checkpoint_and_optimize(table: Path) -> N
     assert (moved(table, 0, 1), moved(table, 1, 2)) == (True, False)
     assert progress.rows(str(table), 0) == 2
     assert progress.rows(str(table), 2) == 4
-
-
-def test_the_last_metrics_are_the_newest_commits_numbers(table: Path) -> None:
-    write_deltalake(str(table), Table.from_pydict({"n": Array([1, 2], DataType.int64())}))
-    assert progress.last_metrics(str(table))["num_added_rows"] == 2
-    assert progress.last_metrics(f"{table}/nowhere") == {}
-
-
-# what moved
 
 
 def test_nothing_after_the_version_that_was_read_is_no_move(table: Path) -> None:

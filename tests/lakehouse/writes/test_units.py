@@ -113,7 +113,7 @@ def test_inputs_are_narrowed_to_the_rows_of_the_units_and_conf_stays(
 
 
 def test_what_is_narrow_is_kept_once_for_each_input_of_tables(spark: SparkSession, weeks: Table) -> None:
-    kept = list[DataFrame]()
+    kept: list[DataFrame] = []
 
     def keep(rows: DataFrame) -> DataFrame:
         kept.append(rows)

@@ -253,9 +253,7 @@ def judged(engine: Native, tables: Mapping[str, Table], name: str, rows: Sequenc
     return as_texts(statuses.coalesce(1).sortWithinPartitions("_row"))
 
 
-def built(
-    engine: Native, tables: Mapping[str, Table], name: str, inputs: Mapping[str, Sequence[Cells]]
-) -> list[Texts]:
+def built(engine: Native, tables: Mapping[str, Table], name: str, inputs: Mapping[str, Sequence[Cells]]) -> list[Texts]:
     """The table's rows in the order of its grain, with the names of the contract's rules that warn (`_warned`)."""
     table = tables[name]
     if unknown := inputs.keys() - {name.replace(".", "_") for name in table.parents}:

@@ -113,8 +113,12 @@ HEADER = "order_id,product,quantity,price"
 
 def with_vectors(sources: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
     """The same tables, of which replaced rows are hidden by deletion vectors instead of copying their files."""
-    promised = {name: re.sub(r"( *)owner: tests\n", r"\g<0>\1vectors: true\n", text) for name, (text, _) in sources.items()}
-    return {name: (text if name.startswith("bronze.") else promised[name], code) for name, (text, code) in sources.items()}
+    promised = {
+        name: re.sub(r"( *)owner: tests\n", r"\g<0>\1vectors: true\n", text) for name, (text, _) in sources.items()
+    }
+    return {
+        name: (text if name.startswith("bronze.") else promised[name], code) for name, (text, code) in sources.items()
+    }
 
 
 @dataclass

@@ -246,7 +246,11 @@ def test_rounds_are_of_the_engine_that_is_asked_for(
     lakehouse: Callable[..., Answer], landing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Rounds] = []
-    monkeypatch.setattr(Rounds, "go_on", lambda one: asked.append(one))
+
+    def go_on(self: Rounds) -> None:
+        asked.append(self)
+
+    monkeypatch.setattr(Rounds, "go_on", go_on)
     assert lakehouse("run", "--every", "5s", "--engine", "spark", "--landing", str(landing)).code == 0
     assert [(one.every, one.engine_name, one.stopping.is_set()) for one in asked] == [(5, "spark", False)]
 

@@ -130,6 +130,7 @@ def test_a_table_without_vectors_changes_the_same_rows_and_copies_the_rest_of_th
     assert did
     assert (did.rows, did.deleted, did.changed, did.files) == (1, 1, 1, 1)
     assert toy.changes(ORDERS, now - 1) == [("delete", 1, 150), ("insert", 1, 150)]
+    assert (len(toy.rows(LINES)), len(toy.rows(ORDERS)), toy.rows("gold.totals")) == (200, 100, [(1, 208)])
 
 
 def test_a_full_dump_with_one_change_wakes_the_units_that_changed_alone(toy: Toy) -> None:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lakehouse.engines.native import Native
-
     from lakehouse.proof.changes import Change
     from lakehouse.proof.explain import Answer, Step
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lakehouse.engines.native import Native
-
     from lakehouse.intake.landing import Found
     from lakehouse.runs.turns import Report
 
@@ -292,9 +291,7 @@ def test_a_share_of_wrong_rows_above_the_limit_stops_before_anything_is_written(
     assert small.rows(LINES, "order_id", "quantity") == [(7, 2), (8, 1)]
 
 
-def test_a_rule_that_stops_stops_before_the_commit_until_its_rows_are_right(
-    tmp_path: Path, engine: Native
-) -> None:
+def test_a_rule_that_stops_stops_before_the_commit_until_its_rows_are_right(tmp_path: Path, engine: Native) -> None:
     lake = promising(Toy(tmp_path, engine), PROMISES.replace("_units <= 20", "_units < 9999"))
     contract, code = SOURCES[ORDERS]
     rule = 'rules: {order_is_possible: {check: "units < 100", severity: stop, why: a test}}'

@@ -452,7 +452,7 @@ def test_the_rows_of_the_inputs_are_those_of_their_versions(lake: Lake) -> None:
     tables = {"gold.sales": BOTH}
     assert plan.sizes(str(lake.folder), tables, {"gold.sales": decision}, no_engine) == {"gold.sales": Size(17)}
     lake.commit("silver.agents", rows(path="uncounted"))
-    decision = replace(decision, inputs=decision.inputs | {"silver.agents": Input(1, "one")})
+    decision = replace(decision, inputs={**decision.inputs, "silver.agents": Input(1, "one")})
     assert plan.sizes(str(lake.folder), tables, {"gold.sales": decision}, no_engine) == {"gold.sales": Size()}
 
 
@@ -538,7 +538,9 @@ def test_the_units_of_changed_rows_are_counted(orders: Path, engine: Native, kin
 
 def test_units_by_a_text_that_the_engine_does_not_know_are_not_counted(orders: Path, engine: Native) -> None:
     table = with_unit("derived")
-    reach = table.contract.inputs["silver.orders"].model_copy(update={"unit": {"order_date": "no_such_function(market)"}})
+    reach = table.contract.inputs["silver.orders"].model_copy(
+        update={"unit": {"order_date": "no_such_function(market)"}}
+    )
     table = replace(table, contract=table.contract.model_copy(update={"inputs": {"silver.orders": reach}}))
     decisions = {table.name: moved(orders, table)}
     assert plan.sizes(str(orders), {table.name: table}, decisions, lambda: engine) == {table.name: Size(11)}

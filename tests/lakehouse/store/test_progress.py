@@ -198,6 +198,9 @@ def test_a_real_tables_note_outlives_a_checkpoint_and_optimize(table: Path) -> N
     assert progress.rows(str(table), 2) == 4
 
 
+# what moved
+
+
 def test_nothing_after_the_version_that_was_read_is_no_move(table: Path) -> None:
     commit(table, rows(), note=a_note(-1))
     assert not moved(table, 0, 0)

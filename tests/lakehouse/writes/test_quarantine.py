@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lakehouse.engines.native import Native
-
     from lakehouse.runs.turns import Done
 
 pytestmark = pytest.mark.slow

@@ -131,7 +131,9 @@ def test_slices_hold_every_row_of_a_unit_and_each_unit_once(spark: SparkSession,
     assert sorted(every) == found(inputs(spark)["silver.orders"])
     for one in slices:
         customers = {row[:2] for row in found(one["silver.orders"])}
-        assert {row[:2] for row in found(one["silver.customers"])} == customers & {(str(m), str(c)) for m, c, _ in CUSTOMERS}
+        assert {row[:2] for row in found(one["silver.customers"])} == customers & {
+            (str(m), str(c)) for m, c, _ in CUSTOMERS
+        }
         assert found(one["conf.markets"]) == [("1", "Kenya")]
 
 

@@ -1,0 +1,97 @@
+"""Lakes that earlier versions wrote are run, verified and continued (tests/lakes/README.md)."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import deltalake
+import pytest
+
+from jobs import samples
+from lakehouse import graph
+from lakehouse.proof import verify
+from lakehouse.runs import plan
+from lakehouse.runs.run import Run
+from lakehouse.store import feed, log, progress
+from lakehouse.writes.lake import Lake
+
+if TYPE_CHECKING:
+    from lakehouse.engines.native import Native
+    from lakehouse.graph import Table
+
+pytestmark = pytest.mark.slow
+LAKES = sorted(Path(__file__).with_name("lakes").glob("*.tar.gz"))
+VECTORS = "deletionVectors"
+
+
+@pytest.fixture(scope="module", params=LAKES, ids=[path.name for path in LAKES])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The lake as it was, and the plan that is made of it."""
+    made = tmp_path_factory.mktemp("before")
+    with tarfile.open(request.param) as archive:
+        archive.extractall(made, filter="data")
+    return made
+
+
+@pytest.fixture(scope="module")
+def before(folder: Path, tables: dict[str, Table]) -> dict[str, plan.Decision]:
+    run = Run(str(folder / "lake"), str(folder / "landing"), tables)
+    run.look()
+    return plan.decide_all(run.root, tables.values(), run.taken)
+
+
+@pytest.fixture(scope="module")
+def continued(folder: Path, engine: Native, before: dict[str, plan.Decision]) -> Lake:
+    assert before
+    tables = graph.load()
+    Run(str(folder / "lake"), str(folder / "landing"), tables, engine=engine).execute(tables)
+    samples.generate(folder / "landing", lines=60, days=4, deliver=[3])
+    Run(str(folder / "lake"), str(folder / "landing"), tables, engine=engine).execute(tables)
+    return Lake(str(folder / "lake"))
+
+
+def test_the_plan_says_why_each_table_is_computed_anew(
+    before: dict[str, plan.Decision], tables: dict[str, Table]
+) -> None:
+    said = {one.reason for name, one in before.items() if not tables[name].contract.source}
+    assert said == {"its definition changed"}
+    assert {before[name].path for name, one in tables.items() if one.contract.source} == {"nothing"}
+
+
+def test_every_table_is_continued_and_equals_its_rebuild(
+    folder: Path, continued: Lake, tables: dict[str, Table]
+) -> None:
+    wanted = verify.chosen(continued, tables, [])
+    verdicts = verify.verify("native", continued, str(folder / "landing"), tables, wanted, verify.Scope())
+    assert [one.table for one in verdicts if not one.is_right] == []
+    assert len([one for one in verdicts if one.comparisons]) == len(tables)
+
+
+def test_notes_are_of_todays_format_and_a_further_run_does_nothing(
+    folder: Path, continued: Lake, tables: dict[str, Table], engine: Native
+) -> None:
+    computed = [name for name, one in tables.items() if not one.contract.source]
+    notes = [state.progress for name in computed if (state := continued.state(name))]
+    assert {note.format for note in notes if note} == {progress.FORMAT}
+    assert len(notes) == len(computed)
+    report = Run(continued.root, str(folder / "landing"), tables, engine=engine).execute(tables)
+    assert not [one for one in report.done if one.decision.does_something]
+
+
+def test_gold_without_vectors_is_read_by_plain_readers_and_its_older_versions_stay(
+    continued: Lake, tables: dict[str, Table]
+) -> None:
+    plain = [name for name, one in tables.items() if name.startswith("gold.") and not one.contract.vectors]
+    for name in plain:
+        now, first = log.snapshot(continued.address(name)), log.snapshot(continued.address(name), 0)
+        assert now is not None
+        assert first is not None
+        assert VECTORS in first.features("reader"), name
+        assert VECTORS not in now.features("reader"), name
+        table = deltalake.DeltaTable(continued.address(name))
+        assert table.to_pyarrow_table().num_rows == feed.read(continued.address(name)).num_rows, name
+        old = deltalake.QueryBuilder().register("t", deltalake.DeltaTable(continued.address(name), version=0))
+        counted = old.execute("select count(*) as n from t").read_all()
+        assert counted.column("n").to_pylist() == [feed.read(continued.address(name), 0).num_rows], name

@@ -9,6 +9,7 @@ import inspect
 import json
 import sys
 from dataclasses import dataclass, replace
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from types import ModuleType
@@ -233,13 +234,18 @@ def _fingerprint(promise: Contract, module: ModuleType, source: Source | None) -
 def code(module: ModuleType) -> str:
     """The module's code, and of lakehouse.transforms the functions and constants it uses, with those they use."""
     tree = _without_docstrings(ast.parse(inspect.getsource(module)))
-    helpers = _definitions(_without_docstrings(ast.parse(inspect.getsource(_find("lakehouse.transforms")))))
+    helpers = _helpers(inspect.getsource(_find("lakehouse.transforms")))
     used, waiting = {}, _names(tree) & helpers.keys()
     while waiting:
         name = waiting.pop()
         used[name] = ast.unparse(helpers[name])
         waiting |= (_names(helpers[name]) & helpers.keys()) - used.keys()
     return "\n".join([ast.unparse(tree), *(used[name] for name in sorted(used))])
+
+
+@cache
+def _helpers(source: str) -> dict[str, ast.stmt]:
+    return _definitions(_without_docstrings(ast.parse(source)))
 
 
 def _definitions(tree: ast.Module) -> dict[str, ast.stmt]:

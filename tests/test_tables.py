@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
 
 from jobs import samples
 from lakehouse import engines, graph
 from lakehouse.intake import landing
 from lakehouse.intake.ledger import Entry, Ledger
-from lakehouse.writes import append, latest, units
+from lakehouse.writes import append, latest, needed, units
 from lakehouse.writes.checks import check
 from lakehouse.writes.lake import conf_rows, conform
 from lakehouse.writes.measures import ChecksFailedError
@@ -22,13 +23,15 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from lakehouse.engines.native import Native
+    from lakehouse.engines.spark import Spark
     from lakehouse.graph import Table
 
     Frames = dict[str, DataFrame]
 
-COMPUTED = [name for name, table in graph.load().items() if table.contract.write in {"refresh", "replace"}]
-REFRESHED = [name for name in COMPUTED if graph.load()[name].contract.unit]
-CHECKED = [name for name in COMPUTED if graph.load()[name].contract.checks]
+TABLES = graph.load()
+COMPUTED = [name for name, table in TABLES.items() if table.contract.write in {"refresh", "replace"}]
+REFRESHED = [name for name in COMPUTED if TABLES[name].contract.unit]
+CHECKED = [name for name in COMPUTED if TABLES[name].contract.checks]
 each_computed = pytest.mark.parametrize("name", COMPUTED)
 each_refreshed = pytest.mark.parametrize("name", REFRESHED)
 each_checked = pytest.mark.parametrize("name", CHECKED)
@@ -129,7 +132,7 @@ def test_a_units_rows_depend_on_that_units_input_only(name: str, frames: Frames,
     assert sorted_texts(build(table, units.narrowed(table, inputs_of(table, frames), some))) == expected
 
 
-@pytest.mark.parametrize(("name", "parent"), [(name, one) for name in REFRESHED for one in graph.load()[name].parents])
+@pytest.mark.parametrize(("name", "parent"), [(name, one) for name in REFRESHED for one in TABLES[name].parents])
 def test_every_unit_that_a_changed_row_of_an_input_changes_is_touched(
     name: str, parent: str, frames: Frames, tables: dict[str, Table]
 ) -> None:
@@ -187,3 +190,22 @@ def red(table: Table, rows: DataFrame, inputs: Frames) -> set[str]:
     except ChecksFailedError as error:
         measures = list(error.measures)
     return {one.name for one in measures if one.name in table.contract.checks and one.broken}
+
+
+@each_computed
+def test_nothing_depends_on_columns_that_the_plan_does_not_need(
+    name: str, frames: Frames, tables: dict[str, Table], engine: Native
+) -> None:
+    table, inputs = tables[name], inputs_of(tables[name], frames)
+    pruned = needed.pruned(inputs, needed.of_build(engine, table, inputs))
+    assert sorted_texts(build(table, pruned)) == sorted_texts(build(table, inputs))
+
+
+@pytest.mark.spark
+def test_both_engines_find_the_same_columns_needed(frames: Frames, tables: dict[str, Table], on_spark: Spark) -> None:
+    schemas = {name: to_arrow_schema(rows.schema, timezone="UTC") for name, rows in frames.items()}
+    empty = {name: on_spark.frame(schema.empty_table()) for name, schema in schemas.items()}
+    by_spark = {name: needed.of_build(on_spark, tables[name], inputs_of(tables[name], empty)) for name in COMPUTED}
+    native = engines.start()
+    by_native = {name: needed.of_build(native, tables[name], inputs_of(tables[name], frames)) for name in COMPUTED}
+    assert by_native == by_spark

@@ -20,7 +20,8 @@ from lakehouse.writes.lake import Lake
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lakehouse.engines.protocol import Engine
+    from lakehouse.engines.native import Native
+    from lakehouse.engines.spark import Spark
     from lakehouse.graph import Table
     from lakehouse.runs.turns import Done
 
@@ -126,7 +127,7 @@ class Toy:
     """`deliver` files, `run`, and look; `sources` may be changed between runs, as a developer would."""
 
     folder: Path
-    engine: Engine
+    engine: Native | Spark
     sources: dict[str, tuple[str, str]] = field(default_factory=lambda: dict(SOURCES))
     clock: int = 1_700_000_000
 

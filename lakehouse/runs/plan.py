@@ -268,12 +268,12 @@ def sizes(
 
 
 def _size(root: str, table: Table, decision: Decision, started: Callable[[], Engine]) -> Size:
-    from lakehouse.writes import refresh  # noqa: PLC0415  PySpark, which only changed rows need
-
     match decision.path:
         case "first" | "whole":
             return Size(decision.rows_of_inputs or progress.rows_of(root, decision.inputs))
         case "incremental":
+            from lakehouse.writes import refresh  # noqa: PLC0415  PySpark, which only changed rows need
+
             inputs = {name: int(one.version) for name, one in decision.inputs.items() if name in table.parents}
             return Size(decision.rows, refresh.touched_units(started(), root, table, inputs, decision.moved))
     return Size(decision.rows)

@@ -314,6 +314,8 @@ def kind_of(kind: pa.DataType) -> str:
     """A type's name in Delta, where it has one; Arrow has three types of a text."""
     if pa.types.is_dictionary(kind):
         return kind_of(kind.value_type)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return f"array<{kind_of(kind.value_type)}>"
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         kind = pa.string()
     if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import DeltaTable
 
 from lakehouse import graph
 from lakehouse.intake import landing, ledger
-from lakehouse.store import progress, storage
+from lakehouse.store import committer, progress, storage
+from lakehouse.store.committer import Target
 from lakehouse.store.progress import Input, Progress
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 HOME = Path(__file__).parents[2]
 LOADED = {"bronze.customers": 0}  # its batch
+ONE = pa.table({"n": [1]})
 HEAVY = ("pyspark", "py4j", "pandas", "numpy", "pyarrow", "duckdb", "minio")
 COMMAND = f"""
 import sys
@@ -45,12 +47,8 @@ def settle(root: str, exports: str) -> None:
         inputs = {one: _input(root, one) for one in table.inputs if one != "landing"}
         inputs = inputs or {ledger.FILES: Input(LOADED.get(name, -1))}
         note = Progress(name, "monday", table.fingerprint, -1, inputs)
-        write_deltalake(
-            progress.address(root, name),
-            pa.table({"n": [1]}),
-            storage_options=storage.for_deltalake(root),
-            commit_properties=CommitProperties(custom_metadata={"userMetadata": note.to_json()}),
-        )
+        target = Target(progress.address(root, name), ONE.schema, vectors=table.contract.vectors)
+        committer.append(target, -1, ONE, note.to_json())
 
 
 def _input(root: str, name: str) -> Input:

@@ -20,8 +20,7 @@ from lakehouse.writes.lake import Lake
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lakehouse.engines.native import Native
-    from lakehouse.engines.spark import Spark
+    from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
     from lakehouse.runs.turns import Done
 
@@ -127,7 +126,7 @@ class Toy:
     """`deliver` files, `run`, and look; `sources` may be changed between runs, as a developer would."""
 
     folder: Path
-    engine: Native | Spark
+    engine: Engine
     sources: dict[str, tuple[str, str]] = field(default_factory=lambda: dict(SOURCES))
     clock: int = 1_700_000_000
 

@@ -12,12 +12,12 @@ import os
 import re
 import signal
 import threading
-import uuid
 import weakref
 from collections import OrderedDict
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
@@ -26,15 +26,13 @@ import pyarrow.compute as pc
 from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
 from lakehouse.engines import NATIVE, guard, reading
-from lakehouse.engines.protocol import FEW_BYTES, FEW_ROWS
+from lakehouse.engines.protocol import FEW_BYTES, FEW_ROWS, SLICE
 from lakehouse.engines.scratch import Scratch
 from lakehouse.errors import LakehouseError
 from lakehouse.store import committer, feed, log, parquet, storage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-    from contextlib import ExitStack
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pyspark.sql import DataFrame, SparkSession
 
@@ -44,11 +42,14 @@ if TYPE_CHECKING:
 
     Held = OrderedDict[tuple[str, str, int], DataFrame]
 
-FEW_DELIVERED = 64 << 20  # bytes of files: below, starting processes takes longer than reading in this one
-MEMORY_SHARE = 0.5  # of the machine's memory, for what is sorted, grouped and joined
-# A row that is judged takes so many times the bytes that it has compressed in its table (measured on order lines).
-EXPANDED = 24
-MOST_ROWS_OF_A_FILE = 400_000
+# Bytes of rows: fewer are read here before other processes would have begun; of so much in a lake nobody tries.
+FEW_DELIVERED, MUCH = 128 << 20, 1 << 30
+MEMORY_SHARE, MOST_MEMORY = 0.25, 4 << 30  # of the machine's memory, for what is sorted, grouped and joined
+AT_A_TIME = 3  # turns, which share it
+# A row that is judged or grouped takes so many times the bytes that it has compressed (measured on order lines).
+EXPANDED = 16
+MOST_ROWS_OF_A_FILE = parquet.LARGEST
+MOST_SLICES = 64
 LONGEST_RUN = 7 * 24 * 3600  # seconds
 MOST_HELD = 256  # small tables at a version
 T = TypeVar("T")
@@ -135,11 +136,20 @@ class Native:
     def delivered(
         self, groups: int, read: Callable[[Iterable[int]], Iterator[pa.RecordBatch]], schema: pa.Schema
     ) -> DataFrame:
-        if self.size <= FEW_DELIVERED:
-            return self.frame(pa.Table.from_batches(read(range(groups)), schema))
+        few = reading.few(groups, read, schema, FEW_DELIVERED if self.size <= MUCH else 0)
+        if few is not None:
+            return self.frame(few)
         folder = self.scratch.folder()
-        files = reading.side_by_side(groups, read, schema, folder, MOST_ROWS_OF_A_FILE)
-        return _with(self._of_files(files), **{FILES: files}) if files else self.frame(schema.empty_table())
+        try:
+            files = reading.side_by_side(groups, read, schema, folder, MOST_ROWS_OF_A_FILE)
+        except BaseException:
+            self.scratch.forget(folder)
+            raise
+        if not files:
+            return self.frame(schema.empty_table())
+        made = self._of_files(files)
+        weakref.finalize(made._plan, self.scratch.forget, folder)  # noqa: SLF001  as in _unnamed
+        return _known(_made_of(made, files), schema)
 
     def _of_files(self, files: list[str]) -> DataFrame:
         return self.spark.read.parquet(*files)
@@ -147,17 +157,23 @@ class Native:
     # Computing
 
     def once(self, rows: DataFrame, until: ExitStack) -> DataFrame:
-        if ROWS in vars(rows) or FILES in vars(rows):
+        """As files of scratch where the turn is not small; rows that are kept by SLICE are read slice by slice."""
+        if ROWS in vars(rows) or _files(rows):
             return rows
         if self.is_small:
             return self.frame(_arrow(rows))
         folder = self.scratch.folder()
         until.callback(self.scratch.forget, folder)
-        rows.write.parquet(str(folder / "rows"))
-        files = [str(one) for one in sorted((folder / "rows").rglob("*.parquet"))]
+        by_slice = (SLICE,) if SLICE in rows.columns else ()
+        files = self._computed(rows, folder, by_slice)
         if not files:
             return self.frame(_arrow(rows.limit(0)))
-        return _with(self._of_files(files), **{FILES: files})
+        return self.spark.read.parquet(str(folder)) if by_slice else _made_of(self._of_files(files), files)
+
+    def _computed(self, rows: DataFrame, folder: Path, partition_by: Sequence[str] = ()) -> list[str]:
+        """The rows as Parquet files below the folder, in folders of the partitions."""
+        (rows.write.partitionBy(*partition_by) if partition_by else rows.write).parquet(str(folder), mode="append")
+        return [str(one) for one in sorted(folder.rglob("*.parquet"))]
 
     def narrow(self, rows: DataFrame, until: ExitStack) -> DataFrame:
         return rows if self.is_small else self.once(rows, until)
@@ -166,7 +182,7 @@ class Native:
         return rows.hint("broadcast")
 
     def slices(self, size: int) -> int:
-        return max(1, -(-size * EXPANDED // _memory()))
+        return min(MOST_SLICES, max(1, -(-size * EXPANDED * AT_A_TIME // _memory())))
 
     def used(
         self, build: Callable[[Mapping[str, DataFrame]], DataFrame], inputs: Mapping[str, DataFrame]
@@ -212,7 +228,7 @@ class Native:
         some = differing.filter(pc.invert(differing["_gone"])).select(unit)
         if not some.num_rows or change.rows is None:
             rows = None
-        elif ROWS in vars(change.rows):
+        elif _is_here(change.rows):
             rows = _arrow(change.rows).select(target.schema.names).join(some, unit, join_type="left semi")
         else:
             keys = self.small_side(self.frame(some)) if some.num_rows <= FEW_ROWS else self.frame(some)
@@ -222,18 +238,25 @@ class Native:
     def _ready(self, target: Target, rows: DataFrame) -> Rows:
         """Few rows as Arrow; many as files beside the table, which a commit only has to name."""
         names = target.schema.names
-        if ROWS in vars(rows):
-            return _arrow(rows).select(names)
-        if self.is_small:
-            return _arrow(rows.select(*names))
-        folder = uuid.uuid4().hex
-        place = f"{self._reachable(target.address)}/{folder}"
-        parts = rows.repartition(-(-rows.count() // MOST_ROWS_OF_A_FILE) or 1).select(*target.schema.names).write
-        (parts.partitionBy(*target.partition_by) if target.partition_by else parts).parquet(place)
-        found = [one.path for one in storage.list_files(place) if one.path.endswith(".parquet")]
-        return [
-            parquet.describe(target.address, f"{folder}/{path}", target.schema, _of_folders(path)) for path in found
-        ]
+        if _is_here(rows) or self.is_small:
+            return _arrow(rows if _is_here(rows) else rows.select(*names)).select(names)
+        files = _files(rows)
+        if files and not target.partition_by and set(reading.columns(files[0])) == set(names):
+            return self._adopted(target, files)
+        with ExitStack() as until:
+            computed = self.once(rows.select(*names), until)
+            if _is_here(computed):
+                return _arrow(computed).select(names)
+            files = _files(computed)
+            if target.partition_by:
+                folder = self.scratch.folder()
+                until.callback(self.scratch.forget, folder)
+                files = self._computed(computed, folder, target.partition_by)
+            return self._adopted(target, files)
+
+    def _adopted(self, target: Target, files: list[str]) -> Rows:
+        pieces = {piece: _of_folders(file) for file in files for piece in reading.cut(file, MOST_ROWS_OF_A_FILE)}
+        return parquet.adopt(target.address, pieces, target.schema)
 
     def is_alive(self) -> bool:
         return True
@@ -293,12 +316,16 @@ def _settings(scratch: Scratch) -> dict[str, str]:
         "SAIL_RUNTIME__MEMORY_POOL__TYPE": "fair",
         "SAIL_RUNTIME__MEMORY_POOL__FAIR__MAX_SIZE": str(_memory()),
         "SAIL_RUNTIME__TEMPORARY_FILES__PATHS": f'["{scratch.root}"]',
+        # Its files become the table's own; a group of rows that is written is in memory once for each column.
+        "SAIL_PARQUET__COMPRESSION": "snappy",
+        "SAIL_PARQUET__SKIP_ARROW_METADATA": "true",
+        "SAIL_PARQUET__MAX_ROW_GROUP_SIZE": "131072",
         **storage.for_sail(),
     }
 
 
 def _memory() -> int:
-    """Bytes that the engine may use: LAKEHOUSE_MEMORY (such as 4g), else half of the machine's."""
+    """Bytes that the engine may use: LAKEHOUSE_MEMORY (such as 4g), else a quarter of the machine's, at most 4 GiB."""
     if named := os.environ.get("LAKEHOUSE_MEMORY"):
         found = re.fullmatch(r"(\d+)([mg])", named.strip().lower())
         if not found:
@@ -306,7 +333,13 @@ def _memory() -> int:
                 f"LAKEHOUSE_MEMORY={named!r} is no size. Give megabytes or gigabytes, such as 512m or 4g."
             )
         return int(found[1]) << {"m": 20, "g": 30}[found[2]]
-    return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MEMORY_SHARE)
+    return min(MOST_MEMORY, int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MEMORY_SHARE))
+
+
+def _made_of(rows: DataFrame, files: list[str]) -> DataFrame:
+    """The frame, whose plan remembers the files that hold its rows: no others, and no others hold some."""
+    _with(rows._plan, **{FILES: files})  # noqa: SLF001
+    return rows
 
 
 def _with(rows: T, **facts: object) -> T:
@@ -315,11 +348,29 @@ def _with(rows: T, **facts: object) -> T:
     return rows
 
 
+def _files(rows: DataFrame) -> list[str]:
+    """The files that hold these rows and no others, also those of a union; none where rows are to be computed."""
+    return _of_plan(_connect(rows)._plan)  # noqa: SLF001
+
+
+def _of_plan(plan: Any) -> list[str]:  # noqa: ANN401
+    if getattr(plan, "set_op", "") == "union" and plan.is_all and plan.by_name:
+        sides = [_of_plan(side) for side in (plan._child, plan.other)]  # noqa: SLF001
+        return [file for side in sides for file in side] if all(sides) else []
+    return list(vars(plan).get(FILES, ()))
+
+
+def _is_here(rows: DataFrame) -> bool:
+    """Whether this process has them, or reads them sooner than it could ask for them."""
+    files = _files(rows)
+    return ROWS in vars(rows) or (bool(files) and sum(Path(one).stat().st_size for one in files) <= FEW_BYTES)
+
+
 def _arrow(rows: DataFrame) -> pa.Table:
     """Not by `toArrow`, which asks for the schema first, one more call; types that Arrow has twice become the plain."""
     if ROWS in vars(rows):
         return vars(rows)[ROWS]
-    found = _connect(rows)._to_table()[0]  # noqa: SLF001
+    found = reading.together(files) if (files := _files(rows)) else _connect(rows)._to_table()[0]  # noqa: SLF001
     return found.cast(pa.schema([pa.field(one.name, _plain(one.type)) for one in found.schema]))
 
 
@@ -344,7 +395,7 @@ def _known(rows: DataFrame, schema: pa.Schema) -> DataFrame:
 
 def _of_folders(path: str) -> dict[str, str | None]:
     """The partition values in a file's path, as Hive writes them: market=1/part-0.parquet."""
-    pairs = (folder.partition("=") for folder in path.split("/")[:-1])
+    pairs = (folder.partition("=") for folder in path.split("/")[:-1] if "=" in folder)
     return {name: None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value) for name, _, value in pairs}
 
 

@@ -24,6 +24,7 @@ LOST = re.compile(
     r"FILE_NOT_EXIST|FileNotFound|NoSuchKey|Object at location .* not found|DELTA_VERSION_NOT|TIME_?TRAVEL"
 )
 FEW_ROWS = 1_000_000  # such as keys, of which a hash table fits into the memory of every worker
+SLICE = "_slice"  # a column by which rows that are computed once are kept apart: one slice is read without the others
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class Engine(Protocol):
 
 def is_about_lost_files(error: BaseException) -> bool:
     """Whether an engine's error says that a file, or a version, is not there any more."""
-    return bool(LOST.search(words(error)))
+    return isinstance(error, MissingFileError | NoVersionError) or bool(LOST.search(words(error)))
 
 
 def words(error: BaseException) -> str:

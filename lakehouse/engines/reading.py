@@ -1,4 +1,4 @@
-"""Delivered files read by several processes of this machine into Parquet files: memory is bounded, cores are used."""
+"""Rows on their way to Parquet files of this machine, in bounded memory; delivered files by several processes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import uuid
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse.errors import LakehouseError
 
+ROWS_OF_A_GROUP, BYTES_OF_A_GROUP = 100_000, 64 << 20
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     import pyarrow as pa
 
@@ -39,19 +41,81 @@ def side_by_side(groups: int, read: Read, schema: pa.Schema, folder: Path, most_
 
 def _write(read: Read, number: int, schema: pa.Schema, folder: str, most_rows: int) -> list[str]:
     """In a process of its own: the rows of one group as files of no more than so many rows."""
+    return _files(read([number]), schema, folder, most_rows)
+
+
+def _files(batches: Iterable[pa.RecordBatch], schema: pa.Schema, folder: str, most_rows: int) -> list[str]:
+    """Files of at most so many rows, in groups that readers take at a time, so that not all is in memory."""
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     paths: list[str] = []
     writer: pq.ParquetWriter | None = None
-    rows = 0
-    for batch in read([number]):
-        if writer is None or rows + batch.num_rows > most_rows:
+    room = 0
+    for group in _groups(batches, min(most_rows, ROWS_OF_A_GROUP)):
+        if writer is None or group.num_rows > room:
             if writer is not None:
                 writer.close()
             paths.append(f"{folder}/{uuid.uuid4().hex}.parquet")
-            writer, rows = pq.ParquetWriter(paths[-1], schema, compression="snappy", store_schema=False), 0
-        writer.write_batch(batch)
-        rows += batch.num_rows
+            writer, room = pq.ParquetWriter(paths[-1], schema, compression="snappy", store_schema=False), most_rows
+        writer.write_table(group)
+        room -= group.num_rows
     if writer is not None:
         writer.close()
     return paths
+
+
+def _groups(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.Table]:
+    import pyarrow as pa  # noqa: PLC0415
+
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        for start in range(0, batch.num_rows, most):
+            part = batch.slice(start, most)
+            if waiting and sum(one.num_rows for one in waiting) + part.num_rows > most:
+                yield pa.Table.from_batches(waiting)
+                waiting = []
+            waiting.append(part)
+            if sum(one.nbytes for one in waiting) > BYTES_OF_A_GROUP:
+                yield pa.Table.from_batches(waiting)
+                waiting = []
+    if waiting:
+        yield pa.Table.from_batches(waiting)
+
+
+def few(groups: int, read: Read, schema: pa.Schema, most: int) -> pa.Table | None:
+    """The rows of all groups, read in this process; None, and no more is read, where they have more bytes."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    batches, size = list[pa.RecordBatch](), 0
+    if not most:
+        return None
+    for batch in read(range(groups)):
+        batches.append(batch)
+        size += batch.nbytes
+        if size > most:
+            return None
+    return pa.Table.from_batches(batches, schema)
+
+
+def together(files: Iterable[str]) -> pa.Table:
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    tables = [pq.ParquetFile(file).read() for file in files]
+    return pa.concat_tables([one.select(tables[0].column_names) for one in tables])
+
+
+def columns(file: str) -> list[str]:
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    return list(pq.read_schema(file).names)
+
+
+def cut(file: str, most_rows: int) -> list[str]:
+    """The file, or its rows in files beside it that have no more than so many; an engine may make larger ones."""
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    with pq.ParquetFile(file) as whole:
+        if whole.metadata.num_rows <= most_rows:
+            return [file]
+        return _files(whole.iter_batches(), whole.schema_arrow, str(Path(file).parent), most_rows)

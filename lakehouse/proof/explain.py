@@ -292,7 +292,7 @@ def _in_words(name: str, version: int) -> Iterator[None]:
     try:
         yield
     except protocol.errors() as error:
-        if isinstance(error, log.NoVersionError) or protocol.is_about_lost_files(error):
+        if protocol.is_about_lost_files(error):
             raise LakehouseError(
                 f"{name} can no longer be read in version {version}: its files or its log were cleaned away. What is "
                 "made anew from now on can be explained: `lakehouse run`."

@@ -74,6 +74,28 @@ def _in_a_path(text: str | None) -> str:
     return NULL_FOLDER if text is None else OF_NO_PATH.sub(lambda found: f"%{ord(found[0]):02X}", text)
 
 
+def adopt(address: str, files: Mapping[str, Mapping[str, str | None]], schema: pa.Schema) -> list[Action]:
+    """Files of this machine, each with its partition's values, as files of the table; their `add` actions.
+
+    A folder gets them by links where it can, and has them on the disk when this returns. Raises LakehouseError where a
+    file has other columns than the schema.
+    """
+    return storage.each(lambda pair: _adopt(address, pair[0], dict(pair[1]), schema), files.items())
+
+
+def _adopt(address: str, file: str, values: dict[str, str | None], schema: pa.Schema) -> Action:
+    folders = [f"{name}={_in_a_path(text)}" for name, text in values.items()]
+    path = "/".join([*folders, f"part-{uuid4()}.snappy.parquet"])
+    root, name = file.rsplit("/", 1)
+    size, stats = _of_footer(root, name, schema, values)
+    if storage.is_s3(address):
+        with pa.memory_map(file) as source:
+            storage.put(address, path, source.read_buffer())
+    else:
+        storage.link(address, path, file)
+    return _add(path, values, size, stats)
+
+
 def _add(path: str, values: Mapping[str, str | None], size: int, stats: str) -> Action:
     return {
         "path": quote(path, safe="/=-_.~!$&'()*+,;@"),
@@ -222,10 +244,17 @@ def describe(
     columns is refused. Partitions are those of the path (`market=1/...`), where they are not given.
     """
     values = _of_folders(path) if partition_values is None else dict(partition_values)
+    return _add(path, values, *_of_footer(address, path, schema, values))
+
+
+def _of_footer(
+    address: str, path: str, schema: pa.Schema | None, partition_values: Mapping[str, str | None]
+) -> tuple[int, str]:
+    """A file's size and statistics."""
     with storage.random_access(address, path) as source:
         size, file = source.size(), pq.ParquetFile(source, **INT96)
         if schema is not None:
-            same_columns(f"{address}/{path}", file.schema_arrow, schema, values)
+            same_columns(f"{address}/{path}", file.schema_arrow, schema, partition_values)
         footer = file.metadata
     groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
     names = [footer.schema.column(index).path for index in range(min(WITH_BOUNDS, footer.num_columns))]
@@ -235,7 +264,7 @@ def describe(
     bounds = {name: said for name, parts in known.items() if (said := _stored_bounds(parts, kinds[name]))}
     counted = {name: parts for name, parts in known.items() if all(part.has_null_count for part in parts)}
     nulls = {name: sum(part.null_count for part in parts) for name, parts in counted.items()}
-    return _add(path, values, size, _stats(footer.num_rows, bounds, nulls))
+    return size, _stats(footer.num_rows, bounds, nulls)
 
 
 def _of_folders(path: str) -> dict[str, str | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -389,6 +390,23 @@ def put(root: str, path: str, content: Any) -> None:  # noqa: ANN401  bytes, or 
             client().upload_fileobj(BytesIO(content), *_key(root, path).split("/", 1))
     except (ClientError, S3UploadFailedError) as error:
         raise _refusal("write", root, path, error) from error
+
+
+def link(root: str, path: str, file: str) -> None:
+    """A file of this machine as one of the folder's, by a copy only where they lie on different disks."""
+    full = Path(root, path)
+    _make_folder(full.parent)
+    try:
+        try:
+            os.link(file, full)
+        except OSError:
+            shutil.copyfile(file, full)
+        with full.open("rb") as stored:
+            os.fsync(stored.fileno())
+    except OSError as error:
+        what = f"{full} cannot be written: {error.strerror}. Make room, and start the run again."
+        raise LakehouseError(what) from error
+    _sync_folder(full.parent)
 
 
 def put_if_absent(root: str, path: str, content: bytes) -> bool | None:

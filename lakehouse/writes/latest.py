@@ -9,7 +9,7 @@ import operator
 import re
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial, reduce
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from lakehouse.contract import ANOTHER_ROW, EVIDENCE
-from lakehouse.engines.protocol import FEW_ROWS
+from lakehouse.engines.protocol import FEW_ROWS, SLICE
 from lakehouse.errors import LakehouseError
 from lakehouse.writes import measures as measured
 from lakehouse.writes import units
@@ -25,7 +25,7 @@ from lakehouse.writes.lake import conform
 from lakehouse.writes.measures import ChecksFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
     from pyspark.sql import Column, DataFrame
     from pyspark.sql.window import WindowSpec
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 STATUSES = ("kept", "unchanged", "rejected", "duplicate", "superseded")
 Counts = dict[str, dict[str, int]]
 PLACE = (*EVIDENCE, "_batch")
+BYTES_OF_A_ROW = 64  # compressed in its table, a wide one
 OF_THE_ROW = ("_file", "_row", "_batch", "_sequence", "_delivered_at", "_problem", "_is_last", "_repaired", "_hash")
 
 
@@ -105,38 +106,77 @@ def settle(writer: Writer, batch: Batch) -> Account:
         parsed = parse(table, batch.contract, new, batch.columns, batch.conf)
         if batch.late:
             parsed = parsed.unionByName(_older_rows(writer, batch, cached))
-        judged = _judged(writer, writer.engine.once(parsed, cached), replacing, batch, cached)
+        parts = list(_judged(writer, flat(parsed, batch.since), replacing, batch, cached))
+        judged = units.together(part.judged for part in parts)
         stored = writer.stored()
         if stored is None and not batch.is_whole:
             raise LakehouseError(f"{table.name} is not stored as its contract promises it. Start the run again.")
         if stored is not None and not batch.is_whole:
             stored = stored.join(judged.select(*promise.unit).distinct(), on=list(promise.unit), how="left_semi")
         if stored is not None:
-            same = writer.engine.once(as_stored(table, judged, stored), cached)
-            judged = mark_unchanged(table, judged, writer.engine.small_side(same))
+            parts = [part.compared(writer, stored, cached) for part in parts]
+            judged = units.together(part.judged for part in parts)
         accounted = account(writer.engine, table, judged, batch.markets)
         _check_sums(table, batch.rows_in, accounted.counts["rows"])
         _check_limit(table, accounted)
         _check_stops(table, accounted)
         _settle_rejected(writer, judged, replacing, batch, accounted)
-        _write(writer, judged, stored, batch, cached, any_kept=accounted.to_write > 0)
+        kept = [part.kept(table) for part in parts]
+        kept = [writer.engine.once(one, cached) for one in kept] if len(kept) > 1 else kept
+        _write(writer, units.together(kept), judged, stored, batch, cached, any_kept=accounted.to_write > 0)
     return accounted
 
 
+@dataclass(frozen=True)
+class Part:
+    """Rows of a slice of the units, and what was judged of each, by its place: without what it says, which is wide.
+
+    `is_slice`: the condition under which a row of any frame belongs to it; None where there is one part.
+    """
+
+    rows: DataFrame
+    judged: DataFrame
+    is_slice: Column | None = None
+
+    def compared(self, writer: Writer, stored: DataFrame, cached: ExitStack) -> Part:
+        """Kept rows of units that are stored like this already are unchanged."""
+        mine = stored if self.is_slice is None else stored.where(self.is_slice)
+        same = writer.engine.once(as_stored(writer.table, self._whole(writer.table), mine), cached)
+        return replace(self, judged=mark_unchanged(writer.table, self.judged, writer.engine.small_side(same)))
+
+    def kept(self, table: Table) -> DataFrame:
+        """The rows to write."""
+        return stored_rows(table, self._whole(table))
+
+    def _whole(self, table: Table) -> DataFrame:
+        """What is kept, with all that it says."""
+        position = [table.contract.position] if table.contract.position else []
+        places = self.judged.where("_status = 'kept'").select(*PLACE, *position, "_status")
+        return self.rows.join(places, on=list(PLACE), how="inner")
+
+
 def _judged(
-    writer: Writer, parsed: DataFrame, replacing: DataFrame | None, batch: Batch, cached: ExitStack
-) -> DataFrame:
+    writer: Writer, rows: DataFrame, replacing: DataFrame | None, batch: Batch, cached: ExitStack
+) -> Iterator[Part]:
     """All rows judged; of many bytes slice by slice of the units, to bound memory."""
     table, engine = writer.table, writer.engine
+    unit = [F.col(name) for name in table.contract.unit]
 
-    def of(rows: DataFrame) -> DataFrame:
-        return engine.once(judge(table, rows, batch.newest_of_file, replacing, batch.since), cached)
+    def of(some: DataFrame, is_slice: Column | None = None) -> Part:
+        narrow = some.select(*_judged_by(table, some.columns))
+        judged = judge_flat(table, narrow, batch.newest_of_file, replacing)
+        return Part(some, engine.once(judged, cached), is_slice)
 
     slices = engine.slices(batch.size)
+    if slices > 1 and not batch.is_whole:
+        slices = engine.slices(min(batch.size, _rows_to_judge(batch) * BYTES_OF_A_ROW))
     if slices == 1:
-        return of(parsed)
-    place = units.slice_of([F.col(name) for name in table.contract.unit], slices)
-    return reduce(lambda some, more: some.unionByName(more), (of(parsed.where(place == one)) for one in range(slices)))
+        yield of(engine.once(rows, cached))
+        return
+    place = units.slice_of(unit, slices)
+    rows = engine.once(rows.withColumn(SLICE, F.coalesce(place, F.lit(0)).cast("string")), cached)
+    for one in range(slices):
+        yield of(rows.where(F.col(SLICE) == str(one)).drop(SLICE), place == one)
 
 
 def _check_sums(table: Table, rows_in: int, counts: Mapping[str, int]) -> None:
@@ -200,6 +240,7 @@ def _older_rows(writer: Writer, batch: Batch, cached: ExitStack) -> DataFrame:
 
 def _write(
     writer: Writer,
+    kept: DataFrame,
     judged: DataFrame,
     stored: DataFrame | None,
     batch: Batch,
@@ -208,7 +249,6 @@ def _write(
     any_kept: bool,
 ) -> None:
     """Overwrite where nothing comparable is stored; else write the changed units and delete those nobody delivers."""
-    kept = stored_rows(writer.table, judged)
     if stored is None:
         writer.overwrite(kept)
         return
@@ -216,11 +256,9 @@ def _write(
         unit = list(writer.table.contract.unit)
         right = judged.where("_status in ('kept', 'unchanged')").select(*unit)
         missing = stored.select(*unit).distinct().join(right, on=unit, how="left_anti")
-        changed = kept.select(*unit).distinct()
+        changed = judged.where("_status = 'kept'").select(*unit).distinct()
         marked = [(changed, F.lit(False)), (missing, F.lit(True))]  # noqa: FBT003
-        differing = reduce(
-            lambda some, more: some.unionByName(more), (one.withColumn("_gone", is_gone) for one, is_gone in marked)
-        )
+        differing = units.together(one.withColumn("_gone", is_gone) for one, is_gone in marked)
         differing = writer.engine.once(differing, cached)
         if differing.isEmpty():
             writer.note_progress()
@@ -353,14 +391,37 @@ def judge(
     its older ones. `replacing`: the places (_file, _row) that newer rows correct. `since`: rows of later batches
     are new (`_new`).
     """
-    flat = parsed.select(
+    return judge_flat(table, flat(parsed, since), newest_of_file, replacing)
+
+
+def flat(parsed: DataFrame, since: int) -> DataFrame:
+    """Parsed rows with what is needed of `_source`, column by column."""
+    return parsed.select(
         *(name for name in parsed.columns if name != "_source"),
         *(F.col(f"_source.{name}").alias(name) for name in OF_THE_ROW),
         (F.col("_source._batch") > since).alias("_new"),
     )
-    keyless = _judge_keyless(table, flat.where(~has_key(table)), newest_of_file)
-    judged = _judge_units(table, flat.where(has_key(table))).unionByName(keyless)
+
+
+def judge_flat(table: Table, rows: DataFrame, newest_of_file: DataFrame, replacing: DataFrame | None) -> DataFrame:
+    """As `judge`; the rows need no columns but those that they are judged by."""
+    keyless = _judge_keyless(table, rows.where(~has_key(table)), newest_of_file)
+    judged = _judge_units(table, rows.where(has_key(table))).unionByName(keyless)
     return judged if replacing is None else _without_replaced(judged, replacing)
+
+
+def _judged_by(table: Table, columns: Iterable[str]) -> list[str]:
+    """The columns that decide about a row: sorting by five windows takes as long as the rows are wide."""
+    promise = table.contract
+    rules = [one.check for name, one in promise.rules.items() if is_of_document(table, name)]
+    texts = [*promise.document.values(), *rules]
+    named = {*re.findall(r"\w+", " ".join(texts)), *promise.unit}
+    return [name for name in columns if name in named or name.startswith("_")]
+
+
+def _rows_to_judge(batch: Batch) -> int:
+    """The new rows, and as a guess of those of older deliveries that late ones touch, as many again for each of two."""
+    return batch.rows_in * (3 if batch.late else 1)
 
 
 def _without_replaced(judged: DataFrame, replacing: DataFrame) -> DataFrame:

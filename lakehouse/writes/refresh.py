@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -128,8 +128,7 @@ def _built(writer: Writer, inputs: Mapping[str, DataFrame], size: int, cached: E
     slices = engine.slices(size) if table.contract.unit else 1
     if slices == 1:
         return of(inputs)
-    parts = [of(units.of_slice(table, inputs, place, slices)) for place in range(slices)]
-    return reduce(lambda some, more: some.unionByName(more), parts)
+    return units.together(of(units.of_slice(table, inputs, place, slices)) for place in range(slices))
 
 
 def _write(writer: Writer, computed: Computed) -> Outcome:

@@ -145,6 +145,10 @@ def slice_of(unit: Iterable[Column], of: int) -> Column:
     return F.pmod(F.xxhash64(*unit), F.lit(of))
 
 
+def together(parts: Iterable[DataFrame]) -> DataFrame:
+    return reduce(lambda some, more: some.unionByName(more), parts)
+
+
 def _unit(table: Table, name: str) -> dict[str, Column]:
     """The unit's columns as an input that reaches units by itself has them, in the types that the table promises."""
     reach, promise = table.contract.inputs.get(name), table.contract

@@ -258,12 +258,12 @@ def test_a_table_that_somebody_else_wrote_says_that_its_inputs_are_not_known(toy
     assert ask(toy, "silver.orders", "order_id = 8").history.changes[0].operation == "DELETE"
 
 
-def test_files_that_were_cleaned_away_are_an_error_in_words(toy: Toy) -> None:
+def test_files_that_were_cleaned_away_are_an_error_in_words(toy: Toy, engine: Native) -> None:
     toy.deliver("a.csv", "7,A,2,10.00", day=1)
     toy.run()
     for file in (toy.folder / "lake" / "silver" / "order_lines").glob("*.parquet"):
         file.unlink()
-    toy.engine.held.clear()  # as in a process that did not read it before
+    engine.held.clear()  # as in a process that did not read it before
     with pytest.raises(LakehouseError, match=r"^silver.order_lines can no longer be read in version 0"):
         ask(toy, "silver.orders")
 

@@ -324,11 +324,11 @@ def test_an_input_that_was_made_anew_is_named(toy: Toy) -> None:
     assert f"{LINES}, from which it was made, is gone or was made anew" in verified(toy, ORDERS)[ORDERS].reason
 
 
-def test_a_version_that_vacuum_took_away_is_named_and_the_other_tables_are_compared(toy: Toy) -> None:
+def test_a_version_that_vacuum_took_away_is_named_and_the_other_tables_are_compared(toy: Toy, engine: Native) -> None:
     toy.deliver("wednesday.csv", "7,A,9,10.00", "8,A,9,10.00", "10,A,9,10.00")
     toy.run(LINES)
     toy.opened(LINES).vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
-    toy.engine.held.clear()  # as in a process that did not read it before
+    engine.held.clear()  # as in a process that did not read it before
     done = verified(toy, ORDERS, TOTALS)
     assert f"{LINES} can no longer be read at version 1" in done[ORDERS].reason
     assert done[TOTALS].is_right

@@ -1,0 +1,137 @@
+"""The native engine at size, on few rows: slices, files instead of Arrow, processes that read, scratch."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+
+from lakehouse.engines import native
+from lakehouse.engines.native import Native
+from lakehouse.engines.protocol import Change
+from lakehouse.engines.scratch import Scratch
+from lakehouse.errors import LakehouseError
+from lakehouse.store import feed, log
+from lakehouse.store.committer import Target
+from tests.toy import Toy, with_vectors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+LARGE = 1 << 20  # bytes of a turn, where FEW_BYTES is nothing
+ROUNDS = [
+    {"1 a.csv": ("7,A,2,10.00", "7,A,2,10.00", "8,B,1,5.00", "9,C,two,3.00", ",D,1,1.00")},
+    {"2 b.csv": ("8,B,1,5.00", "9,C,2,3.00", "10,E,4,1.50", "11,F,1,2.00")},
+    {"1 late.csv": ("8,B,4,5.00", "7,A,1,10.00", "12,G,1,2.00")},
+]
+
+
+@pytest.mark.parametrize(("few", "slices"), [(native.FEW_BYTES, 1), (-1, 1), (-1, 3)], ids=["few", "many", "slices"])
+def test_however_many_rows_and_slices_the_tables_are_the_same(
+    few: int, slices: int, tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tables(folder: Path) -> list[object]:
+        toy, found = Toy(folder, engine), list[object]()
+        toy.sources = with_vectors(toy.sources)
+        for files in ROUNDS:
+            for name, rows in files.items():
+                toy.deliver(name[2:], *rows, day=int(name[0]))
+            toy.run()
+            found.append([toy.rows(name) for name in ("silver.order_lines", "silver.orders", "gold.totals")])
+            found.append(toy.rejected())
+        return found
+
+    expected = tables(tmp_path / "expected")
+    monkeypatch.setattr(native, "FEW_BYTES", few)
+    monkeypatch.setattr(Native, "slices", lambda *_: slices)
+    assert tables(tmp_path / "found") == expected
+
+
+def test_less_memory_means_more_slices(engine: Native, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for memory in ("64g", "4g", "1g", "256m"):
+        monkeypatch.setenv("LAKEHOUSE_MEMORY", memory)
+        found.append(engine.slices(150 << 20))
+    assert found[0] == 1
+    assert found == sorted(set(found))
+
+
+@pytest.mark.parametrize("partition_by", [(), ("kind",)])
+def test_many_rows_are_files_beside_the_table(
+    partition_by: tuple[str, ...], tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "FEW_BYTES", -1)
+    monkeypatch.setattr(native, "MOST_ROWS_OF_A_FILE", 400)
+    schema = pa.schema({"id": pa.int64(), "kind": pa.string(), "at": pa.timestamp("us", "UTC")})
+    target = Target(str(tmp_path / "t"), schema, partition_by=partition_by)
+    texts = ["id", "if(id % 3 = 0, 'a b', nullif('c', if(id % 3 = 1, 'c', ''))) as kind", "timestamp_micros(id) as at"]
+    rows = engine.spark.range(5000).selectExpr(*texts)
+    large = engine.for_a_turn(LARGE)
+    assert large.write(target, -1, Change("overwrite", rows), "a note") == 0
+    found = log.snapshot(target.address)
+    assert found is not None
+    assert all(0 < json.loads(file["stats"])["numRecords"] <= 400 for file in found.files.values())
+    stored = feed.read(target.address)
+    assert stored.schema == schema
+    assert stored.sort_by("id").equals(engine.arrow(rows).cast(schema).sort_by("id"))
+    assert sorted(DeltaTable(target.address).to_pyarrow_table().column("id").to_pylist()) == list(range(5000))
+    assert large.arrow(large.read(target.address, 0).selectExpr("count(distinct id)"))[0][0].as_py() == 5000
+
+
+def test_files_of_other_columns_are_refused(tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "FEW_BYTES", -1)
+    target = Target(str(tmp_path / "t"), pa.schema({"id": pa.int64()}))
+    rows = engine.spark.range(5).selectExpr("cast(id as int) as id")
+    with pytest.raises(LakehouseError, match=r"'id': 'integer'.*'id': 'long'"):
+        engine.for_a_turn(LARGE).write(target, -1, Change("overwrite", rows), "")
+    assert log.snapshot(target.address) is None
+
+
+def three_rows(numbers: Iterable[int]) -> Iterator[pa.RecordBatch]:
+    for number in numbers:
+        yield pa.record_batch({"id": pa.array(range(3 * number, 3 * number + 3))})
+
+
+def killed(numbers: Iterable[int]) -> Iterator[pa.RecordBatch]:
+    yield from three_rows(numbers)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_delivered_files_are_read_by_processes_where_they_are_many(
+    engine: Native, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "FEW_DELIVERED", 0)
+    rows = engine.delivered(3, three_rows, pa.schema({"id": pa.int64()}))
+    assert sorted(row.id for row in rows.collect()) == list(range(9))
+
+
+def test_a_reading_process_that_is_killed_is_said_in_words_and_nothing_stays(
+    engine: Native, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "FEW_DELIVERED", 0)
+    before = set(engine.scratch.root.iterdir())
+    with pytest.raises(LakehouseError, match=r"it was killed.*Nothing was written"):
+        engine.delivered(3, killed, pa.schema({"id": pa.int64()}))
+    assert set(engine.scratch.root.iterdir()) <= before
+
+
+def test_the_next_start_takes_away_what_a_killed_process_left(tmp_path: Path) -> None:
+    text = "import os, pathlib, sys; from lakehouse.engines.scratch import Scratch; "
+    text += "print(Scratch.make(pathlib.Path(sys.argv[1])).folder(), flush=True); os.kill(os.getpid(), 9)"
+    ended = subprocess.run([sys.executable, "-c", text, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    left = tmp_path / ended.stdout.strip()
+    assert left.exists()
+    mine = Scratch.make(tmp_path)
+    try:
+        assert list(tmp_path.iterdir()) == [mine.root]
+    finally:
+        mine.remove()

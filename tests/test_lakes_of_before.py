@@ -20,6 +20,7 @@ from lakehouse.writes.lake import Lake
 if TYPE_CHECKING:
     from lakehouse.engines.native import Native
     from lakehouse.graph import Table
+    from lakehouse.runs.turns import Decision
 
 pytestmark = pytest.mark.slow
 LAKES = sorted(Path(__file__).with_name("lakes").glob("*.tar.gz"))
@@ -36,14 +37,14 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="module")
-def before(folder: Path, tables: dict[str, Table]) -> dict[str, plan.Decision]:
+def before(folder: Path, tables: dict[str, Table]) -> dict[str, Decision]:
     run = Run(str(folder / "lake"), str(folder / "landing"), tables)
     run.look()
     return plan.decide_all(run.root, tables.values(), run.taken)
 
 
 @pytest.fixture(scope="module")
-def continued(folder: Path, engine: Native, before: dict[str, plan.Decision]) -> Lake:
+def continued(folder: Path, engine: Native, before: dict[str, Decision]) -> Lake:
     assert before
     tables = graph.load()
     Run(str(folder / "lake"), str(folder / "landing"), tables, engine=engine).execute(tables)
@@ -53,7 +54,7 @@ def continued(folder: Path, engine: Native, before: dict[str, plan.Decision]) ->
 
 
 def test_the_plan_says_why_each_table_is_computed_anew(
-    before: dict[str, plan.Decision], tables: dict[str, Table]
+    before: dict[str, Decision], tables: dict[str, Table]
 ) -> None:
     said = {one.reason for name, one in before.items() if not tables[name].contract.source}
     assert said == {"its definition changed"}

@@ -246,7 +246,9 @@ def test_no_sum_takes_what_contracts_call_a_bigint_or_a_wide_decimal() -> None:
         added = {one.value for call in sums for one in ast.walk(call) if isinstance(one, ast.Constant)}
         assert not added & too_wide, path
 
+
 FLOORS = ("store", "engines", "intake", "writes", "runs", "serving", "proof")  # each may import those before it
+OF_THE_JVM = {"_jdf", "_jvm", "_jsc", "sparkContext", "newSession", "persist", "localCheckpoint"}
 GROUND = ("contract", "errors", "formula", "graph", "transforms")
 
 
@@ -260,7 +262,8 @@ def test_every_module_of_the_core_stands_on_a_floor() -> None:
     assert rooms == set(FLOORS)
     assert {path.stem for path in (HOME / "lakehouse").glob("*.py")} == {*GROUND, "__init__"}
     for room in FLOORS:
-        assert ast.get_docstring(ast.parse((HOME / "lakehouse" / room / "__init__.py").read_text(encoding="utf-8"))), room
+        text = (HOME / "lakehouse" / room / "__init__.py").read_text(encoding="utf-8")
+        assert ast.get_docstring(ast.parse(text)), room
 
 
 def test_floors_import_only_those_below_them() -> None:
@@ -290,6 +293,6 @@ def test_engines_are_named_on_their_floor_alone() -> None:
         if not path.startswith("lakehouse/engines/"):
             assert not names - outside(names, "pysail", "py4j", "delta", "pyspark.sql.connect"), path
             attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-            assert not attributes & {"_jdf", "_jvm", "_jsc", "sparkContext", "newSession", "persist", "localCheckpoint"}, path
+            assert not attributes & OF_THE_JVM, path
         if not path.startswith("lakehouse/store/"):
             assert not names - outside(names, "deltalake"), path

@@ -566,9 +566,7 @@ def test_a_wider_type_keeps_every_value_and_the_old_versions_readable(tmp_path: 
 
 
 @pytest.mark.slow
-def test_a_value_that_the_narrow_type_rejected_comes_in_by_itself_when_it_fits(
-    tmp_path: Path, engine: Engine
-) -> None:
+def test_a_value_that_the_narrow_type_rejected_comes_in_by_itself_when_it_fits(tmp_path: Path, engine: Engine) -> None:
     lines = "silver.order_lines"
     toy = Toy(tmp_path, engine)
     contract, code = toy.sources[lines]

@@ -1,4 +1,4 @@
-"""What a turn costs natively, as far as it can be counted: calls of the server, which are most of a small turn's time."""
+"""What a turn costs natively, as far as it can be counted: calls of the server, most of a small turn's time."""
 
 from __future__ import annotations
 

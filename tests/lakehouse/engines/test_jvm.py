@@ -20,9 +20,9 @@ SECRET = "do-not-show-this-to-anybody"  # noqa: S105
 
 @pytest.fixture(autouse=True)
 def _java_is_asked_again() -> Iterator[None]:
-    session.check_java.cache_clear()
+    jvm.check_java.cache_clear()
     yield
-    session.check_java.cache_clear()
+    jvm.check_java.cache_clear()
 
 
 def a_java(folder: Path, says: str, code: int = 0) -> Path:
@@ -36,7 +36,7 @@ def a_java(folder: Path, says: str, code: int = 0) -> Path:
 
 def java_refusal() -> str:
     with pytest.raises(LakehouseError) as refused:
-        session.check_java()
+        jvm.check_java()
     return str(refused.value)
 
 
@@ -44,7 +44,7 @@ def java_refusal() -> str:
 
 
 def test_the_java_of_this_machine_is_new_enough() -> None:
-    assert re.search(r'version "\d+', session.check_java())
+    assert re.search(r'version "\d+', jvm.check_java())
 
 
 def test_without_java_the_error_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +81,7 @@ def test_java_home_comes_before_the_path(tmp_path: Path, monkeypatch: pytest.Mon
     a_java(tmp_path / "old", 'openjdk version "11.0.21"')
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "new"))
     monkeypatch.setenv("PATH", f"{tmp_path}/old/bin:/usr/bin:/bin")
-    assert f'version "{version}"' in session.check_java()
+    assert f'version "{version}"' in jvm.check_java()
 
 
 def test_a_java_that_says_nothing_is_an_error_on_purpose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +99,7 @@ def jars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     lock = tmp_path / "jars.lock"
     contents = {"a-1.jar": b"a", "b-2.jar": b"b"}
     lock.write_text("".join(f"{hashlib.sha256(body).hexdigest()}  {name}\n" for name, body in contents.items()))
-    monkeypatch.setattr(session, "LOCK", lock)
+    monkeypatch.setattr(jvm, "LOCK", lock)
     monkeypatch.setenv("LAKEHOUSE_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "cache" / "jars" / hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
     folder.mkdir(parents=True)
@@ -110,13 +110,13 @@ def jars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def jars_refusal() -> str:
     with pytest.raises(LakehouseError) as refused:
-        session.jars()
+        jvm.jars()
     return str(refused.value)
 
 
 def test_jars_that_are_as_locked_are_given_in_order(jars: Path) -> None:
     said: list[str] = []
-    assert session.jars(said.append) == [jars / "a-1.jar", jars / "b-2.jar"]
+    assert jvm.jars(said.append) == [jars / "a-1.jar", jars / "b-2.jar"]
     assert said == []
 
 
@@ -135,16 +135,16 @@ def test_a_jar_that_was_cut_or_grew_is_damaged(jars: Path, content: bytes) -> No
 
 def test_what_is_no_jar_is_left_alone(jars: Path) -> None:
     (jars / "README").touch()
-    assert len(session.jars()) == 2
+    assert len(jvm.jars()) == 2
 
 
 def test_another_lock_is_another_folder(jars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So a new version never meets the jars of the old one; without Java they cannot be fetched either."""
-    session.LOCK.write_text(session.LOCK.read_text().replace("b-2", "b-3"))
+    jvm.LOCK.write_text(jvm.LOCK.read_text().replace("b-2", "b-3"))
     monkeypatch.setenv("JAVA_HOME", "/nowhere")
     said: list[str] = []
     with pytest.raises(LakehouseError, match="Spark needs Java"):
-        session.jars(said.append)
+        jvm.jars(said.append)
     assert said[0].startswith("Fetching 2 jars (30 MB, once) into ")
     assert str(jars) not in said[0]
 
@@ -153,28 +153,28 @@ def test_another_lock_is_another_folder(jars: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_the_real_lock_has_every_pinned_package_in_its_version() -> None:
-    locked = set(session._read_lock())  # noqa: SLF001
-    pinned = {"{}_{}-{}.jar".format(*coordinates.split(":")) for coordinates in session.PACKAGES}
+    locked = set(jvm._read_lock())  # noqa: SLF001
+    pinned = {"{}_{}-{}.jar".format(*coordinates.split(":")) for coordinates in jvm.PACKAGES}
     assert pinned <= locked
 
 
 def test_the_real_lock_holds_each_library_once_and_with_a_whole_hash() -> None:
-    locked = session._read_lock()  # noqa: SLF001
+    locked = jvm._read_lock()  # noqa: SLF001
     libraries = [re.sub(r"-\d.*", "", name) for name in locked]
-    assert len(set(libraries)) == len(libraries) == len(session.LOCK.read_text().splitlines())
+    assert len(set(libraries)) == len(libraries) == len(jvm.LOCK.read_text().splitlines())
     assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in locked.values())
 
 
 def test_the_real_lock_has_nothing_that_spark_ships_itself() -> None:
-    excluded = [re.escape(one.replace(":", "_")).replace(r"\*", ".*") for one in session.EXCLUDES]
+    excluded = [re.escape(one.replace(":", "_")).replace(r"\*", ".*") for one in jvm.EXCLUDES]
     pattern = re.compile(f"({'|'.join(excluded)})-\\d")
-    assert [name for name in session._read_lock() if pattern.match(name)] == []  # noqa: SLF001
+    assert [name for name in jvm._read_lock() if pattern.match(name)] == []  # noqa: SLF001
 
 
 def test_the_libraries_of_one_maker_have_one_version() -> None:
     """Parts of the SDK or of Delta in two versions fail late, and far from the cause."""
     for maker in ("software.amazon.awssdk_", "io.delta_"):
-        names = [name for name in session._read_lock() if name.startswith(maker)]  # noqa: SLF001
+        names = [name for name in jvm._read_lock() if name.startswith(maker)]  # noqa: SLF001
         assert len({re.sub(r".*-(\d+\.\d+\.\d+)\.jar", r"\1", name) for name in names}) == 1, names
 
 
@@ -188,7 +188,7 @@ def test_settings_of_s3_come_from_the_usual_variables(monkeypatch: pytest.Monkey
         monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.delenv("AWS_REGION", raising=False)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    settings = session._settings_of_s3()  # noqa: SLF001
+    settings = jvm._settings_of_s3()  # noqa: SLF001
     assert settings["spark.hadoop.fs.s3a.endpoint"] == "http://127.0.0.1:9000"
     assert settings["spark.hadoop.fs.s3a.endpoint.region"] == "eu-west-1"
     keys = [settings[f"spark.hadoop.fs.s3a.{key}"] for key in ("access.key", "secret.key", "session.token")]
@@ -199,7 +199,7 @@ def test_variables_that_are_not_set_are_no_settings(monkeypatch: pytest.MonkeyPa
     for name in ("ENDPOINT_URL", "ENDPOINT_URL_S3", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "REGION",
                  "DEFAULT_REGION"):  # fmt: skip
         monkeypatch.delenv(f"AWS_{name}", raising=False)
-    settings = session._settings_of_s3()  # noqa: SLF001
+    settings = jvm._settings_of_s3()  # noqa: SLF001
     assert settings["spark.hadoop.fs.s3a.endpoint.region"] == "us-east-1"
     assert not {key for key in settings if key.endswith(("endpoint", ".key", ".token"))}
 
@@ -207,7 +207,7 @@ def test_variables_that_are_not_set_are_no_settings(monkeypatch: pytest.MonkeyPa
 def test_the_size_of_a_local_session_comes_from_outside(jars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("MASTER", "local[1]"), ("DRIVER_MEMORY", "7g"), ("JAVA_OPTIONS", "-Xss4m -XX:+UseZGC")):
         monkeypatch.setenv(f"LAKEHOUSE_{name}", value)
-    settings = session._settings_of_a_local_jvm(long=False)  # noqa: SLF001
+    settings = jvm._settings_of_a_local_jvm(long=False)  # noqa: SLF001
     assert (settings["spark.master"], settings["spark.driver.memory"]) == ("local[1]", "7g")
     assert settings["spark.driver.extraJavaOptions"].endswith("-Xss4m -XX:+UseZGC")
     assert settings["spark.driver.extraClassPath"] == f"{jars}/a-1.jar:{jars}/b-2.jar"
@@ -218,10 +218,10 @@ def test_a_local_session_listens_to_this_machine_only_and_hands_no_secret_to_jav
 ) -> None:
     (jars / "README").touch()
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    settings = session._settings_of_a_local_jvm(long=False)  # noqa: SLF001
+    settings = jvm._settings_of_a_local_jvm(long=False)  # noqa: SLF001
     assert settings["spark.driver.bindAddress"] == settings["spark.driver.host"] == "127.0.0.1"
     assert settings["spark.ui.enabled"] == "false"
-    assert SECRET not in repr(settings) + repr(session._settings_of_results())  # noqa: SLF001
+    assert SECRET not in repr(settings) + repr(jvm._settings_of_results())  # noqa: SLF001
 
 
 def test_no_error_of_the_start_shows_a_secret(jars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,10 +229,10 @@ def test_no_error_of_the_start_shows_a_secret(jars: Path, monkeypatch: pytest.Mo
     monkeypatch.delenv("PYSPARK_GATEWAY_PORT", raising=False)
     (jars / "a-1.jar").unlink()
     with pytest.raises(LakehouseError) as without_jars:
-        session.start()
+        jvm.start()
     monkeypatch.setenv("JAVA_HOME", "/nowhere")
-    session.check_java.cache_clear()
+    jvm.check_java.cache_clear()
     with pytest.raises(LakehouseError) as without_java:
-        session.start()
+        jvm.start()
     for refused in (without_jars.value, without_java.value):
         assert SECRET not in str(refused) + repr(refused)

@@ -53,9 +53,7 @@ def continued(folder: Path, engine: Native, before: dict[str, Decision]) -> Lake
     return Lake(str(folder / "lake"))
 
 
-def test_the_plan_says_why_each_table_is_computed_anew(
-    before: dict[str, Decision], tables: dict[str, Table]
-) -> None:
+def test_the_plan_says_why_each_table_is_computed_anew(before: dict[str, Decision], tables: dict[str, Table]) -> None:
     said = {one.reason for name, one in before.items() if not tables[name].contract.source}
     assert said == {"its definition changed"}
     assert {before[name].path for name, one in tables.items() if one.contract.source} == {"nothing"}

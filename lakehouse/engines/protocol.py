@@ -10,7 +10,7 @@ from lakehouse.store.log import NoVersionError
 from lakehouse.store.storage import MissingFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import ExitStack
 
     import pyarrow as pa
@@ -65,8 +65,11 @@ class Engine(Protocol):
         """A table as it was at a version: without one, a frame would move under a foreign commit."""
         ...
 
-    def changes(self, address: str, since: int, until: int) -> DataFrame:
-        """The rows before and after each change in the versions (since, until], with `_change_type`."""
+    def changes(self, address: str, since: int, until: int, columns: Sequence[str] | None = None) -> DataFrame:
+        """The rows before and after each change in the versions (since, until], with `_change_type`.
+
+        Of these columns where only they are asked for.
+        """
         ...
 
     def frame(self, rows: pa.Table) -> DataFrame:

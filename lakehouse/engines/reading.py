@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import uuid
 from concurrent.futures import ProcessPoolExecutor
@@ -41,17 +42,18 @@ def side_by_side(groups: int, read: Read, schema: pa.Schema, folder: Path, most_
 
 def _write(read: Read, number: int, schema: pa.Schema, folder: str, most_rows: int) -> list[str]:
     """In a process of its own: the rows of one group as files of no more than so many rows."""
-    return _files(read([number]), schema, folder, most_rows)
+    groups = _groups(read([number]), min(most_rows, ROWS_OF_A_GROUP), BYTES_OF_A_GROUP)
+    return _files(groups, schema, folder, most_rows)
 
 
-def _files(batches: Iterable[pa.RecordBatch], schema: pa.Schema, folder: str, most_rows: int) -> list[str]:
-    """Files of at most so many rows, in groups that readers take at a time, so that not all is in memory."""
+def _files(groups: Iterable[pa.Table], schema: pa.Schema, folder: str, most_rows: int) -> list[str]:
+    """Files of at most so many rows, in these groups, of which one is in memory at a time."""
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     paths: list[str] = []
     writer: pq.ParquetWriter | None = None
     room = 0
-    for group in _groups(batches, min(most_rows, ROWS_OF_A_GROUP)):
+    for group in groups:
         if writer is None or group.num_rows > room:
             if writer is not None:
                 writer.close()
@@ -64,7 +66,7 @@ def _files(batches: Iterable[pa.RecordBatch], schema: pa.Schema, folder: str, mo
     return paths
 
 
-def _groups(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.Table]:
+def _groups(batches: Iterable[pa.RecordBatch], most: int, most_bytes: float = math.inf) -> Iterator[pa.Table]:
     import pyarrow as pa  # noqa: PLC0415
 
     waiting: list[pa.RecordBatch] = []
@@ -75,7 +77,7 @@ def _groups(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.Table]:
                 yield pa.Table.from_batches(waiting)
                 waiting = []
             waiting.append(part)
-            if sum(one.nbytes for one in waiting) > BYTES_OF_A_GROUP:
+            if sum(one.nbytes for one in waiting) > most_bytes:
                 yield pa.Table.from_batches(waiting)
                 waiting = []
     if waiting:
@@ -118,4 +120,5 @@ def cut(file: str, most_rows: int) -> list[str]:
     with pq.ParquetFile(file) as whole:
         if whole.metadata.num_rows <= most_rows:
             return [file]
-        return _files(whole.iter_batches(), whole.schema_arrow, str(Path(file).parent), most_rows)
+        pieces = _groups(whole.iter_batches(), most_rows)  # one in each file: see native's settings
+        return _files(pieces, whole.schema_arrow, str(Path(file).parent), most_rows)

@@ -16,7 +16,7 @@ from lakehouse.engines.protocol import FEW_BYTES
 from lakehouse.store import log, storage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import ExitStack
 
     import pyarrow as pa
@@ -74,10 +74,11 @@ class Spark:
         reader = self.spark.read.format("delta").option("versionAsOf", version)
         return self._in_one_piece(reader.load(storage.for_spark(address)))
 
-    def changes(self, address: str, since: int, until: int) -> DataFrame:
+    def changes(self, address: str, since: int, until: int, columns: Sequence[str] | None = None) -> DataFrame:
         feed = self.spark.read.format("delta").option("readChangeFeed", "true")
         feed = feed.option("startingVersion", since + 1).option("endingVersion", until)
-        return self._in_one_piece(feed.load(storage.for_spark(address))).drop("_commit_version", "_commit_timestamp")
+        rows = self._in_one_piece(feed.load(storage.for_spark(address))).drop("_commit_version", "_commit_timestamp")
+        return rows if columns is None else rows.select(*columns, "_change_type")
 
     def _in_one_piece(self, rows: DataFrame) -> DataFrame:
         """Few rows in one partition, which need not be shuffled again to be grouped or joined; many as they are."""

@@ -81,9 +81,12 @@ def update(
     small_side = engine.small_side if (rows or 0) <= FEW_ROWS else (lambda keys: keys)
     with ExitStack() as cached:
         try:
-            changed = {name: engine.changes(lake.address(name), *span) for name, span in moved.items()}
             used = needed.columns(engine, table, inputs)
-            really = {name: units.net(one, sorted(used[name])) for name, one in changed.items()}
+            asked = {name: (span, sorted(used[name])) for name, span in moved.items()}
+            changed = {
+                name: engine.changes(lake.address(name), *span, columns) for name, (span, columns) in asked.items()
+            }
+            really = {name: units.net(one, asked[name][1]) for name, one in changed.items()}
             touched = engine.once(units.touched(table, really, inputs), cached)
         except protocol.errors() as error:
             raise UnreadableChangesError(

@@ -1,4 +1,7 @@
-"""The real exports from empty, then a day more of them: `.venv/bin/python tests/bench/bench_day.py [EXPORTS]`.
+"""The real exports from empty, a day more, nothing new, a question: `.venv/bin/python tests/bench/bench_day.py`.
+
+    --engines native spark     native without more words
+    --exports FOLDER           others than those of ../shared/data
 
 The further day is their 16th of February again, as the 18th: other order and task ids, and 20 customers of each market
 with other points. It is taken by a fresh process, and then, by a kept engine, four more days like it.
@@ -6,55 +9,84 @@ with other points. It is taken by a fresh process, and then, by a kept engine, f
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
+import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from lakehouse import engines, graph
+from lakehouse.intake.ledger import Ledger
 from lakehouse.runs.run import Run
+from tests.bench.watch import watch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 EXPORTS = Path(__file__).parents[3] / "shared" / "data"
 DAY, NEXT = "2022-02-16", "2022-02-17"
 TIMES = ("Order Time", "Pickup Time", "Delivery Time")
 KEPT_ROUNDS = 4
+QUESTION = "select count(*) from gold.daily_sales"
 Table = tuple[list[str], list[list[str]]]
 
 
 def main() -> None:
-    exports = Path(sys.argv[1]) if len(sys.argv) > 1 else EXPORTS
-    with tempfile.TemporaryDirectory(prefix="lakehouse-bench-") as scratch:
-        landing, lake = Path(scratch, "landing"), Path(scratch, "lake")
-        shutil.copytree(exports, landing)
-        say("from empty, fresh process", of_a_process(lake, landing))
-        deliver_a_day(exports, landing, 0)
-        say("a day more, fresh process", of_a_process(lake, landing))
-        tables, engine = graph.load(), engines.start(engines.chosen())
-        for number in range(1, KEPT_ROUNDS + 1):
-            deliver_a_day(exports, landing, number)
-            begin = time.monotonic()
-            run = Run(str(lake), str(landing), tables, engine=engine, is_kept=True)
-            run.execute(tables)
-            say(f"a day more, round {number} of a kept engine", time.monotonic() - begin)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--engines", nargs="+", default=[engines.NATIVE], choices=engines.NAMES)
+    parser.add_argument("--exports", type=Path, default=EXPORTS)
+    parser.add_argument("--kept", type=Path, nargs=2, help=argparse.SUPPRESS)  # the process that keeps its engine
+    options = parser.parse_args()
+    if options.kept:
+        keep(options.exports, *options.kept)
+        return
+    for engine in options.engines:
+        with tempfile.TemporaryDirectory(prefix="lakehouse-bench-") as scratch:
+            measure(engine, options.exports, Path(scratch, "landing"), Path(scratch, "lake"))
 
 
-def say(what: str, seconds: float) -> None:
-    sys.stdout.write(f"{what}: {seconds:.0f} s\n")
+def measure(engine: str, exports: Path, landing: Path, lake: Path) -> None:
+    env = os.environ | {"LAKEHOUSE_ENGINE": engine}
+    program, places = str(Path(sys.executable).with_name("lakehouse")), ["--lake", str(lake), "--landing", str(landing)]
+    run = [program, "run", *places]
+    shutil.copytree(exports, landing)
+    say(engine, "from empty, fresh process", run, env)
+    deliver_a_day(exports, landing, 0)
+    say(engine, "a day more, fresh process", run, env)
+    say(engine, "nothing new, fresh process", run, env)
+    say(engine, "a question, fresh process", [program, "sql", QUESTION, "--lake", str(lake)], env)
+    module = [sys.executable, "-m", "tests.bench.bench_day", "--exports", str(exports)]
+    _, answer, _ = watch([*module, "--kept", str(landing), str(lake)], folder=graph.HOME, env=env)
+    sys.stdout.write("".join(f"{engine}: {line}\n" for line in answer.splitlines()))
+
+
+def say(engine: str, what: str, command: list[str], env: Mapping[str, str]) -> None:
+    cost, _, _ = watch(command, folder=graph.HOME, env=env)
+    facts = f"{cost.seconds:.2f} s, of the processor {cost.cpu_seconds:.1f} s, peak {cost.peak / 2**30:.2f} GiB"
+    sys.stdout.write(f"{engine}: {what}: {facts}\n")
     sys.stdout.flush()
 
 
-def of_a_process(lake: Path, landing: Path) -> float:
-    command = [str(Path(sys.executable).with_name("lakehouse")), "run", "--lake", str(lake), "--landing", str(landing)]
-    begin = time.monotonic()
-    subprocess.run(command, check=True, capture_output=True)
-    return time.monotonic() - begin
+def keep(exports: Path, landing: Path, lake: Path) -> None:
+    """Further days by one process that keeps its engine, as `lakehouse run --every` does."""
+    tables, engine, known = graph.load(), engines.start(engines.chosen()), Ledger()
+    for number in range(1, KEPT_ROUNDS + 1):
+        deliver_a_day(exports, landing, number)
+        begin = time.monotonic(), time.process_time()
+        run = Run(str(lake), str(landing), tables, engine=engine, is_kept=True)
+        run.ledger = known
+        run.execute(tables)
+        known = run.ledger
+        seconds, cpu = time.monotonic() - begin[0], time.process_time() - begin[1]
+        print(f"a day more, round {number} of a kept engine: {seconds:.2f} s, of this process {cpu:.1f} s")  # noqa: T201
 
 
 def deliver_a_day(exports: Path, landing: Path, number: int) -> None:

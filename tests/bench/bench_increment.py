@@ -1,7 +1,8 @@
 """What a day's new data costs, beside three peers on the same files: `.venv/bin/python tests/bench/bench_increment.py`.
 
     --sizes small 100000 1000000 5000000   order lines; `small` is 10,000 orders, of which 100 change
-    --peers spark duckdb polars            recompute, recompute, and delta-rs MERGE
+    --engines native spark                 ours; `native` without more words
+    --peers plain_spark duckdb polars      recompute, recompute, and delta-rs MERGE with bronze
     --keep FOLDER                          keeps exports, lakes and results there; what is there is not done again
     --again '5000000/one_percent/*'        but for these (patterns of size/scenario/who)
     --only '*/duckdb'                      measures nothing else; the table shows all that there is
@@ -30,7 +31,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from lakehouse import graph
+from lakehouse import engines, graph
 from lakehouse.store import minio, storage
 from tests.bench import answers, exports, report, written
 from tests.bench.watch import watch
@@ -42,9 +43,8 @@ if TYPE_CHECKING:
 
 MILLION = 1_000_000
 SMALL, SMALL_LINES = "small", 30_000  # lines of 10,000 orders
-PEERS = {"spark": "spark_recompute", "duckdb": "duckdb_recompute", "polars": "polars_merge"}
-US = "lakehouse"
-KEEPING = (US, "polars")  # who goes on from a state; the others compute everything again
+PEERS = {"plain_spark": "spark_recompute", "duckdb": "duckdb_recompute", "polars": "polars_merge"}
+KEEPING = (*engines.NAMES, "polars")  # who goes on from a state; the others compute everything again
 IDLE_RUNS = 3
 MINIO_PREFIX = "bench"
 
@@ -115,7 +115,7 @@ class Bench:
 
     def states(self, size: str, who: str) -> Path:
         """Ours hold for one definition of the tables: with another one, an increment would be a rebuild."""
-        ours = graph.selected(graph.load(), answers.COMPARED) if who == US else {}
+        ours = graph.selected(graph.load(), answers.COMPARED) if who in engines.NAMES else {}
         prints = "".join(table.fingerprint for table in ours.values())
         return (
             self.folder / "states" / size / f"{who}{hashlib.sha256(prints.encode()).hexdigest()[:8] if prints else ''}"
@@ -145,7 +145,7 @@ class Bench:
             self.run_kept(cell, until)
         else:
             self.run(cell, "day" if cell.who in KEEPING else None, until)
-            if cell.who == US and cell.scenario == "one_percent":
+            if cell.who in engines.NAMES and cell.scenario == "one_percent":
                 self.idle(cell, self.landing(cell.size, until))
         shutil.rmtree(self.work, ignore_errors=True)
 
@@ -153,7 +153,7 @@ class Bench:
         """One fresh process, from a state to the end of a step."""
         lake, landing = self.start_from(cell.size, cell.who, before), self.landing(cell.size, until)
         versions = written.versions(lake) if lake.exists() else {}
-        cost, _, told = watch(command(cell.who, lake, landing), folder=graph.HOME, env=environment())
+        cost, _, told = watch(command(cell.who, lake, landing), folder=graph.HOME, env=environment(cell.who))
         self.say(cell, told)
         self.note(cell, until, asdict(cost), versions)
 
@@ -162,7 +162,7 @@ class Bench:
         lake = self.start_from(cell.size, cell.who, "history")
         landings = [str(self.landing(cell.size, step)) for step in ("day", until)]
         module = [sys.executable, "-m", "tests.bench.kept_session"]
-        cost, answer, told = watch([*module, str(lake), *landings], folder=graph.HOME, env=environment())
+        cost, answer, told = watch([*module, str(lake), *landings], folder=graph.HOME, env=environment(cell.who))
         self.say(cell, told)
         first, second = json.loads(answer)
         self.note(cell, until, asdict(cost) | {"seconds": second, "day_seconds": first})
@@ -170,7 +170,8 @@ class Bench:
     def idle(self, cell: Cell, landing: Path) -> None:
         versions = written.versions(self.work)
         costs = [
-            watch(command(US, self.work, landing), folder=graph.HOME, env=environment())[0] for _ in range(IDLE_RUNS)
+            watch(command(cell.who, self.work, landing), folder=graph.HOME, env=environment(cell.who))[0]
+            for _ in range(IDLE_RUNS)
         ]
         costs.sort(key=lambda cost: cost.seconds)
         commits = sum(one.commits for one in written.since(self.work, versions).values())
@@ -180,7 +181,7 @@ class Bench:
         server = minio.start(say=print)
         minio.ensure_bucket(server)
         _, writer = minio.reader_and_writer(server)
-        env = environment() | writer.environment()
+        env = environment(cell.who) | writer.environment()
         os.environ.update(writer.environment())
         address = f"s3://{minio.BUCKET}/{MINIO_PREFIX}"
         clear_away(address)
@@ -224,27 +225,29 @@ def clear_away(address: str) -> None:
 
 
 def command(who: str, lake: Path, landing: Path) -> list[str]:
-    if who == US:
+    if who in engines.NAMES:
         program = Path(sys.executable).with_name("lakehouse")
         return [str(program), "run", *answers.COMPARED, "--lake", str(lake), "--landing", str(landing)]
     return [sys.executable, "-m", f"tests.bench.{PEERS[who]}", str(landing), str(lake)]
 
 
-def environment() -> dict[str, str]:
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("LAKEHOUSE_")}
-    return ours | {"LAKEHOUSE_DRIVER_MEMORY": "4g"}
+def environment(who: str) -> dict[str, str]:
+    others = {name: value for name, value in os.environ.items() if not name.startswith("LAKEHOUSE_")}
+    engine = {"LAKEHOUSE_ENGINE": who} if who in engines.NAMES else {}
+    return others | engine | {"LAKEHOUSE_DRIVER_MEMORY": "4g"}
 
 
-def cells(sizes: list[str], peers: list[str], base: int, *, on_minio: bool) -> Iterator[Cell]:
-    for size in sizes:
-        everyone = [US, *(peers if size != SMALL else [])]
+def cells(options: argparse.Namespace) -> Iterator[Cell]:
+    """What is compared stands side by side: a busy machine is then busy for all of them."""
+    for size in options.sizes:
+        everyone = [*options.engines, *(options.peers if size != SMALL else [])]
         yield from (Cell(size, "build", who) for who in everyone)
         yield from (Cell(size, "one_percent", who) for who in everyone)
-        yield Cell(size, "one_percent_kept", US)
-        if size != SMALL and int(size) > base:
-            yield from (Cell(size, scenario, US) for scenario in ("batch", "batch_kept"))
-        if on_minio and size == SMALL:
-            yield Cell(size, "nothing_on_minio", US)
+        yield from (Cell(size, "one_percent_kept", who) for who in options.engines)
+        if size != SMALL and int(size) > options.base:
+            yield from (Cell(size, scenario, who) for scenario in ("batch", "batch_kept") for who in options.engines)
+        if options.minio and size == SMALL:
+            yield from (Cell(size, "nothing_on_minio", who) for who in options.engines)
 
 
 def fits(cell: Cell, patterns: list[str]) -> bool:
@@ -256,16 +259,17 @@ def bench(options: argparse.Namespace, folder: Path) -> None:
     one = Bench(folder, options.base)
     if one.file.exists():
         one.results = json.loads(one.file.read_text("utf-8"))
-    for cell in cells(options.sizes, options.peers, options.base, on_minio=options.minio):
+    for cell in cells(options):
         is_due = cell.key not in one.results or fits(cell, options.again)
         if is_due and fits(cell, options.only):
             one.measure(cell)
-    report.show(one.results, options.sizes, str(options.base))
+    report.show(one.results, options.sizes, str(options.base), options.engines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", default=[SMALL, "100000", "1000000", "5000000"])
+    parser.add_argument("--engines", nargs="+", default=[engines.NATIVE], choices=engines.NAMES)
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
     parser.add_argument("--base", type=int, default=MILLION, help="The size whose increment larger ones get as well.")
     parser.add_argument("--keep", type=Path, help="Where everything is kept; a temporary folder, without it.")

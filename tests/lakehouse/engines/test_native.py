@@ -10,12 +10,13 @@ import sys
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
 from lakehouse.engines import native
 from lakehouse.engines.native import Native
-from lakehouse.engines.protocol import Change
+from lakehouse.engines.protocol import FEW_BYTES, Change
 from lakehouse.engines.scratch import Scratch
 from lakehouse.errors import LakehouseError
 from lakehouse.store import feed, log
@@ -27,14 +28,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LARGE = 1 << 20  # bytes of a turn, where FEW_BYTES is nothing
-ROUNDS = [
+ROUNDS: list[dict[str, tuple[str, ...]]] = [
     {"1 a.csv": ("7,A,2,10.00", "7,A,2,10.00", "8,B,1,5.00", "9,C,two,3.00", ",D,1,1.00")},
     {"2 b.csv": ("8,B,1,5.00", "9,C,2,3.00", "10,E,4,1.50", "11,F,1,2.00")},
     {"1 late.csv": ("8,B,4,5.00", "7,A,1,10.00", "12,G,1,2.00")},
 ]
 
 
-@pytest.mark.parametrize(("few", "slices"), [(native.FEW_BYTES, 1), (-1, 1), (-1, 3)], ids=["few", "many", "slices"])
+@pytest.mark.parametrize(("few", "slices"), [(FEW_BYTES, 1), (-1, 1), (-1, 3)], ids=["few", "many", "slices"])
 def test_however_many_rows_and_slices_the_tables_are_the_same(
     few: int, slices: int, tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,6 +80,8 @@ def test_many_rows_are_files_beside_the_table(
     found = log.snapshot(target.address)
     assert found is not None
     assert all(0 < json.loads(file["stats"])["numRecords"] <= 400 for file in found.files.values())
+    groups = [pq.read_metadata(file).num_row_groups for file in (tmp_path / "t").rglob("*.parquet")]
+    assert set(groups) == {1}  # delta-rs's feed panics at a vector over several
     stored = feed.read(target.address)
     assert stored.schema == schema
     assert stored.sort_by("id").equals(engine.arrow(rows).cast(schema).sort_by("id"))

@@ -16,8 +16,8 @@ from jobs.places import engine_name, places
 from lakehouse import graph
 from lakehouse.errors import LakehouseError
 from lakehouse.runs.run import Run
+from lakehouse.serving import quarantine
 from lakehouse.store import storage
-from lakehouse.writes import quarantine
 
 app = typer.Typer(
     help="An e-commerce lakehouse whose every number is exact, can be recomputed, explained and rewound.",

@@ -19,7 +19,7 @@ from lakehouse.intake import schema_changes
 from lakehouse.runs import plan as planning
 from lakehouse.runs import quality
 from lakehouse.runs import status as states
-from lakehouse.writes import quarantine
+from lakehouse.serving import quarantine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -24,10 +24,10 @@ from deltalake.table import TableMerger
 from pyspark.sql.readwriter import DataFrameWriter
 
 from lakehouse import engines, graph
+from lakehouse.delta import committer, parquet, progress, vectors
+from lakehouse.delta.ops import query
 from lakehouse.errors import LakehouseError
 from lakehouse.runs.run import Run
-from lakehouse.store import committer, parquet, progress, vectors
-from lakehouse.store.ops import query
 from tests import world
 from tests.toy import Toy
 from tests.world import CUSTOMERS, ORDERS, File

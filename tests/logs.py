@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from deltalake import DeltaTable
 
-from lakehouse.store.progress import Progress
+from lakehouse.delta.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from lakehouse.store.progress import Input
+    from lakehouse.delta.progress import Input
 
 SCHEMA = '{"type":"struct","fields":[{"name":"n","type":"long","nullable":true,"metadata":{}}]}'
 

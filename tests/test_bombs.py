@@ -21,15 +21,16 @@ import pytest
 
 from lakehouse.contract import Contract
 from lakehouse.graph import HOME, Table
-from lakehouse.intake import csv_records, json_records, landing, records
+from lakehouse.intake import landing
 from lakehouse.intake.ledger import Ledger
+from lakehouse.readers import csv_records, json_records, records
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from lakehouse.intake.ledger import Delivery
-    from lakehouse.intake.records import Batch
+    from lakehouse.readers.records import Batch
 
 PROCESS = Path("/proc/self/status")
 MB = 1 << 20

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lakehouse import engines, graph
+from lakehouse.delta import feed, log, progress
 from lakehouse.proof import verify
 from lakehouse.proof.verify import OTHER, Scope
-from lakehouse.store import feed, log, progress
 from lakehouse.writes.lake import Lake
 from tests.alike import assert_alike
 from tests.bench.bench_day import deliver_a_day

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lakehouse.delta import ops, progress
 from lakehouse.runs.run import Run
-from lakehouse.store import ops, progress
 from tests.corpus import cases
 
 if TYPE_CHECKING:

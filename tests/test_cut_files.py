@@ -18,9 +18,9 @@ import pytest
 
 from jobs import samples
 from lakehouse import graph
+from lakehouse.delta import ops, progress
 from lakehouse.intake import ledger
 from lakehouse.runs.run import Run
-from lakehouse.store import ops, progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

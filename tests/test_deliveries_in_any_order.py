@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobs import samples
+from lakehouse.delta import ops
 from lakehouse.intake import ledger
 from lakehouse.runs.run import Run
-from lakehouse.store import ops
 from lakehouse.writes.lake import Lake
 from tests.toy import HEADER, Toy
 

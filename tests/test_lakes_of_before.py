@@ -11,10 +11,10 @@ import pytest
 
 from jobs import samples
 from lakehouse import graph
+from lakehouse.delta import feed, log, progress
 from lakehouse.proof import verify
 from lakehouse.runs import plan
 from lakehouse.runs.run import Run
-from lakehouse.store import feed, log, progress
 from lakehouse.writes.lake import Lake
 
 if TYPE_CHECKING:

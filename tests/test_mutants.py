@@ -21,13 +21,13 @@ from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import functions as F
 
 from lakehouse import transforms
+from lakehouse.delta import committer, feed, log
+from lakehouse.delta.committer import ConflictError, Target
+from lakehouse.delta.ops import query
 from lakehouse.engines import native, protocol
 from lakehouse.engines.native import Native
 from lakehouse.intake.ledger import Delivery
 from lakehouse.runs import plan
-from lakehouse.store import committer, feed, log
-from lakehouse.store.committer import ConflictError, Target
-from lakehouse.store.ops import query
 from lakehouse.writes import refresh, units
 from tests import world
 from tests.histories import History

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lakehouse import graph
-from lakehouse.store import feed, minio, storage
+from lakehouse.delta import feed
+from lakehouse.store import minio, storage
 from lakehouse.writes.lake import Lake
 from tests.oracle.recompute import numbers, recompute_all
 from tests.oracle.recompute import tables as recomputed

@@ -23,11 +23,11 @@ import pytest
 import yaml
 
 from lakehouse.contract import Contract
+from lakehouse.delta import ops, progress
 from lakehouse.graph import Table
 from lakehouse.intake import ledger, schema_changes
 from lakehouse.intake.landing import find
 from lakehouse.intake.ledger import Ledger
-from lakehouse.store import ops, progress
 from tests.toy import Toy
 
 if TYPE_CHECKING:

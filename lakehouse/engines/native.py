@@ -25,20 +25,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
+from lakehouse.delta import committer, feed, log, parquet
 from lakehouse.engines import NATIVE, guard, reading
 from lakehouse.engines.protocol import FEW_BYTES, FEW_ROWS, SLICE
 from lakehouse.engines.scratch import Scratch
 from lakehouse.errors import LakehouseError
-from lakehouse.store import committer, feed, log, parquet, storage
+from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pyspark.sql import DataFrame, SparkSession
 
+    from lakehouse.delta.committer import Rows, Target
+    from lakehouse.delta.log import Snapshot
     from lakehouse.engines.protocol import Change
-    from lakehouse.store.committer import Rows, Target
-    from lakehouse.store.log import Snapshot
 
     Held = OrderedDict[tuple[str, str, int], DataFrame]
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from lakehouse.store.log import NoVersionError
+from lakehouse.delta.log import NoVersionError
 from lakehouse.store.storage import MissingFileError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
-    from lakehouse.store.committer import Target
+    from lakehouse.delta.committer import Target
 
 # Compressed bytes of a turn's inputs, a hundred thousand order lines or so: below, what is fixed is all of the work.
 FEW_BYTES = 8 << 20

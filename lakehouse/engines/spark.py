@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from delta.tables import DeltaTable
 from pyspark.sql import functions as F
 
+from lakehouse.delta import log
 from lakehouse.engines import SPARK, jvm
 from lakehouse.engines.protocol import FEW_BYTES
-from lakehouse.store import log, storage
+from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.readwriter import DataFrameWriter
 
+    from lakehouse.delta.committer import Target
     from lakehouse.engines.protocol import Change
-    from lakehouse.store.committer import Target
 
 METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 SKIP_EMPTY = "spark.databricks.delta.skipRecordingEmptyCommits"

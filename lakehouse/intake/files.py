@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.delta.types import arrow_schema
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import csv_records, json_records, records
-from lakehouse.intake.columns import OF_CORRECTIONS
+from lakehouse.readers import csv_records, json_records, records
+from lakehouse.readers.columns import OF_CORRECTIONS
 from lakehouse.store import storage
-from lakehouse.store.types import arrow_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lakehouse.contract import Contract
     from lakehouse.engines.protocol import Engine
     from lakehouse.intake.ledger import Entry
-    from lakehouse.intake.records import Batch
+    from lakehouse.readers.records import Batch
 
 CORE_COLUMNS: Mapping[str, str] = {
     "_file": "string",

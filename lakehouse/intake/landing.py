@@ -10,10 +10,10 @@ from datetime import UTC, date, datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
-from lakehouse.intake import csv_records, json_records, records
-from lakehouse.intake.columns import OF_CORRECTIONS, column_name
 from lakehouse.intake.ledger import Delivery, Entry
-from lakehouse.intake.records import HalfWrittenError, UnreadableError
+from lakehouse.readers import csv_records, json_records, records
+from lakehouse.readers.columns import OF_CORRECTIONS, column_name
+from lakehouse.readers.records import HalfWrittenError, UnreadableError
 from lakehouse.store import storage
 
 if TYPE_CHECKING:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.delta import log, ops, progress
 from lakehouse.errors import LakehouseError
-from lakehouse.intake.columns import column_names
-from lakehouse.intake.records import Layout
-from lakehouse.store import log, ops, progress, storage
+from lakehouse.readers.columns import column_names
+from lakehouse.readers.records import Layout
+from lakehouse.store import storage
 from lakehouse.store.storage import StoredFile
 
 if TYPE_CHECKING:

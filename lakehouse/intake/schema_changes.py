@@ -9,8 +9,8 @@ from collections import defaultdict
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from lakehouse.intake.columns import OF_CORRECTIONS
-from lakehouse.store import ops, progress
+from lakehouse.delta import ops, progress
+from lakehouse.readers.columns import OF_CORRECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

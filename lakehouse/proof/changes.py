@@ -8,16 +8,16 @@ from functools import cache
 from itertools import groupby, islice, pairwise
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.store import log, ops, progress
-from lakehouse.store.progress import Progress
+from lakehouse.delta import log, ops, progress
+from lakehouse.delta.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from lakehouse.contract import Contract
+    from lakehouse.delta.log import Commit
     from lakehouse.graph import Table
     from lakehouse.intake.ledger import Entry
-    from lakehouse.store.log import Commit
 
 Values = dict[str, Any]
 Rows = tuple[Values, ...]

@@ -15,6 +15,7 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from lakehouse import graph
+from lakehouse.delta import log, progress
 from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
@@ -22,7 +23,6 @@ from lakehouse.proof import changes
 from lakehouse.proof.changes import History, Place
 from lakehouse.proof.excerpt import EVIDENCE, PLACE, Excerpt, Use, Values, excerpt, shown, uses
 from lakehouse.serving import sql
-from lakehouse.store import log, progress
 from lakehouse.transforms import whole_sum
 from lakehouse.writes import latest, units
 from lakehouse.writes.lake import conf_rows
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
+    from lakehouse.delta.progress import Input, State
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
-    from lakehouse.store.progress import Input, State
     from lakehouse.writes.lake import Lake
 
 MOST_UNITS = 5

@@ -16,11 +16,12 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 
 from lakehouse.contract import DIGEST, EVIDENCE
+from lakehouse.delta import progress
 from lakehouse.engines import protocol
 from lakehouse.engines.protocol import FEW_ROWS
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
-from lakehouse.store import progress, storage
+from lakehouse.store import storage
 from lakehouse.writes import append, latest, units
 from lakehouse.writes.lake import conf_rows, conform
 
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
 
     from pyspark.sql import Column, DataFrame
 
+    from lakehouse.delta.progress import Progress
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
     from lakehouse.intake.ledger import Entry
-    from lakehouse.store.progress import Progress
     from lakehouse.writes.lake import Lake
 
 How = Literal["whole", "sample", "since"]

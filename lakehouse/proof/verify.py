@@ -14,21 +14,22 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lakehouse import engines, graph
+from lakehouse.delta import log, ops, progress
+from lakehouse.delta.progress import Progress
 from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
 from lakehouse.proof import compare, sides
 from lakehouse.proof.sides import Place, Subject
-from lakehouse.store import log, ops, progress, storage
-from lakehouse.store.progress import Progress
+from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from lakehouse.delta.progress import State
     from lakehouse.graph import Table
     from lakehouse.proof.compare import Comparison
     from lakehouse.proof.sides import How
-    from lakehouse.store.progress import State
     from lakehouse.writes.lake import Lake
 
 CERTIFICATES = "ops.certificates"

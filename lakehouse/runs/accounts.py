@@ -6,12 +6,13 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from lakehouse.delta import ops, progress
 from lakehouse.formula import NAMES, PLACES
 from lakehouse.intake import ledger
-from lakehouse.intake.columns import OF_CORRECTIONS
+from lakehouse.readers.columns import OF_CORRECTIONS
 from lakehouse.runs import quality
 from lakehouse.runs.quality import Loaded, Tally
-from lakehouse.store import ops, progress, storage
+from lakehouse.store import storage
 from lakehouse.writes import measures as measured
 
 if TYPE_CHECKING:

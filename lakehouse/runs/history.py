@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.store import log, ops, progress
+from lakehouse.delta import log, ops, progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from lakehouse.delta.feed import Written
     from lakehouse.runs.turns import Decision, Done
-    from lakehouse.store.feed import Written
 
 RUNS = "ops.runs"
 REMEMBERED = 20  # of a table
@@ -83,7 +83,7 @@ class Ran:
 
 def ran(root: str, done: Done) -> Ran:
     """What a turn that ended well did; what it wrote is read from the table's log."""
-    from lakehouse.store import feed  # noqa: PLC0415  Arrow, which a look at what runs did does not need
+    from lakehouse.delta import feed  # noqa: PLC0415  Arrow, which a look at what runs did does not need
 
     decision, until = done.decision, done.version
     since = decision.state.version if decision.state else -1

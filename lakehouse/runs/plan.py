@@ -7,21 +7,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lakehouse import engines, graph
+from lakehouse.delta import log, progress
+from lakehouse.delta.progress import Input
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
 from lakehouse.runs.history import History
 from lakehouse.runs.turns import Decision
-from lakehouse.store import log, progress
-from lakehouse.store.progress import Input
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+    from lakehouse.delta.progress import Progress, State
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
     from lakehouse.intake.ledger import Delivery, Entry
     from lakehouse.runs.history import Ran
-    from lakehouse.store.progress import Progress, State
 
 HALF = 0.5
 FEW = 10_000  # changed rows: below, both ways take the time that a table takes anyway
@@ -172,7 +172,7 @@ def _moved(root: str, table: Table, note: Progress, inputs: Mapping[str, Input])
 
 def _choose(root: str, table: Table, settled: Decision, taken: list[Entry], history: History) -> Decision:
     """The way for a table whose inputs moved, and otherwise are what they were."""
-    from lakehouse.store import feed  # noqa: PLC0415  Arrow, which a look at what did not move does not need
+    from lakehouse.delta import feed  # noqa: PLC0415  Arrow, which a look at what did not move does not need
 
     did = {name: feed.written(progress.address(root, name), *span) for name, span in settled.moved.items()}
     rows = progress.together(one.changed if one else None for one in did.values())

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.delta import ops, progress
 from lakehouse.formula import NAMES, PLACES, evaluate
-from lakehouse.store import ops, progress
 from lakehouse.writes.measures import Measure
 
 if TYPE_CHECKING:

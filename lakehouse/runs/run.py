@@ -14,14 +14,15 @@ from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from lakehouse import engines
+from lakehouse.delta import progress
+from lakehouse.delta.progress import Input, Progress
 from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import landing, ledger, schema_changes
 from lakehouse.intake.ledger import ClaimedMeanwhileError, Ledger
 from lakehouse.runs import accounts, history, plan, quality
 from lakehouse.runs.turns import Decision, Done, Report
-from lakehouse.store import progress, storage
-from lakehouse.store.progress import Input, Progress
+from lakehouse.store import storage
 from lakehouse.writes.measures import ChecksFailedError, Measure
 
 if TYPE_CHECKING:
@@ -262,7 +263,7 @@ class Run:
         return files + sum(progress.size(progress.address(self.root, name)) for name in names)
 
     def _append(self, writer: Writer, decision: Decision) -> Done:
-        from lakehouse.store import feed  # noqa: PLC0415
+        from lakehouse.delta import feed  # noqa: PLC0415
         from lakehouse.writes import append  # noqa: PLC0415
 
         now = self.lake.state(writer.table.name)
@@ -312,7 +313,7 @@ class Run:
         )
 
     def _rebuild(self, writer: Writer, decision: Decision) -> Done:
-        from lakehouse.store import feed  # noqa: PLC0415
+        from lakehouse.delta import feed  # noqa: PLC0415
         from lakehouse.writes import refresh  # noqa: PLC0415
         from lakehouse.writes.lake import conf_rows  # noqa: PLC0415
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from lakehouse.delta import log, progress
 from lakehouse.runs import plan
 from lakehouse.runs.history import History
-from lakehouse.store import log, progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

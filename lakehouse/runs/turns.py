@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lakehouse.delta.progress import Input, State
     from lakehouse.intake.landing import Found
-    from lakehouse.store.progress import Input, State
     from lakehouse.writes.measures import Counts, Measure
 
 ByFile = Mapping[tuple[str, int], Mapping[str, int]]

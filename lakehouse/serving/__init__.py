@@ -1,1 +1,1 @@
-"""For people and tools that read: SQL by table names, and the page of documentation."""
+"""For people and tools that read: SQL by table names, the page of documentation, what stands in quarantine."""

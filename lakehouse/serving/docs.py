@@ -15,9 +15,10 @@ from sqlglot import exp
 from sqlglot.errors import ParseError
 
 from lakehouse import graph
+from lakehouse.delta import log, ops, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
-from lakehouse.store import log, ops, progress, storage
+from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

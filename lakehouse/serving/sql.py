@@ -13,9 +13,9 @@ from sqlglot import exp
 from sqlglot.errors import ParseError
 
 from lakehouse import graph
+from lakehouse.delta import log
 from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError
-from lakehouse.store import log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -1,1 +1,1 @@
-"""Bytes and versions: folders and S3, the Delta log and its files, commits with their progress, MinIO. No engine."""
+"""Bytes: folders and S3, the cache folder, MinIO in the house."""

@@ -1,1 +1,1 @@
-"""The four ways of writing a table (append, latest, refresh, replace), its rules and checks, and its quarantine."""
+"""The four ways of writing a table (append, latest, refresh, replace), its rules and checks."""

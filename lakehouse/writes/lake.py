@@ -8,22 +8,23 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lakehouse import graph
+from lakehouse.delta import log, progress
+from lakehouse.delta.committer import Target
+from lakehouse.delta.progress import VECTORS, Input
+from lakehouse.delta.types import arrow_schema
 from lakehouse.engines.protocol import Change
 from lakehouse.errors import LakehouseError
-from lakehouse.store import log, progress, storage
-from lakehouse.store.committer import Target
-from lakehouse.store.progress import VECTORS, Input
-from lakehouse.store.types import arrow_schema
+from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pyspark.sql import DataFrame
 
+    from lakehouse.delta.log import Snapshot
+    from lakehouse.delta.progress import Progress, State
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
-    from lakehouse.store.log import Snapshot
-    from lakehouse.store.progress import Progress, State
 
 PROPERTIES = {
     "delta.enableChangeDataFeed": "true",

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from lakehouse.delta import progress
+from lakehouse.delta.feed import UnreadableChangesError
 from lakehouse.engines import protocol
 from lakehouse.engines.protocol import FEW_ROWS
-from lakehouse.store import progress
-from lakehouse.store.feed import UnreadableChangesError
 from lakehouse.writes import needed, units
 from lakehouse.writes.checks import ROWS, check
 from lakehouse.writes.lake import conform

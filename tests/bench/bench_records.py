@@ -21,8 +21,8 @@ from pyarrow import csv as arrow_csv
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from lakehouse.intake import csv_records, json_records
-from lakehouse.intake.records import Layout
+from lakehouse.readers import csv_records, json_records
+from lakehouse.readers.records import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable

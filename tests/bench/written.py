@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from lakehouse import graph
-from lakehouse.store import feed
+from lakehouse.delta import feed
 
 if TYPE_CHECKING:
     from pathlib import Path

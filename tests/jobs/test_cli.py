@@ -24,7 +24,7 @@ from jobs.every import Rounds
 from jobs.places import places
 from lakehouse.intake import ledger, schema_changes
 from lakehouse.intake.ledger import Delivery, Entry
-from lakehouse.intake.records import Layout
+from lakehouse.readers.records import Layout
 from lakehouse.runs import quality
 from lakehouse.writes.measures import Measure
 

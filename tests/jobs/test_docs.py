@@ -24,12 +24,12 @@ from typer.testing import CliRunner
 from jobs import cli
 from jobs.docs import page, shown
 from lakehouse.contract import Contract
+from lakehouse.delta import progress
 from lakehouse.errors import LakehouseError
 from lakehouse.graph import Table
 from lakehouse.intake import ledger
 from lakehouse.intake.ledger import Delivery, Entry, Ledger
 from lakehouse.serving import docs
-from lakehouse.store import progress
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,8 +19,8 @@ from rich.console import Console
 
 from jobs.every import Rounds, seconds
 from lakehouse import engines
+from lakehouse.delta import ops, progress
 from lakehouse.errors import LakehouseError
-from lakehouse.store import ops, progress
 from tests.toy import Toy
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ from tenacity import retry, stop_after_delay, wait_fixed
 
 from jobs import samples
 from lakehouse import graph
+from lakehouse.delta import ops
 from lakehouse.engines import jvm
-from lakehouse.store import minio, ops, storage
+from lakehouse.store import minio, storage
 from tests.oracle.recompute import recompute
 
 if TYPE_CHECKING:

@@ -14,10 +14,11 @@ import pytest
 from deltalake import DeltaTable
 
 from lakehouse import graph
+from lakehouse.delta import committer, progress
+from lakehouse.delta.committer import Target
+from lakehouse.delta.progress import Input, Progress
 from lakehouse.intake import landing, ledger
-from lakehouse.store import committer, progress, storage
-from lakehouse.store.committer import Target
-from lakehouse.store.progress import Input, Progress
+from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from lakehouse.store.minio import Account

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lakehouse.store import feed, progress, storage
+from lakehouse.delta import feed, progress
+from lakehouse.store import storage
 from tests.toy import SOURCES, Toy, with_vectors
 
 if TYPE_CHECKING:

@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
+from lakehouse.delta import feed, log
+from lakehouse.delta.committer import Target
 from lakehouse.engines import native
 from lakehouse.engines.native import Native
 from lakehouse.engines.protocol import FEW_BYTES, Change
 from lakehouse.engines.scratch import Scratch
 from lakehouse.errors import LakehouseError
-from lakehouse.store import feed, log
-from lakehouse.store.committer import Target
 from tests.toy import Toy, with_vectors
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
+from lakehouse.delta import committer
+from lakehouse.delta.committer import Target
 from lakehouse.engines import native, protocol
 from lakehouse.errors import LakehouseError
-from lakehouse.store import committer
-from lakehouse.store.committer import Target
 
 if TYPE_CHECKING:
     from pathlib import Path

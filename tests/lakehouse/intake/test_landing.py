@@ -15,9 +15,10 @@ import pytest
 
 from lakehouse.contract import Contract
 from lakehouse.graph import Table
-from lakehouse.intake import landing, ledger, records
-from lakehouse.intake.columns import column_name, column_names
+from lakehouse.intake import landing, ledger
 from lakehouse.intake.ledger import ClaimedMeanwhileError
+from lakehouse.readers import records
+from lakehouse.readers.columns import column_name, column_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable

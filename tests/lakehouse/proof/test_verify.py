@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 import pytest
 from deltalake import CommitProperties, write_deltalake
 
+from lakehouse.delta import feed, ops
+from lakehouse.delta.progress import Input
 from lakehouse.errors import LakehouseError
 from lakehouse.proof import verify
 from lakehouse.proof.compare import Difference
 from lakehouse.proof.verify import CERTIFICATES, Scope, Verdict
-from lakehouse.store import feed, ops
-from lakehouse.store.progress import Input
 from lakehouse.writes.lake import Writer
 from tests.toy import SOURCES, Toy
 

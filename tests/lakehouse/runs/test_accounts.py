@@ -13,11 +13,11 @@ from rich.console import Console
 
 from jobs import printed
 from lakehouse import engines, graph
+from lakehouse.delta import ops, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import landing, ledger, schema_changes
 from lakehouse.runs.run import Run
 from lakehouse.serving import sql
-from lakehouse.store import ops, progress
 from tests.toy import HEADER, SOURCES, Toy
 
 if TYPE_CHECKING:

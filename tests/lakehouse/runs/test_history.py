@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lakehouse.delta import ops, progress
+from lakehouse.delta.progress import Input, State
 from lakehouse.errors import LakehouseError
 from lakehouse.runs import history, plan
 from lakehouse.runs.history import History, Ran
 from lakehouse.runs.turns import Decision, Done
-from lakehouse.store import ops, progress
-from lakehouse.store.progress import Input, State
 from tests.logs import commit, deleted, rows
 from tests.toy import Toy
 

@@ -13,6 +13,9 @@ from deltalake import DeltaTable, write_deltalake
 
 from lakehouse import engines, graph
 from lakehouse.contract import Contract
+from lakehouse.delta import committer, progress
+from lakehouse.delta.committer import Target
+from lakehouse.delta.progress import Input, Progress
 from lakehouse.errors import LakehouseError
 from lakehouse.graph import Table
 from lakehouse.intake import ledger
@@ -21,9 +24,6 @@ from lakehouse.runs import history, plan
 from lakehouse.runs.history import Ran
 from lakehouse.runs.plan import Size
 from lakehouse.runs.turns import Decision
-from lakehouse.store import committer, progress
-from lakehouse.store.committer import Target
-from lakehouse.store.progress import Input, Progress
 from tests.logs import a_note, commit, deleted, forget, rows, schema
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from lakehouse.contract import Contract, Source
+from lakehouse.delta import ops
 from lakehouse.formula import check_formula, evaluate
 from lakehouse.runs import quality
 from lakehouse.runs.quality import Loaded, Tally
-from lakehouse.store import ops
 from lakehouse.writes import measures as measured
 from lakehouse.writes.measures import Measure
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse.store import minio, ops
+from lakehouse.delta import ops
+from lakehouse.store import minio
 from tests.toy import Toy
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ from pathlib import Path
 from lakehouse import graph
 from lakehouse.errors import LakehouseError
 from lakehouse.runs.run import Run
-from lakehouse.store import committer
+from lakehouse.delta import committer
 from tests.toy import Toy
 
 folder, lake, who, *names = sys.argv[1:]

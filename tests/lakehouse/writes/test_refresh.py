@@ -11,8 +11,8 @@ import yaml
 from pyspark.sql import functions as F
 
 from lakehouse.contract import Contract
+from lakehouse.delta.progress import Progress
 from lakehouse.graph import Table
-from lakehouse.store.progress import Progress
 from lakehouse.writes import checks, refresh
 from lakehouse.writes.checks import OF_THE_CORE
 from lakehouse.writes.lake import Lake, Writer

@@ -15,8 +15,8 @@ import pytest
 import zstandard
 
 from lakehouse.contract import PROBLEMS
-from lakehouse.intake import csv_records, json_records, records
-from lakehouse.intake.records import HalfWrittenError, Layout, UnreadableError
+from lakehouse.readers import csv_records, json_records, records
+from lakehouse.readers.records import HalfWrittenError, Layout, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

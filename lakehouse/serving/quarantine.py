@@ -7,12 +7,12 @@ import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.delta import progress
+from lakehouse.delta.ops import query
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
-from lakehouse.intake.columns import OF_CORRECTIONS
-from lakehouse.intake.records import LARGEST
-from lakehouse.store import progress
-from lakehouse.store.ops import query
+from lakehouse.readers.columns import OF_CORRECTIONS
+from lakehouse.readers.records import LARGEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,13 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyroaring import BitMap64
 
+from lakehouse.delta import log, parquet, vectors
 from lakehouse.errors import LakehouseError
-from lakehouse.store import log, parquet, storage, vectors
+from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from lakehouse.store.log import Action, Snapshot
+    from lakehouse.delta.log import Action, Snapshot
 
 CHANGE, VERSION = "_change_type", "_commit_version"
 DELETE, INSERT = "delete", "insert"

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from pyroaring import BitMap, BitMap64
 
+from lakehouse.delta import vectors
 from lakehouse.errors import LakehouseError
-from lakehouse.store import storage, vectors
+from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from pathlib import Path

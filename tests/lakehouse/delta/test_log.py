@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lakehouse.delta import log
 from lakehouse.errors import LakehouseError
-from lakehouse.store import log, storage
+from lakehouse.store import storage
 from tests import logs
 
 if TYPE_CHECKING:

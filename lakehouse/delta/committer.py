@@ -19,13 +19,14 @@ import numpy as np
 import pyarrow as pa
 from pyroaring import BitMap64
 
+from lakehouse.delta import log, parquet, vectors
 from lakehouse.errors import LakehouseError
-from lakehouse.store import log, parquet, storage, vectors
+from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from lakehouse.store.log import Action, Snapshot
+    from lakehouse.delta.log import Action, Snapshot
 
 ATTEMPTS = 4  # puts of one commit, where the store does not answer
 CHECKPOINT_EVERY = 10  # versions

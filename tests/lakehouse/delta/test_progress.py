@@ -10,9 +10,9 @@ import pytest
 from arro3.core import Array, DataType, Table
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 
+from lakehouse.delta import ops, progress
+from lakehouse.delta.progress import Input, Progress
 from lakehouse.errors import LakehouseError
-from lakehouse.store import ops, progress
-from lakehouse.store.progress import Input, Progress
 from tests.logs import a_note, commit, deleted, rows, schema
 
 if TYPE_CHECKING:

@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 import pytest
 from deltalake import DeltaTable, QueryBuilder
 
+from lakehouse.delta import committer, feed, log, parquet, vectors
+from lakehouse.delta.committer import ConflictError, Target
 from lakehouse.errors import LakehouseError
-from lakehouse.store import committer, feed, log, parquet, storage, vectors
-from lakehouse.store.committer import ConflictError, Target
+from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,8 @@ import re
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from lakehouse.intake import records
-from lakehouse.intake.records import Batch, HalfWrittenError, Layout, Record, UnreadableError
+from lakehouse.readers import records
+from lakehouse.readers.records import Batch, HalfWrittenError, Layout, Record, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

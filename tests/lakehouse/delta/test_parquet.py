@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lakehouse.delta import parquet
 from lakehouse.errors import LakehouseError
-from lakehouse.store import parquet
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+from lakehouse.delta import progress
 from lakehouse.errors import LakehouseError
-from lakehouse.store import progress, storage
+from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -11,8 +11,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, NoReturn
 
-from lakehouse.intake import records
-from lakehouse.intake.records import Batch, HalfWrittenError, Layout, Record, UnreadableError
+from lakehouse.readers import records
+from lakehouse.readers.records import Batch, HalfWrittenError, Layout, Record, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

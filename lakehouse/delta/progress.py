@@ -6,13 +6,14 @@ import json
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.delta import log
 from lakehouse.errors import LakehouseError
-from lakehouse.store import log, storage
+from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from lakehouse.store.log import Commit
+    from lakehouse.delta.log import Commit
 
 FORMAT = 2  # of notes: 1 had no number, no engine and no quarantine
 # Commits that leave rows and their order of arrival as they were.

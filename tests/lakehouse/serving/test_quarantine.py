@@ -20,10 +20,11 @@ import pytest
 
 from lakehouse.contract import Contract
 from lakehouse.graph import Table
-from lakehouse.intake import csv_records, landing
+from lakehouse.intake import landing
 from lakehouse.intake.ledger import Delivery, Ledger
-from lakehouse.intake.records import Layout
-from lakehouse.writes import quarantine
+from lakehouse.readers import csv_records
+from lakehouse.readers.records import Layout
+from lakehouse.serving import quarantine
 from tests.toy import HEADER, SOURCES, Toy
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from pyroaring import BitMap64
 
+from lakehouse.delta import committer, feed, log, parquet, vectors
+from lakehouse.delta.committer import Target
+from lakehouse.delta.feed import UnreadableChangesError, Written
 from lakehouse.errors import LakehouseError
-from lakehouse.store import committer, feed, log, parquet, vectors
-from lakehouse.store.committer import Target
-from lakehouse.store.feed import UnreadableChangesError, Written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,0 +1,1 @@
+"""CSV and JSON as exact text: one grammar each, stream by stream, nothing guessed and nothing dropped."""

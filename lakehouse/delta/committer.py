@@ -20,6 +20,7 @@ import pyarrow as pa
 from pyroaring import BitMap64
 
 from lakehouse.delta import log, parquet, vectors
+from lakehouse.delta.progress import VECTORS
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 
@@ -32,7 +33,6 @@ ATTEMPTS = 4  # puts of one commit, where the store does not answer
 CHECKPOINT_EVERY = 10  # versions
 CHANGES = "_change_data"
 CHANGE = "_change_type"
-USES_VECTORS = "delta.enableDeletionVectors"
 PROPERTIES = {
     "delta.enableChangeDataFeed": "true",
     # Progress and time travel are read from the log, so it is kept longer than Delta's 30 days.
@@ -58,7 +58,7 @@ class Target:
 
     @property
     def configuration(self) -> dict[str, str]:
-        return dict(self.properties) | ({USES_VECTORS: "true"} if self.vectors else {})
+        return dict(self.properties) | ({VECTORS: "true"} if self.vectors else {})
 
 
 Rows: TypeAlias = "pa.Table | list[Action] | None"  # or the `add` actions of files that are written already
@@ -258,9 +258,7 @@ def _definition(target: Target, stored: Snapshot | None) -> list[Action]:
     if missing := [name for name in (*target.partition_by, *target.comments) if name not in target.schema.names]:
         raise LakehouseError(f"{target.address} is described by columns that it has not: {missing}. See its contract.")
     known: Mapping[str, Any] = stored.metadata if stored else {}
-    properties = {
-        name: value for name, value in (stored.configuration if stored else {}).items() if name != USES_VECTORS
-    }
+    properties = {name: value for name, value in (stored.configuration if stored else {}).items() if name != VECTORS}
     metadata = {
         "id": str(uuid.uuid4()),
         "format": {"provider": "parquet", "options": {}},

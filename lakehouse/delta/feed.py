@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from pyroaring import BitMap64
 
 from lakehouse.delta import log, parquet, vectors
+from lakehouse.delta.progress import together
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 
@@ -237,9 +238,3 @@ def _minus(one: int | None, other: int | None) -> int | None:
 
 def _most(count: int | None, sign: int) -> int | None:
     return None if count is None else max(0, count * sign)
-
-
-def together(counts: Iterable[int | None]) -> int | None:
-    """The sum; None where one of them is not known."""
-    known = list(counts)
-    return None if None in known else sum(one for one in known if one is not None)

@@ -244,7 +244,7 @@ def describe(
     No bounds of texts, which writers cut, nor of floats, of which writers leave out NaN. With `schema`, a file of other
     columns is refused. Partitions are those of the path (`market=1/...`), where they are not given.
     """
-    values = _of_folders(path) if partition_values is None else dict(partition_values)
+    values = of_folders(path) if partition_values is None else dict(partition_values)
     return _add(path, values, *_of_footer(address, path, schema, values))
 
 
@@ -268,7 +268,8 @@ def _of_footer(
     return size, _stats(footer.num_rows, bounds, nulls)
 
 
-def _of_folders(path: str) -> dict[str, str | None]:
+def of_folders(path: str) -> dict[str, str | None]:
+    """The partition values in a file's path, as Hive writes them: market=1/part-0.parquet."""
     named = [folder.split("=", 1) for folder in path.split("/")[:-1] if "=" in folder]
     return {name: None if text == NULL_FOLDER else unquote(text) for name, text in named}
 

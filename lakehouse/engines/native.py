@@ -19,7 +19,6 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -256,7 +255,7 @@ class Native:
             return self._adopted(target, files)
 
     def _adopted(self, target: Target, files: list[str]) -> Rows:
-        pieces = {piece: _of_folders(file) for file in files for piece in reading.cut(file, MOST_ROWS_OF_A_FILE)}
+        pieces = {piece: parquet.of_folders(file) for file in files for piece in reading.cut(file, MOST_ROWS_OF_A_FILE)}
         return parquet.adopt(target.address, pieces, target.schema)
 
     def is_alive(self) -> bool:
@@ -393,12 +392,6 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 def _known(rows: DataFrame, schema: pa.Schema) -> DataFrame:
     """The frame, which need not ask the server for its schema."""
     return _with(rows, _cached_schema=from_arrow_schema(schema))
-
-
-def _of_folders(path: str) -> dict[str, str | None]:
-    """The partition values in a file's path, as Hive writes them: market=1/part-0.parquet."""
-    pairs = (folder.partition("=") for folder in path.split("/")[:-1] if "=" in folder)
-    return {name: None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value) for name, _, value in pairs}
 
 
 def _scanned(plan: str, place: Path, columns: list[str]) -> set[str]:

@@ -170,7 +170,7 @@ class Spark:
     def _writer(self, target: Target, rows: DataFrame) -> DataFrameWriter:
         """Readers of the table see what each column means."""
         columns = (F.col(f"`{one}`").alias(one, metadata=_comment(target, one)) for one in target.schema.names)
-        writer = rows.select(*columns).write.format("delta").options(**target.properties)
+        writer = rows.select(*columns).write.format("delta").options(**target.configuration)
         return writer.partitionBy(*target.partition_by) if target.partition_by else writer
 
     def _replace_units(self, target: Target, change: Change) -> None:

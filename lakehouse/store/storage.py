@@ -470,20 +470,6 @@ def _sync_folder(folder: Path) -> None:
         os.close(entry)
 
 
-def delete(root: str, path: str) -> None:
-    """Take a file away; nothing happens where there is none."""
-    if not is_s3(root):
-        Path(root, path).unlink(missing_ok=True)
-        return
-    from botocore.exceptions import ClientError  # noqa: PLC0415
-
-    try:
-        with _in_words(f"delete {root}/{path}"):
-            client().delete_object(**_at(root, path))
-    except ClientError as error:
-        raise _refusal("delete", root, path, error) from error
-
-
 def _key(root: str, path: str) -> str:
     """bucket/prefix/path."""
     return f"{root}/{path}".split("://", 1)[1]

@@ -26,12 +26,6 @@ if TYPE_CHECKING:
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
 
-PROPERTIES = {
-    "delta.enableChangeDataFeed": "true",
-    # Progress and time travel are read from the log, so it is kept longer than Delta's 30 days.
-    "delta.logRetentionDuration": "interval 400 days",
-}
-
 
 class Lake:
     """The tables below one root, a local folder or an S3 prefix."""
@@ -78,9 +72,8 @@ class Writer:
         self, name: str, schema: Mapping[str, str], comments: Mapping[str, str] | None = None, *, vectors: bool = False
     ) -> Target:
         partition_by = self.table.contract.partition_by if name == self.table.name else ()
-        properties = PROPERTIES | ({VECTORS: "true"} if vectors else {})
         address = self.lake.address(name)
-        return Target(address, arrow_schema(dict(schema)), dict(comments or {}), partition_by, vectors, properties)
+        return Target(address, arrow_schema(dict(schema)), dict(comments or {}), partition_by, vectors)
 
     def stored(self) -> DataFrame | None:
         """What the table held when the turn began; None where there was none, or it was not of the promised shape."""

@@ -103,36 +103,41 @@ def narrowed(
     `small_side` marks keys that are few, which saves moving the inputs' rows to them; `keep` may compute what is narrow
     now, since an input can be used several times.
     """
-    narrow = {name: rows for name, rows in inputs.items() if name not in table.parents}
-
-    def narrow_to(name: str) -> DataFrame:
-        if name not in narrow:
-            reach = table.contract.inputs.get(name)
-            if reach is None or reach.through is None:
-                values, keys = _unit(table, name), some
-            else:
-                values = {column: F.col(column) for column in reach.on}
-                keys = narrow_to(reach.through).select(*reach.on).distinct()
-            narrow[name] = keep(semi(inputs[name], values, small_side(keys)))
-        return narrow[name]
-
-    for name in table.parents:
-        narrow_to(name)
-    return narrow
+    return _belonging(
+        table,
+        inputs,
+        lambda name: keep(semi(inputs[name], _unit(table, name), small_side(some))),
+        lambda name, values, keys: keep(semi(inputs[name], values, small_side(keys))),
+    )
 
 
 def of_slice(table: Table, inputs: Mapping[str, DataFrame], place: int, of: int) -> dict[str, DataFrame]:
     """Of each input the rows of one of so many slices of the units: few enough for the memory there is."""
+    return _belonging(
+        table,
+        inputs,
+        lambda name: inputs[name].where(slice_of(_unit(table, name).values(), of) == place),
+        lambda name, values, keys: semi(inputs[name], values, keys),
+    )
+
+
+def _belonging(
+    table: Table,
+    inputs: Mapping[str, DataFrame],
+    by_itself: Callable[[str], DataFrame],
+    by_keys: Callable[[str, Mapping[str, Column], DataFrame], DataFrame],
+) -> dict[str, DataFrame]:
+    """Of each input the wanted rows: found by its own columns, or by the keys of the input that it goes through."""
     narrow = {name: rows for name, rows in inputs.items() if name not in table.parents}
 
     def narrow_to(name: str) -> DataFrame:
         if name not in narrow:
             reach = table.contract.inputs.get(name)
             if reach is None or reach.through is None:
-                narrow[name] = inputs[name].where(slice_of(_unit(table, name).values(), of) == place)
+                narrow[name] = by_itself(name)
             else:
                 values = {column: F.col(column) for column in reach.on}
-                narrow[name] = semi(inputs[name], values, narrow_to(reach.through).select(*reach.on).distinct())
+                narrow[name] = by_keys(name, values, narrow_to(reach.through).select(*reach.on).distinct())
         return narrow[name]
 
     for name in table.parents:

@@ -1,4 +1,8 @@
-"""The `lakehouse` command: parses arguments, chooses tables, prints. What is done stands in lakehouse/."""
+"""The `lakehouse` command: parses arguments, chooses tables, prints. What is done stands in lakehouse/.
+
+Each command imports what it needs when it is called: to learn that nothing is new must not load an engine, nor a
+question the contracts.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +17,7 @@ from typer.core import TyperCommand
 
 from jobs import printed
 from jobs.places import engine_name, places
-from lakehouse import graph
 from lakehouse.errors import LakehouseError
-from lakehouse.runs.run import Run
-from lakehouse.serving import quarantine
 from lakehouse.store import storage
 
 app = typer.Typer(
@@ -28,7 +29,7 @@ app = typer.Typer(
 minio_app = typer.Typer(help="MinIO in the house: the S3 of this machine, on 127.0.0.1.", no_args_is_help=True)
 app.add_typer(minio_app, name="minio")
 
-messages = Console(stderr=True, highlight=False, soft_wrap=True)
+messages = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 LakeOption = Annotated[
     str | None,
@@ -83,10 +84,13 @@ def run(
     engine: EngineOption = None,
 ) -> None:
     """Load what is new in landing and bring tables up to date; what did not move is not touched."""
+    from lakehouse import graph
+    from lakehouse.runs.run import Run
+
     known = graph.load()
     wanted = graph.selected(known, tables or [])
     if every:
-        from jobs.every import Rounds, seconds  # noqa: PLC0415
+        from jobs.every import Rounds, seconds
 
         Rounds(messages, *places(lake, landing), known, wanted, seconds(every), engine_name=engine_name(engine)).go_on()
         return
@@ -99,17 +103,23 @@ def run(
 @app.command()
 def plan(tables: TablesArgument = None, lake: LakeOption = None, landing: LandingOption = None) -> None:
     """Say what a run would do, and why; starts no JVM and changes nothing."""
+    from lakehouse import graph
+    from lakehouse.runs.run import Run
+
     known = graph.load()
     wanted = graph.selected(known, tables or [])
     one = Run(*places(lake, landing), known)
-    printed.plan(printed.answers(), one, wanted)
+    printed.plan(printed.answers(), one, wanted, engine_name(None))
 
 
 @app.command()
 def status(lake: LakeOption = None, landing: LandingOption = None) -> None:
     """Show each table: version, rows, rejected rows, when it last changed, and what a run would do."""
+    from lakehouse import graph
+    from lakehouse.runs.run import Run
+
     one = Run(*places(lake, landing), graph.load())
-    printed.status(printed.answers(), one)
+    printed.status(printed.answers(), one, engine_name(None))
 
 
 @app.command()
@@ -122,20 +132,19 @@ def sql(
     engine: EngineOption = None,
 ) -> None:
     """Ask the lake in Spark SQL; the answer alone goes to standard output."""
-    from lakehouse import engines  # noqa: PLC0415  loads PySpark, which plan and status do not need
-    from lakehouse.serving import sql as reader  # noqa: PLC0415
-    from lakehouse.writes.lake import Lake  # noqa: PLC0415
+    from lakehouse import engines
+    from lakehouse.serving import sql as asked
 
-    reader.check_reading(statement)
-    root, _ = places(lake, None)
-    storage.check(storage.normalise(root), role="lake", must_exist=True)
-    answer = reader.query(engines.start(engine_name(engine)), Lake(root), statement)
+    asked.check_reading(statement)
+    root = storage.normalise(places(lake, None)[0])
+    storage.check(root, role="lake", must_exist=True)
+    answer = asked.query(engines.reader(engine_name(engine)), root, statement)
     if output is Format.json:
-        printed.json_array(reader.objects(answer))
+        printed.json_array(answer.objects())
     elif output is Format.csv:
-        printed.csv_rows(answer.columns, reader.texts(answer))
+        printed.csv_rows(answer.columns, answer.texts())
     else:
-        printed.grid(answer.columns, reader.texts(answer), messages)
+        printed.grid(answer.columns, answer.texts(), messages)
 
 
 @app.command()
@@ -150,10 +159,10 @@ def explain(
     engine: EngineOption = None,
 ) -> None:
     """Show what a number was made from, down to rows of files, and how it changed over the last runs."""
-    from jobs import explained  # noqa: PLC0415  loads Spark, which most commands do not need
-    from lakehouse import engines  # noqa: PLC0415
-    from lakehouse.proof import explain as walk  # noqa: PLC0415
-    from lakehouse.writes.lake import Lake  # noqa: PLC0415
+    from jobs import explained
+    from lakehouse import engines, graph
+    from lakehouse.proof import explain as walk
+    from lakehouse.writes.lake import Lake
 
     known = graph.load()
     root = storage.normalise(places(lake, None)[0])
@@ -202,9 +211,10 @@ def verify(
 
     What was found is kept as certificates in ops.certificates.
     """
-    from jobs import verified  # noqa: PLC0415
-    from lakehouse.proof import verify as proof  # noqa: PLC0415
-    from lakehouse.writes.lake import Lake  # noqa: PLC0415
+    from jobs import verified
+    from lakehouse import graph
+    from lakehouse.proof import verify as proof
+    from lakehouse.writes.lake import Lake
 
     if sample and since:
         raise LakehouseError("--sample and --since name different rows. Give one of them.")
@@ -238,6 +248,9 @@ def rejected(
     lake: LakeOption = None,
 ) -> None:
     """Show what stands in quarantine: counts by rule, and where the rows stand with their text; or export it."""
+    from lakehouse import graph
+    from lakehouse.serving import quarantine
+
     known = graph.load()
     root = storage.normalise(places(lake, None)[0])
     storage.check(root, role="lake", must_exist=True)
@@ -263,8 +276,9 @@ def docs(
     lake: LakeOption = None,
 ) -> None:
     """Write one HTML page of every table: meanings, units, rules, lineage, freshness, example rows; starts no JVM."""
-    from jobs import docs as look  # noqa: PLC0415
-    from lakehouse.serving import docs as facts  # noqa: PLC0415
+    from jobs import docs as look
+    from lakehouse import graph
+    from lakehouse.serving import docs as facts
 
     found = facts.gather(places(lake, None)[0], graph.load())
     facts.write(look.page(found), file)
@@ -278,7 +292,7 @@ def demo(
     ] = False,
 ) -> None:
     """Make sample exports of two markets, build the lake, deliver another day and a late file, and look at it."""
-    from jobs import demo as show  # noqa: PLC0415
+    from jobs import demo as show
 
     show.demo(messages, on_minio=minio)
 
@@ -286,7 +300,7 @@ def demo(
 @app.command()
 def jars() -> None:
     """Print the jars that Spark needs beside its own, for `spark-submit --jars`; fetches them the first time."""
-    from lakehouse.engines import jvm  # noqa: PLC0415
+    from lakehouse.engines import jvm
 
     print(",".join(str(jar) for jar in jvm.jars(messages.print)))  # noqa: T201
 
@@ -294,7 +308,7 @@ def jars() -> None:
 @minio_app.command("start")
 def minio_start() -> None:
     """Start it (building it the first time, about three minutes) and make its bucket and users."""
-    from lakehouse.store import minio  # noqa: PLC0415
+    from lakehouse.store import minio
 
     server = minio.start(say=messages.print)
     minio.ensure_bucket(server)
@@ -305,7 +319,7 @@ def minio_start() -> None:
 @minio_app.command("stop")
 def minio_stop() -> None:
     """Stop it; its data stay."""
-    from lakehouse.store import minio  # noqa: PLC0415
+    from lakehouse.store import minio
 
     messages.print("MinIO is stopped." if minio.stop(minio.FOLDER) else "MinIO was not running.")
 
@@ -317,7 +331,7 @@ def minio_status(
     ] = False,
 ) -> None:
     """Say whether it runs, and where."""
-    from lakehouse.store import minio  # noqa: PLC0415
+    from lakehouse.store import minio
 
     server = minio.status(minio.FOLDER)
     if server is None:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 from jobs import printed, samples
 from jobs.places import engine_name
-from lakehouse import graph
+from lakehouse import engines, graph
 from lakehouse.runs.run import Run
-from lakehouse.serving import sql as reader
+from lakehouse.serving import sql
 from lakehouse.store import minio, storage
-from lakehouse.writes.lake import Lake
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,10 +78,11 @@ def demo(messages: Console, *, on_minio: bool) -> None:
     _run(messages, Run(lake, landing, tables, engine=engine))
 
     messages.rule("4. Gold")
+    reader = engines.reader(engine_name(None))
     for title, question in QUESTIONS.items():
         messages.print(f"\n[bold]{title}[/]")
-        answer = reader.query(engine, Lake(lake), question)
-        printed.grid(answer.columns, reader.texts(answer), messages)
+        answer = sql.query(reader, lake, question)
+        printed.grid(answer.columns, answer.texts(), messages)
     messages.print("\n[bold]What is in quarantine, and why[/]")
     printed.rejected(messages, storage.normalise(lake), tables["silver.order_lines"], examples=1)
     _what_next(messages, lake, on_minio=on_minio)

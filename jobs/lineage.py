@@ -1,4 +1,6 @@
-"""The lineage as pictures (SVG): tables in columns from left to right, lines from what is read to what reads it.
+"""The lineage as pictures: tables in columns from left to right, lines from what is read to what reads it.
+
+Where everything stands, in pixels; templates/lineage.html draws it.
 
 A line that passes columns goes through a gap in each, one gap for all lines of a table, so that they run as one.
 """
@@ -9,13 +11,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from jobs.markup import tag, together
 from lakehouse.contract import LAYERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from jobs.markup import Markup
     from lakehouse.graph import Table
 
 LETTER, PADDING = 7.3, 26  # of a monospaced font of 12 px; what a box has beside its letters
@@ -48,10 +48,40 @@ class Box:
         return self.y + self.height / 2
 
 
+@dataclass(frozen=True)
+class Line:
+    """`path` as SVG writes one."""
+
+    from_: str
+    to: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Node:
+    """A table with the word that stands in its box."""
+
+    name: str
+    word: str
+    box: Box
+
+
+@dataclass(frozen=True)
+class Picture:
+    """`headings` are the layers' names with where they begin."""
+
+    label: str
+    width: float
+    height: float
+    headings: Sequence[tuple[float, str]]
+    lines: Sequence[Line]
+    nodes: Sequence[Node]
+
+
 Spot = tuple[str, int]  # a table in its column, or the way of its lines through another
 
 
-def whole(tables: Mapping[str, Table]) -> Markup:
+def whole(tables: Mapping[str, Table]) -> Picture:
     """Every table; within a layer, one that reads another of it stands to its right."""
     level: dict[str, int] = {}
     for name, one in tables.items():
@@ -67,33 +97,27 @@ def whole(tables: Mapping[str, Table]) -> Markup:
     return picture(columns, edges, f"How the {len(tables)} tables are made from each other", short=True)
 
 
-def neighbours(name: str, inputs: Sequence[str], readers: Sequence[str]) -> Markup:
+def neighbours(name: str, inputs: Sequence[str], readers: Sequence[str]) -> Picture:
     """A table between what it reads and what reads it."""
     columns = [Column(tuple(inputs), "reads"), Column((name,)), Column(tuple(readers), "is read by")]
     edges = [*((one, name) for one in inputs), *((name, one) for one in readers)]
     return picture([one for one in columns if one.names], edges, f"What {name} reads, and what reads it", short=False)
 
 
-def picture(columns: Sequence[Column], edges: Sequence[Edge], label: str, *, short: bool) -> Markup:
+def picture(columns: Sequence[Column], edges: Sequence[Edge], label: str, *, short: bool) -> Picture:
     """`short` names leave out the layer, which then stands above the columns."""
     place = {name: at for at, column in enumerate(columns) for name in column.names}
     ways = {edge: [(edge[0], at) for at in range(place[edge[0]], place[edge[1]])] + [(edge[1], place[edge[1]])]
             for edge in edges}  # fmt: skip
     order = _ordered(columns, ways.values())
     boxes = _boxes(columns, order, short=short)
-    width = max(box.x + box.width for box in boxes.values())
-    height = max(box.y + box.height for box in boxes.values())
-    return tag(
-        "svg",
-        tag("title", label),
-        *(_heading(column, boxes[column.names[0], at]) for at, column in enumerate(columns) if column.title),
-        tag("g", *(_line(edge, [boxes[spot] for spot in way]) for edge, way in ways.items()), class_="lines"),
-        *(_node(name, boxes[name, at], short=short) for name, at in place.items()),
-        class_="lineage",
-        role="group",
-        viewBox=f"0 0 {width + 2:.0f} {height + 2:.0f}",
-        width=f"{width + 2:.0f}",
-        height=f"{height + 2:.0f}",
+    return Picture(
+        label,
+        width=2 + max(box.x + box.width for box in boxes.values()),
+        height=2 + max(box.y + box.height for box in boxes.values()),
+        headings=[(boxes[one.names[0], at].x, one.title) for at, one in enumerate(columns) if one.title],
+        lines=[Line(*edge, _path([boxes[spot] for spot in way])) for edge, way in ways.items()],
+        nodes=[Node(name, _word(name, short=short), boxes[name, at]) for name, at in place.items()],
     )
 
 
@@ -137,11 +161,7 @@ def _word(name: str, *, short: bool) -> str:
     return name.split(".", 1)[-1] if short else name
 
 
-def _heading(column: Column, below: Box) -> Markup:
-    return tag("text", column.title, class_="heading", x=f"{below.x:.1f}", y="16")
-
-
-def _line(edge: Edge, way: list[Box]) -> Markup:
+def _path(way: list[Box]) -> str:
     """From the right side of the first box to the left side of the last, straight through the gaps between."""
     first, last = way[0], way[-1]
     parts = [f"M{first.x + first.width:.1f} {first.middle:.1f}"]
@@ -149,17 +169,4 @@ def _line(edge: Edge, way: list[Box]) -> Markup:
         start, half = one.x + one.width, (two.x - one.x - one.width) / 2
         curve = f"C{start + half:.1f} {one.middle:.1f} {two.x - half:.1f} {two.middle:.1f} {two.x:.1f} {two.middle:.1f}"
         parts += [curve, "" if two is last else f"H{two.x + two.width:.1f}"]
-    return tag("path", d="".join(parts), data_from=edge[0], data_to=edge[1])
-
-
-def _node(name: str, box: Box, *, short: bool) -> Markup:
-    """What is delivered has no page to go to."""
-    layer, x, y = name.partition(".")[0], f"{box.x:.1f}", f"{box.y:.1f}"
-    drawn = together(
-        tag("rect", x=x, y=y, width=f"{box.width:.1f}", height=box.height, rx=6),
-        tag("rect", class_="layer", x=x, y=f"{box.y + 6:.1f}", width=3, height=box.height - 12, rx=1.5),
-        tag("text", _word(name, short=short), x=f"{box.x + 13:.1f}", y=f"{box.middle + 4:.1f}"),
-    )
-    if name == "landing":
-        return tag("g", drawn, class_="node")
-    return tag("a", drawn, href=f"#{name}", class_=f"node {layer}", data_table=name)
+    return "".join(parts)

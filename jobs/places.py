@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from lakehouse import contract, engines, graph
+from lakehouse import conf, engines
+from lakehouse.conf import HOME
 from lakehouse.store import storage
 
 
 def places(lake: str | None, landing: str | None) -> tuple[str, str]:
     """Both roots; the folders that conf/lake.yml names are the project's."""
-    settings = contract.settings(graph.HOME / "conf")
+    settings = conf.settings(HOME / "conf")
     return lake or _at_home(settings.root), landing or _at_home(settings.landing)
 
 
 def _at_home(place: str) -> str:
-    return place if storage.is_s3(place) else str(graph.HOME / place)
+    return place if storage.is_s3(place) else str(HOME / place)
 
 
 def engine_name(asked: str | None) -> str:
     """What computes: as asked for or LAKEHOUSE_ENGINE says, else Spark under spark-submit, else as in conf/lake.yml."""
-    return engines.chosen(asked, contract.settings(graph.HOME / "conf").engine)
+    return engines.chosen(asked, conf.settings(HOME / "conf").engine)

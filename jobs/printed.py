@@ -1,4 +1,7 @@
-"""How answers look: progress lines, the summary whose sums close, grids, csv and json."""
+"""How answers look: progress lines, the summary whose sums close, grids, csv and json.
+
+What looks at the lake before it prints imports that itself: an answer in a grid must not wait for it.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,6 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import schema_changes
-from lakehouse.runs import plan as planning
-from lakehouse.runs import quality
-from lakehouse.runs import status as states
-from lakehouse.serving import quarantine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -42,7 +40,7 @@ GRID = {"box": None, "pad_edge": False, "header_style": "bold"}
 
 def answers() -> Console:
     """Standard output: as wide as the terminal, and without an edge in a pipe or a file."""
-    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 10_000)
+    return Console(highlight=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else 10_000)
 
 
 @contextmanager
@@ -125,10 +123,13 @@ def landing(console: Console, found: Found) -> None:
         console.print(f"[dim]{files} ignored, no contract wants them: {named}{more}[/]")
 
 
-def plan(console: Console, one: Run, wanted: Mapping[str, Table]) -> None:
+def plan(console: Console, one: Run, wanted: Mapping[str, Table], engine: str) -> None:
     """What each table's turn would be; a table behind one that will be written may turn out to have nothing to do."""
+    from lakehouse.runs import plan as planning  # noqa: PLC0415
+    from lakehouse.runs.history import History  # noqa: PLC0415
+
     found = one.look().of(wanted)
-    decisions = planning.decide_all(one.root, wanted.values(), one.taken)
+    decisions = planning.decide_all(one.root, wanted.values(), one.taken, History(one.root, engine))
     sizes = planning.sizes(one.root, wanted, decisions, one.started)
     grid = Grid("table", "would", "because", "units", "rows", **GRID)  # type: ignore[arg-type]
     moving: set[str] = set()
@@ -163,8 +164,10 @@ def _size(would: str, size: Size, *, and_more: bool) -> tuple[str, str]:
     return "?" if size.units is None else f"{size.units:,}{end}", rows
 
 
-def status(console: Console, one: Run) -> None:
+def status(console: Console, one: Run, engine: str) -> None:
     """Tables, then sources: how fresh and how good their deliveries are, what changed in them, what is not loaded."""
+    from lakehouse.runs import status as states  # noqa: PLC0415
+
     one.open()
     found = None
     try:
@@ -174,7 +177,7 @@ def status(console: Console, one: Run) -> None:
     waiting = [delivery.table for delivery in found.new] if found else []
     grid = Grid("table", "version", "rows", "rejected", "changed (UTC)", "behind", "last run", **GRID)  # type: ignore[arg-type]
     now = datetime.now(UTC)
-    lines = states.lines(one.root, one.tables, one.taken)
+    lines = states.lines(one.root, one.tables, one.taken, engine)
     for line in lines:
         new = waiting.count(line.table)
         behind = f"{new} new {'file' if new == 1 else 'files'}" if new else line.behind
@@ -196,10 +199,13 @@ def status(console: Console, one: Run) -> None:
 def _last(turn: Ran | None) -> str:
     if turn is None:
         return ""
-    return "[red]failed[/]" if turn.error else f"{turn.path} {turn.seconds:,.1f} s"
+    by = f" by {turn.engine}" if turn.engine else ""
+    return "[red]failed[/]" if turn.error else f"{turn.path} {turn.seconds:,.1f} s{by}"
 
 
 def _sources(console: Console, one: Run, now: datetime) -> None:
+    from lakehouse.runs import quality  # noqa: PLC0415
+
     newest: dict[tuple[str, int | None], datetime] = {}
     for entry in one.taken:
         key = (entry.delivery.table, entry.delivery.market)
@@ -222,6 +228,8 @@ def _sources(console: Console, one: Run, now: datetime) -> None:
 
 def _schema_changes(console: Console, one: Run) -> None:
     """The newest ones; all are in ops.schema_changes."""
+    from lakehouse.intake import schema_changes  # noqa: PLC0415
+
     changes = sorted(schema_changes.read(one.root), key=lambda change: (change.batch, change.file), reverse=True)
     if changes:
         console.print("\nChanged columns, the newest first:")
@@ -244,6 +252,8 @@ def _ago(gap: object) -> str:
 
 
 def rejected(console: Console, root: str, table: Table, examples: int) -> None:
+    from lakehouse.serving import quarantine  # noqa: PLC0415
+
     by_rule = quarantine.by_rule(root, table)
     if not by_rule:
         console.print(f"Nothing is rejected in {table.name}.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from lakehouse import conf
 from lakehouse.errors import LakehouseError
 from lakehouse.formula import check_formula
 
@@ -301,14 +302,14 @@ class Contract(_Strict):
         }
 
 
-def load(conf: Path) -> dict[str, Contract]:
+def load(folder: Path) -> dict[str, Contract]:
     """Every contract by its table's name, e.g. `silver.orders`; all that is wrong is one LakehouseError."""
     contracts: dict[str, Contract] = {}
     wrong: list[str] = []
     for layer in LAYERS:
-        for path in sorted((conf / layer).glob("*.yml")):
+        for path in sorted((folder / layer).glob("*.yml")):
             try:
-                contracts[f"{layer}.{path.stem}"] = Contract.model_validate(read(path))
+                contracts[f"{layer}.{path.stem}"] = Contract.model_validate(conf.read(path))
             except ValidationError as error:
                 wrong += [_sentence(path, dict(item)) for item in error.errors()]
             except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -318,55 +319,9 @@ def load(conf: Path) -> dict[str, Contract]:
     return contracts
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML lets a key stand twice and keeps the last: a rule or column would be lost in silence.
-
-    And as in YAML 1.2 only true and false are truths: the key `on` and the country NO are words.
-    """
-
-    yaml_implicit_resolvers = {  # noqa: RUF012
-        letter: [one for one in resolvers if one[0] != "tag:yaml.org,2002:bool" or letter in "tTfF"]
-        for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:  # noqa: FBT001
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        if twice := [key for key in keys if keys.count(key) > 1]:
-            raise yaml.YAMLError(f"the key {twice[0]!r} stands twice,{node.start_mark}")
-        return super().construct_mapping(node, deep)
-
-
-def read(path: Path) -> object:
-    """What a YAML file says. Raises yaml.YAMLError, also where a key stands twice."""
-    return parse(path.read_text(encoding="utf-8"))
-
-
-def parse(text: str) -> object:
-    return yaml.load(text, _Loader)  # noqa: S506  a safe loader, stricter
-
-
 def _sentence(path: Path, item: dict[str, object]) -> str:
     place = item["loc"]
     key = ".".join(str(part) for part in place) if isinstance(place, tuple) else ""
-    words = {"extra_forbidden": "is not a known key; take it out or correct its spelling", "missing": "is missing"}
+    words = {"extra_forbidden": conf.UNKNOWN, "missing": conf.MISSING}
     message = words.get(str(item["type"]), str(item["msg"]).removeprefix("Value error, "))
     return f"{path}: {key + ': ' if key else ''}{message}"
-
-
-class Settings(_Strict):
-    """conf/lake.yml: where lake and landing are, and what computes, when neither an option nor a variable says so."""
-
-    root: str
-    landing: str
-    engine: Literal["native", "spark"] = "native"
-
-
-def settings(conf: Path) -> Settings:
-    path = conf / "lake.yml"
-    try:
-        return Settings.model_validate(read(path))
-    except (OSError, yaml.YAMLError) as error:
-        raise LakehouseError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
-    except ValidationError as error:
-        lines = "\n".join(f"  {_sentence(path, dict(item))}" for item in error.errors())
-        raise LakehouseError(f"The settings are not right:\n{lines}") from error

@@ -11,21 +11,21 @@ import sys
 from dataclasses import dataclass, replace
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from lakehouse import contract
+from lakehouse import conf, contract
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
     from pyspark.sql import DataFrame
 
     from lakehouse.contract import Contract, Source
 
-HOME = Path(__file__).parents[1]
+HOME = conf.HOME
 # The core's own part of every definition: raise it when the way rows are read, judged or compared changes results.
 CORE = 4
 
@@ -204,7 +204,7 @@ def conf_file(name: str, home: Path = HOME) -> tuple[str, list[dict[str, object]
     path = home / "conf" / f"{name.removeprefix('conf.')}.yml"
     if not path.exists():
         raise LakehouseError(f"A build() has the parameter {name.replace('.', '_')}, but there is no {path}.")
-    rows = contract.read(path)
+    rows = conf.read(path)
     if (
         not isinstance(rows, list)
         or not rows
@@ -238,14 +238,16 @@ def code(module: ModuleType) -> str:
     used, waiting = {}, _names(tree) & helpers.keys()
     while waiting:
         name = waiting.pop()
-        used[name] = ast.unparse(helpers[name])
-        waiting |= (_names(helpers[name]) & helpers.keys()) - used.keys()
+        used[name], names = helpers[name]
+        waiting |= (names & helpers.keys()) - used.keys()
     return "\n".join([ast.unparse(tree), *(used[name] for name in sorted(used))])
 
 
 @cache
-def _helpers(source: str) -> dict[str, ast.stmt]:
-    return _definitions(_without_docstrings(ast.parse(source)))
+def _helpers(source: str) -> dict[str, tuple[str, set[str]]]:
+    """Of each definition its code and the names in it, found once for all the tables that use it."""
+    definitions = _definitions(_without_docstrings(ast.parse(source)))
+    return {name: (ast.unparse(node), _names(node)) for name, node in definitions.items()}
 
 
 def _definitions(tree: ast.Module) -> dict[str, ast.stmt]:
@@ -258,10 +260,14 @@ def _definitions(tree: ast.Module) -> dict[str, ast.stmt]:
 
 
 def _names(tree: ast.AST) -> set[str]:
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    names |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    return names | {alias.name for node in imports for alias in node.names}
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name):
+                names.add(name)
+            case ast.ImportFrom(names=imported):
+                names |= {alias.name for alias in imported}
+    return names
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:

@@ -269,6 +269,11 @@ def built(engine: Native, tables: Mapping[str, Table], name: str, inputs: Mappin
     return as_texts(in_order.select(*table.contract.columns, warned))
 
 
+def broken_in(rows: Mapping[str, Texts]) -> set[str]:
+    """The rules that some of the rows break or are warned of."""
+    return {rule for row in rows.values() for rule in f"{row['_broken']},{row['_warned']}".split(",")}
+
+
 def rules_of(table: Table) -> set[str]:
     """Every rule that one row of a `latest` table can break: the core's and the contract's."""
     columns = table.contract.columns

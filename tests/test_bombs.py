@@ -14,21 +14,21 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lakehouse.contract import Contract
-from lakehouse.graph import HOME, Table
+from lakehouse.graph import HOME
 from lakehouse.intake import landing
 from lakehouse.intake.ledger import Ledger
 from lakehouse.readers import csv_records, json_records, records
 from lakehouse.store import storage
+from tests import promises
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from lakehouse.graph import Table
     from lakehouse.intake.ledger import Delivery
     from lakehouse.readers.records import Batch
 
@@ -253,15 +253,8 @@ def main(root: str) -> dict[str, Any]:
 
 
 def a_table(kind: str) -> Table:
-    promise = {
-        "owner": "tests",
-        "description": "rows as delivered",
-        "write": "append",
-        "grain": ["_file", "_row"],
-        "source": {"files": [f"market_{{market:int}}/*.{kind}"], "format": kind},
-        "columns": {"order_id": {"type": "string", "meaning": "the order"}},
-    }
-    return Table(f"bronze.{kind}", Contract.model_validate(promise), ModuleType(kind), ("landing",), "")
+    where = {"files": [f"market_{{market:int}}/*.{kind}"], "format": kind}
+    return promises.a_table(f"bronze.{kind}", "append", "landing", source=where, columns={"order_id": "string"})
 
 
 def read(root: str, delivery: Delivery) -> Iterator[Batch]:

@@ -259,7 +259,7 @@ FLOORS = (
     "proof",
 )  # each may import those before it
 OF_THE_JVM = {"_jdf", "_jvm", "_jsc", "sparkContext", "newSession", "persist", "localCheckpoint"}
-GROUND = ("contract", "errors", "formula", "graph", "transforms")
+GROUND = ("conf", "contract", "errors", "formula", "graph", "transforms")
 
 
 def floor_of(module: str) -> str:

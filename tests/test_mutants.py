@@ -212,8 +212,8 @@ class Mutant:
 MUTANTS = {
     "the rows before a change": Mutant(
         Native.changes,
-        '.drop_columns(["_commit_version"]))',
-        """.drop_columns(["_commit_version"])).where("_change_type = 'insert'")""",
+        ".drop_columns([feed.VERSION]))",
+        """.drop_columns([feed.VERSION])).where("_change_type = 'insert'")""",
         test_an_order_that_changes_hands_leaves_the_customer_it_had,
     ),
     "the way through another input": Mutant(

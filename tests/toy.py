@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shutil
 import textwrap
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import yaml
@@ -169,6 +170,11 @@ class Toy:
         report = run.execute(graph.selected(tables, names))
         return {done.decision.table: done for done in report.done}
 
+    def copied(self, folder: Path) -> Toy:
+        """The same lake elsewhere, and its landing with the times of its files."""
+        shutil.copytree(self.folder, folder)
+        return replace(self, folder=folder, sources=dict(self.sources))
+
     def opened(self, name: str) -> DeltaTable:
         """The table, as somebody else's writer has it."""
         return DeltaTable(self.lake.address(name))
@@ -195,3 +201,11 @@ class Toy:
         feed = self.engine.changes(self.lake.address(name), since, state.version)
         keys = [column for column in feed.columns if column in {"market", "order_id", "line_number"}]
         return sorted({tuple(row) for row in feed.select("_change_type", *keys).collect()}, key=str)
+
+
+def of_monday(folder: Path, engine: Engine) -> Toy:
+    """After its first run: the orders 7, of two lines, and 8."""
+    toy = Toy(folder, engine)
+    toy.deliver("monday.csv", "7,A,2,10.00", "7,B,1,1.00", "8,B,1,5.00")
+    toy.run()
+    return toy

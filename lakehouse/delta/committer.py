@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyroaring import BitMap64
 
 from lakehouse.delta import log, parquet, vectors
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 ATTEMPTS = 4  # puts of one commit, where the store does not answer
 CHECKPOINT_EVERY = 10  # versions
 CHANGES = "_change_data"
-CHANGE = "_change_type"
+CHANGE, PLACE = "_change_type", "_place"
 PROPERTIES = {
     "delta.enableChangeDataFeed": "true",
     # Progress and time travel are read from the log, so it is kept longer than Delta's 30 days.
@@ -380,7 +381,7 @@ def replace_units(
 
 
 def _keys(target: Target, unit: Sequence[str], changed: Rows, gone: pa.Table | None) -> pa.Table:
-    """The different units of both. Raises LakehouseError for a unit with a null, which would never match."""
+    """The different units of both."""
     schema = pa.schema([target.schema.field(name) for name in unit])
     parts = [schema.empty_table()]
     if isinstance(changed, pa.Table):
@@ -390,16 +391,13 @@ def _keys(target: Target, unit: Sequence[str], changed: Rows, gone: pa.Table | N
     if gone is not None:
         parts.append(parquet.conformed(f"The units that leave {target.address}", gone.select(list(unit)), schema))
     keys = pa.concat_tables(parts).cast(schema)
-    if empty := [name for name in unit if keys.column(name).null_count]:
-        raise LakehouseError(
-            f"A unit of {target.address} has no value in {empty}. A unit is never null: reject such rows by a rule."
-        )
     return keys.group_by(list(unit), use_threads=False).aggregate([])
 
 
 def _find(stored: Snapshot, schema: pa.Schema, keys: pa.Table) -> list[_Touched]:
     """The files that hold rows of these units, and where; read are the unit's columns of files that may hold some."""
-    values = {name: sorted(keys.column(name).unique().to_pylist()) for name in keys.column_names}
+    known = [name for name in keys.column_names if not keys.column(name).null_count]
+    values = {name: sorted(keys.column(name).unique().to_pylist()) for name in known}
     candidates = [file for file in stored.files.values() if _may_hold(file, values, schema)]
     found = storage.each(lambda file: _touched(stored.address, file, schema, keys), candidates)
     return [one for one in found if one]
@@ -409,11 +407,26 @@ def _touched(address: str, file: Action, schema: pa.Schema, keys: pa.Table) -> _
     rows = parquet.read(address, file, schema, keys.column_names)
     if _is_used_up(file, rows.num_rows):
         return None
-    placed = rows.append_column(CHANGE, pa.array(np.arange(rows.num_rows, dtype=np.uint64)))
-    matching = placed.join(keys, keys.column_names, join_type="left semi").column(CHANGE).to_numpy()
-    hits = BitMap64(matching)
+    hits = BitMap64(places_of(keys, rows).to_numpy())
     hidden = vectors.read(address, file.get("deletionVector"))
     return _Touched(file, rows.num_rows, hidden, hits | hidden) if hits - hidden else None
+
+
+def places_of(keys: pa.Table, rows: pa.Table) -> pa.Array:
+    """The places of the rows whose values are among the keys; null is a value like any other."""
+    return _places_of(keys, rows.select(keys.column_names).append_column(PLACE, pa.array(np.arange(rows.num_rows))))
+
+
+def _places_of(keys: pa.Table, placed: pa.Table) -> pa.Array:
+    if not keys.column_names:
+        return placed.column(PLACE).combine_chunks()
+    empty = next((name for name in keys.column_names if keys.column(name).null_count), None)
+    if empty is None:
+        return placed.join(keys, keys.column_names, join_type="left semi").column(PLACE).combine_chunks()
+    # Arrow's joins take no null for another: keys with one are looked for among the rows that have none there either.
+    without, rest = (keys.filter(of(keys.column(empty))) for of in (pc.is_null, pc.is_valid))
+    nulls = placed.filter(pc.is_null(placed.column(empty)))
+    return pa.concat_arrays([_places_of(without.drop_columns([empty]), nulls), _places_of(rest, placed)])
 
 
 def _may_hold(file: Action, values: Mapping[str, list[Any]], schema: pa.Schema) -> bool:
@@ -513,10 +526,10 @@ def _copied(target: Target, one: _Touched, more: pa.Table) -> tuple[pa.Table, li
 
 def _by_partition(target: Target, rows: pa.Table) -> Iterator[tuple[frozenset[tuple[str, str | None]], pa.Table]]:
     """The rows by the values of their partition, all columns."""
-    placed = rows.append_column(CHANGE, pa.array(np.arange(rows.num_rows)))
+    placed = rows.append_column(PLACE, pa.array(np.arange(rows.num_rows)))
     for values, part in parquet.split(placed, target.partition_by):
         if part.num_rows:
-            yield frozenset(values.items()), rows.take(part.column(CHANGE))
+            yield frozenset(values.items()), rows.take(part.column(PLACE))
 
 
 def _rows_of(target: Target, files: Sequence[Action]) -> pa.Table:

@@ -6,7 +6,9 @@ came and went, less what vectors hide; of a file that only got another vector, t
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from lakehouse.delta.log import Action, Snapshot
 
 CHANGE, VERSION = "_change_type", "_commit_version"
+MOST_KNOWN = 256 << 20  # bytes of changes that are kept
 DELETE, INSERT = "delete", "insert"
 BEFORE, AFTER = {DELETE, "update_preimage"}, {INSERT, "update_postimage"}
 
@@ -105,6 +108,37 @@ def changes(address: str, since: int, until: int, columns: Sequence[str] | None 
     except LakehouseError as error:
         what = f"The changes of {address} in the versions {since + 1} to {until} cannot be read: {error}"
         raise UnreadableChangesError(what) from error
+
+
+class Known:
+    """Changes as columns that were read before: several tables read the same, and finding few rows in files takes long.
+
+    Of all that was read the last MOST_KNOWN bytes are kept. Threads may share it.
+    """
+
+    def __init__(self) -> None:
+        self._rows: OrderedDict[tuple[str, str, int, int], pa.Table] = OrderedDict()
+        self._lock = Lock()
+
+    def changes(self, address: str, since: int, until: int, columns: Sequence[str] | None) -> pa.Table:
+        """As the function `changes`."""
+        found = log.snapshot(address, until)
+        if found is None or columns is None:
+            return changes(address, since, until, columns)
+        key = (address, found.id, since, until)
+        with self._lock:
+            rows = self._rows.pop(key, None)
+        missing = [name for name in columns if rows is None or name not in rows.column_names]
+        if rows is None or missing:
+            new = changes(address, since, until, missing)
+            for name in rows.column_names if rows else ():
+                new = new if name in new.column_names else new.append_column(rows.field(name), rows.column(name))
+            rows = new
+        with self._lock:
+            self._rows[key] = rows
+            while sum(one.nbytes for one in self._rows.values()) > MOST_KNOWN:
+                self._rows.popitem(last=False)
+        return rows.select([*columns, CHANGE, VERSION])
 
 
 def _changes(snapshot: Snapshot, since: int, columns: Sequence[str] | None) -> pa.Table:

@@ -1,6 +1,7 @@
 """What computes: Sail in this process (native, the default) or Spark. Above this floor nobody knows which one runs.
 
-Enter by `start`; what an engine can do says `protocol.Engine`, which functions both compute alike `spelling`.
+Enter by `start`, or by `reader` for questions alone; what they can do says `protocol` (Engine, Reader), which functions
+both compute alike `spelling`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
-    from lakehouse.engines.protocol import Engine
+    from lakehouse.engines.protocol import Engine, Reader
 
 NATIVE, SPARK = "native", "spark"
 NAMES = (NATIVE, SPARK)
@@ -46,6 +47,17 @@ def start(name: str = NATIVE, *, long: bool = False) -> Engine:
     from lakehouse.engines.native import Native  # noqa: PLC0415
 
     return Native.start()
+
+
+def reader(name: str = NATIVE) -> Reader:
+    """What answers questions, started: natively without PySpark, whose import takes longer than most answers."""
+    if name == SPARK:
+        from lakehouse.engines.spark import Asked, Spark  # noqa: PLC0415
+
+        return Asked(Spark.start())
+    from lakehouse.engines.flight import Flight  # noqa: PLC0415
+
+    return Flight.start()
 
 
 def other(name: str) -> str:

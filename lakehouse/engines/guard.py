@@ -1,4 +1,4 @@
-"""The door of the in-process Spark Connect server: this process alone comes in, through one connection.
+"""The door of an in-process server of Sail: this process alone comes in, through one connection.
 
 Sail runs what it is sent, Python included, with our environment, and asks nobody who he is; pysail 0.7.2 listens on TCP
 only and knows no token. So our channel connects and the door is shut behind it: the listening socket is replaced under
@@ -19,20 +19,18 @@ import tempfile
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import grpc
-from pyspark.sql.connect.client import DefaultChannelBuilder
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pysail.flight import FlightSqlServer
     from pysail.spark import SparkConnectServer
 
-OPTIONS = (
-    *DefaultChannelBuilder.GRPC_DEFAULT_OPTIONS,
+T = TypeVar("T")
+OPTIONS = (  # of the one connection, to gRPC
     ("grpc.client_idle_timeout_ms", 2**31 - 1),  # never: after 30 quiet minutes it would hang up, and not get in again
     ("grpc.enable_http_proxy", 0),  # http_proxy is not for ourselves
     ("grpc.use_local_subchannel_pool", 1),  # no other channel of this process shares the connection
@@ -42,36 +40,12 @@ EPOLL_CTL_ADD, EPOLL_CTL_DEL = 1, 2
 KNOCKING, LISTENING = "02", "0A"  # states in /proc/net/tcp
 
 
-class OneConnection(DefaultChannelBuilder):
-    """For `SparkSession.builder.channelBuilder`: all its sessions talk through one connection, which none closes.
+def start(
+    server: SparkConnectServer | FlightSqlServer, connect: Callable[[str, int], tuple[T, Any]]
+) -> tuple[T, socket.socket | None, str]:
+    """Start the server, connect and shut the door: the way in, the port, and why others have it too ("": they do not).
 
-    It holds the server, which would stop with the last name for it, and the port.
-    """
-
-    def __init__(self, server: SparkConnectServer, channel: grpc.Channel, port: socket.socket | None) -> None:
-        super().__init__("sc://127.0.0.1")
-        self.server, self.channel, self.port = server, channel, port
-
-    def toChannel(self) -> Any:  # noqa: N802, ANN401  Spark's name; this object is its channel, but for `close`
-        return self
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401, D105
-        return getattr(self.channel, name)
-
-    def close(self) -> None:
-        """Nothing: a session's `stop` comes here, and the others go on."""
-
-    def end(self) -> None:
-        """In this order: what a session sends to a server that is gone is tried again for minutes, at exit too."""
-        self.channel.close()
-        self.server.stop()
-        if self.port:
-            self.port.close()
-
-
-def start(server: SparkConnectServer) -> tuple[OneConnection, str]:
-    """Start the server, connect and shut the door: the way in, and why others have it too ("" if they have not).
-
+    `connect` begins to connect, with OPTIONS, and gives the way in and a future that ends when it is open.
     Raises LakehouseError if anyone else connected before the door was shut; he is cut off, stop the server then.
     """
     if not server.running:
@@ -82,12 +56,12 @@ def start(server: SparkConnectServer) -> tuple[OneConnection, str]:
         fd = next(fd for fd, one in _sockets() if one.getsockname() == at and _listens(one))
         with _nobody_served(fd):
             _refuse(_accepted(at), at)  # who was there in the first millisecond
-            channel, ready = _connect(at)
+            way_in, ready = connect(*at)
             ours = _wait_for(lambda: _calling(at))
             _refuse(set(_callers(_name(at))) - ours, at)
             nowhere = _unreachable()
     except (OSError, StopIteration) as error:  # no /proc, as on macOS, or a sandbox that shows no connections
-        channel, ready = _connect(at)
+        way_in, ready = connect(*at)
         why_not = f"{platform.system()} does not let it be guarded here ({error!r})"
     else:
         _wait_for(lambda: ours & _accepted(at))
@@ -96,7 +70,7 @@ def start(server: SparkConnectServer) -> tuple[OneConnection, str]:
         _refuse(_accepted(at) - ours, at)
         port = _keep(at)
     ready.result(SECONDS)
-    return OneConnection(server, channel, port), why_not
+    return way_in, port, why_not
 
 
 @contextmanager
@@ -114,11 +88,6 @@ def _nobody_served(fd: int) -> Iterator[None]:
     finally:
         for poll, found in polls:
             epoll_ctl(poll, EPOLL_CTL_ADD, fd, struct.pack(layout, int(found[1], 16), int(found[2], 16)))
-
-
-def _connect(at: tuple[str, int]) -> tuple[grpc.Channel, Any]:
-    channel = grpc.insecure_channel(f"{at[0]}:{at[1]}", options=OPTIONS)
-    return channel, grpc.channel_ready_future(channel)
 
 
 def _refuse(strangers: set[str], at: tuple[str, int]) -> None:

@@ -6,15 +6,12 @@ Few rows travel by Arrow, many as Parquet files, in a scratch folder of this pro
 from __future__ import annotations
 
 import atexit
-import ctypes
-import logging
 import os
 import re
-import signal
 import threading
 import weakref
 from collections import OrderedDict
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -25,11 +22,9 @@ import pyarrow.compute as pc
 from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
 from lakehouse.delta import committer, feed, log, parquet
-from lakehouse.engines import NATIVE, guard, reading
+from lakehouse.engines import NATIVE, channel, reading, sail
+from lakehouse.engines.joins import semi
 from lakehouse.engines.protocol import FEW_BYTES, FEW_ROWS, SLICE
-from lakehouse.engines.scratch import Scratch
-from lakehouse.errors import LakehouseError
-from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -39,21 +34,19 @@ if TYPE_CHECKING:
     from lakehouse.delta.committer import Rows, Target
     from lakehouse.delta.log import Snapshot
     from lakehouse.engines.protocol import Change
+    from lakehouse.engines.scratch import Scratch
 
     Held = OrderedDict[tuple[str, str, int], DataFrame]
 
 # Bytes of rows: fewer are read here before other processes would have begun; of so much in a lake nobody tries.
 FEW_DELIVERED, MUCH = 128 << 20, 1 << 30
-MEMORY_SHARE, MOST_MEMORY = 0.25, 4 << 30  # of the machine's memory, for what is sorted, grouped and joined
 AT_A_TIME = 3  # turns, which share it
 # A row that is judged or grouped takes so many times the bytes that it has compressed (measured on order lines).
 EXPANDED = 16
 MOST_ROWS_OF_A_FILE = parquet.LARGEST
 MOST_SLICES = 64
-LONGEST_RUN = 7 * 24 * 3600  # seconds
 MOST_HELD = 256  # small tables at a version
 T = TypeVar("T")
-PLAIN = re.compile(r"[\w./:=+~@-]*", re.ASCII)
 ROWS, FILES = "_lakehouse_rows", "_lakehouse_files"
 
 
@@ -64,9 +57,17 @@ class Native:
     version = version("pysail")
     parallelism = os.cpu_count() or 1
 
-    def __init__(self, spark: SparkSession, scratch: Scratch, held: Held | None = None, size: int = 0) -> None:
+    def __init__(
+        self,
+        spark: SparkSession,
+        scratch: Scratch,
+        held: Held | None = None,
+        known: feed.Known | None = None,
+        size: int = 0,
+    ) -> None:
         self.spark, self.scratch, self.size = spark, scratch, size
         self.held: Held = OrderedDict() if held is None else held
+        self.known = known or feed.Known()
 
     @classmethod
     def start(cls) -> Native:
@@ -76,7 +77,7 @@ class Native:
             return _started()
 
     def for_a_turn(self, size: int) -> Native:
-        return Native(self.spark, self.scratch, self.held, size)
+        return Native(self.spark, self.scratch, self.held, self.known, size)
 
     @property
     def is_small(self) -> bool:
@@ -89,7 +90,7 @@ class Native:
         found = log.snapshot(address, version)
         if found is not None and sum(int(one["size"]) for one in found.files.values()) <= FEW_BYTES:
             return self._held(found)
-        made = self.spark.read.format("delta").option("versionAsOf", version).load(self._reachable(address))
+        made = self.spark.read.format("delta").option("versionAsOf", version).load(sail.reachable(address))
         return _known(made, log.schema(found)) if found else made
 
     def _held(self, found: Snapshot) -> DataFrame:
@@ -106,19 +107,8 @@ class Native:
                 self.held.popitem(last=False)
         return made
 
-    def _reachable(self, address: str) -> str:
-        """The address as Sail's reader of Delta takes it: others it encodes, and then finds no commit there."""
-        if PLAIN.fullmatch(address):
-            return address
-        if storage.is_s3(address):
-            raise LakehouseError(
-                f"The native engine cannot read {address}: below a bucket it takes letters, digits and -_.=+~@ only. "
-                "Name another prefix, or let Spark compute: --engine spark."
-            )
-        return str(self.scratch.link(address))
-
     def changes(self, address: str, since: int, until: int, columns: Sequence[str] | None = None) -> DataFrame:
-        return self.frame(feed.changes(address, since, until, columns).drop_columns(["_commit_version"]))
+        return self.frame(self.known.changes(address, since, until, columns).drop_columns([feed.VERSION]))
 
     def frame(self, rows: pa.Table) -> DataFrame:
         return _with(self._unnamed(rows), **{ROWS: rows})
@@ -182,7 +172,7 @@ class Native:
         return rows.hint("broadcast")
 
     def slices(self, size: int) -> int:
-        return min(MOST_SLICES, max(1, -(-size * EXPANDED * AT_A_TIME // _memory())))
+        return min(MOST_SLICES, max(1, -(-size * EXPANDED * AT_A_TIME // sail.memory())))
 
     def used(
         self, build: Callable[[Mapping[str, DataFrame]], DataFrame], inputs: Mapping[str, DataFrame]
@@ -198,11 +188,6 @@ class Native:
         plan = _connect(build(empty))._explain_string(extended=True)  # noqa: SLF001
         self.scratch.forget(folder)
         return {name: _scanned(plan, places[name], rows.columns) for name, rows in inputs.items()}
-
-    def sql(self, statement: str, views: Mapping[str, DataFrame]) -> DataFrame:
-        for name, rows in views.items():
-            rows.createOrReplaceTempView(name)
-        return self.spark.sql(statement)
 
     # Writing
 
@@ -229,10 +214,11 @@ class Native:
         if not some.num_rows or change.rows is None:
             rows = None
         elif _is_here(change.rows):
-            rows = _arrow(change.rows).select(target.schema.names).join(some, unit, join_type="left semi")
+            here = _arrow(change.rows).select(target.schema.names)
+            rows = here.take(committer.places_of(some, here))
         else:
             keys = self.small_side(self.frame(some)) if some.num_rows <= FEW_ROWS else self.frame(some)
-            rows = self._ready(target, change.rows.join(keys, on=unit, how="left_semi"))
+            rows = self._ready(target, semi(change.rows, keys))
         return rows, gone if gone.num_rows else None
 
     def _ready(self, target: Target, rows: DataFrame) -> Rows:
@@ -270,17 +256,14 @@ _starting, _holding = threading.Lock(), threading.Lock()
 
 @cache
 def _started() -> Native:
-    scratch = Scratch.make()
-    for key, value in _settings(scratch).items():
-        os.environ.setdefault(key, value)
+    scratch = sail.scratch()
     from pysail.spark import SparkConnectServer  # noqa: PLC0415
     from pyspark.sql.connect.session import SparkSession  # noqa: PLC0415
 
-    with _own_interrupts():
-        channel, why_not = guard.start(SparkConnectServer("127.0.0.1", 0))
-    if why_not:
-        logging.getLogger(__name__).warning("The engine's port is open to other users of this machine: %s", why_not)
-    spark = SparkSession.builder.channelBuilder(channel).create()
+    with sail.own_interrupts():
+        way_in, why_not = channel.start(SparkConnectServer("127.0.0.1", 0))
+    sail.warn(why_not)
+    spark = SparkSession.builder.channelBuilder(way_in).create()
     spark.client.set_retry_policies([])  # the server is this process: what does not answer now never will
     spark.conf.set("spark.sql.session.timeZone", "UTC")
     # Plans in this process are not worth compressing; where nothing is said, the client asks anew for every frame.
@@ -288,53 +271,8 @@ def _started() -> Native:
     spark.conf.set("spark.connect.session.planCompression.defaultAlgorithm", "NONE")
     # What the client could ask for again if its connection broke takes two thirds of a small query's time.
     spark.client.disable_reattachable_execute()
-    atexit.register(channel.end)
+    atexit.register(way_in.end)
     return Native(spark, scratch)  # type: ignore[arg-type]
-
-
-@contextmanager
-def _own_interrupts() -> Iterator[None]:
-    """What Ctrl-C means, this process says: Sail's server would end at once, under all that is being computed.
-
-    Not by `signal.signal`, which only the main thread may call.
-    """
-    get, put = ctypes.pythonapi.PyOS_getsig, ctypes.pythonapi.PyOS_setsig
-    get.restype, put.restype, put.argtypes = ctypes.c_void_p, ctypes.c_void_p, [ctypes.c_int, ctypes.c_void_p]
-    ours = get(signal.SIGINT)
-    try:
-        yield
-    finally:
-        put(signal.SIGINT, ours)
-
-
-def _settings(scratch: Scratch) -> dict[str, str]:
-    """Sail reads its settings once, when its server starts."""
-    return {
-        "RUST_LOG": "error",
-        "GRPC_ENABLE_FORK_SUPPORT": "false",  # Spark's Java is started by a fork, which gRPC's own handlers may crash
-        "SAIL_SPARK__SESSION_TIMEOUT_SECS": str(LONGEST_RUN),
-        # Not fair: that gives each of a plan's thirty sorts and groups its part, and one batch of texts needs more.
-        "SAIL_RUNTIME__MEMORY_POOL__TYPE": "greedy",
-        "SAIL_RUNTIME__MEMORY_POOL__GREEDY__MAX_SIZE": str(_memory()),
-        "SAIL_RUNTIME__TEMPORARY_FILES__PATHS": f'["{scratch.root}"]',
-        # Its files become the table's own, one group of rows each: delta-rs's feed panics at a vector over several.
-        "SAIL_PARQUET__COMPRESSION": "snappy",
-        "SAIL_PARQUET__SKIP_ARROW_METADATA": "true",
-        "SAIL_PARQUET__MAX_ROW_GROUP_SIZE": "1048576",
-        **storage.for_sail(),
-    }
-
-
-def _memory() -> int:
-    """Bytes that the engine may use: LAKEHOUSE_MEMORY (such as 4g), else a quarter of the machine's, at most 4 GiB."""
-    if named := os.environ.get("LAKEHOUSE_MEMORY"):
-        found = re.fullmatch(r"(\d+)([mg])", named.strip().lower())
-        if not found:
-            raise LakehouseError(
-                f"LAKEHOUSE_MEMORY={named!r} is no size. Give megabytes or gigabytes, such as 512m or 4g."
-            )
-        return int(found[1]) << {"m": 20, "g": 30}[found[2]]
-    return min(MOST_MEMORY, int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MEMORY_SHARE))
 
 
 def _made_of(rows: DataFrame, files: list[str]) -> DataFrame:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from lakehouse.delta.log import NoVersionError
+from lakehouse.errors import LakehouseError
 from lakehouse.store.storage import MissingFileError
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class Change:
 
     `append`: they come, as the app transaction `txn`. `overwrite`: they come, all others go. `units`: what is stored of
     units goes, and the rows of these units come: of those that are `differing` (where they are `_gone`, none comes), or
-    of all units of the rows; rows are told apart by `grain`. `note`: nothing changes.
+    of all units of the rows; rows are told apart by `grain`. Null is a value of a unit like any other. `note`: nothing
+    changes.
     """
 
     how: Literal["append", "overwrite", "units", "note"]
@@ -115,10 +117,6 @@ class Engine(Protocol):
         """
         ...
 
-    def sql(self, statement: str, views: Mapping[str, DataFrame]) -> DataFrame:
-        """The answer to a statement over these frames, by their names."""
-        ...
-
     def is_alive(self) -> bool:
         """Whether it can still compute."""
         ...
@@ -126,6 +124,44 @@ class Engine(Protocol):
     def stop(self) -> None:
         """End it, and take away what it kept."""
         ...
+
+
+class Reader(Protocol):
+    """What answers SQL over names that it is given; it need not load the DataFrame API, which takes seconds.
+
+    Raises UnansweredError for what it does not understand or cannot compute.
+    """
+
+    def table(self, name: str, address: str, version: int, columns: Sequence[str]) -> None:
+        """From now on the name is these columns of a table at a version."""
+        ...
+
+    def view(self, name: str, statement: str) -> None:
+        """From now on the name is the answer to a statement."""
+        ...
+
+    def frame(self, name: str, rows: pa.Table) -> None:
+        """From now on the name is these rows."""
+        ...
+
+    def schema(self, statement: str) -> pa.Schema:
+        """Of the answer, which is not computed."""
+        ...
+
+    def rows(self, statement: str) -> Iterator[tuple[Any, ...]]:
+        """The answer row by row; of a large one only a part is in memory."""
+        ...
+
+    def arrow(self, statement: str) -> pa.Table:
+        """The answer, which is small."""
+        ...
+
+
+class UnansweredError(LakehouseError):
+    """A question that its engine does not understand, or cannot compute."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(f"That cannot be answered: {words}")
 
 
 def is_about_lost_files(error: BaseException) -> bool:

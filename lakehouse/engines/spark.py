@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from delta.tables import DeltaTable
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
 
 from lakehouse.delta import log
 from lakehouse.engines import SPARK, jvm
-from lakehouse.engines.protocol import FEW_BYTES
+from lakehouse.engines.joins import semi
+from lakehouse.engines.protocol import FEW_BYTES, UnansweredError, errors, words
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
@@ -143,11 +145,6 @@ class Spark:
             used[owners[leaf.rdd().id()]] |= {one.name() for one in _each(leaf.output()) if one.exprId().id() in wanted}
         return used
 
-    def sql(self, statement: str, views: Mapping[str, DataFrame]) -> DataFrame:
-        for name, rows in views.items():
-            rows.createOrReplaceTempView(name)
-        return self.spark.sql(statement)
-
     # Writing
 
     def write(self, target: Target, base: int, change: Change, note: str) -> int:  # noqa: ARG002  Delta finds its base
@@ -174,28 +171,25 @@ class Spark:
         return writer.partitionBy(*target.partition_by) if target.partition_by else writer
 
     def _replace_units(self, target: Target, change: Change) -> None:
-        """By `replaceUsing`, a third of a MERGE's time, where that can do it: with vectors, and no unit vanishes."""
-        before, rows, gone = _version(target.address), change.rows, None
+        """By `replaceUsing`, a third of a MERGE's time, where it can do it: with vectors, no unit gone or null."""
+        before, rows, others = _version(target.address), change.rows, None
         if change.differing is not None and rows is not None:
-            unit = list(change.unit)
-            some = change.differing.where("not _gone").select(*unit)
-            gone = change.differing.where("_gone").select(*unit)
-            gone = None if gone.isEmpty() else gone
-            rows = rows.join(some, on=unit, how="left_semi").select(*target.schema.names)
-        if target.vectors and gone is None and rows is not None:
+            some = change.differing.where("not _gone").drop("_gone")
+            rows = semi(rows, some).select(*target.schema.names)
+            no_value = [F.col(f"`{name}`").isNull() for name in change.unit]
+            others = change.differing.where(reduce(operator.or_, no_value, F.col("_gone")))
+        if rows is not None and target.vectors and (others is None or others.isEmpty()):
             using = self._writer(target, rows).option("replaceUsing", ",".join(change.unit))
             using.mode("overwrite").save(storage.for_spark(target.address))
         elif rows is not None:
-            self._merge(target, change, rows, gone, before)
+            self._merge(target, change, rows, before)
         if _version(target.address) == before:  # Delta makes no commit that changes nothing
             self._note(target)
 
-    def _merge(self, target: Target, change: Change, rows: DataFrame, gone: DataFrame | None, before: int) -> None:
+    def _merge(self, target: Target, change: Change, rows: DataFrame, before: int) -> None:
         """One commit for rows that came, changed and went: the outer join, by grain, of units as they are and were."""
-        stored = self.read(target.address, before)
-        units = [one.select(*change.unit) for one in (rows, gone) if one is not None]
-        touched = reduce(lambda some, more: some.unionByName(more), units).distinct()
-        were = stored.join(touched, on=list(change.unit), how="left_semi").select(
+        touched = (rows if change.differing is None else change.differing).select(*change.unit).distinct()
+        were = semi(self.read(target.address, before), touched).select(
             *(F.col(f"`{name}`").alias(f"_was_{name}") for name in change.grain),
             F.lit(True).alias("_was"),  # noqa: FBT003
         )
@@ -240,6 +234,52 @@ class Spark:
 
     def stop(self) -> None:
         self.spark.stop()
+
+
+class Asked:
+    """Questions alone: see protocol.Reader."""
+
+    def __init__(self, engine: Spark) -> None:
+        self.engine = engine
+
+    def table(self, name: str, address: str, version: int, columns: Sequence[str]) -> None:
+        self._name(name, self.engine.read(address, version).select(*(f"`{one}`" for one in columns)))
+
+    def view(self, name: str, statement: str) -> None:
+        self._name(name, self._answer(statement))
+
+    def frame(self, name: str, rows: pa.Table) -> None:
+        self._name(name, self.engine.frame(rows))
+
+    def schema(self, statement: str) -> pa.Schema:
+        return to_arrow_schema(self._answer(statement).schema, timezone="UTC")
+
+    def rows(self, statement: str) -> Iterator[tuple[Any, ...]]:
+        """The driver never holds more than one partition of the answer."""
+        answer = self._answer(statement)
+        with _in_words():
+            yield from answer.toLocalIterator()
+
+    def arrow(self, statement: str) -> pa.Table:
+        answer = self._answer(statement)
+        with _in_words():
+            return answer.toArrow()
+
+    def _name(self, name: str, rows: DataFrame) -> None:
+        with _in_words():
+            rows.createOrReplaceTempView(name)
+
+    def _answer(self, statement: str) -> DataFrame:
+        with _in_words():
+            return self.engine.spark.sql(statement)
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    try:
+        yield
+    except errors() as error:
+        raise UnansweredError(words(error)) from error
 
 
 def _version(address: str) -> int:

@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 from lakehouse.contract import DIGEST, EVIDENCE
 from lakehouse.delta import progress
 from lakehouse.engines import protocol
+from lakehouse.engines.joins import semi
 from lakehouse.engines.protocol import FEW_ROWS
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
@@ -336,7 +337,7 @@ def _marked(subject: Subject, some: DataFrame) -> _Some:
 
 def _belonging(subject: Subject, rows: DataFrame, some: _Some) -> DataFrame:
     values = {name: F.col(name) for name in subject.table.contract.unit}
-    return units.semi(rows, values, _small_side(subject, some, some.units))
+    return semi(rows, _small_side(subject, some, some.units), values)
 
 
 def _small_side(subject: Subject, some: _Some, keys: DataFrame) -> DataFrame:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from lakehouse import engines
 from lakehouse.delta import log, ops, progress
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ TYPES: Mapping[str, ops.Kind] = {
     "commits": "whole",
     "version": "whole",
     "error": "text",
+    "engine": "text",
 }
 
 
@@ -53,7 +55,8 @@ class Ran:
 
     `path` and `reason` as `plan` says them; `seconds` in all and by phase; `rows_in`: delivered rows that came in;
     `rows_changed` of all `rows_of_inputs`: what the plan made its choice from; rows `written` and `deleted`, new
-    `files` of rows and their `bytes`, as the commits up to `version` have them; `error` is empty where there was none.
+    `files` of rows and their `bytes`, as the commits up to `version` have them; `error` is empty where there was none,
+    and `engine`, the name of what computed, where it was not recorded yet.
     """
 
     table: str
@@ -72,6 +75,7 @@ class Ran:
     commits: int | None = None
     version: int | None = None
     error: str = ""
+    engine: str = ""
     run: str = ""
     at: datetime | None = None
 
@@ -116,12 +120,12 @@ def _of_commits(did: Written) -> dict[str, Any]:
     return counts | {"files": did.files, "bytes": did.bytes, "commits": did.commits}
 
 
-def note(root: str, run: str, at: datetime, done: Sequence[Done], broken: Sequence[Ran] = ()) -> None:
+def note(root: str, run: str, at: datetime, engine: str, done: Sequence[Done], broken: Sequence[Ran] = ()) -> None:
     """Append a run's turns in one commit: those that did something, and those that broke. Without any there is none."""
     worked = [one for one in done if one.decision.does_something]
     with ThreadPoolExecutor(log.AT_ONCE) as pool:
         turns = list(pool.map(lambda one: ran(root, one), worked))
-    write(root, run, at, [*turns, *broken])
+    write(root, run, at, [replace(one, engine=engine) for one in (*turns, *broken)])
 
 
 def write(root: str, run: str, at: datetime, rows: Sequence[Ran]) -> None:
@@ -139,9 +143,10 @@ def _row(one: Ran) -> dict[str, Any]:
 
 
 class History:
-    """What the tables' last runs did, the newest first; read when it is first asked for."""
+    """What the tables' last runs did, the newest first; read when it is first asked for. `engine`: what runs next."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, engine: str = engines.NATIVE) -> None:
+        self._engine = engine
         self._address = progress.address(root, RUNS)
         self._reading = threading.Lock()
 
@@ -149,6 +154,10 @@ class History:
         """At most the last 20 turns of the table, the newest first; those that broke too."""
         with self._reading:
             return self._by_table.get(table, ())
+
+    def comparable(self, table: str) -> Sequence[Ran]:
+        """Those of them by the engine that runs next: the seconds of the other say nothing of its."""
+        return [one for one in self.of(table) if one.engine == self._engine]
 
     @cached_property
     def _by_table(self) -> Mapping[str, Sequence[Ran]]:
@@ -170,4 +179,5 @@ class History:
 def _ran(row: Mapping[str, Any]) -> Ran:
     facts = {one.name: row[one.name] for one in fields(Ran) if one.name in row}
     phases = json.loads(row["phases"])
-    return Ran(**facts | {"table": row["table_name"], "phases": phases, "error": row["error"] or ""})
+    words = {name: row.get(name) or "" for name in ("error", "engine")}
+    return Ran(**facts | words | {"table": row["table_name"], "phases": phases})

@@ -65,7 +65,7 @@ def _decide(
         return replace(settled, path="first", reason="it is not there yet")
     if state.progress is None or (why := _whole(table, state.progress, pinned, taken)):
         return replace(settled, path="whole", reason=state.doubt if state.progress is None else why)
-    if why := _otherwise_stored(table, state) or _other_quarantine(table, state.progress, state_of):
+    if why := _otherwise_stored(table, state) or _other_quarantine(root, table, state.progress, state_of):
         return replace(settled, path="whole", reason=why)
     settled = replace(settled, moved=_moved(root, table, state.progress, pinned))
     return _choose(root, table, settled, taken, history) if settled.moved else settled
@@ -93,12 +93,8 @@ def _decide_bronze(root: str, table: Table, state: State | None, taken: list[Ent
     return Decision(table.name, "load", f"{len(pending)} new {'file' if len(pending) == 1 else 'files'}", inputs, state)
 
 
-def pin(root: str, name: str) -> Input | None:
-    """The version of an input to read: both for the decision and for the data."""
-    return _pinned(name, lambda name: _state(root, name))
-
-
 def _pinned(name: str, state_of: Callable[[str], State | None]) -> Input | None:
+    """The version of an input to read: both for the decision and for the data."""
     if name.startswith("conf."):
         return Input(graph.conf_file(name)[0])
     state = state_of(name)
@@ -130,14 +126,22 @@ def _otherwise_stored(table: Table, state: State) -> str:
     return f"it is stored {has} deletion vectors, and its contract wants {wanted}"
 
 
-def _other_quarantine(table: Table, note: Progress, state_of: Callable[[str], State | None]) -> str:
+def _other_quarantine(root: str, table: Table, note: Progress, state_of: Callable[[str], State | None]) -> str:
     """Why the quarantine is not the one that the table's last commit belongs to; empty where it is."""
     if table.contract.write != "latest" or note.format == 1:
         return ""
-    now, name = state_of(progress.rejected(table.name)), progress.rejected(table.name)
-    if note.rejected == (Input(now.version, now.id) if now else None):
-        return ""
-    return f"{name} is gone" if now is None else f"{name} is not as its last run left it"
+    name, before = progress.rejected(table.name), note.rejected
+    now = state_of(name)
+    if now is None:
+        return f"{name} is gone" if before else ""
+    is_same = before is not None and _is_only_maintained(progress.address(root, name), before, now)
+    return "" if is_same else f"{name} is not as its last run left it"
+
+
+def _is_only_maintained(address: str, before: Input, now: State) -> bool:
+    """Whether nothing but OPTIMIZE, VACUUM and property commits came since."""
+    since = int(before.version)
+    return before.id == now.id and since <= now.version and not progress.moved(address, since, now.version)
 
 
 def _is_unaccounted(table: Table, note: Progress, taken: list[Entry]) -> bool:
@@ -185,18 +189,18 @@ def _choose(root: str, table: Table, settled: Decision, taken: list[Entry], hist
     for name in [name for name, one in did.items() if one is None]:
         return replace(choice, reason=f"the log of {name} no longer reaches back to version {settled.moved[name][0]}")
     choice = replace(choice, rows_of_inputs=progress.rows_of(root, settled.inputs))
-    why = whole_is_cheaper(choice.rows, choice.rows_of_inputs, history.of(table.name))
+    why = whole_is_cheaper(choice.rows, choice.rows_of_inputs, history.comparable(table.name))
     return replace(choice, reason=why) if why else replace(choice, path="incremental")
 
 
 def whole_is_cheaper(changed: int | None, rows: int | None, past: Sequence[Ran]) -> str:
     """Why the whole table is computed where only `changed` of all `rows` of its inputs did; empty where it is not.
 
-    Where runs have shown both ways, the best seconds tell: of the whole runs, longer by as much as the inputs have
-    grown since, and of the incremental ones with about as many changed rows. Times are not extended to other numbers
-    of rows: most of a small increment is a fixed part, of which a few runs, some of them cold, cannot tell the rest.
-    It must save a fifth and five seconds, so that the choice does not flap. Where runs have not shown it, the whole
-    is chosen for more than half of the rows.
+    Where `past` runs of the engine have shown both ways, the best seconds tell: of the whole runs, longer by as much
+    as the inputs have grown since, and of the incremental ones with about as many changed rows. Times are not extended
+    to other numbers of rows: most of a small increment is a fixed part, of which a few runs, some of them cold, cannot
+    tell the rest. It must save a fifth and five seconds, so that the choice does not flap. Where runs have not shown
+    it, the whole is chosen for more than half of the rows.
     """
     if changed is None or not rows:
         return ""

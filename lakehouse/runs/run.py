@@ -88,7 +88,7 @@ class Run:
         self._to_compute = 0  # bytes of the tables that others are computed whole from, when no file is new
         self._failed: list[Measure] = []
         self._broken: list[Ran] = []
-        self.history = history.History(self.root)
+        self.history = history.History(self.root, self.engine_name)
         self.stopping = threading.Event()
         self.ledger = Ledger()
 
@@ -130,7 +130,7 @@ class Run:
                 if self._failed or any(one.decision.does_something for one in done):
                     quality.write(self.root, self.id, self.at, measures)
             finally:
-                history.note(self.root, self.id, self.at, done, self._broken)
+                history.note(self.root, self.id, self.at, self.engine_name, done, self._broken)
         return Report(tuple(done), found, measures)
 
     @_one_after_the_other

@@ -33,9 +33,9 @@ class Line:
     last: Ran | None = None
 
 
-def lines(root: str, tables: Mapping[str, Table], taken: list[Entry]) -> list[Line]:
-    """One line per table, in the order of the graph."""
-    history = History(root)
+def lines(root: str, tables: Mapping[str, Table], taken: list[Entry], engine: str) -> list[Line]:
+    """One line per table, in the order of the graph; `engine`: the one that would run."""
+    history = History(root, engine)
     decisions = plan.decide_all(root, tables.values(), taken, history)
     with ThreadPoolExecutor(log.AT_ONCE) as pool:
         found = pool.map(lambda one: _line(root, one, next(iter(history.of(one.table)), None)), decisions.values())

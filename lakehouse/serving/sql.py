@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import sqlglot
-from pyspark.sql import functions as F
-from sqlglot import exp
-from sqlglot.errors import ParseError
-
-from lakehouse import graph
-from lakehouse.delta import log
-from lakehouse.engines import protocol
+from lakehouse import conf
+from lakehouse.delta import log, progress
 from lakehouse.errors import LakehouseError
+from lakehouse.serving import plain
+from lakehouse.store import storage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from pyspark.sql import DataFrame
+    import pyarrow as pa
+    from sqlglot import exp
 
-    from lakehouse.engines.protocol import Engine
-    from lakehouse.writes.lake import Lake
+    from lakehouse.engines.protocol import Reader
 
 READS = {"select", "values", "table", "describe", "desc", "show", "explain"}
 MAY_READ = {"with", "from"}  # unless an insert follows
@@ -31,38 +28,103 @@ RUNS_PROGRAMS = re.compile(
     r"\b(java_method|(try_)?reflect)\s*\(|\btransform\b.*\)\s*using\b", re.IGNORECASE | re.DOTALL
 )
 DIALECT = "databricks"
-NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
+DIGEST = "_digest"
+OTHERWISE_IN_SQL = {"byte": "tinyint", "short": "smallint", "integer": "int", "long": "bigint"}
 SCHEMAS = ("bronze", "silver", "gold", "ops")
 DESCRIBE = re.compile(r"\s*desc(?:ribe)?\s+(?:table\s+)?(?:extended\s+)?`?(\w+)`?\.`?(\w+)`?\s*;?\s*", re.IGNORECASE)
 HISTORY = re.compile(r"\s*desc(?:ribe)?\s+history\s+`?(\w+)`?\.`?(\w+)`?\s*;?\s*", re.IGNORECASE)
 SHOW = re.compile(r"\s*show\s+(tables|views)(?:\s+(?:in|from)\s+`?(\w+)`?)?\s*;?\s*", re.IGNORECASE)
 
 
-def query(engine: Engine, lake: Lake, statement: str) -> DataFrame:
+@dataclass(frozen=True)
+class Answer:
+    """What a statement says; it is computed when its rows are asked for.
+
+    `is_query`: whether it may stand in another one; others, such as `explain`, answer in texts.
+    """
+
+    reader: Reader
+    statement: str
+    schema: pa.Schema
+    is_query: bool = True
+
+    @property
+    def columns(self) -> list[str]:
+        return _distinct(self.schema.names)
+
+    def arrow(self) -> pa.Table:
+        """The whole answer, which is small."""
+        return self.reader.arrow(self.statement).rename_columns(self.columns)
+
+    def texts(self) -> Iterator[tuple[str | None, ...]]:
+        """Row by row, each value as Spark writes it: times in UTC, decimals with all their digits."""
+        return self._rows("cast({} as string)" for _ in self.schema)
+
+    def objects(self) -> Iterator[str]:
+        """Row by row as JSON; decimals are numbers with all their digits, times are texts in UTC."""
+        kinds = [_kind(one.type) for one in self.schema]
+        for row in self._rows("to_json({})" if kind == "nested" else "cast({} as string)" for kind in kinds):
+            pairs = zip(self.columns, row, kinds, strict=True)
+            yield "{" + ", ".join(f"{_quoted(name)}: {_in_json(value, kind)}" for name, value, kind in pairs) + "}"
+
+    def _rows(self, spelled: Iterable[str]) -> Iterator[tuple[str | None, ...]]:
+        """Its columns by places, since two may have one name."""
+        if not self.is_query:
+            return self.reader.rows(self.statement)
+        names = [f"c{place}" for place, _ in enumerate(self.schema)]
+        columns = ", ".join(f"{one.format(name)} as {name}" for one, name in zip(spelled, names, strict=True))
+        return self.reader.rows(f"select {columns} from ({self.statement}) as answer({', '.join(names)})")  # noqa: S608
+
+
+def query(reader: Reader, root: str, statement: str) -> Answer:
     """The answer to one reading statement; `gold.daily_sales` is the table of that name.
 
     Raises LakehouseError for anything that writes, and with the engine's own words for what it cannot understand.
     """
     check_reading(statement)
-    try:
-        if found := DESCRIBE.fullmatch(statement):
-            return _described(engine, lake, f"{found[1]}.{found[2]}".lower())
-        if found := HISTORY.fullmatch(statement):
-            return _told(engine, lake, f"{found[1]}.{found[2]}".lower())
-        if found := SHOW.fullmatch(statement):
-            return _shown(engine, lake, found[2])
-        word, _, rest = statement.strip().partition(" ")
-        is_explained = word.lower() == "explain"
-        views: dict[str, DataFrame] = {}
-        text = _with_views(engine, lake, rest if is_explained else statement, views)
-        answer = engine.sql(f"explain {text}" if is_explained else text, views)
-        return answer.toDF(*_distinct(answer.columns))
-    except protocol.errors() as error:
-        raise in_words(error) from error
+    root = storage.normalise(root)
+    if found := DESCRIBE.fullmatch(statement):
+        return _told(reader, _described(reader, root, f"{found[1]}.{found[2]}".lower()))
+    if found := HISTORY.fullmatch(statement):
+        return _told(reader, _history(root, f"{found[1]}.{found[2]}".lower()))
+    if found := SHOW.fullmatch(statement):
+        return _told(reader, _shown(root, found[2]))
+    word, _, rest = statement.strip().partition(" ")
+    if word.lower() == "explain":
+        explained = f"explain {_over_views(reader, root, rest)[0]}"
+        return Answer(reader, explained, reader.schema(explained), is_query=False)
+    text, is_query = _over_views(reader, root, statement)
+    return Answer(reader, text, reader.schema(text), is_query)
 
 
-def _with_views(engine: Engine, lake: Lake, statement: str, views: dict[str, DataFrame]) -> str:
-    """The statement over views instead of tables, each of a table at a version; and the views."""
+def _told(reader: Reader, rows: pa.Table) -> Answer:
+    """What needs no engine, but for the spelling of its values."""
+    reader.frame("told", rows)
+    return Answer(reader, "select * from told", rows.schema)
+
+
+def _over_views(reader: Reader, root: str, statement: str, views: set[str] | None = None) -> tuple[str, bool]:
+    """The statement over views instead of tables, each of a table at a version; and whether it is a query.
+
+    `views` are those that the reader has of this question already.
+    """
+    views = set() if views is None else views
+    named = plain.tables(statement)
+    if named is None:
+        return _parsed_over_views(reader, root, statement, views)
+    statement, text, at = plain.spelled(statement), "", 0
+    for one in named:
+        view = _view(reader, root, one.table, None, views)
+        alias = "" if one.has_alias else f" as {one.table.partition('.')[2]}"
+        text, at = f"{text}{statement[at : one.start]}{view}{alias}", one.end
+    return text + statement[at:], True
+
+
+def _parsed_over_views(reader: Reader, root: str, statement: str, views: set[str]) -> tuple[str, bool]:
+    import sqlglot  # noqa: PLC0415  a third of a second
+    from sqlglot import exp  # noqa: PLC0415
+    from sqlglot.errors import ParseError  # noqa: PLC0415
+
     try:
         parsed = sqlglot.parse_one(statement, read=DIALECT)
     except ParseError as error:
@@ -78,15 +140,17 @@ def _with_views(engine: Engine, lake: Lake, statement: str, views: dict[str, Dat
                     f"There is no table {table.name}. Tables are named with their layer: `lakehouse status` shows them."
                 )
             continue
-        view = _view(engine, lake, f"{table.db}.{table.name}".lower(), table.args.get("version"), views)
+        view = _view(reader, root, f"{table.db}.{table.name}".lower(), table.args.get("version"), views)
         alias = table.args.get("alias") or exp.TableAlias(this=exp.to_identifier(table.name))
         keep = {key: table.args[key] for key in ("joins", "laterals", "sample", "pivots") if table.args.get(key)}
         table.replace(exp.Table(this=exp.to_identifier(view), alias=alias, **keep))
-    return parsed.sql(dialect=DIALECT)
+    return parsed.sql(dialect=DIALECT), isinstance(parsed, exp.Query)
 
 
 def _spell_out(select: exp.Select) -> None:
     """`group by all` and `order by all` by the places that they mean: words that only Spark knows."""
+    from sqlglot import exp  # noqa: PLC0415
+
     if select.is_star:
         return
     group, order = select.args.get("group"), select.args.get("order")
@@ -99,30 +163,31 @@ def _spell_out(select: exp.Select) -> None:
         order.set("expressions", [exp.Ordered(**(first.args | {"this": place})) for place in places])
 
 
-def _view(engine: Engine, lake: Lake, name: str, version: exp.Version | None, views: dict[str, DataFrame]) -> str:
+def _view(reader: Reader, root: str, name: str, version: exp.Version | None, views: set[str]) -> str:
     """The view's name: of a table at a version, or of a question to what runs recorded, from conf/ops."""
-    schema, _, plain = name.partition(".")
+    schema, _, table = name.partition(".")
     if schema not in SCHEMAS:
         raise LakehouseError(f"There is no table {name}: tables are in {', '.join(SCHEMAS)}.")
-    text = graph.HOME / "conf" / schema / f"{plain}.sql"
+    text = conf.HOME / "conf" / schema / f"{table}.sql"
     if text.exists():
-        view = f"{schema}_{plain}"
+        view = f"{schema}_{table}"
         if view not in views:
-            views[view] = engine.sql(_with_views(engine, lake, text.read_text(encoding="utf-8"), views), views)
-        return view
-    at = _version(lake, name, version)
-    view = f"{schema}_{plain}_{at}"
-    if view not in views:
-        rows = lake.read(engine, name, at)
-        hidden = [one for one in rows.columns if one == "_digest"]
-        views[view] = rows.drop(*hidden) if hidden else rows
+            reader.view(view, _over_views(reader, root, text.read_text(encoding="utf-8"), views)[0])
+    else:
+        at = _version(root, name, version)
+        view = f"{schema}_{table}_{at}"
+        if view not in views:
+            found = log.snapshot(progress.address(root, name), at)
+            columns = log.schema(found).names if found else []
+            reader.table(view, progress.address(root, name), at, [one for one in columns if one != DIGEST])
+    views.add(view)
     return view
 
 
-def _version(lake: Lake, name: str, asked: exp.Version | None) -> int:
-    now = log.snapshot(lake.address(name))
+def _version(root: str, name: str, asked: exp.Version | None) -> int:
+    now = log.snapshot(progress.address(root, name))
     if now is None:
-        raise LakehouseError(f"There is no table {name} in {lake.root}. `lakehouse status` shows those that are there.")
+        raise LakehouseError(f"There is no table {name} in {root}. `lakehouse status` shows those that are there.")
     if asked is None:
         return now.version
     kind, value = asked.this, asked.expression.name
@@ -130,40 +195,49 @@ def _version(lake: Lake, name: str, asked: exp.Version | None) -> int:
         if int(value) > now.version:
             raise LakehouseError(f"{name} has no version {value}; its newest is {now.version}.")
         return int(value)
-    return _version_at(lake, name, value)
+    return _version_at(root, name, value)
 
 
-def _version_at(lake: Lake, name: str, moment: str) -> int:
+def _version_at(root: str, name: str, moment: str) -> int:
     """The newest version that was there at a time (UTC where it says no zone)."""
     try:
         at = datetime.fromisoformat(moment)
     except ValueError as error:
         raise LakehouseError(f"{moment!r} is no time. Write one such as '2022-01-05 12:00:00' (UTC).") from error
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    for commit in log.history(lake.address(name)):
+    for commit in log.history(progress.address(root, name)):
         if commit.timestamp <= at.timestamp() * 1000:
             return commit.version
     raise LakehouseError(f"{name} was not there yet at {moment}, or its log of that time was cleaned away.")
 
 
-def _described(engine: Engine, lake: Lake, name: str) -> DataFrame:
+def _described(reader: Reader, root: str, name: str) -> pa.Table:
     """As Spark's `describe table`: each column with its type and its meaning."""
-    now = log.snapshot(lake.address(name))
-    if now is None:
-        views: dict[str, DataFrame] = {}
-        rows = engine.sql(f"select * from {_view(engine, lake, name, None, views)} limit 0", views)  # noqa: S608
-        return _texts_of(engine, [(one.name, one.dataType.simpleString(), "") for one in rows.schema])
-    meanings = log.comments(now)
-    kinds = dict(lake.read(engine, name, now.version).dtypes)
-    return _texts_of(engine, [(column, kind, meanings.get(column, "")) for column, kind in kinds.items()])
+    now = log.snapshot(progress.address(root, name))
+    schema = log.schema(now) if now else reader.schema(f"select * from {_view(reader, root, name, None, set())}")  # noqa: S608
+    meanings = log.comments(now) if now else {}
+    rows = [(one.name, _in_sql(log.delta_type(one.type)), meanings.get(one.name, "")) for one in schema]
+    return _texts_of(("col_name", "data_type", "comment"), rows)
 
 
-def _told(engine: Engine, lake: Lake, name: str) -> DataFrame:
+def _in_sql(said: Any) -> str:  # noqa: ANN401  as a Delta log has it
+    """A type as Spark's SQL writes it."""
+    if isinstance(said, str):
+        return OTHERWISE_IN_SQL.get(said, said)
+    if said["type"] == "array":
+        return f"array<{_in_sql(said['elementType'])}>"
+    if said["type"] == "map":
+        return f"map<{_in_sql(said['keyType'])},{_in_sql(said['valueType'])}>"
+    fields = ",".join(f"{one['name']}:{_in_sql(one['type'])}" for one in said["fields"])
+    return f"struct<{fields}>"
+
+
+def _history(root: str, name: str) -> pa.Table:
     """As Delta's `describe history`: the table's commits, the newest first."""
     import pyarrow as pa  # noqa: PLC0415
 
-    _version(lake, name, None)
-    commits = log.history(lake.address(name))
+    _version(root, name, None)
+    commits = log.history(progress.address(root, name))
     columns = {
         "version": pa.array([one.version for one in commits], pa.int64()),
         "timestamp": pa.array([one.timestamp * 1000 for one in commits], pa.timestamp("us", "UTC")),
@@ -171,58 +245,42 @@ def _told(engine: Engine, lake: Lake, name: str) -> DataFrame:
         "operationMetrics": pa.array([json.dumps(dict(one.metrics)) for one in commits], pa.string()),
         "userMetadata": pa.array([one.user_metadata for one in commits], pa.string()),
     }
-    return engine.frame(pa.table(columns))
+    return pa.table(columns)
 
 
-def _texts_of(engine: Engine, rows: Sequence[tuple[str, str, str]]) -> DataFrame:
-    import pyarrow as pa  # noqa: PLC0415
+def _shown(root: str, schema: str | None) -> pa.Table:
+    from lakehouse import graph  # noqa: PLC0415  with contracts, which no other question needs
 
-    names = ("col_name", "data_type", "comment")
-    columns = {name: pa.array([row[place] for row in rows], pa.string()) for place, name in enumerate(names)}
-    return engine.frame(pa.table(columns))
-
-
-def _shown(engine: Engine, lake: Lake, schema: str | None) -> DataFrame:
-    import pyarrow as pa  # noqa: PLC0415
-
-    views = [f"ops.{one.stem}" for one in sorted((graph.HOME / "conf" / "ops").glob("*.sql"))]
-    names = [name for name in graph.load() if lake.state(name)] + views
+    views = [f"ops.{one.stem}" for one in sorted((conf.HOME / "conf" / "ops").glob("*.sql"))]
+    names = [name for name in graph.load() if progress.state(progress.address(root, name))] + views
     pairs = [name.split(".") for name in names if schema is None or name.startswith(f"{schema.lower()}.")]
-    columns = {"namespace": [one[0] for one in pairs], "tableName": [one[1] for one in pairs]}
-    return engine.frame(pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()}))
+    return _texts_of(("namespace", "tableName"), pairs)
 
 
-def texts(answer: DataFrame) -> Iterator[tuple[str | None, ...]]:
-    """Row by row, each value as Spark writes it: times in UTC, decimals with all their digits."""
-    yield from _stream(answer.select(*(F.col(f"`{name}`").cast("string") for name in answer.columns)))
+def _texts_of(names: Sequence[str], rows: Iterable[Sequence[str]]) -> pa.Table:
+    import pyarrow as pa  # noqa: PLC0415
+
+    rows = list(rows)
+    return pa.table({name: pa.array([row[place] for row in rows], pa.string()) for place, name in enumerate(names)})
 
 
-def objects(answer: DataFrame) -> Iterator[str]:
-    """Row by row as JSON; decimals are numbers with all their digits, times are texts in UTC."""
-    kinds = dict(answer.dtypes)
-    nested = {name: kind.startswith(("array", "struct", "map")) for name, kind in kinds.items()}
-    columns = [F.to_json(f"`{name}`") if nested[name] else F.col(f"`{name}`").cast("string") for name in kinds]
-    is_plain = {name: nested[name] or kind == "boolean" or kind.startswith(NUMBERS) for name, kind in kinds.items()}
-    for row in _stream(answer.select(*(column.alias(name) for column, name in zip(columns, kinds, strict=True)))):
-        pairs = zip(kinds, row, strict=True)
-        yield "{" + ", ".join(f"{_quoted(name)}: {_in_json(value, is_plain[name])}" for name, value in pairs) + "}"
+def _kind(of: pa.DataType) -> str:
+    """How JSON writes it: nested, plain (without quotes) or text."""
+    from pyarrow import types  # noqa: PLC0415
+
+    if types.is_nested(of):
+        return "nested"
+    is_number = types.is_integer(of) or types.is_floating(of) or types.is_decimal(of)
+    return "plain" if is_number or types.is_boolean(of) else "text"
 
 
-def _in_json(value: str | None, is_plain: bool) -> str:  # noqa: FBT001
-    is_number = is_plain and value not in {"NaN", "Infinity", "-Infinity"}
+def _in_json(value: str | None, kind: str) -> str:
+    is_number = kind != "text" and value not in {"NaN", "Infinity", "-Infinity"}
     return "null" if value is None else value if is_number else _quoted(value)
 
 
 def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
-
-
-def _stream(answer: DataFrame) -> Iterator[tuple[str | None, ...]]:
-    """The driver never holds more than one partition of the answer."""
-    try:
-        yield from answer.toLocalIterator()
-    except protocol.errors() as error:
-        raise in_words(error) from error
 
 
 def check_reading(statement: str) -> None:
@@ -240,6 +298,10 @@ def check_reading(statement: str) -> None:
 
 def check_condition(condition: str, table: str, columns: Sequence[str]) -> None:
     """Raise LakehouseError unless it is a condition over one row with these columns. Needs no JVM."""
+    import sqlglot  # noqa: PLC0415
+    from sqlglot import exp  # noqa: PLC0415
+    from sqlglot.errors import ParseError  # noqa: PLC0415
+
     try:
         parsed = sqlglot.parse_one(condition, read=DIALECT, into=exp.Condition)
     except ParseError as error:
@@ -265,6 +327,10 @@ def _first_word(statement: str) -> str:
 
 
 def _is_query(statement: str) -> bool:
+    import sqlglot  # noqa: PLC0415
+    from sqlglot import exp  # noqa: PLC0415
+    from sqlglot.errors import ParseError  # noqa: PLC0415
+
     try:
         parsed = sqlglot.parse(statement, read=DIALECT)
     except ParseError:
@@ -280,8 +346,3 @@ def _distinct(columns: list[str]) -> list[str]:
         seen[name] = seen.get(name, 0) + 1
         names.append(name.replace("`", "") if seen[name] == 1 else f"{name.replace('`', '')}_{seen[name]}")
     return names
-
-
-def in_words(error: BaseException) -> LakehouseError:
-    """The engine's first line; what follows it is for its developers."""
-    return LakehouseError(f"That cannot be answered: {protocol.words(error)}")

@@ -93,19 +93,25 @@ class Writer:
         self._write(self.target, self.note.base, Change("overwrite", rows))
 
     def replace_units(self, rows: DataFrame, differing: DataFrame | None = None) -> None:
-        """Write units whole, in one commit: those of the rows that are `differing`, or all; `_gone` ones go."""
+        """Write units whole, in one commit: those of the rows, or the `differing` ones; of these `_gone` ones go.
+
+        Where they are told apart by more than the unit, such as by the grain, only that much of a unit is written.
+        """
         promise = self.table.contract
-        self._write(self.target, self.note.base, Change("units", rows, differing, promise.unit, promise.grain))
+        unit = promise.unit if differing is None else [name for name in differing.columns if name != "_gone"]
+        self._write(self.target, self.note.base, Change("units", rows, differing, tuple(unit), promise.grain))
 
     def note_progress(self) -> None:
         """Progress without data, which no reader takes for a change."""
         self._write(self.target, self.note.base, Change("note"))
 
     def rejected(self) -> DataFrame | None:
-        """The table's quarantine as it was when the turn began; None where there was none."""
-        name, before = progress.rejected(self.table.name), self.before
-        if before is not None and before.format > 1:
-            return None if before.rejected is None else self.lake.read(self.engine, name, int(before.rejected.version))
+        """The table's quarantine as it stands; None where there is none.
+
+        The plan has seen that it is what the table's last commit belongs to. Where it is not, all is judged anew, and
+        what somebody else made of it is what has to be mended. The version that the note names may be vacuumed.
+        """
+        name = progress.rejected(self.table.name)
         state = self.lake.state(name)
         return self.lake.read(self.engine, name, state.version) if state else None
 

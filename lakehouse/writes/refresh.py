@@ -31,26 +31,25 @@ if TYPE_CHECKING:
     from lakehouse.writes.lake import Writer
     from lakehouse.writes.measures import Measure
 
-TOUCHED, CHANGED, GONE = "touched units", "changed units", "gone units"
+TOUCHED, DIFFERING = "touched units", "differing rows"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was computed: its `rows`, what was `measured`, and how many units were touched, had changed, were gone.
+    """What was computed: its `rows`, what was measured, how many units were touched, and how many rows differ.
 
-    `touched` is None where all were computed; `changed` where the table was written anew.
+    `touched` is None where all were computed, `differing` where the table is written anew.
     """
 
     rows: int
     measures: Sequence[Measure]
     touched: int | None = None
-    changed: int | None = None
-    gone: int = 0
+    differing: int | None = None
 
 
 @dataclass(frozen=True)
 class Computed:
-    """Rows as they are stored, and the units that are not as they are stored now; None where nothing comparable is."""
+    """Rows as they are to be, and the grains that are stored otherwise now; None where nothing comparable is."""
 
     rows: DataFrame
     differing: DataFrame | None
@@ -114,10 +113,9 @@ def _compute(
     mine = stored if touched is None else stored.join(touched, on=unit, how="left_semi")
     others = None if touched is None else stored.join(touched, on=unit, how="left_anti")
     differing = once(units.differing(promise, built, mine))
-    beside = [_counted(differing), *([] if touched is None else [_counted_as(TOUCHED, touched)])]
+    beside = [_counted(DIFFERING, differing), *([] if touched is None else [_counted(TOUCHED, touched)])]
     measures, counts = check(writer.engine, table, built, inputs, others, beside)
-    numbers = (None if touched is None else counts[TOUCHED], counts.get(CHANGED, 0), counts.get(GONE, 0))
-    return Computed(built, differing, Outcome(counts[ROWS], measures, *numbers))
+    return Computed(built, differing, Outcome(counts[ROWS], measures, counts.get(TOUCHED), counts[DIFFERING]))
 
 
 def _built(writer: Writer, inputs: Mapping[str, DataFrame], size: int, cached: ExitStack) -> DataFrame:
@@ -139,19 +137,14 @@ def _write(writer: Writer, computed: Computed) -> Outcome:
     if differing is None:
         writer.overwrite(rows)
         return outcome
-    if outcome.changed or outcome.gone:
+    if outcome.differing:
         writer.replace_units(rows, differing)
     else:
         writer.note_progress()
     return outcome
 
 
-def _counted(differing: DataFrame) -> DataFrame:
-    name = F.when(F.col("_gone"), GONE).otherwise(CHANGED).alias("name")
-    return differing.groupBy(name).agg(F.count("*").alias("checked"))
-
-
-def _counted_as(name: str, rows: DataFrame) -> DataFrame:
+def _counted(name: str, rows: DataFrame) -> DataFrame:
     return rows.agg(F.lit(name).alias("name"), F.count("*").alias("checked"))
 
 

@@ -5,13 +5,13 @@ Two states are compared by the count and the sum of row hashes, so that repeats 
 
 from __future__ import annotations
 
-import operator
 from functools import reduce
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
 from lakehouse.contract import DIGEST
+from lakehouse.engines.joins import semi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -54,13 +54,24 @@ def sums(promise: Contract, rows: DataFrame, *, with_digest: bool) -> DataFrame:
 
 
 def differing(promise: Contract, new: DataFrame, stored: DataFrame) -> DataFrame:
-    """The units that are not the same in both, `_gone` where only `stored` has them. Unit columns are never null."""
-    before = sums(promise, stored, with_digest=True).withColumnsRenamed(
-        {"_rows": "_stored_rows", "_sum": "_stored_sum"}
+    """The grains whose rows are not the same in both, `_gone` where only `stored` has them.
+
+    By grain, though units are computed whole: one order more leaves all other rows of its customer where they are.
+    """
+    hashes = F.col(DIGEST) if promise.is_wide else digest(promise)
+    marked = ((new, True), (stored, False))
+    both = together(
+        one.select(*promise.grain, hashes.alias("_hash"), F.lit(is_new).alias("_is")) for one, is_new in marked
     )
-    both = sums(promise, new, with_digest=True).join(before, on=list(promise.unit), how="full")
-    is_same = F.col("_rows").eqNullSafe(F.col("_stored_rows")) & F.col("_sum").eqNullSafe(F.col("_stored_sum"))
-    return both.where(~is_same).select(*promise.unit, F.col("_rows").isNull().alias("_gone"))
+    side = {is_new: F.when(F.col("_is") == is_new, F.col("_hash")) for is_new in (True, False)}
+    grouped = both.groupBy(*promise.grain).agg(
+        F.count_if("_is").alias("_rows"),
+        F.count_if(~F.col("_is")).alias("_stored_rows"),
+        hash_sum(side[True]).alias("_sum"),
+        hash_sum(side[False]).alias("_stored_sum"),
+    )
+    is_same = (F.col("_rows") == F.col("_stored_rows")) & F.col("_sum").eqNullSafe(F.col("_stored_sum"))
+    return grouped.where(~is_same).select(*promise.grain, (F.col("_rows") == 0).alias("_gone"))
 
 
 def net(changed: DataFrame, columns: Sequence[str]) -> DataFrame:
@@ -87,7 +98,7 @@ def _units_of(table: Table, name: str, rows: DataFrame, inputs: Mapping[str, Dat
     reach = table.contract.inputs.get(name)
     if reach is None or reach.through is None:
         return rows.select(*(value.alias(column) for column, value in _unit(table, name).items()))
-    leading = semi(inputs[reach.through], {column: F.col(column) for column in reach.on}, rows.select(*reach.on))
+    leading = semi(inputs[reach.through], rows.select(*reach.on))
     return _units_of(table, reach.through, leading, inputs)
 
 
@@ -106,8 +117,8 @@ def narrowed(
     return _belonging(
         table,
         inputs,
-        lambda name: keep(semi(inputs[name], _unit(table, name), small_side(some))),
-        lambda name, values, keys: keep(semi(inputs[name], values, small_side(keys))),
+        lambda name: keep(semi(inputs[name], small_side(some), _unit(table, name))),
+        lambda name, keys: keep(semi(inputs[name], small_side(keys))),
     )
 
 
@@ -117,7 +128,7 @@ def of_slice(table: Table, inputs: Mapping[str, DataFrame], place: int, of: int)
         table,
         inputs,
         lambda name: inputs[name].where(slice_of(_unit(table, name).values(), of) == place),
-        lambda name, values, keys: semi(inputs[name], values, keys),
+        lambda name, keys: semi(inputs[name], keys),
     )
 
 
@@ -125,7 +136,7 @@ def _belonging(
     table: Table,
     inputs: Mapping[str, DataFrame],
     by_itself: Callable[[str], DataFrame],
-    by_keys: Callable[[str, Mapping[str, Column], DataFrame], DataFrame],
+    by_keys: Callable[[str, DataFrame], DataFrame],
 ) -> dict[str, DataFrame]:
     """Of each input the wanted rows: found by its own columns, or by the keys of the input that it goes through."""
     narrow = {name: rows for name, rows in inputs.items() if name not in table.parents}
@@ -136,8 +147,7 @@ def _belonging(
             if reach is None or reach.through is None:
                 narrow[name] = by_itself(name)
             else:
-                values = {column: F.col(column) for column in reach.on}
-                narrow[name] = by_keys(name, values, narrow_to(reach.through).select(*reach.on).distinct())
+                narrow[name] = by_keys(name, narrow_to(reach.through).select(*reach.on).distinct())
         return narrow[name]
 
     for name in table.parents:
@@ -159,10 +169,3 @@ def _unit(table: Table, name: str) -> dict[str, Column]:
     reach, promise = table.contract.inputs.get(name), table.contract
     texts = {column: f"`{column}`" for column in promise.unit} | (dict(reach.unit) if reach else {})
     return {column: F.expr(text).cast(promise.columns[column].type) for column, text in texts.items()}
-
-
-def semi(rows: DataFrame, values: Mapping[str, Column], keys: DataFrame) -> DataFrame:
-    """The rows whose values are among the keys; null is a value like any other."""
-    renamed = keys.withColumnsRenamed({column: f"_key_{column}" for column in values})
-    same = [value.eqNullSafe(F.col(f"_key_{column}")) for column, value in values.items()]
-    return rows.join(renamed, on=reduce(operator.and_, same), how="left_semi")

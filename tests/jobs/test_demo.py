@@ -12,14 +12,13 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from jobs import cli, demo
+from lakehouse import engines
 from lakehouse.errors import LakehouseError
-from lakehouse.serving import sql as reader
-from lakehouse.writes.lake import Lake
+from lakehouse.serving import sql
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lakehouse.engines.protocol import Engine
 
 pytestmark = pytest.mark.slow
 
@@ -105,7 +104,7 @@ def test_status_plan_and_rejected_answer(said: tuple[str, Path]) -> None:
     assert "Nothing is rejected in silver.customers." in _ask(said, "rejected", "silver.customers")
 
 
-def test_a_question_that_cannot_be_answered_is_one_line(said: tuple[str, Path], engine: Engine) -> None:
+def test_a_question_that_cannot_be_answered_is_one_line(said: tuple[str, Path]) -> None:
     with pytest.raises(LakehouseError, match=r"That cannot be answered: .*nothing_at_all") as error:
-        reader.query(engine, Lake(str(said[1] / "tables")), "select nothing_at_all from gold.daily_sales")
+        sql.query(engines.reader(), str(said[1] / "tables"), "select nothing_at_all from gold.daily_sales")
     assert len(str(error.value).splitlines()) == 1

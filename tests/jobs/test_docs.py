@@ -118,7 +118,7 @@ def store(tmp_path: Path, name: str, columns: dict[str, pa.Array]) -> None:
 
 
 def test_a_column_has_its_meaning_its_unit_and_a_place_to_jump_to(tmp_path: Path) -> None:
-    row = re.search(r'<tr id="gold\.days\.revenue".*?</tr>', of(tmp_path))
+    row = re.search(r'<tr id="gold\.days\.revenue".*?</tr>', of(tmp_path), re.DOTALL)
     assert row
     assert words(row[0]) == "revenue decimal(18,2) currency Net revenue: what completed orders cost"
     assert 'href="#gold.days.currency"' in row[0]
@@ -155,6 +155,18 @@ def test_nothing_in_data_or_contracts_becomes_markup(tmp_path: Path) -> None:
     for name in ("script", "img", "style", "meta"):
         assert harmed.of(name) == harmless.of(name)
     assert not [key for _, attributes in harmed.elements for key in attributes if key.startswith("on")]
+
+
+def test_a_script_in_a_meaning_is_read_as_its_text(tmp_path: Path) -> None:
+    meaning = "What <script>alert(1)</script> & `a < b` in silver.orders cost"
+    text = of(tmp_path, two_tables(tmp_path, ORDERS.replace("What the customer pays", f'"{meaning}"')))
+    assert "<script>alert" not in text
+    said = re.search(r'<tr id="silver\.orders\.order_total".*?class="meaning">(.*?)</p>', text, re.DOTALL)
+    assert said
+    assert said[1] == (
+        "What &lt;script&gt;alert(1)&lt;/script&gt; &amp; <code>a &lt; b</code> in "
+        '<a href="#silver.orders">silver.orders</a> cost'
+    )
 
 
 def test_the_page_asks_no_other_host_and_runs_only_its_own_script(tmp_path: Path) -> None:
@@ -219,8 +231,8 @@ COLUMNS = {
 @pytest.mark.parametrize("name", COLUMNS)
 def test_a_view_of_what_runs_recorded_has_a_page_with_each_column_and_its_meaning(tmp_path: Path, name: str) -> None:
     text = of(tmp_path)
-    rows = dict(re.findall(rf'<tr id="ops\.{name}\.(\w+)"(.*?)</tr>', section(text, f"ops.{name}")))
-    meanings = {column: words(row.partition('class="meaning"')[2].partition(">")[2]) for column, row in rows.items()}
+    rows = dict(re.findall(rf'<tr id="ops\.{name}\.(\w+)"(.*?)</tr>', section(text, f"ops.{name}"), re.DOTALL))
+    meanings = {column: words(row.partition('class="meaning">')[2]) for column, row in rows.items()}
     assert " ".join(meanings) == COLUMNS[name]
     assert all(len(meaning) > 12 for meaning in meanings.values())
     assert {link["href"] for link in Page(inside(text, 'nav aria-label="Tables"')).of("a")} >= {f"#ops.{name}"}

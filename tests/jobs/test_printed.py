@@ -11,12 +11,13 @@ from rich.console import Console
 from jobs import printed
 from lakehouse.errors import LakehouseError
 from lakehouse.runs.run import Run
-from tests.toy import Toy
+from tests.toy import of_monday
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from lakehouse.engines.protocol import Engine
+    from tests.toy import Toy
 
 pytestmark = pytest.mark.slow
 LINES, ORDERS, TOTALS = "silver.order_lines", "silver.orders", "gold.totals"
@@ -24,10 +25,7 @@ LINES, ORDERS, TOTALS = "silver.order_lines", "silver.orders", "gold.totals"
 
 @pytest.fixture
 def toy(tmp_path: Path, engine: Engine) -> Toy:
-    lake = Toy(tmp_path, engine)
-    lake.deliver("monday.csv", "7,A,2,10.00", "7,B,1,1.00", "8,B,1,5.00")
-    lake.run()
-    return lake
+    return of_monday(tmp_path, engine)
 
 
 def said(toy: Toy, command: str) -> dict[str, list[str]]:
@@ -36,9 +34,9 @@ def said(toy: Toy, command: str) -> dict[str, list[str]]:
     one = Run(toy.lake.root, str(toy.landing), tables)
     console = Console(file=text, width=300)
     if command == "plan":
-        printed.plan(console, one, tables)
+        printed.plan(console, one, tables, "native")
     else:
-        printed.status(console, one)
+        printed.status(console, one, "native")
     return {line.split()[0]: line.split()[1:] for line in text.getvalue().splitlines() if line.strip()}
 
 
@@ -68,7 +66,8 @@ def test_status_shows_the_last_turn_of_each_table(toy: Toy) -> None:
     toy.deliver("tuesday.csv", "8,B,5,5.00")
     toy.run()
     status = said(toy, "status")
-    assert [status[name][-3] for name in (LINES, ORDERS, TOTALS)] == ["new", "incremental", "whole"]
+    assert [status[name][-5] for name in (LINES, ORDERS, TOTALS)] == ["new", "incremental", "whole"]
+    assert status[LINES][-2:] == ["by", "native"]
 
 
 def test_status_shows_why_a_table_failed(toy: Toy) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lakehouse import contract
+from lakehouse import conf, contract
 from lakehouse.errors import LakehouseError
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -188,7 +188,7 @@ def test_words_for_people_are_no_part_of_the_definition() -> None:
 def test_the_settings_are_as_strict_as_contracts(tmp_path: Path) -> None:
     write(tmp_path, "lake", {"root": "lake", "landnig": "exports"})
     with pytest.raises(LakehouseError) as refused:
-        contract.settings(tmp_path)
+        conf.settings(tmp_path)
     path = tmp_path / "lake.yml"
     assert f"{path}: landing: is missing" in str(refused.value)
     assert f"{path}: landnig: is not a known key" in str(refused.value)
@@ -199,7 +199,7 @@ def test_settings_that_are_missing_or_not_yaml_are_an_error_on_purpose(tmp_path:
     if text is not None:
         write(tmp_path, "lake", text)
     with pytest.raises(LakehouseError, match=r"lake\.yml"):
-        contract.settings(tmp_path)
+        conf.settings(tmp_path)
 
 
 def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_a_contract_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("text", "value"), [("on", "on"), ("NO", "NO"), ("yes", "yes"), ("true", True)])
 def test_only_true_and_false_are_truths_and_norway_is_a_country(text: str, value: object) -> None:
-    assert contract.parse(f"{text}: {text}") == {value: value}
+    assert conf.parse(f"{text}: {text}") == {value: value}
 
 
 def test_a_way_to_the_units_is_either_sql_or_through_another_input() -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 HOME = Path(__file__).parents[2]
 LOADED = {"bronze.customers": 0}  # its batch
 ONE = pa.table({"n": [1]})
-HEAVY = ("pyspark", "py4j", "pandas", "numpy", "pyarrow", "duckdb", "minio")
+HEAVY = ("pyspark", "py4j", "pandas", "numpy", "pyarrow", "duckdb", "minio", "jinja2", "sqlglot", "grpc", "IPython")
 COMMAND = f"""
 import sys
 from jobs import cli
@@ -60,11 +60,10 @@ def _input(root: str, name: str) -> Input:
     return Input(0, str(log.metadata().id), 0 if name.startswith("bronze.") else None)
 
 
-def answer(command: str, root: str, exports: str) -> tuple[str, str]:
+def answer(*arguments: str) -> tuple[str, str]:
     """What the command says, and which heavy modules it has loaded; there is no Java on its PATH."""
-    arguments = ["--lake", root, "--landing", exports]
     done = subprocess.run(
-        [sys.executable, "-c", COMMAND, command, *arguments],
+        [sys.executable, "-c", COMMAND, *arguments],
         cwd=HOME,
         env={**os.environ, "PATH": "/nowhere", "JAVA_HOME": "/nowhere"},
         capture_output=True,
@@ -96,9 +95,19 @@ def test_nothing_to_do_is_learnt_without_java_or_spark(tmp_path: Path, exports: 
     root = str(tmp_path / "lake")
     settle(root, str(exports))
     before = commits(root)
-    said, loaded = answer(command, root, str(exports))
+    said, loaded = answer(command, "--lake", root, "--landing", str(exports))
     assert ANSWERS.get(command, "up to date") in said
     assert (loaded, commits(root)) == ("", before)
+
+
+QUESTION = "select count(*) as tables from gold.daily_sales"
+OF_AN_ANSWER = "numpy pyarrow"  # it comes in Arrow's format; not Spark's client, whose import takes two seconds
+
+
+def test_a_question_loads_no_client_of_spark(tmp_path: Path, exports: Path) -> None:
+    root = str(tmp_path / "lake")
+    settle(root, str(exports))
+    assert answer("sql", QUESTION, "--format", "csv", "--lake", root) == ("tables\n1\n", OF_AN_ANSWER)
 
 
 @pytest.mark.slow
@@ -112,7 +121,8 @@ def test_on_s3_too(reader_and_writer: tuple[Account, Account], exports: Path, mo
     settle(root, delivered)
     before = commits(root)
     for command in ("plan", "status", "run"):
-        said, loaded = answer(command, root, delivered)
+        said, loaded = answer(command, "--lake", root, "--landing", delivered)
         assert ANSWERS.get(command, "up to date") in said
         assert loaded == ""
+    assert answer("sql", QUESTION, "--format", "csv", "--lake", root) == ("tables\n1\n", OF_AN_ANSWER)
     assert commits(root) == before

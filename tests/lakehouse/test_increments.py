@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -79,9 +77,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory, engine: Native) -> Toy:
 
 @pytest.fixture
 def toy(loaded: Toy, tmp_path: Path) -> Toy:
-    """A copy of that lake, and of its landing with the times of its files."""
-    shutil.copytree(loaded.folder, tmp_path / "toy")
-    return replace(loaded, folder=tmp_path / "toy", sources=dict(loaded.sources))
+    return loaded.copied(tmp_path / "toy")
 
 
 def actions(toy: Toy, name: str, version: int, kind: str) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.rows import Case, Cells, Texts, a_delivery_row, only, rules_of
+from tests.rows import Case, Cells, Texts, a_delivery_row, broken_in, only, rules_of
 
 if TYPE_CHECKING:
     from lakehouse.graph import Table
@@ -174,8 +174,7 @@ def test_a_row_becomes_what_it_says_or_breaks_its_rule(items: dict[str, Texts], 
 
 
 def test_every_rule_is_broken_by_some_row(items: dict[str, Texts], tables: dict[str, Table]) -> None:
-    broken = {rule for item in items.values() for rule in f"{item['_broken']},{item['_warned']}".split(",")}
-    assert rules_of(tables[TABLE]) <= broken
+    assert rules_of(tables[TABLE]) <= broken_in(items)
 
 
 def test_a_file_that_ends_within_a_task_is_told_by_its_missing_totals(judged: Judged) -> None:

@@ -349,11 +349,20 @@ def test_units_are_replaced_only_where_the_stored_columns_are_the_targets(tmp_pa
         committer.replace_units(a_target(tmp_path, partition_by=("market",)), 0, UNIT, None, gone(1), None)
 
 
-def test_a_unit_without_a_value_is_refused(tmp_path: Path) -> None:
-    target = a_target(tmp_path)
-    committer.overwrite(target, -1, lines(a_line(1)), None)
-    with pytest.raises(LakehouseError, match=r"no value in \['order_id'\]"):
-        committer.replace_units(target, 0, UNIT, lines(a_line(1) | {"order_id": None}), None, None)
+@BOTH
+def test_null_is_a_value_of_a_unit_like_any_other(tmp_path: Path, sail: SparkSession, *, has_vectors: bool) -> None:
+    target = a_target(tmp_path, vectors=has_vectors)
+    nobody, both = {"name": None}, {"name": None, "line": None}
+    stored = lines(*(a_line(1) | one for one in ({}, nobody, both)), a_line(2), a_line(2) | nobody, a_line(3) | both)
+    committer.overwrite(target, -1, stored, None)
+    left = pa.table(
+        {"order_id": [2, 3, 3], "name": pa.nulls(3, pa.string()), "line": pa.array([1, 1, None], pa.int32())}
+    )
+    committer.replace_units(
+        target, 0, ["order_id", "name", "line"], lines(a_line(1) | nobody | {"day": None}), left, None
+    )
+    assert orders(target) == [(1, 1, "tea"), (1, 1, None), (1, None, None), (2, 1, "tea")]
+    assert_all_agree(sail, target)
 
 
 @BOTH

@@ -84,6 +84,28 @@ def test_changes_of_several_versions_say_which_they_are_of(tmp_path: Path) -> No
     assert said == [(1, "delete", 2, "x"), (1, "insert", 2, "y"), (2, "insert", 3, "x")]
 
 
+def test_a_column_of_changes_is_read_once_and_stays_with_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, known, read = a_table(tmp_path, *range(50)), feed.Known(), list[list[str]]()
+
+    def noted(address: str, since: int, until: int, columns: list[str]) -> pa.Table:
+        read.append(columns)
+        return really(address, since, until, columns)
+
+    committer.replace_units(target, 0, ["n"], numbers(*range(0, 50, 3), s="y"), numbers(7).select(["n"]), None)
+    committer.append(target, 1, numbers(60, 61, s="z"), None)
+    whole, really = feed.changes(target.address, 0, 2), feed.changes
+    monkeypatch.setattr(feed, "changes", noted)
+    for columns in (["s"], ["n"], ["s", "n"], ["n", "s"]):
+        assert known.changes(target.address, 0, 2, columns).equals(whole.select([*columns, feed.CHANGE, feed.VERSION]))
+    assert read == [["s"], ["n"]]
+    monkeypatch.setattr(feed, "MOST_KNOWN", 0)
+    assert known.changes(target.address, 1, 2, ["n"]).num_rows == 2
+    assert known.changes(target.address, 0, 2, ["n"]).equals(whole.select(["n", feed.CHANGE, feed.VERSION]))
+    assert read == [["s"], ["n"], ["n"], ["n"]]
+
+
 def test_a_vector_that_grows_deletes_one_that_shrinks_brings_back(tmp_path: Path) -> None:
     target = a_table(tmp_path, 10, 11, 12, 13)
     file = the_file(target, 0)

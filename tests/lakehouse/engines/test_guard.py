@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse.engines import guard
+from lakehouse.engines import channel, guard
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ except OSError:
 AS_NOBODY = f"""
 import os
 from pysail.spark import SparkConnectServer
-from lakehouse.engines import guard
+from lakehouse.engines import channel
 os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
-print(repr(guard.start(SparkConnectServer("127.0.0.1", 0))[1]), flush=True)
+print(repr(channel.start(SparkConnectServer("127.0.0.1", 0))[1]), flush=True)
 os._exit(0)
 """
 
@@ -63,7 +63,7 @@ def server() -> Iterator[SparkConnectServer]:
 def spark(server: SparkConnectServer) -> Iterator[SparkSession]:
     from pyspark.sql.connect.session import SparkSession  # noqa: PLC0415
 
-    way_in, why_not = guard.start(server)
+    way_in, why_not = channel.start(server)
     assert why_not == ""
     spark = SparkSession(way_in)
     yield spark
@@ -104,7 +104,7 @@ def test_a_session_that_stops_leaves_the_connection_to_the_others(spark: SparkSe
     from pyspark.sql.connect.session import SparkSession as Session  # noqa: PLC0415
 
     way_in = spark.client._builder  # noqa: SLF001
-    assert isinstance(way_in, guard.OneConnection)
+    assert isinstance(way_in, channel.OneConnection)
     Session(way_in).stop()
     assert spark.sql("select 2").first() == (2,)
 
@@ -115,7 +115,7 @@ def test_who_came_before_the_door_was_shut_is_noticed_and_cut_off(server: SparkC
     with knock(server, user) as stranger:
         assert first_word(stranger) == "connected\n"
         with pytest.raises(LakehouseError, match=f"someone else connected .* of user {user or os.getuid()}"):
-            guard.start(server)
+            channel.start(server)
         stranger.communicate(timeout=10)
 
 
@@ -150,6 +150,6 @@ def test_where_there_is_no_proc_it_says_so(server: SparkConnectServer, monkeypat
         raise FileNotFoundError("/proc/self/fd")
 
     monkeypatch.setattr(guard, "_sockets", no_such_folder)
-    way_in, why_not = guard.start(server)
+    way_in, why_not = channel.start(server)
     assert "/proc/self/fd" in why_not
     way_in.channel.close()

@@ -9,7 +9,7 @@ import pytest
 
 from lakehouse.delta import committer
 from lakehouse.delta.committer import Target
-from lakehouse.engines import native, protocol
+from lakehouse.engines import native, protocol, sail
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
@@ -31,6 +31,6 @@ def test_a_table_is_read_wherever_it_lies(
         assert [sorted(one) for one in found] == [[1, 2], [3]]
 
 
-def test_on_s3_a_name_that_cannot_be_read_is_refused_in_words(engine: Native) -> None:
+def test_on_s3_a_name_that_cannot_be_read_is_refused_in_words() -> None:
     with pytest.raises(LakehouseError, match=r"cannot read s3://b/my lake/t: .* Name another prefix"):
-        engine._reachable("s3://b/my lake/t")  # noqa: SLF001
+        sail.reachable("s3://b/my lake/t")

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from lakehouse.engines import native
+from lakehouse.engines import sail
 
 # The limit is read once a process, when its server starts. A query that is silent for as long as the first argument
 # says, then, after as many quiet seconds, another one.
@@ -14,13 +14,13 @@ QUERIES = """
 import os, sys, time
 from pysail.spark import SparkConnectServer
 from pyspark.sql.connect.session import SparkSession
-from lakehouse.engines import guard
+from lakehouse.engines import channel
 
 def silent(batches):
     time.sleep(float(sys.argv[1]))
     yield from batches
 
-way_in, _ = guard.start(SparkConnectServer("127.0.0.1", 0))
+way_in, _ = channel.start(SparkConnectServer("127.0.0.1", 0))
 spark = SparkSession(way_in)
 try:
     print("query", spark.range(1).mapInArrow(silent, "id long").toArrow().num_rows, flush=True)
@@ -49,4 +49,4 @@ def test_a_query_longer_than_the_limit_dies() -> None:
 
 
 def test_with_the_limit_of_a_run_it_does_not() -> None:
-    assert queries_of(seconds=1.3, limit=native.LONGEST_RUN) == "query 1\nquery 2\n"
+    assert queries_of(seconds=1.3, limit=sail.LONGEST_RUN) == "query 1\nquery 2\n"

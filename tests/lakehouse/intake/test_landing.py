@@ -8,22 +8,21 @@ import gzip
 import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse.contract import Contract
-from lakehouse.graph import Table
 from lakehouse.intake import landing, ledger
 from lakehouse.intake.ledger import ClaimedMeanwhileError
 from lakehouse.readers import records
 from lakehouse.readers.columns import column_name, column_names
+from tests import promises
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from lakehouse.graph import Table
     from lakehouse.intake.landing import Found
 
 CSV = ("market_{market:int}/{date}/**/*Orders*.csv", "market_{market:int}/**/*Orders*.csv")
@@ -33,15 +32,8 @@ NEW_YEAR = 1_704_067_200  # 2024-01-01T00:00:00Z
 
 
 def a_table(name: str = "bronze.orders", *files: str, kind: str = "csv", **source: object) -> Table:
-    promise = {
-        "owner": "tests",
-        "description": "rows as delivered",
-        "write": "append",
-        "grain": ["_file", "_row"],
-        "source": {"files": files or CSV, "format": kind} | source,
-        "columns": {"order_id": {"type": "string", "meaning": "the order"}},
-    }
-    return Table(name, Contract.model_validate(promise), ModuleType(name), ("landing",), "definition")
+    where = {"files": files or CSV, "format": kind} | source
+    return promises.a_table(name, "append", "landing", source=where, columns={"order_id": "string"})
 
 
 @dataclass

@@ -60,9 +60,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, engine: Native) -> Toy:
 
 @pytest.fixture
 def toy(built: Toy, tmp_path: Path) -> Toy:
-    """A copy of that lake, and of its landing with the times of its files."""
-    shutil.copytree(built.folder, tmp_path / "toy")
-    return replace(built, folder=tmp_path / "toy")
+    return built.copied(tmp_path / "toy")
 
 
 def verified(toy: Toy, *names: str, scope: Scope | None = None) -> dict[str, Verdict]:
@@ -233,8 +231,7 @@ def large(tmp_path_factory: pytest.TempPathFactory, engine: Native) -> Toy:
 
 @pytest.fixture
 def some_orders(large: Toy, tmp_path: Path) -> Toy:
-    shutil.copytree(large.folder, tmp_path / "toy")
-    return replace(large, folder=tmp_path / "toy")
+    return large.copied(tmp_path / "toy")
 
 
 @pytest.mark.parametrize("name", [LINES, ORDERS])

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from jobs import printed
-from lakehouse import engines, graph
+from lakehouse import conf, engines, graph
 from lakehouse.delta import ops, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import landing, ledger, schema_changes
@@ -219,7 +219,10 @@ def asked(tmp_path_factory: pytest.TempPathFactory, engine: Native) -> Ask:
     lake.run(ORDERS)
     lake.deliver("second.csv", "8,B,2,1", "11,C,two,1", day=3)
     lake.run(ORDERS)
-    return lambda statement: [tuple(row) for row in sql.query(engine, lake.lake, statement).collect()]
+    reader = engines.reader()
+    return lambda statement: [
+        tuple(row.values()) for row in sql.query(reader, lake.lake.root, statement).arrow().to_pylist()
+    ]
 
 
 def test_shares_and_scores_stand_beside_those_of_the_run_before(asked: Ask) -> None:
@@ -248,13 +251,12 @@ def test_each_market_of_a_source_has_its_newest_delivery_and_its_age(asked: Ask)
     )
 
 
-def test_a_view_may_name_itself_in_its_comments(
-    tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_view_may_name_itself_in_its_comments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "conf" / "ops").mkdir(parents=True)
     (tmp_path / "conf" / "ops" / "things.sql").write_text("-- ops.things: one row.\nselect 1 as a -- One\n")
-    monkeypatch.setattr(graph, "HOME", tmp_path)
-    assert sql.query(engine, Toy(tmp_path, engine).lake, "select a from ops.things").collect() == [(1,)]
+    monkeypatch.setattr(conf, "HOME", tmp_path)
+    answer = sql.query(engines.reader(), str(tmp_path), "select a from ops.things")
+    assert answer.arrow().to_pylist() == [{"a": 1}]
 
 
 # Runs that stop ------------------------------------------------------------------------------------------------------
@@ -324,16 +326,22 @@ def stop(*_: object, **__: object) -> Any:  # noqa: ANN401
     raise StoppedError
 
 
+def broken_off(folder: Path, engine: Native, monkeypatch: pytest.MonkeyPatch, *steps: str) -> Toy:
+    """A lake whose first run ended at these steps."""
+    lake = Toy(folder, engine)
+    lake.deliver("monday.csv", "7,A,2,1", "8,B,two,1")
+    with monkeypatch.context() as broken:
+        for step in steps:
+            broken.setattr(Run, step, stop)
+        with pytest.raises(StoppedError):
+            lake.run(LINES)
+    return lake
+
+
 def test_what_a_run_that_broke_off_did_not_note_is_noted_by_the_next(
     tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lake = Toy(tmp_path, engine)
-    lake.deliver("monday.csv", "7,A,2,1", "8,B,two,1")
-    with monkeypatch.context() as broken:
-        broken.setattr(Run, "_latest", stop)
-        broken.setattr(Run, "_close", stop)
-        with pytest.raises(StoppedError):
-            lake.run(LINES)
+    lake = broken_off(tmp_path, engine, monkeypatch, "_latest", "_close")
     assert files(lake)["market_1/monday.csv"][0] == "claimed"
     lake.run(LINES)
     assert files(lake)["market_1/monday.csv"] == ("loaded", 2, 1, 0, 1, 0, 0)
@@ -342,12 +350,7 @@ def test_what_a_run_that_broke_off_did_not_note_is_noted_by_the_next(
 def test_a_run_that_broke_off_after_its_last_table_leaves_no_file_without_its_sums(
     tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lake = Toy(tmp_path, engine)
-    lake.deliver("monday.csv", "7,A,2,1", "8,B,two,1")
-    with monkeypatch.context() as broken:
-        broken.setattr(Run, "_close", stop)
-        with pytest.raises(StoppedError):
-            lake.run(LINES)
+    lake = broken_off(tmp_path, engine, monkeypatch, "_close")
     lake.run(LINES)
     assert files(lake)["market_1/monday.csv"][:2] == ("loaded", 2)
     assert files(lake)["market_1/monday.csv"] == (

@@ -15,12 +15,13 @@ from lakehouse.runs import history, plan
 from lakehouse.runs.history import History, Ran
 from lakehouse.runs.turns import Decision, Done
 from tests.logs import commit, deleted, rows
-from tests.toy import Toy
+from tests.toy import of_monday
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from lakehouse.engines.native import Native
+    from tests.toy import Toy
 
 NOON = datetime(2024, 1, 10, 12, tzinfo=UTC)
 ORDERS = "silver.orders"
@@ -36,16 +37,28 @@ def remembered(root: Path, table: str = ORDERS) -> list[Ran]:
 
 def test_what_is_written_is_remembered(tmp_path: Path) -> None:
     facts = {"rows_in": 1, "rows_changed": 2, "rows_of_inputs": 3, "rows_written": 4, "rows_deleted": 5, "units": 6}
-    where = {"files": 7, "bytes": 8, "commits": 9, "version": 10, "error": "no room"}
+    where = {"files": 7, "bytes": 8, "commits": 9, "version": 10, "error": "no room", "engine": "spark"}
     one = a_turn(reason="lines moved", seconds=2.5, phases={"waiting": 0.25}, **facts, **where)
     history.write(str(tmp_path), "monday", NOON, [one])
     assert remembered(tmp_path) == [replace(one, run="monday", at=NOON)]
 
 
 def test_nothing_is_remembered_of_a_lake_without_runs_and_a_run_without_work_makes_no_commit(tmp_path: Path) -> None:
-    history.note(str(tmp_path), "monday", NOON, [Done(Decision(ORDERS, "nothing", "its inputs did not move"))])
+    history.note(
+        str(tmp_path), "monday", NOON, "native", [Done(Decision(ORDERS, "nothing", "its inputs did not move"))]
+    )
     assert remembered(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lake_whose_runs_did_not_say_their_engine_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(history, "TYPES", {name: kind for name, kind in history.TYPES.items() if name != "engine"})
+        history.write(str(tmp_path), "monday", NOON, [a_turn()])
+    assert [one.engine for one in remembered(tmp_path)] == [""]
+    history.write(str(tmp_path), "tuesday", NOON + timedelta(days=1), [a_turn(engine="native")])
+    assert [one.engine for one in remembered(tmp_path)] == ["native", ""]
+    assert [one.run for one in History(str(tmp_path), "native").comparable(ORDERS)] == ["tuesday"]
 
 
 def test_the_last_twenty_turns_of_each_table_are_remembered_the_newest_first(tmp_path: Path) -> None:
@@ -85,10 +98,7 @@ def test_a_turn_says_what_its_commits_did(tmp_path: Path) -> None:
 
 @pytest.fixture
 def toy(tmp_path: Path, engine: Native) -> Toy:
-    lake = Toy(tmp_path, engine)
-    lake.deliver("monday.csv", "7,A,2,10.00", "7,B,1,1.00", "8,B,1,5.00")
-    lake.run()
-    return lake
+    return of_monday(tmp_path, engine)
 
 
 def noted(toy: Toy, *columns: str) -> dict[str, tuple[object, ...]]:
@@ -119,8 +129,8 @@ def test_a_run_notes_path_reason_rows_and_units(toy: Toy) -> None:
     assert found["bronze.orders"] == ("load", 1, None, 0, 1, 0, None)
     assert found[lines] == ("new", 1, 1, 4, 1, 1, None)
     assert found[ORDERS] == ("incremental", None, 1, 3, 1, 1, 1)
-    reasons = noted(toy, "reason", "version", "error")
-    assert reasons[ORDERS] == (f"{lines} moved 0 -> 1", 1, None)
+    reasons = noted(toy, "reason", "version", "error", "engine")
+    assert reasons[ORDERS] == (f"{lines} moved 0 -> 1", 1, None, "native")
 
 
 @pytest.mark.slow
@@ -129,10 +139,10 @@ def test_a_table_that_fails_is_noted_with_its_error(toy: Toy) -> None:
     toy.sources[ORDERS] = (contract, code.replace('"quantity"', '"kwantity"'))
     with pytest.raises(LakehouseError):
         toy.run()
-    found = noted(toy, "path", "version", "error")
+    found = noted(toy, "path", "version", "error", "engine")
     assert found.keys() == {ORDERS}
-    path, version, error = found[ORDERS]
-    assert (path, version) == ("whole", None)
+    path, version, error, engine = found[ORDERS]
+    assert (path, version, engine) == ("whole", None, "native")
     assert "silver.orders could not be written" in str(error)
 
 

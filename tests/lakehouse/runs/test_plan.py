@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -12,12 +11,10 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from lakehouse import engines, graph
-from lakehouse.contract import Contract
 from lakehouse.delta import committer, progress
 from lakehouse.delta.committer import Target
 from lakehouse.delta.progress import Input, Progress
 from lakehouse.errors import LakehouseError
-from lakehouse.graph import Table
 from lakehouse.intake import ledger
 from lakehouse.intake.ledger import Delivery, Entry
 from lakehouse.runs import history, plan
@@ -25,6 +22,7 @@ from lakehouse.runs.history import Ran
 from lakehouse.runs.plan import Size
 from lakehouse.runs.turns import Decision
 from tests.logs import a_note, commit, deleted, forget, rows, schema
+from tests.promises import a_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,21 +30,9 @@ if TYPE_CHECKING:
 
     from lakehouse.engines.native import Native
     from lakehouse.engines.protocol import Engine
+    from lakehouse.graph import Table
 
 MARKETS = Input(graph.conf_file("conf.markets")[0])
-
-
-def a_table(name: str, write: str, *inputs: str, fingerprint: str = "definition") -> Table:
-    promise = {
-        "owner": "tests",
-        "description": "rows",
-        "write": write,
-        "grain": ["order_id"],
-        "unit": ["order_id"] if write in {"latest", "refresh"} else [],
-        "source": {"files": ["*.csv"], "format": "csv"} if write == "append" else None,
-        "columns": {"order_id": {"type": "bigint", "meaning": "the order"}},
-    }
-    return Table(name, Contract.model_validate(promise), ModuleType(name), inputs, fingerprint)
 
 
 ORDERS = a_table("bronze.orders", "append", "landing")
@@ -70,8 +56,8 @@ class Lake:
 
     def load(self, batch: int) -> int:
         """A batch is appended to bronze.orders; its version."""
-        state = plan.pin(str(self.folder), "bronze.orders")
-        base = -1 if state is None else int(state.version)
+        state = progress.state(progress.address(str(self.folder), "bronze.orders"))
+        base = -1 if state is None else state.version
         return self.commit("bronze.orders", rows(), note=a_note(base, {ledger.FILES: Input(batch)}))
 
     def decide(self, table: Table, *files: Entry) -> Decision:
@@ -225,6 +211,18 @@ def test_another_quarantine_than_the_tables_is_judged_anew(lake: Lake, rejected:
         lake.commit("silver.lines__rejected", rows())
     judged(lake, rejected)
     assert lake.says(LINES, taken(0, day=1)) == ("whole", "silver.lines__rejected is not as its last run left it")
+
+
+def test_maintenance_of_the_quarantine_is_nothing_to_do_and_what_comes_after_it_is(lake: Lake) -> None:
+    name = "silver.lines__rejected"
+    lake.commit(name, rows())
+    judged(lake, Input(0, "one"))
+    lake.commit(name, rows(data_change=False), operation="OPTIMIZE")
+    lake.commit(name, schema(), operation="SET TBLPROPERTIES")
+    lake.commit(name, operation="VACUUM END")
+    assert lake.says(LINES, taken(0, day=1)) == ("nothing", "its inputs did not move")
+    lake.commit(name, rows(), operation="DELETE")
+    assert lake.says(LINES, taken(0, day=1)) == ("whole", f"{name} is not as its last run left it")
 
 
 def test_a_quarantine_that_is_gone_is_judged_anew(lake: Lake) -> None:
@@ -420,15 +418,28 @@ def test_what_is_not_known_is_no_reason() -> None:
     assert plan.whole_is_cheaper(None, MILLION, [whole(1)]) == plan.whole_is_cheaper(MILLION, None, [whole(1)]) == ""
 
 
+def ran(lake: Lake, engine: str, *turns: Ran) -> None:
+    at = datetime(2024, 1, 1, tzinfo=UTC)
+    history.write(str(lake.folder), "monday", at, [replace(one, engine=engine) for one in turns])
+
+
 def test_the_recorded_runs_make_the_choice(large: Lake) -> None:
     large.commit("silver.lines", rows(300, path="new"))
-    history.write(
-        str(large.folder), "monday", datetime(2024, 1, 1, tzinfo=UTC), [whole(12), incremental(31, changed=400)]
-    )
+    ran(large, "native", whole(12), incremental(31, changed=400))
     assert large.says(BOTH) == (
         "whole",
         "300 of 1,001,300 input rows changed: whole took 12.0 s and incremental 31.0 s",
     )
+
+
+@pytest.mark.parametrize("engine", ["spark", ""])
+def test_seconds_of_the_other_engine_or_of_an_unknown_one_do_not_decide(large: Lake, engine: str) -> None:
+    large.commit("silver.lines", rows(300, path="new"))
+    ran(large, "native", whole(12))
+    ran(large, engine, whole(1), incremental(31, changed=400))
+    assert large.says(BOTH) == ("incremental", "silver.lines moved 0 -> 1")
+    ran(large, "native", incremental(31, changed=400))
+    assert large.says(BOTH)[1].endswith("whole took 12.0 s and incremental 31.0 s")
 
 
 def test_all_tables_are_decided_as_each_alone(large: Lake) -> None:
@@ -476,15 +487,8 @@ OF_UNIT: dict[str, dict[str, Any]] = {
 
 def with_unit(kind: str) -> Table:
     types = {"market": "int", "order_id": "bigint", "order_date": "date"}
-    promise = {
-        "owner": "tests",
-        "description": "units",
-        "write": "refresh",
-        "grain": OF_UNIT[kind]["unit"],
-        "columns": {name: {"type": type_, "meaning": "a unit"} for name, type_ in types.items()},
-    }
     parents = ("silver.customers", "silver.orders") if kind == "through" else ("silver.orders",)
-    return Table("gold.sales", Contract.model_validate(promise | OF_UNIT[kind]), ModuleType("gold"), parents, "one")
+    return a_table("gold.sales", "refresh", *parents, columns=types, grain=OF_UNIT[kind]["unit"], **OF_UNIT[kind])
 
 
 def some_orders(numbers: Iterable[int], day: datetime, customer: int | None = None) -> pa.Table:

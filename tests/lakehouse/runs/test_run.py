@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lakehouse import engines, graph
+from lakehouse.delta import parquet
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import landing, ledger
 from lakehouse.runs import plan, run
 from lakehouse.writes import latest
 from lakehouse.writes.lake import Writer
-from tests.toy import Toy
+from tests.toy import Toy, of_monday
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,10 +31,7 @@ LINES, ORDERS, TOTALS = "silver.order_lines", "silver.orders", "gold.totals"
 
 @pytest.fixture
 def toy(tmp_path: Path, engine: Native) -> Toy:
-    lake = Toy(tmp_path, engine)
-    lake.deliver("monday.csv", "7,A,2,10.00", "7,B,1,1.00", "8,B,1,5.00")
-    lake.run()
-    return lake
+    return of_monday(tmp_path, engine)
 
 
 def test_every_commit_carries_the_progress_of_its_own_table(toy: Toy) -> None:
@@ -170,6 +168,33 @@ def test_a_run_that_broke_off_between_quarantine_and_table_leaves_no_row_there_t
     toy.run()
     assert len(toy.rejected()) == len(set(map(str, toy.rejected())))
     assert sum(row[0] is None for row in toy.rejected()) == 1
+
+
+def test_maintenance_of_a_quarantine_is_no_work_and_the_next_run_goes_on_from_it(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy.deliver("tuesday.csv", *(f"{order},C,two,1.00" for order in range(10, 14)))
+    with monkeypatch.context() as small:
+        small.setattr(parquet, "LARGEST", 2)
+        toy.run()
+    quarantine = toy.opened(f"{LINES}__rejected")
+    quarantine.optimize.compact()
+    quarantine.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+    assert [one["operation"] for one in quarantine.history(3)] == ["VACUUM END", "VACUUM START", "OPTIMIZE"]
+    assert not [one for one in toy.run().values() if one.decision.does_something]
+    toy.deliver("wednesday.csv", "10,C,2,1.00", "14,C,two,1.00")
+    assert toy.run()[LINES].decision.path == "new"
+    assert [row[0] for row in toy.rejected()] == [11, 12, 13, 14]
+    assert not [one for one in toy.run().values() if one.decision.does_something]
+
+
+def test_a_quarantine_that_somebody_changed_becomes_what_it_was(toy: Toy) -> None:
+    toy.deliver("tuesday.csv", "10,C,two,1.00", "11,C,two,1.00")
+    toy.run()
+    before = toy.rejected()
+    toy.opened(f"{LINES}__rejected").delete("order_id = 10")
+    assert toy.run()[LINES].decision.path == "whole"
+    assert toy.rejected() == before
 
 
 def test_the_same_batch_is_appended_once_even_when_it_is_tried_twice(toy: Toy) -> None:

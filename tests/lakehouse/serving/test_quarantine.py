@@ -8,23 +8,20 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from io import StringIO
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse.contract import Contract
-from lakehouse.graph import Table
 from lakehouse.intake import landing
 from lakehouse.intake.ledger import Delivery, Ledger
 from lakehouse.readers import csv_records
 from lakehouse.readers.records import Layout
 from lakehouse.serving import quarantine
+from tests.promises import a_table
 from tests.toy import HEADER, SOURCES, Toy
 
 if TYPE_CHECKING:
@@ -125,12 +122,6 @@ def put(toy: Toy, path: str, content: str | bytes) -> None:
     os.utime(file, (toy.clock, toy.clock))
 
 
-def copied(lake: Lake, folder: Path) -> Toy:
-    """The same lake with the same landing elsewhere."""
-    shutil.copytree(lake.toy.folder, folder)
-    return replace(lake.toy, folder=folder, sources=dict(lake.toy.sources))
-
-
 def export(toy: Toy, folder: Path) -> dict[str, str]:
     folder.mkdir(parents=True, exist_ok=True)
     tables, written = toy.tables(), dict[str, str]()
@@ -159,7 +150,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory, engine: Native) -> Lake:
 @pytest.fixture(scope="module")
 def corrected(lake: Lake) -> Lake:
     """The export, corrected by editing its text, and delivered."""
-    toy = copied(lake, lake.toy.folder.with_name("corrected"))
+    toy = lake.toy.copied(lake.toy.folder.with_name("corrected"))
     edits = [
         (",two,", ",2,"),
         (",one,", ",1,"),
@@ -191,7 +182,7 @@ def corrected(lake: Lake) -> Lake:
 @pytest.fixture(scope="module")
 def uncorrected(lake: Lake) -> Lake:
     """The export, delivered as it is."""
-    toy = copied(lake, lake.toy.folder.with_name("uncorrected"))
+    toy = lake.toy.copied(lake.toy.folder.with_name("uncorrected"))
     for name, path in (
         ("orders market_1.csv", "market_1"),
         ("orders market_2.csv", "market_2"),
@@ -342,9 +333,7 @@ def test_an_export_can_be_read_although_its_source_declares_another_dialect_and_
     delivery = a_delivery("customer", "", layout=Layout("csv", "", "latin-1", ";", "'"))
     quarantine._write_csv(tmp_path / "points.csv", [(a_row(customer="ü;'b", unnamed_2="x"), delivery)])  # noqa: SLF001
     source = {"files": ["*.csv"], "format": "csv", "encoding": "latin-1", "delimiter": ";", "quote": "'"}
-    columns = {"customer": {"type": "string", "meaning": "the key"}}
-    promise = {"owner": "tests", "description": "points", "write": "append", "grain": ["_row"], "columns": columns}
-    table = Table("bronze.points", Contract.model_validate(promise | {"source": source}), ModuleType("x"), (), "")
+    table = a_table("bronze.points", "append", "landing", source=source, columns={"customer": "string"})
     (found,) = landing.find(str(tmp_path), [table], Ledger()).new
     assert list(found.columns.values())[3:] == ["customer", "unnamed_2"]
     assert found.layout is not None

@@ -1,11 +1,21 @@
-"""`lakehouse sql` reads: what else a statement may want is refused before Spark starts."""
+"""`lakehouse sql` reads: what else a statement may want is refused before an engine starts."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
 import pytest
 
+from lakehouse import engines
+from lakehouse.delta import committer, progress
+from lakehouse.delta.committer import Target
 from lakehouse.errors import LakehouseError
-from lakehouse.serving import sql
+from lakehouse.serving import plain, sql
+
+if TYPE_CHECKING:
+    from lakehouse.engines.protocol import Reader
+    from lakehouse.engines.spark import Spark
 
 
 @pytest.mark.parametrize(
@@ -123,3 +133,125 @@ def test_columns_that_are_not_there_are_named_with_those_that_are() -> None:
     with pytest.raises(LakehouseError) as error:
         sql.check_condition("market = 1 and t.market = 1 and day > 1", "gold.daily_sales", COLUMNS)
     assert str(error.value) == "gold.daily_sales has no column day, t.market. It has: market, order_date."
+
+
+# answers
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Two tables; of gold.sales the first version has one row less, and each row a hash that is not shown."""
+    folder = str(tmp_path_factory.mktemp("lake"))
+    days = {"market": [1, 2, 2], "day": ["a", "a", "b"], "orders": [3, 1, 5], "_digest": [7, 8, 9]}
+    sales = Target(progress.address(folder, "gold.sales"), pa.table(days).schema, {"day": "as text"})
+    committer.overwrite(sales, -1, pa.table(days).slice(1), None)
+    committer.overwrite(sales, 0, pa.table(days), None)
+    names = pa.table({"market": [1, 2], "name": ["one", "two"]})
+    committer.overwrite(Target(progress.address(folder, "silver.markets"), names.schema), -1, names, None)
+    return folder
+
+
+def answer(reader: Reader, root: str, statement: str) -> list[str]:
+    found = sql.query(reader, root, statement)
+    return [" ".join(found.columns), *(" ".join(map(str, row)) for row in found.texts())]
+
+
+ANSWERS = {
+    "select * from gold.sales order by orders": ["market day orders", "2 a 1", "1 a 3", "2 b 5"],
+    "select count(*) as n from gold.sales version as of 0": ["n", "2"],
+    "select market, sum(orders) as n from gold.sales group by all order by all": ["market n", "1 3", "2 6"],
+    "with d as (select max(orders) as n from gold.sales) select n from d": ["n", "5"],
+    "select a.name, b.name from silver.markets a join silver.markets b using (market) order by 1": [
+        "name name_2",
+        "one one",
+        "two two",
+    ],
+    "describe table gold.sales": [
+        "col_name data_type comment",
+        "market bigint ",
+        "day string as text",
+        "orders bigint ",
+        "_digest bigint ",
+    ],
+    "select array(1, 2) as a, cast(2 as decimal(9,2)) as d, null as n": ["a d n", "[1, 2] 2.00 None"],
+}
+
+
+@pytest.mark.parametrize("statement", ANSWERS)
+def test_a_question_is_answered_over_versions_of_tables(root: str, statement: str) -> None:
+    assert answer(engines.reader(), root, statement) == ANSWERS[statement]
+
+
+@pytest.mark.spark
+def test_spark_answers_alike(on_spark: Spark, root: str) -> None:  # noqa: ARG001  which it keeps to itself
+    reader = engines.reader(engines.SPARK)
+    assert {one: answer(reader, root, one) for one in ANSWERS} == ANSWERS
+    assert list(sql.query(reader, root, "select array(1) as a, cast(2 as decimal(9,2)) as d").objects()) == [
+        '{"a": [1], "d": 2.00}'
+    ]
+    with pytest.raises(LakehouseError, match=r"That cannot be answered: .*nothing_at_all"):
+        sql.query(reader, root, "select nothing_at_all from gold.sales")
+
+
+def test_in_json_numbers_have_all_digits_and_texts_have_quotes(root: str) -> None:
+    found = sql.query(
+        engines.reader(), root, "select 1.50 as d, 'x' as t, true as b, array(1) as a, cast('NaN' as double) as n"
+    )
+    assert list(found.objects()) == ['{"d": 1.50, "t": "x", "b": true, "a": [1], "n": "NaN"}']
+
+
+PLAIN = [
+    "select orders + 1, orders * 2, -orders, orders = 3, orders is null, 'x', 1.5, true from gold.sales",
+    "select market in (1, 2), day like 'a', orders between 1 and 2, market = 1 or orders >= 3 from gold.sales",
+    "select case when orders = 1 then 2 else 3 end from gold.sales",
+    "select count(orders), avg(orders), sum(orders * 2) from gold.sales having count(*) > 1",
+    "select current_date is null, null, (1 + 2) * 3 from gold.sales limit 1",
+    "select count(*) from gold.sales",
+    "SELECT market, SUM(orders) AS n FROM gold.sales GROUP BY market ORDER BY n DESC LIMIT 1",
+    "select sales.orders from gold.sales where day = 'b' and market in (1, 2)",
+    "select m.name, s.orders from gold.sales s join silver.markets as m on m.market = s.market order by s.orders",
+    "select orders from gold.sales where market in (select market from silver.markets where name = 'one')",
+    "select n from (select max(orders) as n from gold.sales)",
+    "select min(orders), max(day) from gold.sales left join silver.markets using (market)",
+    "select day from gold.sales where day like 'from gold.%' union select name from silver.markets order by 1",
+]
+
+
+@pytest.mark.parametrize("statement", PLAIN)
+def test_a_plain_question_is_answered_as_if_it_were_parsed(
+    root: str, statement: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert plain.tables(statement)
+    found = answer(engines.reader(), root, statement)
+    monkeypatch.setattr(plain, "tables", lambda _: None)
+    assert found == answer(engines.reader(), root, statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "with d as (select 1) select * from d",
+        "select count(*) from gold.sales version as of 0",
+        "select count(*) from gold.sales timestamp as of '2022-01-05'",
+        "select market, count(*) from gold.sales group by all",
+        "select * from sales",
+        "select * from gold.sales, silver.markets",
+        "select * from gold.sales natural join silver.markets",
+        "select * from gold.sales tablesample (10 rows)",
+        "select * from gold.sales lateral view explode(array(1)) t as x",
+        "select `market` from gold.sales",
+        "select extract(year from gold.day) from gold.sales",
+        "select 1 is distinct from gold.orders from gold.sales",
+        "select date '2022-01-05' from gold.sales",
+        "select upper(day) from gold.sales",
+        "select 1 from gold.sales where orders is not null",
+        "select 1 -- from gold.sales",
+        "select 'it''s' from gold.sales",
+        'select day || "x" from gold.sales',
+        "from gold.sales select 1",
+        "select * from gold.sales.orders",
+        "select * from range(3)",
+    ],
+)
+def test_whatever_else_stands_in_a_question_it_is_parsed(statement: str) -> None:
+    assert plain.tables(statement) is None

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyspark.sql import functions as F
 
-from lakehouse import contract
-from lakehouse.contract import Contract
-from lakehouse.graph import Table
 from lakehouse.writes import needed
+from tests.promises import a_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,28 +16,32 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from lakehouse.engines.native import Native
+    from lakehouse.graph import Table
 
 pytestmark = pytest.mark.slow
-TOTALS = """
-owner: tests
-description: totals
-write: refresh
-grain: [market]
-unit: [market]
-columns: {market: {type: int, meaning: of the folder}}
-checks: {sums_agree: {agrees_with: silver.lines, this: count(*), that: sum(cost), severity: warn, why: a test}}
-"""
+AGREE = {
+    "agrees_with": "silver.lines", "this": "count(*)", "that": "sum(cost)", "severity": "warn", "why": "a test"
+}  # fmt: skip
 SCHEMA = "market int, order_id int, price int, cost int, note string, city string"
 Build = Any
+
+
+def a_totals(build: Build) -> Table:
+    return a_table(
+        "gold.totals",
+        "refresh",
+        "silver.lines",
+        columns={"market": "int"},
+        checks={"sums_agree": AGREE},
+        build=build,
+        fingerprint=f"{id(build)}",
+    )
 
 
 @pytest.fixture
 def columns(engine: Native, spark: SparkSession) -> Callable[[Build], set[str]]:
     def of(build: Build) -> set[str]:
-        module = ModuleType("totals")
-        vars(module)["build"] = build
-        promise = Contract.model_validate(contract.parse(TOTALS))
-        table = Table("gold.totals", promise, module, ("silver.lines",), f"{id(build)}")
+        table = a_totals(build)
         return set(needed.columns(engine, table, {"silver.lines": spark.createDataFrame([], SCHEMA)})["silver.lines"])
 
     return of
@@ -71,9 +72,7 @@ def test_what_takes_all_needs_all(columns: Callable[[Build], set[str]], build: B
 
 
 def test_what_is_not_needed_is_null_and_everything_else_is_as_it_was(engine: Native, spark: SparkSession) -> None:
-    module = ModuleType("totals")
-    vars(module)["build"] = totals
-    table = Table("gold.totals", Contract.model_validate(contract.parse(TOTALS)), module, ("silver.lines",), "f")
+    table = a_totals(totals)
     lines = spark.createDataFrame([(1, 7, 10, 9, "x", "Nairobi"), (2, 7, 3, 1, None, "Lagos")], SCHEMA)
     inputs = {"silver.lines": lines}
     pruned = needed.pruned(inputs, needed.columns(engine, table, inputs))["silver.lines"]

@@ -2,47 +2,21 @@
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse import contract
-from lakehouse.contract import Contract
-from lakehouse.graph import Table
 from lakehouse.writes import units
+from tests.promises import a_table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from lakehouse.engines.native import Native
+    from lakehouse.graph import Table
 
 pytestmark = pytest.mark.slow
-WEEKS = """
-owner: tests
-description: weeks
-write: refresh
-grain: [market, order_week]
-unit: [market, order_week]
-inputs:
-  silver.orders: {unit: {order_week: "date_trunc('week', order_date)"}}
-  silver.customers: {through: silver.orders, on: [market, customer_id]}
-  silver.cities: {through: silver.customers, on: [city]}
-columns:
-  market: {type: int, meaning: of the folder}
-  order_week: {type: date, meaning: its Monday}
-"""
-LETTERS = """
-owner: tests
-description: letters
-write: refresh
-grain: [unit, a, b]
-unit: [unit]
-columns:
-  unit: {type: int, meaning: the unit}
-  a: {type: string, meaning: a letter}
-  b: {type: string, meaning: a letter}
-"""
+WEEK_OF_AN_ORDER = {"order_week": "date_trunc('week', order_date)"}
 Orders = list[tuple[int, int, str | None]]
 ORDERS: Orders = [(1, 7, "2024-01-03"), (1, 8, "2024-01-09"), (2, 7, "2024-01-04"), (1, 9, None)]
 CUSTOMERS = [(1, 7, "Nairobi"), (1, 8, "Mombasa"), (2, 7, "Lagos")]
@@ -51,8 +25,13 @@ CITIES = [("Nairobi", "south"), ("Lagos", "west")]
 
 @pytest.fixture(scope="module")
 def weeks() -> Table:
-    names = ("silver.orders", "silver.customers", "silver.cities", "conf.markets")
-    return Table("gold.weeks", Contract.model_validate(contract.parse(WEEKS)), ModuleType("weeks"), names, "f")
+    inputs = {
+        "silver.orders": {"unit": WEEK_OF_AN_ORDER},
+        "silver.customers": {"through": "silver.orders", "on": ["market", "customer_id"]},
+        "silver.cities": {"through": "silver.customers", "on": ["city"]},
+    }
+    columns = {"market": "int", "order_week": "date"}
+    return a_table("gold.weeks", "refresh", *inputs, "conf.markets", inputs=inputs, columns=columns, grain=[*columns])
 
 
 def orders(spark: SparkSession, rows: Orders) -> DataFrame:
@@ -141,9 +120,16 @@ def test_what_differs_counts_repeats_and_tells_null_from_its_neighbour(spark: Sp
     kind = "unit int, a string, b string"
     stored = spark.createDataFrame([(1, "x", None), (2, "x", "y"), (3, "x", "y"), (3, "x", "y"), (4, "x", "y")], kind)
     new = spark.createDataFrame([(1, None, "x"), (2, "x", "y"), (3, "x", "y"), (5, "x", "y")], kind)
-    promise = Contract.model_validate(contract.parse(LETTERS))
+    columns = {"unit": "int", "a": "string", "b": "string"}
+    promise = a_table("gold.letters", "refresh", columns=columns, grain=[*columns], unit=["unit"]).contract
     differing = units.differing(promise, new, stored)
-    assert found(differing) == [("1", "False"), ("3", "False"), ("4", "True"), ("5", "False")]
+    assert found(differing) == [
+        ("1", "None", "x", "False"),
+        ("1", "x", "None", "True"),
+        ("3", "x", "y", "False"),
+        ("4", "x", "y", "True"),
+        ("5", "x", "y", "False"),
+    ]
 
 
 def test_a_row_that_is_written_again_as_it_was_is_no_change(spark: SparkSession) -> None:

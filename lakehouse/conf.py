@@ -1,0 +1,71 @@
+"""The files of conf/ as YAML, and conf/lake.yml: what a command needs before it knows which tables there are.
+
+A question to the lake needs no contracts, whose models alone take a tenth of a second to build.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING as NOTHING
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import yaml
+
+from lakehouse.errors import LakehouseError
+
+HOME = Path(__file__).parents[1]
+UNKNOWN, MISSING = "is not a known key; take it out or correct its spelling", "is missing"
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML lets a key stand twice and keeps the last: a rule or column would be lost in silence.
+
+    And as in YAML 1.2 only true and false are truths: the key `on` and the country NO are words. It reads by libyaml,
+    which every wheel of PyYAML has: in Python the contracts take ten times as long, most of what an idle run computes.
+    """
+
+    yaml_implicit_resolvers = {  # noqa: RUF012
+        letter: [one for one in resolvers if one[0] != "tag:yaml.org,2002:bool" or letter in "tTfF"]
+        for letter, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:  # noqa: FBT001
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise yaml.YAMLError(f"the key {twice[0]!r} stands twice,{node.start_mark}")
+        return super().construct_mapping(node, deep)
+
+
+def read(path: Path) -> object:
+    """What a YAML file says. Raises yaml.YAMLError, also where a key stands twice."""
+    return parse(path.read_text(encoding="utf-8"))
+
+
+def parse(text: str) -> object:
+    return yaml.load(text, _Loader)  # noqa: S506  a safe loader, stricter
+
+
+@dataclass(frozen=True)
+class Settings:
+    """conf/lake.yml: where lake and landing are, and what computes, when neither an option nor a variable says so."""
+
+    root: str
+    landing: str
+    engine: str = "native"
+
+
+def settings(folder: Path) -> Settings:
+    """Raises LakehouseError with all that is wrong in the file; whether the engine is one, knows who starts it."""
+    path = folder / "lake.yml"
+    try:
+        said = read(path)
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise LakehouseError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+    found = said if isinstance(said, dict) else {}
+    keys = {one.name: one.default is NOTHING for one in fields(Settings)}
+    wrong = [f"{key}: {MISSING}" for key, is_needed in keys.items() if is_needed and key not in found]
+    wrong += [f"{key}: {UNKNOWN}" for key in found if key not in keys]
+    wrong += [f"{key}: must be a text" for key in keys if not isinstance(found.get(key, ""), str)]
+    if wrong:
+        raise LakehouseError("The settings are not right:\n" + "\n".join(f"  {path}: {line}" for line in wrong))
+    return Settings(**found)

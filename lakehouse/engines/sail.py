@@ -1,0 +1,95 @@
+"""Sail in this process, whichever of its servers is asked: its settings, the memory it may use, and where files are."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import re
+import signal
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING
+
+from lakehouse.engines.scratch import Scratch
+from lakehouse.errors import LakehouseError
+from lakehouse.store import storage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MEMORY_SHARE, MOST_MEMORY = 0.25, 4 << 30  # of the machine's memory, for what is sorted, grouped and joined
+LONGEST_RUN = 7 * 24 * 3600  # seconds
+PLAIN = re.compile(r"[\w./:=+~@-]*", re.ASCII)
+
+
+@cache
+def scratch() -> Scratch:
+    """The scratch folder of this process, and the settings that name it: call it before Sail is imported."""
+    made = Scratch.make()
+    for key, value in _settings(made).items():
+        os.environ.setdefault(key, value)
+    return made
+
+
+def reachable(address: str) -> str:
+    """The address as Sail's reader of Delta takes it: others it encodes, and then finds no commit there."""
+    if PLAIN.fullmatch(address):
+        return address
+    if storage.is_s3(address):
+        raise LakehouseError(
+            f"The native engine cannot read {address}: below a bucket it takes letters, digits and -_.=+~@ only. "
+            "Name another prefix, or let Spark compute: --engine spark."
+        )
+    return str(scratch().link(address))
+
+
+def warn(why_not: str) -> None:
+    """Say that a server's door could not be shut, unless there is no reason why not."""
+    if why_not:
+        logging.getLogger(__name__).warning("The engine's port is open to other users of this machine: %s", why_not)
+
+
+@contextmanager
+def own_interrupts() -> Iterator[None]:
+    """What Ctrl-C means, this process says: Sail's server would end at once, under all that is being computed.
+
+    Not by `signal.signal`, which only the main thread may call.
+    """
+    get, put = ctypes.pythonapi.PyOS_getsig, ctypes.pythonapi.PyOS_setsig
+    get.restype, put.restype, put.argtypes = ctypes.c_void_p, ctypes.c_void_p, [ctypes.c_int, ctypes.c_void_p]
+    ours = get(signal.SIGINT)
+    try:
+        yield
+    finally:
+        put(signal.SIGINT, ours)
+
+
+def _settings(scratch: Scratch) -> dict[str, str]:
+    """Sail reads its settings once, when its server starts."""
+    return {
+        "RUST_LOG": "error",
+        "GRPC_ENABLE_FORK_SUPPORT": "false",  # Spark's Java is started by a fork, which gRPC's own handlers may crash
+        "SAIL_SPARK__SESSION_TIMEOUT_SECS": str(LONGEST_RUN),
+        # Not fair: that gives each of a plan's thirty sorts and groups its part, and one batch of texts needs more.
+        "SAIL_RUNTIME__MEMORY_POOL__TYPE": "greedy",
+        "SAIL_RUNTIME__MEMORY_POOL__GREEDY__MAX_SIZE": str(memory()),
+        "SAIL_RUNTIME__TEMPORARY_FILES__PATHS": f'["{scratch.root}"]',
+        # Its files become the table's own, one group of rows each: delta-rs's feed panics at a vector over several.
+        "SAIL_PARQUET__COMPRESSION": "snappy",
+        "SAIL_PARQUET__SKIP_ARROW_METADATA": "true",
+        "SAIL_PARQUET__MAX_ROW_GROUP_SIZE": "1048576",
+        **storage.for_sail(),
+    }
+
+
+def memory() -> int:
+    """Bytes that the engine may use: LAKEHOUSE_MEMORY (such as 4g), else a quarter of the machine's, at most 4 GiB."""
+    if named := os.environ.get("LAKEHOUSE_MEMORY"):
+        found = re.fullmatch(r"(\d+)([mg])", named.strip().lower())
+        if not found:
+            raise LakehouseError(
+                f"LAKEHOUSE_MEMORY={named!r} is no size. Give megabytes or gigabytes, such as 512m or 4g."
+            )
+        return int(found[1]) << {"m": 20, "g": 30}[found[2]]
+    return min(MOST_MEMORY, int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MEMORY_SHARE))

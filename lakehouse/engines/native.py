@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
 from lakehouse.delta import committer, feed, log, parquet
@@ -47,7 +48,7 @@ MOST_ROWS_OF_A_FILE = parquet.LARGEST
 MOST_SLICES = 64
 MOST_HELD = 256  # small tables at a version
 T = TypeVar("T")
-ROWS, FILES = "_lakehouse_rows", "_lakehouse_files"
+ROWS, FILES, SOME = "_lakehouse_rows", "_lakehouse_files", "_some"
 
 
 class Native:
@@ -91,7 +92,7 @@ class Native:
         if found is not None and sum(int(one["size"]) for one in found.files.values()) <= FEW_BYTES:
             return self._held(found)
         made = self.spark.read.format("delta").option("versionAsOf", version).load(sail.reachable(address))
-        return _known(made, log.schema(found)) if found else made
+        return _known(_not_constant(made), log.schema(found)) if found else _not_constant(made)
 
     def _held(self, found: Snapshot) -> DataFrame:
         key = (found.address, found.id, found.version)
@@ -116,7 +117,7 @@ class Native:
     def _unnamed(self, rows: pa.Table) -> DataFrame:
         """The rows as a file of scratch, which goes with the last plan that reads it."""
         path = self.scratch.write(rows)
-        made = self._of_files([str(path)])
+        made = self._of_files(str(path))
         weakref.finalize(made._plan, path.unlink, missing_ok=True)  # noqa: SLF001  what is made of it holds its plan
         return _known(made, rows.schema)
 
@@ -137,12 +138,12 @@ class Native:
             raise
         if not files:
             return self.frame(schema.empty_table())
-        made = self._of_files(files)
+        made = self._of_files(*files)
         weakref.finalize(made._plan, self.scratch.forget, folder)  # noqa: SLF001  as in _unnamed
         return _known(_made_of(made, files), schema)
 
-    def _of_files(self, files: list[str]) -> DataFrame:
-        return self.spark.read.parquet(*files)
+    def _of_files(self, *files: str) -> DataFrame:
+        return _not_constant(self.spark.read.parquet(*files))
 
     # Computing
 
@@ -158,7 +159,7 @@ class Native:
         files = self._computed(rows, folder, by_slice)
         if not files:
             return self.frame(_arrow(rows.limit(0)))
-        return self.spark.read.parquet(str(folder)) if by_slice else _made_of(self._of_files(files), files)
+        return self._of_files(str(folder)) if by_slice else _made_of(self._of_files(*files), files)
 
     def _computed(self, rows: DataFrame, folder: Path, partition_by: Sequence[str] = ()) -> list[str]:
         """The rows as Parquet files below the folder, in folders of the partitions."""
@@ -184,7 +185,7 @@ class Native:
         places = {name: folder / f"{place}.parquet" for place, name in enumerate(inputs)}
         for name, rows in inputs.items():
             pq.write_table(to_arrow_schema(rows.schema, timezone="UTC").empty_table(), places[name])
-        empty = {name: self._of_files([str(place)]) for name, place in places.items()}
+        empty = {name: self._of_files(str(place)) for name, place in places.items()}
         plan = _connect(build(empty))._explain_string(extended=True)  # noqa: SLF001
         self.scratch.forget(folder)
         return {name: _scanned(plan, places[name], rows.columns) for name, rows in inputs.items()}
@@ -273,6 +274,15 @@ def _started() -> Native:
     spark.client.disable_reattachable_execute()
     atexit.register(way_in.end)
     return Native(spark, scratch)  # type: ignore[arg-type]
+
+
+def _not_constant(rows: DataFrame) -> DataFrame:
+    """The rows, behind a filter that lets all pass, so that no expression is moved into the scan.
+
+    There Sail takes a column for a constant whose bounds in a file are equal, and where all that is hashed is constant
+    its xxhash64 ends in a panic. Conditions are moved below it all the same.
+    """
+    return rows.withColumn(SOME, F.rand()).where(F.col(SOME) >= 0).drop(SOME)
 
 
 def _made_of(rows: DataFrame, files: list[str]) -> DataFrame:

@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
+from pyspark.sql import functions as F
 
 from lakehouse.delta import feed, log
 from lakehouse.delta.committer import Target
@@ -35,6 +37,7 @@ ROUNDS: list[dict[str, tuple[str, ...]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("few", "slices"), [(FEW_BYTES, 1), (-1, 1), (-1, 3)], ids=["few", "many", "slices"])
 def test_however_many_rows_and_slices_the_tables_are_the_same(
     few: int, slices: int, tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch
@@ -54,6 +57,30 @@ def test_however_many_rows_and_slices_the_tables_are_the_same(
     monkeypatch.setattr(native, "FEW_BYTES", few)
     monkeypatch.setattr(Native, "slices", lambda *_: slices)
     assert tables(tmp_path / "found") == expected
+
+
+@pytest.mark.parametrize("few", [FEW_BYTES, -1], ids=["few", "many"])
+@pytest.mark.parametrize("partition_by", [(), ("market",)], ids=["plain", "partitions"])
+def test_columns_that_are_the_same_in_all_rows_are_hashed(
+    few: int, partition_by: tuple[str, ...], tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sail knows from a file's bounds that they are; its hash of constants alone ends in a panic."""
+    market, name, nothing = pa.array([1] * 3, pa.int32()), pa.array(["a"] * 3), pa.array([None] * 3, pa.string())
+    rows = pa.table({"market": market, "name": name, "nothing": nothing, "n": pa.array([1, 2, 3], pa.int64())})
+    target = Target(str(tmp_path / "t"), rows.schema, {}, partition_by)
+    engine.write(target, -1, Change("overwrite", engine.frame(rows)), "{}")
+    monkeypatch.setattr(native, "FEW_BYTES", few)
+    turn = engine.for_a_turn(LARGE)
+    stored = turn.read(target.address, 0)
+    with ExitStack() as until:
+        for one in (engine.frame(rows), stored, turn.once(stored.where("n < 3"), until)):
+            hashes = one.select(
+                F.xxhash64("market").alias("of_one"),
+                F.xxhash64("market", "name", "nothing", F.col("nothing").isNull()).alias("of_all"),
+            )
+            answer = turn.arrow(hashes).to_pylist()
+            assert len(answer) > 1
+            assert all(row == {"of_one": -6698625589789238999, "of_all": -1771785051822675751} for row in answer)
 
 
 def test_less_memory_means_more_slices(engine: Native, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,6 +135,7 @@ def killed(numbers: Iterable[int]) -> Iterator[pa.RecordBatch]:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_delivered_files_are_read_by_processes_where_they_are_many(
     engine: Native, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,6 +144,7 @@ def test_delivered_files_are_read_by_processes_where_they_are_many(
     assert sorted(row.id for row in rows.collect()) == list(range(9))
 
 
+@pytest.mark.slow
 def test_a_reading_process_that_is_killed_is_said_in_words_and_nothing_stays(
     engine: Native, monkeypatch: pytest.MonkeyPatch
 ) -> None:

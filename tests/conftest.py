@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from lakehouse import engines, graph
 from lakehouse.engines import jvm
@@ -20,13 +23,55 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pyspark.sql import SparkSession
+    from xdist.remote import Producer
 
     from lakehouse.engines.native import Native
     from lakehouse.engines.protocol import Engine
     from lakehouse.engines.spark import Spark
     from lakehouse.graph import Table
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
+HOME = Path(__file__).parents[1]
+SHARED = HOME.parent / "shared" / "data"
+SPARK = "spark"
+ITS_FIXTURES = ("on_spark", "lake_by_spark")
+# What takes longest goes first, so that neither process waits long for the other at the end.
+FIRST = (SPARK, "tests/jobs/test_spark_submit.py", "tests/test_bombs.py")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """The whole suite, or a folder of it, by two processes; single files by this one, which need not start any."""
+    return 0 if any(".py" in one for one in config.args) else min(2, os.cpu_count() or 1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    return Together(config, log)
+
+
+class Together(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """A file's tests in one process, for what they build once; all files with Spark's session, so that one starts.
+
+    By file and not by `xdist_group`, which xdist 3.8 does not find with pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _together(nodeid.partition("::")[0])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("spark"):
+            item.add_marker(pytest.mark.slow)
+    places = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: places.get(_together(item.nodeid.partition("::")[0]), len(FIRST)))
+
+
+@cache
+def _together(path: str) -> str:
+    text = (HOME / path).read_text(encoding="utf-8")
+    return SPARK if any(f"{name}:" in text for name in ITS_FIXTURES) or '"on_spark"' in text else path
 
 
 @pytest.fixture(scope="session")

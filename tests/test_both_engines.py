@@ -29,6 +29,19 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
 TABLES = list(graph.load())
+# Each way of writing on each layer, with and without vectors, a unit of one input and of several.
+BY_SPARK = (
+    "bronze.orders",
+    "silver.exchange_rates",
+    "silver.order_lines",
+    "silver.customer_versions",
+    "silver.orders",
+    "silver.sales",
+    "gold.daily_sales",
+    "gold.customer_metrics",
+    "gold.fact_sales",
+    "gold.basket_pairs",
+)
 OF_A_RUN = "_batch"
 
 
@@ -83,12 +96,16 @@ def test_a_day_more_is_no_rebuild_for_either(continued: Continued) -> None:
 
 
 def test_what_one_engine_wrote_the_other_proves(continued: Continued, on_spark: Spark) -> None:
-    """All of what Spark wrote natively; of what was written natively the day more, by Spark, which takes its time."""
-    for built, scope in ((continued.by_native, Scope("since")), (continued.by_spark, Scope())):
-        everything = list(built.tables.values())
-        verdicts = verify.verify(OTHER, built.lake, str(built.landing), built.tables, everything, scope)
+    """All of what Spark wrote natively; of the day more that was written natively, by Spark, one table of each kind.
+
+    For Spark takes its time, and that both engines make each table alike the tests above say.
+    """
+    scopes = ((continued.by_native, Scope("since"), BY_SPARK), (continued.by_spark, Scope(), TABLES))
+    for built, scope, names in scopes:
+        chosen = [built.tables[name] for name in names]
+        verdicts = verify.verify(OTHER, built.lake, str(built.landing), built.tables, chosen, scope)
         assert [(one.table, one.reason, one.differing) for one in verdicts if not one.is_right] == []
-        assert len([one for one in verdicts if one.comparisons]) == len(TABLES)
+        assert [one.table for one in verdicts if one.comparisons] == list(names)
         assert {one.written_by.split()[0] for one in verdicts} == {engines.NATIVE, on_spark.name}
         assert all(one.written_by.split()[0] != one.rebuilt_by.split()[0] for one in verdicts)
 

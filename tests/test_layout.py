@@ -5,11 +5,16 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lakehouse import contract
 from lakehouse.engines.spelling import refused
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
 
 HOME = Path(__file__).parents[1]
 LAYERS = ("bronze", "silver", "gold")
@@ -34,8 +39,13 @@ FORBIDDEN_SQL = re.compile(
 def code(*folders: str) -> dict[str, ast.Module]:
     """The modules of these folders as syntax trees, by path, e.g. silver/orders.py."""
     paths = [path for folder in folders for path in sorted((HOME / folder).rglob("*.py"))]
-    trees = {str(path.relative_to(HOME)): ast.parse(path.read_text(encoding="utf-8")) for path in paths}
-    return {path: tree for path, tree in trees.items() if not path.endswith("__init__.py")}
+    return {str(path.relative_to(HOME)): parsed(path) for path in paths if path.name != "__init__.py"}
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    """Once for all tests, which only read it."""
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def functions(tree: ast.Module) -> list[ast.FunctionDef]:
@@ -46,7 +56,8 @@ def build_of(tree: ast.Module) -> ast.FunctionDef:
     return next(function for function in functions(tree) if function.name == "build")
 
 
-def imports(tree: ast.Module) -> set[str]:
+@cache
+def imports(tree: ast.Module) -> frozenset[str]:
     """Every imported name with its module, wherever it stands, e.g. lakehouse.transforms.average."""
     nodes = list(ast.walk(tree))
     whole = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
@@ -56,10 +67,10 @@ def imports(tree: ast.Module) -> set[str]:
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    return whole | parts
+    return frozenset(whole | parts)
 
 
-def outside(names: set[str], *allowed: str) -> set[str]:
+def outside(names: AbstractSet[str], *allowed: str) -> set[str]:
     return {name for name in names if not any(f"{name}.".startswith(f"{module}.") for module in allowed)}
 
 
@@ -75,8 +86,10 @@ def texts(tree: ast.Module) -> list[str]:
     return [constant.value for constant in constants if isinstance(constant.value, str)]
 
 
-def table_names() -> set[str]:
-    return {f"{path.parent.name}.{path.stem}" for layer in LAYERS for path in (HOME / "conf" / layer).glob("*.yml")}
+@cache
+def table_names() -> frozenset[str]:
+    confs = [path for layer in LAYERS for path in (HOME / "conf" / layer).glob("*.yml")]
+    return frozenset(f"{path.parent.name}.{path.stem}" for path in confs)
 
 
 def files_of(folder: str) -> set[str]:

@@ -487,6 +487,7 @@ def test_status_shows_sources_what_changed_in_them_and_what_is_not_loaded(
 # places
 
 
+@pytest.mark.slow
 def test_options_come_before_variables_and_variables_before_conf(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -497,6 +498,7 @@ def test_options_come_before_variables_and_variables_before_conf(
     assert f"The landing folder {project}/by-option does not exist" in of(project, "plan", "--landing", "by-option").err
 
 
+@pytest.mark.slow
 def test_the_lake_is_named_the_same_way(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "conf/lake.yml").write_text("root: by-conf\nlanding: exports\n")
     question = ["rejected", "silver.order_lines"]

@@ -71,6 +71,7 @@ def test_columns_and_types_are_those_of_the_contracts(tmp_path: Path) -> None:
     assert types(tmp_path) == expected
 
 
+@pytest.mark.slow
 @with_export
 def test_the_oracle_meets_every_number_of_the_export() -> None:
     names = [
@@ -85,6 +86,7 @@ def test_the_oracle_meets_every_number_of_the_export() -> None:
     }
 
 
+@pytest.mark.slow
 @with_export
 def test_every_table_of_revenue_holds_each_markets_completed_total() -> None:
     columns = dict.fromkeys(

@@ -489,6 +489,7 @@ def write_five(address: str, who: int) -> list[int]:
     return landed
 
 
+@pytest.mark.slow
 def test_of_two_processes_every_commit_lands_once(tmp_path: Path) -> None:
     target = a_target(tmp_path)
     with multiprocessing.get_context("spawn").Pool(2) as pool:
@@ -573,6 +574,7 @@ def by_spark(spark: SparkSession, address: str, version: int) -> pa.Table:
 @pytest.mark.spark
 @BOTH
 def test_spark_reads_what_we_wrote_and_goes_on(tmp_path: Path, on_spark: Spark, *, has_vectors: bool) -> None:
+    spark = on_spark.for_a_turn(0).spark
     target = a_target(tmp_path, vectors=has_vectors, partition_by=("market",))
     first = [a_line(number, market=market) for number in range(1, 6) for market in (1, 2)]
     committer.overwrite(target, -1, lines(*first), None)
@@ -580,14 +582,12 @@ def test_spark_reads_what_we_wrote_and_goes_on(tmp_path: Path, on_spark: Spark, 
     committer.replace_units(target, 1, UNIT, lines(a_line(1)), gone(3, 4, 5), None)
     committer.replace_units(target, 2, UNIT, None, gone(1, 30), None)
     for version in range(4):
-        assert as_texts(by_spark(on_spark.spark, target.address, version)) == as_texts(
-            feed.read(target.address, version)
-        )
-    on_spark.spark.sql(f"delete from delta.`{target.address}` where order_id = 4")
-    on_spark.spark.sql(f"optimize delta.`{target.address}`")
+        assert as_texts(by_spark(spark, target.address, version)) == as_texts(feed.read(target.address, version))
+    spark.sql(f"delete from delta.`{target.address}` where order_id = 4")
+    spark.sql(f"optimize delta.`{target.address}`")
     version = len(log.history(target.address)) - 1
     committer.replace_units(target, version, UNIT, lines(a_line(5, market=2, name="milk")), None, None)
-    assert as_texts(by_spark(on_spark.spark, target.address, version + 1)) == as_texts(feed.read(target.address))
+    assert as_texts(by_spark(spark, target.address, version + 1)) == as_texts(feed.read(target.address))
     committer.overwrite(a_target(tmp_path), version + 1, lines(a_line(8)), None)
-    assert by_spark(on_spark.spark, target.address, version + 2).num_rows == 1
-    assert by_spark(on_spark.spark, target.address, version + 1).num_rows == 4
+    assert by_spark(spark, target.address, version + 2).num_rows == 1
+    assert by_spark(spark, target.address, version + 1).num_rows == 4

@@ -138,6 +138,7 @@ def test_nobody_can_listen_in_its_place(server: SparkConnectServer, spark: Spark
             impostor.bind(server.listening_address)
 
 
+@pytest.mark.slow
 def test_it_needs_no_privileges() -> None:
     if os.getuid() != 0:
         pytest.skip("the other tests show it already: this is not root")

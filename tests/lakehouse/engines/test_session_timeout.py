@@ -6,7 +6,11 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from lakehouse.engines import sail
+
+pytestmark = pytest.mark.slow
 
 # The limit is read once a process, when its server starts. A query that is silent for as long as the first argument
 # says, then, after as many quiet seconds, another one.

@@ -446,6 +446,7 @@ def test_of_two_planners_that_found_the_same_files_one_is_refused(place: Place, 
         ledger.claim(place.root, now, found.entries)
 
 
+@pytest.mark.slow
 def test_ten_thousand_files_are_found_taken_and_known(place: Place) -> None:
     for number in range(10_000):
         place.deliver(f"market_{number % 2}/{number} Orders.csv", f"order_id\n{number}\n")

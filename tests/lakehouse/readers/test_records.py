@@ -174,6 +174,7 @@ def test_a_quote_that_closes_too_late_is_open(block: int, monkeypatch: pytest.Mo
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("largest", [12, records.LARGEST])
 def test_both_routes_agree_on_random_files(largest: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "LARGEST", largest)

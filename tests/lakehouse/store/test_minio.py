@@ -75,6 +75,7 @@ def test_the_secret_is_in_a_file_for_its_owner_only_and_in_no_repr_or_log(server
     assert server.environment()["AWS_SECRET_ACCESS_KEY"] == server.secret_key
 
 
+@pytest.mark.slow
 def test_a_server_started_again_has_the_same_account_and_data_and_stopping_twice_is_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "minio"
     first = minio.start(folder)
@@ -91,6 +92,7 @@ def test_a_server_started_again_has_the_same_account_and_data_and_stopping_twice
     assert not minio.stop(folder)
 
 
+@pytest.mark.slow
 def test_two_starts_at_once_make_one_server_which_outlives_them(tmp_path: Path) -> None:
     start = "import pathlib, sys; from lakehouse.store import minio; print(minio.start(pathlib.Path(sys.argv[1])).pid)"
     command = [sys.executable, "-c", start, str(tmp_path / "minio")]

@@ -181,6 +181,7 @@ def test_a_file_is_no_landing_folder(tmp_path: Path) -> None:
 # a store
 
 
+@pytest.mark.slow
 def test_more_objects_than_a_page_holds_are_all_listed(store: Store) -> None:
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda number: store.put(f"many/{number:04}"), range(1005)))

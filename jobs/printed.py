@@ -99,6 +99,7 @@ def summary(messages: Console, report: Report) -> None:
                 messages.print(f"  {word} {done.decision.table}: {name} {count:,}")
         if done.counts.get("rejected"):
             messages.print(f"  [dim]see them with: lakehouse rejected {done.decision.table}[/]")
+        _losing(messages, done)
     for one in report.measures:
         if one.is_broken and one.measure in {"volume", "freshness", "reconciliation"}:
             market = "" if one.market is None else f" market {one.market}"
@@ -108,8 +109,28 @@ def summary(messages: Console, report: Report) -> None:
     landing(messages, report.found)
 
 
+def _losing(messages: Console, done: Done) -> None:
+    """New files that are older than what their market had, and whose rows newer ones replace."""
+    losing = [
+        (path, counts)
+        for (path, _), counts in sorted(done.by_file.items())
+        if path in done.late and counts.get("superseded")
+    ]
+    for path, counts in losing[:NAMED]:
+        every = sum(counts.values()) - counts.get("warned", 0)
+        what = f"{counts['superseded']:,} of {every:,} rows lose against newer deliveries"
+        messages.print(f"  [yellow]older[/] {done.decision.table}: {escape(visible(path))} {what}")
+    if len(losing) > NAMED:
+        messages.print(f"  and {len(losing) - NAMED:,} more files, whose rows are older")
+
+
 def landing(console: Console, found: Found) -> None:
-    """What landing holds that is not loaded, and why."""
+    """What landing holds that is not loaded, and why; and what is odd about what was."""
+    odd = [one for one in found.by_status("claimed") if one.reason]
+    for one in odd[:NAMED]:
+        console.print(f"  [yellow]note[/]: {escape(visible(one.delivery.path))} {escape(visible(one.reason))}")
+    if len(odd) > NAMED:
+        console.print(f"  and {len(odd) - NAMED:,} more new files like these")
     for status, word in (("unreadable", "[red]cannot be read[/]"), ("waiting", "[yellow]waits[/]")):
         entries = found.by_status(status)
         for one in entries[:NAMED]:
@@ -209,7 +230,7 @@ def _sources(console: Console, one: Run, now: datetime) -> None:
     newest: dict[tuple[str, int | None], datetime] = {}
     for entry in one.taken:
         key = (entry.delivery.table, entry.delivery.market)
-        newest[key] = max(newest.get(key, entry.delivery.delivered_at), entry.delivery.delivered_at)
+        newest[key] = max(newest.get(key, entry.delivery.as_of), entry.delivery.as_of)
     parents = {name: table.parents[0] for name, table in one.tables.items() if table.contract.write == "latest"}
     scores = {
         (parents[noted.measure.table_name], noted.measure.market): noted.measure.value

@@ -66,7 +66,14 @@ def merge(
         f" and {insert_unless}" if insert_unless else ""
     )
     source = arrow(types, rows)
-    merging = table.merge(source, same, source_alias="s", target_alias="t", commit_properties=_no_retry())
+    merging = table.merge(
+        source,
+        same,
+        source_alias="s",
+        target_alias="t",
+        merge_schema=True,  # a ledger of before has fewer columns
+        commit_properties=_no_retry(),
+    )
     merging = merging.when_matched_update_all()
     with _alone(name):
         (merging.when_not_matched_insert_all() if insert_unless else merging).execute()

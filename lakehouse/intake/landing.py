@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
-from functools import cache
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
+from lakehouse.intake import paths
 from lakehouse.intake.ledger import Delivery, Entry
+from lakehouse.intake.paths import Said
 from lakehouse.readers import csv_records, json_records, records
 from lakehouse.readers.columns import OF_CORRECTIONS, column_name
 from lakehouse.readers.records import HalfWrittenError, UnreadableError
@@ -24,24 +26,28 @@ if TYPE_CHECKING:
     from lakehouse.intake.ledger import Ledger
     from lakehouse.store.storage import StoredFile
 
-PLACEHOLDER = re.compile(r"\{date\}|\{(\w+):int\}|\*\*/|\*|\?")
-PATTERNS = {"{date}": r"(?P<date>\d{4}-\d{2}-\d{2})", "**/": r"(?:.*/)?", "*": r"[^/]*", "?": r"[^/]"}
-COMPRESSED = r"(?:\.gz|\.zst)?"
-LARGEST_INT = 2**31 - 1
+TOLERANCE = timedelta(days=1)  # clocks differ, and a file may be named for the night that it is made in
 # Writers in progress: they wait until they have their real name.
 TEMPORARY = re.compile(r"(^|/)[._][^/]*($|/)|\.(tmp|part|crswap)$")
 
 
 @dataclass(frozen=True)
 class Found:
-    """What landing holds beyond the ledger: file versions with their status, and files that no contract wants."""
+    """What landing holds beyond the ledger: file versions with their status, and files that no contract wants.
+
+    `gone`: what files held that are not there any more (or again), other than when the ledger was written last.
+    """
 
     entries: tuple[Entry, ...]
     ignored: tuple[str, ...]
+    gone: tuple[Entry, ...] = ()
 
     def of(self, tables: Container[str]) -> Found:
         """Only what these tables want."""
-        return replace(self, entries=tuple(one for one in self.entries if one.delivery.table in tables))
+        entries, gone = (
+            tuple(one for one in some if one.delivery.table in tables) for some in (self.entries, self.gone)
+        )
+        return replace(self, entries=entries, gone=gone)
 
     def by_status(self, status: str) -> tuple[Entry, ...]:
         return tuple(one for one in self.entries if one.status == status)
@@ -52,7 +58,7 @@ class Found:
 
     def news(self, ledger: Ledger) -> tuple[Entry, ...]:
         """What the ledger does not say yet: a file that still waits, or still cannot be read, is said once."""
-        said = {(one.delivery.version, one.status, one.reason) for one in ledger.entries}
+        said = {(one.delivery.version, one.status, one.reason) for one in ledger.entries if not one.is_taken}
         return tuple(
             one
             for one in self.entries
@@ -60,12 +66,63 @@ class Found:
         )
 
 
-def find(landing: str, tables: Iterable[Table], ledger: Ledger) -> Found:
-    """List landing and compare it with the ledger. Only files that are new, touched or were not taken are opened."""
+@dataclass(frozen=True)
+class _Seen:
+    """A listed file as one table wants it; `zone`: where its market is, `before`: what its path held, if anything."""
+
+    table: str
+    contract: Contract
+    file: StoredFile
+    said: Said
+    zone: ZoneInfo
+    before: Delivery | None
+
+    def delivery(self, content: str) -> Delivery:
+        """Of one path what was seen last is what the file says now, whatever its time says."""
+        written_at = self.file.modified_at
+        if self.before:
+            after = (self.before.written_at or self.before.modified_at) + timedelta(microseconds=1)
+            written_at = max(written_at, after)
+        day = self.said.day or written_at.astimezone(self.zone).date()
+        return Delivery(
+            table=self.table,
+            path=self.file.path,
+            size=self.file.size,
+            modified_at=self.file.modified_at,
+            content=content,
+            delivered_at=datetime(day.year, day.month, day.day, tzinfo=UTC),
+            written_at=written_at,
+            parts=dict(self.said.numbers),
+        )
+
+    def problem(self, now: datetime) -> str:
+        """Why it cannot be taken, as far as its listing tells: times from outside are doubted."""
+        today = now.astimezone(self.zone).date()
+        if self.file.problem or self.said.problem:
+            return self.file.problem or self.said.problem
+        if self.said.day and self.said.day > today + TOLERANCE:
+            return f"says that its day is {self.said.day}, and today is {today}. Correct the date in its path."
+        if self.file.modified_at > now + TOLERANCE:
+            at = f"{self.file.modified_at:%Y-%m-%d %H:%M} UTC"
+            return f"was last written at {at}, which is yet to come. Set the writer's clock, and touch the file."
+        return ""
+
+
+def find(
+    landing: str,
+    tables: Iterable[Table],
+    ledger: Ledger,
+    zones: Mapping[int, str] | None = None,
+    now: datetime | None = None,
+) -> Found:
+    """List landing and compare it with the ledger. Only files that are new, touched or were not taken are opened.
+
+    `zones`: the time zones of markets, UTC for others.
+    """
     contracts = {table.name: table.contract for table in tables if table.contract.source}
-    taken = [one for one in ledger.entries if one.is_taken or one.status == "duplicate"]
-    known = {_identity(one.delivery.table, one.delivery, one.delivery.content) for one in taken}
-    ignored, waiting, unseen = [], [], []
+    now, held = now or datetime.now(UTC), ledger.held()
+    known = {_identity(one.delivery.table, one.delivery, one.delivery.content) for one in held.values()}
+    ignored, waiting, unseen, there = [], [], list[_Seen](), set[tuple[str, str]]()
     for file in storage.list_files(landing):
         if TEMPORARY.search(file.path):
             waiting.append(_temporary(file, contracts))
@@ -73,15 +130,18 @@ def find(landing: str, tables: Iterable[Table], ledger: Ledger) -> Found:
         wanted = _wanted(file.path, contracts)
         if not wanted:
             ignored.append(file.path)
-        unseen += [
-            (name, file, parts)
-            for name, parts in wanted.items()
-            if _identity(name, file, storage.etag_content(file)) not in known
-        ]
+        for name, said in wanted.items():
+            there.add((name, file.path))
+            if _identity(name, file, storage.etag_content(file)) not in known:
+                zone = ZoneInfo((zones or {}).get(said.numbers.get("market", -1), "UTC"))
+                before = held.get((name, file.path))
+                unseen.append(_Seen(name, contracts[name], file, said, zone, before.delivery if before else None))
     with ThreadPoolExecutor(16) as pool:
-        looked = list(pool.map(lambda one: _look(landing, one[0], contracts[one[0]], one[1], one[2]), unseen))
+        looked = list(pool.map(lambda one: _look(landing, one, now), unseen))
     looked.sort(key=lambda one: one.delivery.sequence)
-    return Found((*_told_apart(looked, ledger), *waiting), tuple(sorted(ignored)))
+    gone = [(one, key not in there) for key, one in held.items()]
+    moved = tuple(replace(one, is_gone=is_gone) for one, is_gone in gone if is_gone != one.is_gone)
+    return Found((*_told_apart(looked, held, there), *waiting), tuple(sorted(ignored)), moved)
 
 
 def _identity(table: str, file: StoredFile | Delivery, content: str) -> tuple[object, ...]:
@@ -90,72 +150,33 @@ def _identity(table: str, file: StoredFile | Delivery, content: str) -> tuple[ob
     return table, file.path, file.size, file.modified_at, tag
 
 
-def _wanted(path: str, contracts: Mapping[str, Contract]) -> dict[str, dict[str, str]]:
-    """The tables that want the file, each with what its pattern reads from the path."""
-    fitting = {name: _match(path, one.source.files) for name, one in contracts.items() if one.source}
-    return {name: parts for name, parts in fitting.items() if parts is not None}
+def _wanted(path: str, contracts: Mapping[str, Contract]) -> dict[str, Said]:
+    """The tables that want the file, each with what its patterns read from the path."""
+    fitting = {name: paths.read(path, one.source.files) for name, one in contracts.items() if one.source}
+    return {name: said for name, said in fitting.items() if said is not None}
 
 
 def _temporary(file: StoredFile, contracts: Mapping[str, Contract]) -> Entry:
     """It belongs to the table that would want it by its final name, where that can be told."""
     plain = re.sub(r"(^|/)[._]+", r"\1", re.sub(r"\.(tmp|part|crswap)$", "", file.path))
-    table, parts = next(iter(_wanted(plain, contracts).items()), ("", {}))
-    delivery = _delivery(table, file, "", parts)
+    table, said = next(iter(_wanted(plain, contracts).items()), ("", Said()))
+    numbers = dict(said.numbers)
+    delivery = Delivery(table, file.path, file.size, file.modified_at, "", file.modified_at, numbers)
     return Entry(delivery, -1, "waiting", "its name says that it is being written")
 
 
-def _match(path: str, patterns: tuple[str, ...]) -> dict[str, str] | None:
-    """What the first fitting pattern reads from the path; None where no pattern fits."""
-    for pattern in patterns:
-        found = _regex(pattern).fullmatch(path)
-        if found and _is_date(found.groupdict().get("date", "2000-01-01")):
-            return found.groupdict()
-    return None
-
-
-@cache
-def _regex(pattern: str) -> re.Pattern[str]:
-    pieces, end = [], 0
-    for found in PLACEHOLDER.finditer(pattern):
-        named = f"(?P<{found[1]}>\\d+)" if found[1] else PATTERNS[found[0]]
-        pieces += [re.escape(pattern[end : found.start()]), named]
-        end = found.end()
-    return re.compile("".join([*pieces, re.escape(pattern[end:]), COMPRESSED]), re.IGNORECASE)
-
-
-def _is_date(text: str) -> bool:
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _delivery(table: str, file: StoredFile, content: str, parts: Mapping[str, str]) -> Delivery:
-    on = parts.get("date")
-    return Delivery(
-        table=table,
-        path=file.path,
-        size=file.size,
-        modified_at=file.modified_at,
-        content=content,
-        delivered_at=datetime.fromisoformat(on).replace(tzinfo=UTC) if on else file.modified_at,
-        parts={name: int(value) for name, value in parts.items() if name != "date"},
-    )
-
-
-def _look(landing: str, table: str, contract: Contract, file: StoredFile, parts: Mapping[str, str]) -> Entry:
+def _look(landing: str, seen: _Seen, now: datetime) -> Entry:
     """Open the file: what its columns are, or why it waits or cannot be read."""
-    content = ""
+    content, file = "", seen.file
     try:
-        _refuse(file.problem or _too_large(parts))
+        _refuse(seen.problem(now))
         content = storage.content_hash(landing, file)
-        delivery = _columns(landing, contract, _delivery(table, file, content, parts))
-        _refuse(_refusal(contract, delivery))
+        delivery = _columns(landing, seen.contract, seen.delivery(content))
+        _refuse(_refusal(seen.contract, delivery))
         if not _has_rows(landing, delivery):
             delivery = replace(delivery, header=(), kinds={})
         if storage.is_still(landing, file):
-            return Entry(delivery, -1, "claimed")
+            return Entry(delivery, -1, "claimed", seen.said.doubt)
         status, reason = "waiting", "changed while it was read: its writer is not done."
     except HalfWrittenError as error:
         status, reason = "waiting", str(error)
@@ -163,18 +184,12 @@ def _look(landing: str, table: str, contract: Contract, file: StoredFile, parts:
         status, reason = "unreadable", str(error)
     except (OSError, storage.MissingFileError) as error:
         status, reason = "unreadable", f"cannot be opened: {getattr(error, 'strerror', None) or 'it is gone'}."
-    small = {name: value for name, value in parts.items() if not _too_large({name: value})}
-    return Entry(_delivery(table, file, content, small), -1, status, reason)
+    return Entry(seen.delivery(content), -1, status, reason)
 
 
 def _refuse(reason: str) -> None:
     if reason:
         raise UnreadableError(reason)
-
-
-def _too_large(parts: Mapping[str, str]) -> str:
-    wrong = [f"{name} {value}" for name, value in parts.items() if name != "date" and int(value) > LARGEST_INT]
-    return f"lies in a folder of {wrong[0]}, which is no number of a {wrong[0].split()[0]}." if wrong else ""
 
 
 def _has_rows(landing: str, delivery: Delivery) -> bool:
@@ -251,18 +266,39 @@ def _unknown(names: Mapping[str, str], contract: Contract) -> str:
     return f"has columns that the contract does not name, and `schema: fail` forbids: {', '.join(map(repr, unknown))}."
 
 
-def _told_apart(looked: list[Entry], ledger: Ledger) -> list[Entry]:
-    """New content, or a touched file that holds what it held; and which file of another name holds the same."""
-    newest = {(one.table, one.path, one.content) for one in ledger.newest_versions().values()}
-    holders = {(one.delivery.table, one.delivery.content): one.delivery.path for one in ledger.taken()}
+def _told_apart(
+    looked: list[Entry], held: Mapping[tuple[str, str], Entry], there: Container[tuple[str, str]]
+) -> list[Entry]:
+    """New content; or a file that holds what it held, or that only got another name."""
+    now = {key: "" if key not in there else one.delivery.content for key, one in held.items()}
+    now |= {(one.delivery.table, one.delivery.path): one.delivery.content for one in looked}
+    holders = defaultdict[tuple[str, str], list[Entry]](list)
+    for one in held.values():
+        if not one.is_gone:
+            holders[one.delivery.table, one.delivery.content].append(one)
 
     def tell(entry: Entry) -> Entry:
         one = entry.delivery
         if entry.status != "claimed":
             return entry
-        if (one.table, one.path, one.content) in newest:
-            return replace(entry, status="duplicate", reason="holds what it held when it was loaded last")
-        same = holders.setdefault((one.table, one.content), one.path)
-        return entry if same == one.path else replace(entry, reason=f"holds the same as {same}")
+        before = held.get((one.table, one.path))
+        if before and before.delivery.content == one.content:
+            return _again(entry, before, "holds what it held when it was loaded last")
+        others = [other for other in holders[one.table, one.content] if other.delivery.path != one.path]
+        left = [other for other in others if now[one.table, other.delivery.path] != one.content]
+        if left:
+            return _again(entry, left[0], f"is {left[0].delivery.path} under another name")
+        holders[one.table, one.content].append(entry)
+        reasons = [entry.reason, *(f"holds the same as {other.delivery.path}" for other in others[:1])]
+        return replace(entry, reason="; ".join(reason for reason in reasons if reason))
 
     return [tell(entry) for entry in looked]
+
+
+def _again(entry: Entry, before: Entry, why: str) -> Entry:
+    """It is no news; but where its day alone made all of its rows wrong, they are judged by the day that it has now."""
+    all_wrong = before.counts.get("rejected", 0) > 0 and not before.counts.get("kept", 0)
+    all_wrong = all_wrong and not before.counts.get("unchanged", 0) and not before.counts.get("superseded", 0)
+    if all_wrong and before.delivery.delivered_at != entry.delivery.delivered_at:
+        return replace(entry, reason="its day is another now, and all of its rows were wrong")
+    return replace(entry, status="duplicate", reason=why)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.delta import log, ops, progress
@@ -32,11 +32,14 @@ TYPES: Mapping[str, ops.Kind] = {
     "modified_at": "moment",
     "content": "text",
     "delivered_at": "moment",
+    "written_at": "moment",
     **dict.fromkeys(("parts", "header", "kinds", "layout"), "text"),
     **dict.fromkeys(("records", "batch"), "whole"),
     **dict.fromkeys(("status", "reason"), "text"),
     **dict.fromkeys(COUNTS, "whole"),
+    "is_gone": "truth",
 }
+HALF_A_DAY_ANYWHERE = timedelta(hours=26)  # zones reach 14 hours ahead of UTC, and 12 behind
 VERSION_OF_A_FILE = ("table_name", "path", "size", "modified_at", "content")
 
 
@@ -46,8 +49,11 @@ class ClaimedMeanwhileError(LakehouseError):
 
 @dataclass(frozen=True)
 class Delivery:
-    """One version of one file. `sequence` orders deliveries: delivered at, modified at, path, content.
+    """One version of one file. `sequence` orders deliveries: by day, by when they were written, path, content.
 
+    `delivered_at` is the midnight, labelled UTC, of its day: of the date that the path holds, else that of `written_at`
+    where the market is. `written_at` is the modification time, but never before that of an older version of the same
+    path; None in ledgers of before, where `delivered_at` of a path without a date is its modification time.
     `header` has the texts of its columns as delivered, `kinds` what their first values are (number, time, text);
     `records` counts the elements of a JSON file, which is read whole before it is claimed.
     """
@@ -63,6 +69,7 @@ class Delivery:
     kinds: dict[str, str] = field(default_factory=dict)
     layout: Layout | None = None
     records: int | None = None
+    written_at: datetime | None = None
 
     @property
     def version(self) -> tuple[object, ...]:
@@ -87,14 +94,23 @@ class Delivery:
 
     @property
     def sequence(self) -> str:
-        return f"{_instant(self.delivered_at)} {_instant(self.modified_at)} {self.path} {self.content[:12]}"
+        written_at = self.written_at or self.modified_at
+        return f"{_instant(self.delivered_at)} {_instant(written_at)} {self.path} {self.content[:12]}"
+
+    @property
+    def as_of(self) -> datetime:
+        """How fresh it is: when it was written, where that may have been on its day; else the day's beginning."""
+        if self.written_at and abs(self.written_at - self.delivered_at - timedelta(hours=12)) <= HALF_A_DAY_ANYWHERE:
+            return self.written_at
+        return self.delivered_at
 
 
 @dataclass(frozen=True)
 class Entry:
     """A row of the ledger: claimed (then loaded, empty or lost), duplicate, unreadable or waiting; `reason` says why.
 
-    `counts` say where its rows went when they were judged last; a count that is not there is not known.
+    `counts` say where its rows went when they were judged last; a count that is not there is not known. `is_gone`:
+    its path was not there any more when the ledger was written last.
     """
 
     delivery: Delivery
@@ -102,6 +118,7 @@ class Entry:
     status: str
     reason: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
+    is_gone: bool = False
 
     @property
     def is_taken(self) -> bool:
@@ -131,10 +148,11 @@ class Ledger:
         """The deliveries: what was loaded, or is about to be."""
         return [one for one in self.entries if one.is_taken]
 
-    def newest_versions(self) -> dict[tuple[str, str], Delivery]:
-        """The version of each file that was taken last, by table and path."""
-        in_order = sorted(self.taken(), key=lambda one: (one.batch, one.delivery.sequence))
-        return {(one.delivery.table, one.delivery.path): one.delivery for one in in_order}
+    def held(self) -> dict[tuple[str, str], Entry]:
+        """By table and path what each file held when it was seen last: the entry that says so."""
+        seen = [one for one in self.entries if one.is_taken or one.status == "duplicate"]
+        in_order = sorted(seen, key=lambda one: (one.batch, one.delivery.sequence))
+        return {(one.delivery.table, one.delivery.path): one for one in in_order}
 
 
 def _instant(at: datetime) -> str:
@@ -166,9 +184,10 @@ def _entry(row: dict[str, Any]) -> Entry:
         kinds=json.loads(row["kinds"]),
         layout=Layout.from_json(json.loads(row["layout"])) if row["layout"] else None,
         records=row["records"],
+        written_at=row.get("written_at"),
     )
     counts = {name: row[name] for name in COUNTS if row[name] is not None}
-    return Entry(delivery, row["batch"], row["status"], row["reason"], counts)
+    return Entry(delivery, row["batch"], row["status"], row["reason"], counts, bool(row.get("is_gone")))
 
 
 def claim(root: str, ledger: Ledger, found: Sequence[Entry]) -> Ledger:
@@ -215,10 +234,9 @@ def _alone() -> Iterator[None]:
 def _row(entry: Entry) -> dict[str, object]:
     one = entry.delivery
     facts = {"table_name": one.table, "path": one.path, "size": one.size, "content": one.content}
-    times = {"modified_at": one.modified_at, "delivered_at": one.delivered_at}
+    times = {"modified_at": one.modified_at, "delivered_at": one.delivered_at, "written_at": one.written_at}
     texts = {name: json.dumps(getattr(one, name), ensure_ascii=False) for name in ("parts", "header", "kinds")}
     layout = {"layout": json.dumps(one.layout.to_json()) if one.layout else None, "records": one.records}
     counts = {name: entry.counts.get(name) for name in COUNTS}
-    return (
-        facts | times | texts | layout | {"batch": entry.batch, "status": entry.status, "reason": entry.reason} | counts
-    )
+    said = {"batch": entry.batch, "status": entry.status, "reason": entry.reason, "is_gone": entry.is_gone}
+    return facts | times | texts | layout | said | counts

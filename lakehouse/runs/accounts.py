@@ -150,4 +150,4 @@ def _of_source(
 
 def _file(entry: Entry) -> Loaded:
     one = entry.delivery
-    return Loaded(one.table, one.market, entry.counts["rows"], one.delivered_at, one.path)
+    return Loaded(one.table, one.market, entry.counts["rows"], one.as_of, one.path)

@@ -68,7 +68,7 @@ class Loaded:
     table: str
     market: int | None
     rows: int
-    delivered_at: datetime
+    as_of: datetime
     path: str
 
 
@@ -114,7 +114,7 @@ def freshness(source: Source, deliveries: Iterable[Loaded], at: datetime) -> lis
     measures = []
     for (table, market), loaded in _by_market(deliveries).items():
         newest = loaded[-1]
-        hours = (at - newest.delivered_at).total_seconds() / 3600
+        hours = max(0.0, (at - newest.as_of).total_seconds() / 3600)
         demand: dict[str, Any] = {"severity": "warn", "checked": 1, "broken": int(limit is not None and hours > limit)}
         note = f"{newest.path}, {hours:,.1f} hours old" + (f", at most {limit:g} promised" if limit is not None else "")
         name = "newest_delivery_is_fresh"
@@ -166,7 +166,7 @@ def _some(sentences: Sequence[str]) -> str:
 def _by_market(deliveries: Iterable[Loaded]) -> dict[tuple[str, int | None], list[Loaded]]:
     """Each source's and market's deliveries, oldest first."""
     found: dict[tuple[str, int | None], list[Loaded]] = defaultdict(list)
-    for one in sorted(deliveries, key=lambda one: (one.delivered_at, one.path)):
+    for one in sorted(deliveries, key=lambda one: (one.as_of, one.path)):
         found[one.table, one.market].append(one)
     return dict(sorted(found.items(), key=str))
 

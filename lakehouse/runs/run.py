@@ -13,7 +13,7 @@ from functools import cached_property, wraps
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from lakehouse import engines
+from lakehouse import engines, graph
 from lakehouse.delta import progress
 from lakehouse.delta.progress import Input, Progress
 from lakehouse.engines import protocol
@@ -109,7 +109,8 @@ class Run:
         """List landing against the ledger; fails early, and with words, where either place is not right."""
         self.open()
         storage.check(self.landing, role="landing", must_exist=True)
-        return landing.find(self.landing, self.tables.values(), self.ledger)
+        zones = {int(str(row["market"])): str(row["time_zone"]) for row in graph.conf_file("conf.markets")[1]}
+        return landing.find(self.landing, self.tables.values(), self.ledger, zones)
 
     def execute(self, wanted: Mapping[str, Table], say: Callable[[Done], None] = lambda _: None) -> Report:
         """Load what is new and bring the wanted tables up to date; the first error stops what has not begun.
@@ -137,12 +138,15 @@ class Run:
     def _take(self, wanted: Container[str]) -> Found:
         """Claim what landing has for these tables; where another run was quicker, look again at what is left."""
         found = self.look()
-        if lost := accounts.lost(self.root, self.landing, self.taken):
-            self.ledger = ledger.settle(self.root, self.ledger, lost)
         mine = found.of(wanted)
+        news = mine.news(self.ledger)
         if not self.taken and not mine.new:
             raise LakehouseError(self._nothing_to_load(mine))
-        if news := mine.news(self.ledger):
+        changed = {one.place: one for one in mine.gone if news}
+        for one in accounts.lost(self.root, self.landing, self.taken):
+            changed[one.place] = replace(one, is_gone=one.place in changed)
+        self.ledger = ledger.settle(self.root, self.ledger, changed.values())
+        if news:
             self.ledger = ledger.claim(self.root, self.ledger, news)
         return found
 
@@ -310,6 +314,7 @@ class Run:
             by_file=account.by_file,
             by_market=account.by_market,
             accounts=table.accounts,
+            late=batch.late,
         )
 
     def _rebuild(self, writer: Writer, decision: Decision) -> Done:

@@ -42,8 +42,8 @@ class Decision:
 class Done:
     """What one table's turn did. `rows_in` counts the rows that came in, `counts` where they went.
 
-    `by_file`: of a table that judges delivered rows, the same by (file, batch), `by_market` by market, and whether it
-    `accounts` for them in the ledger. `measures`: what its checks counted.
+    `by_file`: of a table that judges delivered rows, the same by (file, batch), `by_market` by market, whether it
+    `accounts` for them in the ledger, and which new files are `late`. `measures`: what its checks counted.
     `units`: how many were computed, None for all. `phases`: the seconds of some parts of its turn, by name.
     """
 
@@ -55,6 +55,7 @@ class Done:
     by_file: ByFile = field(default_factory=dict)
     by_market: Mapping[int | None, Counts] = field(default_factory=dict)
     accounts: bool = False
+    late: frozenset[str] = frozenset()
     measures: Sequence[Measure] = ()
     units: int | None = None
     phases: Mapping[str, float] = field(default_factory=dict)

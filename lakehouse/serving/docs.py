@@ -127,7 +127,7 @@ def _newest_deliveries(root: str) -> dict[str, datetime]:
     """By source."""
     newest: dict[str, datetime] = {}
     for one in (entry.delivery for entry in ledger.read(root).taken()):
-        newest[one.table] = max(newest.get(one.table, one.delivered_at), one.delivered_at)
+        newest[one.table] = max(newest.get(one.table, one.as_of), one.as_of)
     return newest
 
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -176,13 +176,34 @@ def list_files(root: str) -> Iterator[StoredFile]:
                     if path and not path.endswith("/"):
                         yield StoredFile(path, item["Size"], item["LastModified"], item["ETag"].strip('"'))
         return
-    seen: set[tuple[int, int]] = set()
-    for folder, folders, names in os.walk(root, followlinks=True, onerror=_refused):
-        folders[:] = [name for name in folders if _is_first_visit(Path(folder, name), seen)]
-        for name in names:
-            full = Path(folder, name)
-            if full.exists():  # not a link to nothing, nor a file that was taken away since
-                yield _local_file(root, full)
+    for full in _local_files(Path(root)):
+        with suppress(FileNotFoundError):  # taken away since its folder was listed
+            yield _local_file(root, full)
+
+
+def _local_files(root: Path) -> Iterator[Path]:
+    """Files below root by their own names. A link counts where it leads outside, to what no other link led to.
+
+    So `latest -> 2022-01-06` is no second name of what lies there, whatever order a folder is listed in.
+    """
+    inside, seen, waiting = root.resolve(), list[Path](), [root]
+    while waiting:
+        links = list[tuple[Path, Path]]()
+        for folder, folders, names in os.walk(waiting.pop(0), onerror=_refused):
+            folders[:] = [name for name in folders if Path(folder, name).resolve() != inside]
+            for full in sorted(Path(folder, name) for name in (*folders, *names)):
+                if full.is_symlink():
+                    links.append((full.resolve(), full))
+                elif full.name in names:
+                    yield full
+        for target, full in sorted(links, key=lambda link: (len(link[0].parts), link)):
+            if not target.exists() or any(target.is_relative_to(one) for one in (inside, *seen)):
+                continue
+            seen.append(target)
+            if target.is_dir():
+                waiting.append(full)
+            else:
+                yield full
 
 
 def _local_file(root: str, full: Path) -> StoredFile:
@@ -197,15 +218,6 @@ def _refused(error: OSError) -> None:
     if isinstance(error, FileNotFoundError):  # taken away since its folder was listed
         return
     raise LakehouseError(f"{error.filename} cannot be listed: {error.strerror}. Let this user read it.") from error
-
-
-def _is_first_visit(folder: Path, seen: set[tuple[int, int]]) -> bool:
-    """Links may lead in a circle, or twice to one place."""
-    facts = folder.stat()
-    place = (facts.st_dev, facts.st_ino)
-    is_first = place not in seen
-    seen.add(place)
-    return is_first
 
 
 def read_bytes(root: str, path: str, *, first: int | None = None, last: int | None = None) -> bytes:

@@ -181,7 +181,7 @@ def test_nothing_that_is_wanted_says_what_is_wanted_and_makes_no_lake(
     assert_refused(
         answer,
         f"nothing to load in {landing}: no file is wanted by a contract",
-        "market_{market:int}/{date}/**/*Orders*.csv",
+        "market_{market:int}/**/{date}/**/*Orders*.csv",
     )
     assert not (tmp_path / "lake").exists()
     assert not no_java.exists()

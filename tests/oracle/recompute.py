@@ -4,7 +4,7 @@ import csv
 import json
 import re
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -24,6 +24,7 @@ class Delivery(NamedTuple):
     """Where and when a file lies in the landing; sorts from the oldest delivery to the newest."""
 
     delivered_at: datetime
+    modified_at: datetime
     folder: str
     name: str
     path: Path
@@ -97,29 +98,29 @@ def _deliveries(landing: Path) -> Iterator[tuple[str, int | None, int, tuple[dat
     conf = {name: _read_conf(name) for name in CONF_FILES}
     for name, rows in conf.items():
         yield name, None, 0, (None, rows)
-    at = conf["markets"].header.index("market")
-    for market in (int(str(row[at])) for row in conf["markets"].rows):
+    at, zone = (conf["markets"].header.index(name) for name in ("market", "time_zone"))
+    for market, where in ((int(str(row[at])), ZoneInfo(str(row[zone]))) for row in conf["markets"].rows):
         for kind, pattern in FILES.items():
-            for file_number, raw in enumerate(_files(landing / f"market_{market}", pattern)):
+            for file_number, raw in enumerate(_files(landing / f"market_{market}", pattern, where)):
                 yield kind, market, file_number, raw
-    for file_number, raw in enumerate(_files(landing / "exchange_rates", "*.csv")):
+    for file_number, raw in enumerate(_files(landing / "exchange_rates", "*.csv", ZoneInfo("UTC"))):
         yield "exchange_rates", None, file_number, raw
 
 
-def _files(folder: Path, pattern: str) -> Iterator[tuple[datetime, RawFile]]:
-    """Oldest delivery first: the time of delivery decides, then the folder, then the file's name."""
-    for delivery in sorted(_delivery(folder, path) for path in folder.rglob(pattern)):
+def _files(folder: Path, pattern: str, zone: ZoneInfo) -> Iterator[tuple[datetime, RawFile]]:
+    """Oldest delivery first: the day decides, then when the file was written, the folder, the file's name."""
+    for delivery in sorted(_delivery(folder, path, zone) for path in folder.rglob(pattern)):
         is_json = delivery.path.suffix == ".json"
         yield delivery.delivered_at, _read_json(delivery.path) if is_json else _read_csv(delivery.path)
 
 
-def _delivery(folder: Path, path: Path) -> Delivery:
-    """Delivered at midnight of the date folder, where `path` has one, else when the file was last modified."""
+def _delivery(folder: Path, path: Path, zone: ZoneInfo) -> Delivery:
+    """Delivered on the day of the date folder, where `path` has one, else on that on which it was last modified."""
     below = path.relative_to(folder)
     dated = re.fullmatch(r"\d{4}-\d{2}-\d{2}", below.parts[0])
     modified_at = EPOCH + timedelta(microseconds=path.stat().st_mtime_ns // 1000)
-    delivered_at = datetime.fromisoformat(below.parts[0]) if dated else modified_at
-    return Delivery(delivered_at, below.parent.as_posix(), path.name, path)
+    on = below.parts[0] if dated else modified_at.replace(tzinfo=UTC).astimezone(zone).date().isoformat()
+    return Delivery(datetime.fromisoformat(on), modified_at, below.parent.as_posix(), path.name, path)
 
 
 def _read_conf(name: str) -> RawFile:

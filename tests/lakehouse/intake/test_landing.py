@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 CSV = ("market_{market:int}/{date}/**/*Orders*.csv", "market_{market:int}/**/*Orders*.csv")
 JSON = ("market_{market:int}/*.json",)
 ORDERS = "market_1/Orders.csv"
-NEW_YEAR = 1_704_067_200  # 2024-01-01T00:00:00Z
+NEW_YEAR, DAY = 1_704_067_200, 86_400  # 2024-01-01T00:00:00Z
 
 
 def a_table(name: str = "bronze.orders", *files: str, kind: str = "csv", **source: object) -> Table:
@@ -56,17 +56,19 @@ class Place:
         os.utime(file, (at or self.clock, at or self.clock))
         return file
 
-    def find(self) -> Found:
-        return landing.find(str(self.folder / "landing"), self.tables, ledger.read(self.root))
+    def find(self, zones: dict[int, str] | None = None, now: int = NEW_YEAR + 3650 * DAY) -> Found:
+        at = datetime.fromtimestamp(now, UTC)
+        return landing.find(str(self.folder / "landing"), self.tables, ledger.read(self.root), zones, at)
 
     def take(self) -> Found:
         found = self.find()
-        ledger.claim(self.root, ledger.read(self.root), found.news(ledger.read(self.root)))
+        known = ledger.settle(self.root, ledger.read(self.root), found.gone)
+        ledger.claim(self.root, known, found.news(known))
         return found
 
-    def reason(self) -> str:
+    def reason(self, now: int = NEW_YEAR + 3650 * DAY) -> str:
         """Why the only file that landing has is not taken: its status and the words."""
-        (one,) = self.find().entries
+        (one,) = self.find(now=now).entries
         return f"{one.status}: {one.reason}"
 
     def entries(self) -> dict[str, str]:
@@ -112,20 +114,96 @@ def test_a_file_that_no_pattern_fits_is_listed_as_ignored(place: Place, path: st
     assert (new(found), found.ignored) == ([], (path,))
 
 
-def test_the_date_of_the_folder_is_when_it_was_delivered_else_its_modification_time(place: Place) -> None:
+def test_the_day_is_that_of_the_folder_else_of_the_modification_time_where_the_market_is(place: Place) -> None:
     place.deliver("market_1/2024-03-05/Orders.csv", at=NEW_YEAR)
-    place.deliver("market_1/Orders.csv", at=NEW_YEAR + 60)
-    undated, dated = place.find().new
-    assert dated.delivered_at == datetime(2024, 3, 5, tzinfo=UTC)
-    assert dated.modified_at == datetime(2024, 1, 1, tzinfo=UTC)
-    assert undated.delivered_at == undated.modified_at == datetime(2024, 1, 1, 0, 1, tzinfo=UTC)
+    place.deliver("market_1/Orders.csv", at=NEW_YEAR + 22 * 3600)
+    place.deliver("market_2/Orders.csv", at=NEW_YEAR + 22 * 3600)
+    found = {one.path: one for one in place.find({1: "Africa/Nairobi"}).new}
+    days = {path: (one.delivered_at.isoformat()[:16], one.as_of.isoformat()[:16]) for path, one in found.items()}
+    assert days == {
+        "market_1/2024-03-05/Orders.csv": ("2024-03-05T00:00", "2024-03-05T00:00"),
+        "market_1/Orders.csv": ("2024-01-02T00:00", "2024-01-01T22:00"),
+        "market_2/Orders.csv": ("2024-01-01T00:00", "2024-01-01T22:00"),
+    }
 
 
-@pytest.mark.parametrize("folder", ["2024-13-01", "2024-02-30", "20240101", "2024-1-1"])
-def test_a_date_that_is_none_falls_through_to_the_next_pattern(place: Place, folder: str) -> None:
-    place.deliver(f"market_1/{folder}/Orders.csv")
-    (delivery,) = place.find().new
-    assert delivery.delivered_at == delivery.modified_at
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("market_1/2024-02-30/Orders.csv", "lies in 2024-02-30, which is no date"),
+        ("market_1/2024-13-01/Orders.csv", "lies in 2024-13-01, which is no date"),
+        ("market_1/2024-1-1/Orders.csv", "lies in 2024-1-1, which is nearly a date"),
+        ("market_1/01-05-2024/Orders.csv", "lies in 01-05-2024, which is nearly a date"),
+        ("market_1/2024/1/5/Orders.csv", "lies in 2024/1/5, which is nearly a date"),
+        ("market_1/dt=2024_01_05/Orders.csv", "lies in dt=2024_01_05, which is nearly a date"),
+        ("market_1/2024-01-04/Orders.csv", "says that its day is 2024-01-04, and today is 2024-01-02"),
+        ("market_1/2202-01-06/Orders.csv", "says that its day is 2202-01-06, and today is 2024-01-02"),
+    ],
+)
+def test_a_date_that_is_none_or_is_yet_to_come_is_not_guessed(place: Place, path: str, words: str) -> None:
+    place.deliver(path)
+    place.deliver("market_1/2024-01-03/Orders.csv", "order_id\nof tomorrow\n")
+    found = place.find(now=NEW_YEAR + DAY)
+    (odd,) = found.by_status("unreadable")
+    assert (odd.delivery.path, new(found)) == (path, ["market_1/2024-01-03/Orders.csv"])
+    assert words in odd.reason
+
+
+def test_today_is_that_of_the_market(place: Place) -> None:
+    place.deliver("market_1/2024-01-03/Orders.csv")
+    late_in_the_evening = NEW_YEAR + 22 * 3600
+    assert not place.find(now=late_in_the_evening).new
+    assert place.find({1: "Africa/Nairobi"}, now=late_in_the_evening).new
+
+
+def test_a_time_that_is_yet_to_come_is_refused_until_it_is_corrected(place: Place) -> None:
+    place.deliver("market_1/2024-01-01/Orders.csv", at=NEW_YEAR + 5 * DAY)
+    assert "was last written at 2024-01-06 00:00 UTC, which is yet to come" in place.reason(now=NEW_YEAR + DAY)
+    place.deliver("market_1/2024-01-01/Orders.csv", at=NEW_YEAR + DAY)
+    assert new(place.find(now=NEW_YEAR + DAY)) == ["market_1/2024-01-01/Orders.csv"]
+
+
+@pytest.mark.parametrize(
+    ("path", "day"),
+    [
+        ("market_1/20240105/Orders.csv", "2024-01-05"),
+        ("market_1/dt=2024-01-05/Orders.csv", "2024-01-05"),
+        ("market_1/2024/01/05/Orders.csv", "2024-01-05"),
+        ("market_1/year=2024/month=01/day=05/Orders.csv", "2024-01-05"),
+        ("market_1/archive/2024-01-05/Orders.csv", "2024-01-05"),
+        ("market_1/2024-01-05/2024-01-07/Orders.csv", "2024-01-05"),
+        ("market_1/Orders 2024-01-05.csv", "2024-01-05"),
+        ("market_1/Orders_20240105_2.csv.gz", "2024-01-05"),
+        ("market_1/20249905/Orders.csv", "2024-01-01"),
+        ("market_1/120240105/Orders.csv", "2024-01-01"),
+        ("market_1/Orders 5.1.2024.csv", "2024-01-01"),
+    ],
+)
+def test_a_date_is_spelled_in_several_ways(place: Place, path: str, day: str) -> None:
+    folder, name = "market_{market:int}/**/{date}/**/*Orders*.csv", "market_{market:int}/**/*Orders*{date}*.csv"
+    place.tables = [a_table("bronze.orders", folder, name, "market_{market:int}/**/*Orders*.csv")]
+    content = b"order_id\n7\n"
+    place.deliver(path, gzip.compress(content) if path.endswith("gz") else content)
+    (found,) = place.find().new
+    assert found.delivered_at.date().isoformat() == day
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("market_1/Orders 2024-01-05.csv", "holds the date 2024-01-05, which no pattern of its contract reads"),
+        ("market_1/archive/2024-01-05/Orders.csv", "holds the date 2024-01-05, which no pattern of its contract reads"),
+        ("market_1/2024-01-05/Orders 2024-01-07.csv", "holds the date 2024-01-07 too; 2024-01-05 counts"),
+        ("market_1/2024-01-05/Orders 20240105.csv", ""),
+        ("market_1/Orders 7654321.csv", ""),
+    ],
+)
+def test_a_date_that_is_not_obeyed_is_said(place: Place, path: str, reason: str) -> None:
+    place.deliver(path)
+    (found,) = place.find().entries
+    assert found.status == "claimed"
+    assert found.reason.startswith(reason)
+    assert bool(found.reason) == bool(reason)
 
 
 def test_the_first_pattern_that_fits_counts(place: Place) -> None:
@@ -388,7 +466,7 @@ def test_new_content_under_the_same_path_is_new(place: Place) -> None:
     place.take()
     place.deliver(ORDERS, "order_id\n8\n")
     assert new(place.take()) == [ORDERS]
-    (newest,) = ledger.read(place.root).newest_versions().values()
+    (newest,) = (one.delivery for one in ledger.read(place.root).held().values())
     assert newest.modified_at == datetime.fromtimestamp(place.clock, UTC)
 
 
@@ -404,6 +482,57 @@ def test_the_same_content_under_another_name_is_new_and_says_so(place: Place) ->
     place.deliver("market_1/Orders (copy).csv")
     assert new(place.find()) == ["market_1/Orders (copy).csv"]
     assert place.reason() == f"claimed: holds the same as {ORDERS}"
+
+
+@pytest.mark.parametrize("until", ["gone", "other content"])
+def test_a_move_is_no_news_whatever_its_time_says(place: Place, until: str) -> None:
+    """On S3 every move has a new time."""
+    file = place.deliver("market_1/2024-01-05/Orders.csv")
+    place.deliver("market_1/2024-01-06/Orders.csv", "order_id\n8\n")
+    place.take()
+    file.unlink() if until == "gone" else place.deliver("market_1/2024-01-05/Orders.csv", "order_id\n9\n")
+    place.deliver("market_1/archive/Orders 5.csv")
+    found = place.take()
+    assert {one.delivery.path: one.reason for one in found.by_status("duplicate")} == {
+        "market_1/archive/Orders 5.csv": "is market_1/2024-01-05/Orders.csv under another name"
+    }
+    assert len(found.new) == (until != "gone")
+    place.deliver("market_1/archive/older/Orders 5.csv")
+    (place.folder / "landing" / "market_1/archive/Orders 5.csv").unlink()
+    assert new(place.take()) == []
+
+
+def test_content_of_a_file_that_was_gone_before_is_a_delivery(place: Place) -> None:
+    """A, which is archived elsewhere, then B, then A again ends as A."""
+    archived = place.deliver("market_1/2024-01-05/Orders.csv")
+    place.take()
+    archived.unlink()
+    place.deliver("market_1/2024-01-06/Orders.csv", "order_id\n8\n")
+    assert new(place.take()) == ["market_1/2024-01-06/Orders.csv"]
+    place.deliver("market_1/2024-01-07/Orders.csv")
+    assert new(place.take()) == ["market_1/2024-01-07/Orders.csv"]
+
+
+def test_of_one_path_what_was_seen_last_counts_also_with_an_older_time(place: Place) -> None:
+    for at, content in ((NEW_YEAR + DAY, "1"), (NEW_YEAR, "2"), (NEW_YEAR + DAY, "1")):
+        place.deliver(ORDERS, f"order_id\n{content}\n", at=at)
+        assert new(place.take()) == [ORDERS]
+    in_order = sorted(ledger.read(place.root).taken(), key=lambda one: one.delivery.sequence)
+    assert [one.batch for one in in_order] == [0, 1, 2]
+    assert [str(one.delivery.delivered_at.date()) for one in in_order] == ["2024-01-02"] * 3
+
+
+def test_rows_that_a_days_mistake_made_all_wrong_are_judged_by_the_right_day(place: Place) -> None:
+    place.deliver(ORDERS, at=315532800)
+    place.take()
+    known = ledger.read(place.root)
+    (entry,) = known.taken()
+    ledger.settle(place.root, known, [dataclasses.replace(entry, counts={"rows": 1, "rejected": 1})])
+    place.deliver(ORDERS)
+    (found,) = place.take().new
+    assert (found.path, found.delivered_at) == (ORDERS, datetime(2024, 1, 1, tzinfo=UTC))
+    place.deliver(ORDERS, at=NEW_YEAR + 5 * DAY)
+    assert new(place.take()) == []
 
 
 def test_a_file_that_is_gone_changes_nothing(place: Place) -> None:

@@ -131,15 +131,32 @@ def test_a_folder_that_is_not_there_has_no_files(tmp_path: Path) -> None:
     assert paths(f"{tmp_path}/nowhere") == []
 
 
-def test_linked_files_and_folders_are_listed_as_what_they_link_to(tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / "a.csv").write_bytes(b"123")
-    (tmp_path / "landing").mkdir()
-    (tmp_path / "landing" / "market_1").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "landing" / "b.csv").symlink_to(tmp_path / "elsewhere" / "a.csv")
-    root = f"{tmp_path}/landing"
-    assert {file.path: file.size for file in storage.list_files(root)} == {"market_1/a.csv": 3, "b.csv": 3}
-    assert storage.read_bytes(root, "market_1/a.csv") == b"123"
+def test_a_link_to_elsewhere_is_listed_and_a_second_name_is_not(tmp_path: Path) -> None:
+    inside, elsewhere = tmp_path / "landing", tmp_path / "elsewhere"
+    for file in (elsewhere / "a.csv", elsewhere / "below" / "b.csv", inside / "2024-01-05" / "c.csv"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"123")
+    links: dict[str, str | Path] = {
+        "0 first by name": "2024-01-05",
+        "latest": "2024-01-05",
+        "latest.csv": "2024-01-05/c.csv",
+        "2024-01-05/again": "..",
+        "market_1": elsewhere,
+        "0 below": elsewhere / "below",
+        "a.csv": elsewhere / "a.csv",
+        "all": tmp_path,
+        "nothing": tmp_path / "nowhere",
+    }
+    for name, target in links.items():
+        (inside / name).symlink_to(target)
+    (tmp_path / "other").symlink_to(inside)
+    for root in (inside, tmp_path / "other"):
+        listed = {file.path: file.size for file in storage.list_files(str(root))}
+        assert listed == {"2024-01-05/c.csv": 3, "all/elsewhere/a.csv": 3, "all/elsewhere/below/b.csv": 3}
+    (inside / "all").unlink()
+    listed = {file.path: file.size for file in storage.list_files(str(inside))}
+    assert listed == {"2024-01-05/c.csv": 3, "market_1/a.csv": 3, "market_1/below/b.csv": 3}
+    assert storage.read_bytes(str(inside), "market_1/a.csv") == b"123"
 
 
 def test_a_file_is_read_whole_or_by_its_first_or_last_bytes(tmp_path: Path) -> None:

@@ -308,9 +308,10 @@ def exported(messages: Console, table: Table, source: Source | None, written: Ma
     for path, rows in written.items():
         messages.print(f"Wrote {rows:,} rows to {escape(str(path))}.")
     if written and source:
+        name = source.files[0].replace("{date}", f"{datetime.now(UTC):%Y-%m-%d}").replace("**/", "").replace("*", "")
         messages.print(
-            "Correct them, leave the first columns as they are, and put the file into landing under a name like "
-            f"{escape(source.files[-1])}; the next run takes it up."
+            "Correct them, leave the first columns as they are, and put the file into landing, into a folder of today "
+            f"and under a name like {escape(name)}; the next run takes it up."
         )
 
 

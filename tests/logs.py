@@ -36,9 +36,11 @@ def _counted(count: int | None, hidden: int) -> dict[str, object]:
     return said | ({"deletionVector": vector} if hidden else {})
 
 
-def schema(table_id: str = "one") -> dict[str, object]:
+def schema(table_id: str = "one", *, column: str = "n", comment: str = "") -> dict[str, object]:
     """What a new schema and a new property both write."""
-    facts = {"format": {"provider": "parquet", "options": {}}, "schemaString": SCHEMA, "partitionColumns": []}
+    said = json.dumps({"comment": comment} if comment else {})
+    text = SCHEMA.replace('"n"', f'"{column}"').replace("{}", said)
+    facts = {"format": {"provider": "parquet", "options": {}}, "schemaString": text, "partitionColumns": []}
     return {"metaData": {"id": table_id, **facts, "configuration": {}}}
 
 

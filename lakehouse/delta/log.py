@@ -323,6 +323,28 @@ def comments(snapshot: Snapshot) -> dict[str, str]:
     return {one["name"]: one["metadata"]["comment"] for one in fields if "comment" in (one.get("metadata") or {})}
 
 
+def columns(metadata: Mapping[str, Any]) -> tuple[list[tuple[str, Any]], list[str]]:
+    """Names and types, and what it is partitioned by: what a reader of rows depends on. Comments are not."""
+    fields = json.loads(metadata["schemaString"])["fields"]
+    return [(one["name"], one["type"]) for one in fields], list(metadata.get("partitionColumns") or ())
+
+
+def lost_version(address: str) -> int | None:
+    """The commit that is gone although later ones are there, so that nobody can read these; None where none is."""
+    names = [file.path for file in storage.list_files(f"{address}/_delta_log")]
+    there = {int(name[:20]) for name in names if re.fullmatch(r"\d{20}\.json", name)}
+    begin = max((int(match[1]) for name in names if (match := CHECKPOINT.fullmatch(name))), default=-1)
+    later = [version for version in range(begin + 1, max(there, default=-1)) if version not in there]
+    return min(later, default=None)
+
+
+def drop(address: str) -> None:
+    """The log goes, so that the next commit makes the table anew; VACUUM takes its files."""
+    for file in list(storage.list_files(f"{address}/_delta_log")):
+        storage.delete(address, f"_delta_log/{file.path}")
+    forget(address)
+
+
 def _simple_types() -> dict[str, pa.DataType]:
     import pyarrow as pa  # noqa: PLC0415
 

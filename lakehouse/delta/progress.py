@@ -26,7 +26,7 @@ MAINTENANCE = {
     "REORG",
     "COMPUTE STATS",
 }
-
+RESTORE = "RESTORE"
 
 VECTORS = "delta.enableDeletionVectors"
 RECENT = 16  # commits that are read first
@@ -123,28 +123,72 @@ def state(address: str, at: int | None = None) -> State | None:
         return None
     version = now.version if at is None else at
     for most in (1, RECENT, None):
-        found = _judge(now.id, version, log.history(address, most, until=version))
+        found = _judge(address, now.id, version, log.history(address, most, until=version))
         is_told = found.progress is not None and (most is None or found.progress.base > version - most)
         if is_told or most is None or version < most:
             return replace(found, has_vectors=now.configuration.get(VECTORS) == "true")
     raise AssertionError
 
 
-def _judge(identity: str, version: int, commits: list[Commit]) -> State:
+def _judge(address: str, identity: str, version: int, commits: list[Commit]) -> State:
     notes = [(one.version, one.operation, Progress.from_json(one.user_metadata)) for one in commits]
     for index, (at, operation, progress) in enumerate(notes):
         if progress is None:
-            if operation in MAINTENANCE:
+            if _is_harmless(address, at, operation):
                 continue
-            return State(identity, version, None, f"somebody else's {operation} made version {at}")
+            doubtful = State(identity, version, None, f"somebody else's {operation} made version {at}")
+            before = _restored(address, at) if operation == RESTORE else None
+            return doubtful if before is None else replace(state(address, before) or doubtful, version=version)
         between = notes[index + 1 : index + at - progress.base]
         foreign = [
-            a for a, op, other in between if op not in MAINTENANCE and (other is None or other.run != progress.run)
+            a
+            for a, op, other in between
+            if (other is None or other.run != progress.run) and not _is_harmless(address, a, op)
         ]
         if foreign:
             return State(identity, version, None, f"version {foreign[0]} came between reading and writing version {at}")
         return State(identity, version, progress)
     return State(identity, version, None, "none of its commits says what it includes")
+
+
+def _is_harmless(address: str, version: int, operation: str) -> bool:
+    """Whether somebody else's commit left rows and columns alone: maintenance, a comment, a property."""
+    return operation in MAINTENANCE or (operation != RESTORE and not _changes_data(address, version))
+
+
+def _restored(address: str, version: int) -> int | None:
+    """The newest version before a RESTORE that holds what it brought back; None where the log no longer tells."""
+    wanted, found = _held(address, version), None
+    for before in range(version):
+        try:
+            found = before if _held(address, before) == wanted else found
+        except log.NoVersionError:  # cleaned away
+            continue
+    return found
+
+
+def _held(address: str, version: int) -> tuple[dict[str, Any], Any]:
+    """The files of a version with their vectors, and its columns."""
+    now = log.snapshot(address, version)
+    if now is None:
+        return {}, ()
+    return {path: file.get("deletionVector") for path, file in now.files.items()}, log.columns(now.metadata)
+
+
+def was_restored(address: str, since: int, now: int) -> bool:
+    """Whether a RESTORE stands in (since, now]; what was cleaned away is no answer."""
+    commits = log.history(address, now - since, until=now) if now > since else []
+    return any(one.operation == RESTORE for one in commits)
+
+
+def lost_files(address: str, at: int | None = None) -> list[str]:
+    """Files that the table's log names and that are not below its folder any more, by their paths there."""
+    now = log.snapshot(address, at)
+    if now is None or not now.files:
+        return []
+    listed = {file.path for file in storage.list_files(address)}
+    named = {path: storage.located(address, path) for path in now.files}
+    return sorted(path for path, (root, plain) in named.items() if root == address and plain not in listed)
 
 
 def moved(address: str, since: int, now: int) -> bool:
@@ -160,8 +204,16 @@ def _changes_data(address: str, version: int) -> bool:
     facts = [action.get("add") or action.get("remove") or {} for action in actions]
     if any(fact.get("dataChange") for fact in facts):
         return True
-    operation = next((action["commitInfo"].get("operation") for action in actions if "commitInfo" in action), None)
-    return operation not in MAINTENANCE and any("metaData" in action for action in actions)
+    new = [log.columns(action["metaData"]) for action in actions if "metaData" in action]
+    return any(columns != _columns_at(address, version - 1) for columns in new)
+
+
+def _columns_at(address: str, version: int) -> Any:  # noqa: ANN401  names, types and partitions; None for no table
+    try:
+        now = log.snapshot(address, version) if version >= 0 else None
+    except log.NoVersionError:
+        return None
+    return log.columns(now.metadata) if now else None
 
 
 def size(address: str) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lakehouse.delta import ops, progress
+from lakehouse.errors import LakehouseError
 from lakehouse.formula import NAMES, PLACES
 from lakehouse.intake import ledger
 from lakehouse.readers.columns import OF_CORRECTIONS
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from lakehouse.graph import Table
     from lakehouse.intake.ledger import Entry
     from lakehouse.runs.turns import ByFile, Done
+    from lakehouse.store.storage import StoredFile
     from lakehouse.writes.measures import Measure
 
 Place = tuple[str, str, int]  # source, file, batch
@@ -72,6 +74,33 @@ def lost(root: str, landing: str, taken: Iterable[Entry]) -> list[Entry]:
     why = "a run broke off before it was loaded, and since then it was replaced or taken away"
     gone = [entry for entry in pending if not storage.is_still(landing, entry.delivery.stored)]
     return [replace(entry, status="lost", reason=why) for entry in gone]
+
+
+def at_hand(landing: str, source: str, pending: list[Entry]) -> list[Entry]:
+    """The deliveries that are to be loaded, as landing has them; those that bronze once had come by content.
+
+    A file that was put back has another time. Raises LakehouseError with those that are not there.
+    """
+    again = [one for one in pending if one.status != "claimed"]
+    if not again:
+        return pending
+    wanted = {one.delivery.path for one in again}
+    there = {file.path: file for file in storage.list_files(landing) if file.path in wanted}
+    found = {one.place: _put_back(landing, one, there.get(one.delivery.path)) for one in again}
+    if missing := sorted(place[1] for place, one in found.items() if one is None):
+        raise LakehouseError(
+            f"{source} was restored to a version before these deliveries, and {landing} does not hold them as they "
+            f"were: {', '.join(missing)}. Put them back (their content tells them), or restore a version that has them."
+        )
+    return [found.get(one.place) or one for one in pending]
+
+
+def _put_back(landing: str, entry: Entry, file: StoredFile | None) -> Entry | None:
+    one = entry.delivery
+    if file is None or file.size != one.size or storage.content_hash(landing, file) != one.content:
+        return None
+    written_at = one.written_at or one.modified_at
+    return replace(entry, delivery=replace(one, modified_at=file.modified_at, written_at=written_at))
 
 
 def outcomes(

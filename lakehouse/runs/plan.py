@@ -36,18 +36,22 @@ def decide_all(
     names = {name for table in tables for name in (table.name, *table.parents, progress.rejected(table.name))}
     history = history or History(root)
     with ThreadPoolExecutor(log.AT_ONCE) as pool:
-        states = dict(zip(names, pool.map(lambda name: _state(root, name), names), strict=True))
+        states = dict(zip(names, pool.map(lambda name: state(root, name), names), strict=True))
         decisions = pool.map(lambda table: _decide(root, table, taken, history, states.__getitem__), tables)
         return {one.table: one for one in decisions}
 
 
 def decide(root: str, table: Table, taken: list[Entry], history: History | None = None) -> Decision:
     """For one table, as its inputs stand now."""
-    return _decide(root, table, taken, history or History(root), lambda name: _state(root, name))
+    return _decide(root, table, taken, history or History(root), lambda name: state(root, name))
 
 
-def _state(root: str, name: str) -> State | None:
-    return progress.state(progress.address(root, name))
+def state(root: str, name: str) -> State | None:
+    """None also where the log can not be read."""
+    try:
+        return progress.state(progress.address(root, name))
+    except log.NoVersionError:
+        return None
 
 
 def _decide(
@@ -61,11 +65,13 @@ def _decide(
         return Decision(table.name, "wait", f"{', '.join(missing)} is not there yet", state=state)
     pinned = {name: one for name, one in inputs.items() if one is not None}
     settled = Decision(table.name, "nothing", "its inputs did not move", pinned, state)
-    if state is None:
-        return replace(settled, path="first", reason="it is not there yet")
-    if state.progress is None or (why := _whole(table, state.progress, pinned, taken)):
-        return replace(settled, path="whole", reason=state.doubt if state.progress is None else why)
-    if why := _otherwise_stored(table, state) or _other_quarantine(root, table, state.progress, state_of):
+    gone = log.lost_version(progress.address(root, table.name))
+    if state is None or gone is not None:
+        why = "it is not there yet" if gone is None else f"version {gone} of its log is gone"
+        return replace(settled, path="first", reason=why, state=None, is_unreadable=gone is not None)
+    if why := _doubt(root, table, state) or _other_quarantine(root, table, state, state_of):
+        return replace(settled, path="whole", reason=why)
+    if state.progress is None or (why := _whole(root, table, state.progress, pinned, taken)):
         return replace(settled, path="whole", reason=why)
     settled = replace(settled, moved=_moved(root, table, state.progress, pinned))
     return _choose(root, table, settled, taken, history) if settled.moved else settled
@@ -73,24 +79,75 @@ def _decide(
 
 def _decide_bronze(root: str, table: Table, state: State | None, taken: list[Entry]) -> Decision:
     """New batches of the ledger are appended; what somebody else wrote into bronze cannot be told from deliveries."""
+    _check_log(root, table.name)
     if state and state.progress is None:
         raise LakehouseError(
             f"{table.name} at {root} was changed outside of the lakehouse: {state.doubt}. Restore the version "
             "before it (RESTORE TABLE ... TO VERSION AS OF), or load into a new lake."
         )
+    check_ledger(root, table.name, state, taken)
+    _check_files(root, table.name, taken)
     included = state.progress.inputs[ledger.FILES] if state and state.progress else Input(-1)
     batches = [one.batch for one in taken if one.delivery.table == table.name]
-    if max(batches, default=-1) < int(included.version):
-        raise LakehouseError(
-            f"{table.name} includes deliveries that {progress.address(root, ledger.FILES)} does not know: "
-            "the ledger was lost or rewound. "
-            "Restore it (RESTORE TABLE ... TO VERSION AS OF), or load into a new lake."
-        )
     pending = [batch for batch in batches if batch > int(included.version)]
     inputs = {ledger.FILES: Input(max(batches, default=-1))}
     if not pending and state:
         return Decision(table.name, "nothing", "no new files", inputs, state)
     return Decision(table.name, "load", f"{len(pending)} new {'file' if len(pending) == 1 else 'files'}", inputs, state)
+
+
+def check_ledger(root: str, name: str, state: State | None, taken: Iterable[Entry]) -> None:
+    """Raises LakehouseError where a bronze table includes batches that the ledger lacks: it would load them again."""
+    included = int(state.progress.inputs[ledger.FILES].version) if state and state.progress else -1
+    if max((one.batch for one in taken if one.delivery.table == name), default=-1) < included:
+        address = progress.address(root, ledger.FILES)
+        raise LakehouseError(
+            f"{name} includes deliveries that {address} does not know: the ledger was lost or rewound. Restore it to "
+            f"the newest version that it had, {included} at least (RESTORE TABLE delta.`{address}` TO VERSION AS OF); "
+            "where its log is gone, too, put its folder back from a copy, or load into a new lake."
+        )
+
+
+def _check_log(root: str, name: str) -> None:
+    address = progress.address(root, name)
+    if (gone := log.lost_version(address)) is not None:
+        raise LakehouseError(
+            f"{name} cannot be read: {address}/{log.commit_path(gone)} is gone. Put that file back from a copy, or "
+            "load into a new lake: nothing else knows which rows were delivered."
+        )
+
+
+def _check_files(root: str, name: str, taken: Iterable[Entry]) -> None:
+    """Raises LakehouseError where rows of bronze are gone; the words say which deliveries bring them back."""
+    address = progress.address(root, name)
+    if not (lost := progress.lost_files(address)):
+        return
+    before, since = _last_whole(address, set(lost))
+    again = sorted({one.delivery.path for one in taken if one.delivery.table == name and one.batch > since})
+    way = (
+        f"RESTORE TABLE delta.`{address}` TO VERSION AS OF {before} and run again, with these files in landing"
+        if before is not None
+        else "load into a new lake, with these files in landing"
+    )
+    raise LakehouseError(
+        f"{name} lost rows: {address}/{_some(lost)} is gone. Put it back from a copy; or {way}: {', '.join(again)}."
+    )
+
+
+def _last_whole(address: str, lost: set[str]) -> tuple[int | None, int]:
+    """The newest version of ours without any of these files, and the last batch that it includes."""
+    for commit in log.history(address)[1:]:
+        try:
+            now, held = log.snapshot(address, commit.version), progress.state(address, commit.version)
+        except log.NoVersionError:
+            break
+        if now and held and held.progress and not lost & now.files.keys():
+            return commit.version, int(held.progress.inputs[ledger.FILES].version)
+    return None, -1
+
+
+def _some(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} (and {len(names) - 1} more)"
 
 
 def _pinned(name: str, state_of: Callable[[str], State | None]) -> Input | None:
@@ -104,7 +161,7 @@ def _pinned(name: str, state_of: Callable[[str], State | None]) -> Input | None:
     return Input(state.version, state.id, int(files.version) if files else None)
 
 
-def _whole(table: Table, note: Progress, inputs: Mapping[str, Input], taken: list[Entry]) -> str:
+def _whole(root: str, table: Table, note: Progress, inputs: Mapping[str, Input], taken: list[Entry]) -> str:
     """Why nothing that the table holds can be built upon; empty where it can."""
     if note.fingerprint != table.fingerprint:
         return "its definition changed"
@@ -115,25 +172,38 @@ def _whole(table: Table, note: Progress, inputs: Mapping[str, Input], taken: lis
     if table.contract.write == "latest" and table.accounts and _is_unaccounted(table, note, taken):
         return "a run broke off before it noted what became of the rows"
     made_anew = [why for name, now in inputs.items() if (why := _made_anew(name, note.inputs[name], now))]
-    return made_anew[0] if made_anew else ""
+    if made_anew or table.contract.write != "latest":
+        return made_anew[0] if made_anew else ""
+    # What a RESTORE took from bronze is in no batch, so it cannot be found among the new ones.
+    bronze = table.parents[0]
+    before, now = int(note.inputs[bronze].version), int(inputs[bronze].version)
+    is_restored = progress.was_restored(progress.address(root, bronze), before, now)
+    return f"{bronze} was restored" if is_restored else ""
 
 
-def _otherwise_stored(table: Table, state: State) -> str:
-    """Why what is stored has not the form that the contract wants; empty where it has."""
+def _doubt(root: str, table: Table, state: State) -> str:
+    """Why what is stored is not what our last commit left, or not of the contract's form; empty where it is."""
+    if state.doubt:
+        return state.doubt
+    if lost := progress.lost_files(progress.address(root, table.name)):
+        return f"{_some(lost)} of it is gone"
     if state.has_vectors == table.contract.vectors:
         return ""
     has, wanted = ("with", "none") if state.has_vectors else ("without", "them")
     return f"it is stored {has} deletion vectors, and its contract wants {wanted}"
 
 
-def _other_quarantine(root: str, table: Table, note: Progress, state_of: Callable[[str], State | None]) -> str:
+def _other_quarantine(root: str, table: Table, state: State, state_of: Callable[[str], State | None]) -> str:
     """Why the quarantine is not the one that the table's last commit belongs to; empty where it is."""
-    if table.contract.write != "latest" or note.format == 1:
+    note = state.progress
+    if table.contract.write != "latest" or note is None or note.format == 1:
         return ""
     name, before = progress.rejected(table.name), note.rejected
     now = state_of(name)
     if now is None:
         return f"{name} is gone" if before else ""
+    if lost := progress.lost_files(progress.address(root, name)):
+        return f"{_some(lost)} of {name} is gone"
     is_same = before is not None and _is_only_maintained(progress.address(root, name), before, now)
     return "" if is_same else f"{name} is not as its last run left it"
 

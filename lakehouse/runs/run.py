@@ -14,7 +14,7 @@ from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from lakehouse import engines, graph
-from lakehouse.delta import progress
+from lakehouse.delta import log, progress
 from lakehouse.delta.progress import Input, Progress
 from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError
@@ -140,6 +140,10 @@ class Run:
         found = self.look()
         mine = found.of(wanted)
         news = mine.news(self.ledger)
+        # Before anything is claimed: what a rewound ledger does not know would come a second time.
+        for name in self.tables:
+            if name in wanted and self.tables[name].contract.source:
+                plan.check_ledger(self.root, name, plan.state(self.root, name), self.taken)
         if not self.taken and not mine.new:
             raise LakehouseError(self._nothing_to_load(mine))
         changed = {one.place: one for one in mine.gone if news}
@@ -251,6 +255,8 @@ class Run:
         """What was done, and the seconds of its commits."""
         from lakehouse.writes.lake import Writer  # noqa: PLC0415
 
+        if decision.is_unreadable:
+            log.drop(self.lake.address(table.name))
         state = decision.state
         size = self._size(table.name, *table.parents)
         engine = self.started().for_a_turn(size)
@@ -274,7 +280,8 @@ class Run:
         if (now.version if now else -1) != writer.note.base:
             raise LakehouseError(f"Another run is writing {writer.table.name}. Start this one when it is done.")
         since = int(writer.before.inputs[ledger.FILES].version) if writer.before else -1
-        batch = [one for one in self._deliveries_of(writer.table.name) if one.batch > since]
+        pending = [one for one in self._deliveries_of(writer.table.name) if one.batch > since]
+        batch = accounts.at_hand(self.landing, writer.table.name, pending)
         rows = append.rows(writer.engine, writer.table, self.landing, batch)
         version = writer.append(rows.rows, rows.types, rows.headers, int(decision.inputs[ledger.FILES].version))
         did = feed.written(self.lake.address(writer.table.name), writer.note.base, version)

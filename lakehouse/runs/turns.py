@@ -22,6 +22,7 @@ class Decision:
 
     `inputs` are pinned: both the decision and the run use these versions. `moved`: by input, the versions
     (since, until] that are new. By the logs `rows` of all `rows_of_inputs` changed; None where that was not asked.
+    `is_unreadable`: of the table that was, not even the log can be read.
     """
 
     table: str
@@ -32,6 +33,7 @@ class Decision:
     moved: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     rows: int | None = None
     rows_of_inputs: int | None = None
+    is_unreadable: bool = False
 
     @property
     def does_something(self) -> bool:

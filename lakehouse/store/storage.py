@@ -404,6 +404,15 @@ def put(root: str, path: str, content: Any) -> None:  # noqa: ANN401  bytes, or 
         raise _refusal("write", root, path, error) from error
 
 
+def delete(root: str, path: str) -> None:
+    """The file goes; nothing happens where there is none."""
+    if not is_s3(root):
+        Path(root, path).unlink(missing_ok=True)
+        return
+    with _in_words(f"delete {root}/{path}"):
+        client().delete_object(**_at(root, path))
+
+
 def link(root: str, path: str, file: str) -> None:
     """A file of this machine as one of the folder's, by a copy only where they lie on different disks."""
     full = Path(root, path)

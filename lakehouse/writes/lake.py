@@ -14,6 +14,7 @@ from lakehouse.delta.progress import VECTORS, Input
 from lakehouse.delta.types import arrow_schema
 from lakehouse.engines.protocol import Change
 from lakehouse.errors import LakehouseError
+from lakehouse.intake import ledger
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
@@ -76,17 +77,26 @@ class Writer:
         return Target(address, arrow_schema(dict(schema)), dict(comments or {}), partition_by, vectors)
 
     def stored(self) -> DataFrame | None:
-        """What the table held when the turn began; None where there was none, or it was not of the promised shape."""
+        """What the table held when the turn began; None for no table, one of another shape, or one that lost files."""
         target, base = self.target, self.note.base
         if base < 0:
             return None
         found = log.snapshot(target.address, base)
-        return self.engine.read(target.address, base) if found and _is_shape_of(target, found) else None
+        is_there = found and _is_shape_of(target, found) and not progress.lost_files(target.address, base)
+        return self.engine.read(target.address, base) if is_there else None
 
     def append(self, rows: DataFrame, schema: Mapping[str, str], comments: Mapping[str, str], batch: int) -> int:
         """One batch of deliveries, with the columns that they have; the commit is refused beside another run's."""
         target = self._target(self.table.name, schema, comments)
-        return self._write(target, self.note.base, Change("append", rows, txn=(self.table.name, batch + 1)))
+        return self._write(target, self.note.base, Change("append", rows, txn=(self.table.name, self._number(batch))))
+
+    def _number(self, batch: int) -> int:
+        """Of the append's transaction. A batch that RESTORE took back comes again as a new one: it stays seen."""
+        stored = log.snapshot(self.lake.address(self.table.name), self.note.base) if self.note.base >= 0 else None
+        is_included = self.before is not None and batch <= int(self.before.inputs[ledger.FILES].version)
+        if stored is None or is_included:
+            return batch + 1
+        return max(batch, stored.txn.get(self.table.name, -1)) + 1
 
     def overwrite(self, rows: DataFrame) -> None:
         """The whole table, in one commit, in place: a table is never dropped."""
@@ -113,7 +123,9 @@ class Writer:
         """
         name = progress.rejected(self.table.name)
         state = self.lake.state(name)
-        return self.lake.read(self.engine, name, state.version) if state else None
+        if state is None or progress.lost_files(self.lake.address(name)):
+            return None
+        return self.lake.read(self.engine, name, state.version)
 
     def keep_rejected(self) -> None:
         """The quarantine stays what it was."""

@@ -125,9 +125,40 @@ def test_maintenance_that_inherited_a_note_is_its_progress(table: Path) -> None:
 @pytest.mark.parametrize("operation", ["WRITE", "MERGE", "DELETE", "RESTORE", "ADD COLUMNS"])
 def test_a_foreign_commit_makes_a_table_doubtful(table: Path, operation: str) -> None:
     commit(table, rows(), note=a_note(-1))
-    commit(table, rows(), operation=operation)
+    commit(table, rows(path="theirs.parquet"), operation=operation)
     commit(table, operation="VACUUM END")
     assert state(table) == progress.State("one", 2, None, f"somebody else's {operation} made version 1")
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_restore_of_a_version_of_ours_has_its_note(table: Path, times: int) -> None:
+    commit(table, rows(), note=a_note(-1, run="monday"))
+    commit(table, rows(path="more.parquet"), note=a_note(0, run="tuesday"))
+    commit(table, deleted(), operation="DELETE")
+    commit(table, rows(), operation="RESTORE")
+    tuesday = progress.State("one", 3, a_note(0, run="tuesday"))
+    assert state(table) == tuesday
+    for _ in range(times):
+        commit(table, deleted(path="more.parquet"), operation="RESTORE")
+    assert state(table) == replace(tuesday, version=3 + times, progress=a_note(-1, run="monday"))
+
+
+def test_a_restore_of_what_somebody_else_wrote_is_not_trusted(table: Path) -> None:
+    commit(table, rows(), note=a_note(-1))
+    commit(table, rows(path="theirs.parquet"), operation="WRITE")
+    commit(table, deleted(path="theirs.parquet"), operation="RESTORE")
+    commit(table, rows(path="theirs.parquet"), operation="RESTORE")
+    assert state(table) == progress.State("one", 3, None, "somebody else's WRITE made version 1")
+
+
+@pytest.mark.parametrize("operation", ["CHANGE COLUMN", "UPDATE TABLE METADATA", "SET TBLPROPERTIES", "anything"])
+def test_somebody_elses_comment_or_property_is_harmless(table: Path, operation: str) -> None:
+    commit(table, rows(), note=a_note(-1))
+    commit(table, schema(comment="theirs"), operation=operation)
+    assert state(table) == progress.State("one", 1, a_note(-1))
+    assert not moved(table, 0, 1)
+    commit(table, rows(path="more.parquet"), note=a_note(0))
+    assert state(table).progress == a_note(0)
 
 
 def test_a_foreign_note_makes_a_table_doubtful(table: Path) -> None:
@@ -229,7 +260,7 @@ def test_changed_data_moves_whatever_the_operation(table: Path, operation: str, 
 
 def test_a_new_schema_moves(table: Path) -> None:
     commit(table, rows())
-    commit(table, schema(), operation="ADD COLUMNS")
+    commit(table, schema(column="m"), operation="ADD COLUMNS")
     assert moved(table, 0, 1)
 
 

@@ -68,6 +68,12 @@ class Lake:
         return decision.path, decision.reason
 
 
+@pytest.fixture(autouse=True)
+def _no_files_but_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a log written by hand names is nowhere; test_remedies.py loses real files."""
+    monkeypatch.setattr(progress, "lost_files", lambda *_: [])
+
+
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path)
@@ -257,7 +263,7 @@ def test_a_foreign_commit_rebuilds_what_is_not_bronze(settled: Lake) -> None:
 
 
 @pytest.mark.parametrize(("write", "path"), [("refresh", "incremental"), ("replace", "whole")])
-@pytest.mark.parametrize("action", [rows(), deleted(), schema()])
+@pytest.mark.parametrize("action", [rows(), deleted(), schema(column="m")])
 def test_an_input_that_moved_is_followed(settled: Lake, write: str, path: str, action: dict[str, object]) -> None:
     settled.commit("silver.lines", action, note=a_note(0))
     settled.commit("silver.lines", rows(data_change=False), operation="OPTIMIZE")

@@ -1,0 +1,255 @@
+"""No dead ends: what went wrong in the store is told, and the remedy that is named is followed until all is right."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lakehouse.delta import log
+from lakehouse.errors import LakehouseError
+from lakehouse.intake import ledger
+from tests.toy import Toy, of_monday
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lakehouse.engines.native import Native
+    from lakehouse.engines.spark import Spark
+
+pytestmark = pytest.mark.slow
+BRONZE, LINES, ORDERS, TOTALS = "bronze.orders", "silver.order_lines", "silver.orders", "gold.totals"
+COMPUTED = (LINES, ORDERS, TOTALS, f"{LINES}__rejected")
+WHOLE = [(1, 7, 3), (1, 8, 5), (1, 9, 1)]
+
+
+@pytest.fixture
+def toy(tmp_path: Path, engine: Native) -> Toy:
+    """Monday's orders 7 and 8; tuesday's 8 and 9, and 10, which is rejected."""
+    toy = of_monday(tmp_path, engine)
+    toy.deliver("tuesday.csv", "8,B,5,5.00", "9,C,1,1.00", "10,C,two,1.00")
+    toy.run()
+    return toy
+
+
+def is_right(toy: Toy) -> bool:
+    """All orders once, each table equal to its rebuild, and nothing left to do."""
+    orders = toy.rows(BRONZE, "order_id")
+    assert len(orders) == 6, orders
+    assert toy.rows(ORDERS) == WHOLE
+    assert toy.rows(TOTALS) == [(1, 9)]
+    assert [row[0] for row in toy.rejected()] == [10]
+    return not [one.decision for one in toy.run().values() if one.decision.does_something]
+
+
+def restore(toy: Toy, version: int, name: str = BRONZE) -> None:
+    toy.opened(name).restore(version)
+
+
+def folder(toy: Toy, name: str) -> Path:
+    return Path(toy.lake.address(name))
+
+
+def a_file(toy: Toy, name: str) -> Path:
+    """Of the table's files the first that its newest version has."""
+    now = log.snapshot(str(folder(toy, name)))
+    assert now is not None
+    return folder(toy, name) / min(now.files)
+
+
+# RESTORE of bronze
+
+
+def test_restoring_bronze_after_somebodys_delete_is_the_way_back(toy: Toy) -> None:
+    toy.opened(BRONZE).delete("order_id = '7'")
+    with pytest.raises(LakehouseError, match="Restore the version before it"):
+        toy.run()
+    restore(toy, 1)
+    assert toy.run()[BRONZE].decision.path == "nothing"
+    assert is_right(toy)
+    toy.deliver("wednesday.csv", "9,C,2,1.00")
+    toy.run()
+    assert toy.rows(ORDERS) == [*WHOLE[:2], (1, 9, 2)]
+
+
+@pytest.mark.parametrize("between", ["nothing", "delete", "delivery", "restore"])
+def test_batches_that_a_restore_took_back_are_loaded_again_once(toy: Toy, between: str) -> None:
+    if between == "delete":
+        toy.opened(BRONZE).delete("order_id = '7'")
+    restore(toy, 0)
+    if between == "restore":
+        restore(toy, 1)
+        restore(toy, 0)
+    if between == "delivery":
+        toy.deliver("wednesday.csv", "7,A,2,10.00")
+        toy.run()
+        assert len(toy.rows(BRONZE)) == 7
+        assert toy.rows(ORDERS)[0] == (1, 7, 2)
+        return
+    assert toy.run()[BRONZE].rows_in == 3
+    assert is_right(toy)
+
+
+def test_what_bronze_no_longer_says_leaves_silver_and_comes_back(toy: Toy) -> None:
+    tuesday = toy.landing / "market_1" / "tuesday.csv"
+    text = tuesday.read_bytes()
+    restore(toy, 0)
+    tuesday.unlink()
+    with pytest.raises(LakehouseError, match=r"restored to a version before these.*market_1/tuesday.csv\. Put them"):
+        toy.run()
+    tuesday.write_bytes(text.replace(b"8,B,5", b"8,B,6"))
+    with pytest.raises(LakehouseError, match="does not hold them as they were"):
+        toy.run()
+    tuesday.write_bytes(text)
+    toy.run()
+    assert len(toy.rows(BRONZE)) == 9  # the other tuesday was seen, and tuesday as it was once more
+    assert toy.rows(ORDERS) == WHOLE
+
+
+def test_spark_restores_bronze_and_loads_again_what_it_took_back(toy: Toy, on_spark: Spark) -> None:
+    here = f"delta.`{toy.lake.address(BRONZE)}`"
+    on_spark.spark.sql(f"delete from {here} where order_id = '7'")
+    on_spark.spark.sql(f"restore table {here} to version as of 0")
+    spark = replace(toy, engine=on_spark)
+    assert spark.run()[BRONZE].rows_in == 3
+    assert is_right(spark)
+    on_spark.spark.sql(f"comment on table {here} is 'theirs'")
+    on_spark.spark.sql(f"alter table {here} alter column order_id comment 'theirs'")
+    assert is_right(spark)
+
+
+# Comments and properties
+
+
+def test_a_comment_or_a_property_of_somebody_elses_is_harmless(toy: Toy) -> None:
+    for name in (BRONZE, *COMPUTED):
+        table = toy.opened(name)
+        table.alter.set_table_properties({"somebody.elses": "1"}, raise_if_not_exists=False)
+        table.alter.set_table_description("theirs")
+    assert is_right(toy)
+    toy.deliver("wednesday.csv", "9,C,2,1.00")
+    done = toy.run()
+    assert {name: one.decision.path for name, one in done.items()} == {
+        BRONZE: "load",
+        LINES: "new",
+        ORDERS: "incremental",
+        TOTALS: "whole",
+    }
+    assert toy.rows(ORDERS) == [*WHOLE[:2], (1, 9, 2)]
+
+
+# Files that are gone
+
+
+def without_a_file(toy: Toy, name: str) -> None:
+    a_file(toy, name).unlink()
+
+
+def without_the_first_commit(toy: Toy, name: str) -> None:
+    (folder(toy, name) / log.commit_path(0)).unlink()
+
+
+def without_the_log(toy: Toy, name: str) -> None:
+    shutil.rmtree(folder(toy, name) / "_delta_log")
+
+
+def without_its_folder(toy: Toy, name: str) -> None:
+    shutil.rmtree(folder(toy, name))
+
+
+LOSSES = (without_a_file, without_the_first_commit, without_the_log, without_its_folder)
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_computed_table_that_lost_a_file_is_rebuilt_by_the_next_run(
+    toy: Toy, name: str, loss: Callable[[Toy, str], None]
+) -> None:
+    loss(toy, name)
+    toy.run()
+    assert is_right(toy)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_lost_file_and_a_new_delivery_come_together(toy: Toy, loss: Callable[[Toy, str], None]) -> None:
+    loss(toy, ORDERS)
+    toy.deliver("wednesday.csv", "9,C,2,1.00")
+    toy.run()
+    assert toy.rows(ORDERS) == [*WHOLE[:2], (1, 9, 2)]
+    assert toy.rows(TOTALS) == [(1, 10)]
+
+
+def test_a_commit_that_is_gone_between_others_is_never_written_over(toy: Toy) -> None:
+    """The table would read as at version 0, and later commits would follow upon ours."""
+    toy.deliver("wednesday.csv", "9,C,2,1.00")
+    toy.run()
+    (folder(toy, ORDERS) / log.commit_path(1)).unlink()
+    assert toy.run()[ORDERS].decision.reason == "version 1 of its log is gone"
+    assert toy.rows(ORDERS) == [*WHOLE[:2], (1, 9, 2)]
+    assert toy.versions()[ORDERS] == 0
+
+
+def test_bronze_that_lost_a_file_names_the_deliveries_that_bring_it_back(toy: Toy) -> None:
+    commits = log.actions(str(folder(toy, BRONZE)), 1)
+    (folder(toy, BRONZE) / next(one["add"]["path"] for one in commits if "add" in one)).unlink()
+    with pytest.raises(LakehouseError) as refused:
+        toy.run()
+    words = str(refused.value)
+    assert "with these files in landing: market_1/tuesday.csv." in words
+    found = re.search(r"TO VERSION AS OF (\d+)", words)
+    assert found
+    restore(toy, int(found[1]))
+    toy.run()
+    assert is_right(toy)
+
+
+def test_bronze_that_lost_its_first_file_is_loaded_anew(toy: Toy, tmp_path: Path) -> None:
+    commits = log.actions(str(folder(toy, BRONZE)), 0)
+    (folder(toy, BRONZE) / next(one["add"]["path"] for one in commits if "add" in one)).unlink()
+    with pytest.raises(LakehouseError, match=r"new lake, with .* landing: market_1/monday.csv, market_1/tuesday.csv"):
+        toy.run()
+    shutil.move(toy.folder / "lake", tmp_path / "old")
+    toy.run()
+    assert is_right(toy)
+
+
+def test_bronze_that_lost_a_commit_takes_it_from_a_copy(toy: Toy) -> None:
+    commit = folder(toy, BRONZE) / log.commit_path(0)
+    text = commit.read_bytes()
+    commit.unlink()
+    with pytest.raises(LakehouseError, match=f"{commit.name} is gone. Put that file back"):
+        toy.run()
+    commit.write_bytes(text)
+    assert is_right(toy)
+
+
+# The ledger
+
+
+@pytest.mark.parametrize("delivers", [False, True])
+def test_a_rewound_ledger_claims_nothing_and_is_restored(toy: Toy, *, delivers: bool) -> None:
+    newest = ledger.read(toy.lake.root).version
+    restore(toy, 1, ledger.FILES)
+    before = ledger.read(toy.lake.root).version
+    if delivers:
+        toy.deliver("wednesday.csv", "9,C,1,1.00")
+    with pytest.raises(LakehouseError, match="Restore it to the newest version that it had, 2 at least"):
+        toy.run()
+    assert ledger.read(toy.lake.root).version == before
+    restore(toy, newest, ledger.FILES)
+    toy.run()
+    assert len(toy.rows(BRONZE)) == 6 + delivers
+    assert toy.rows(ORDERS) == WHOLE
+
+
+def test_a_lost_ledger_is_put_back_from_a_copy(toy: Toy, tmp_path: Path) -> None:
+    shutil.move(folder(toy, ledger.FILES), tmp_path / "copy")
+    with pytest.raises(LakehouseError, match="put its folder back from a copy"):
+        toy.run()
+    assert not folder(toy, ledger.FILES).exists()
+    shutil.move(tmp_path / "copy", folder(toy, ledger.FILES))
+    assert is_right(toy)

@@ -176,7 +176,7 @@ def plan(console: Console, one: Run, wanted: Mapping[str, Table], engine: str) -
 
 def _size(would: str, size: Size, *, and_more: bool) -> tuple[str, str]:
     """Units, at most, and rows; those of inputs that will be written first come on top."""
-    if would in {"nothing", "load", "wait"}:
+    if would in {"nothing", "load", "wait", "describe"}:
         return "", ""
     end = "+" if and_more else ""
     rows = "?" if size.rows is None else f"{size.rows:,}{end}"

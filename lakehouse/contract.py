@@ -291,13 +291,19 @@ class Contract(_Strict):
             "unique": "a delivery may hold only one row of it",
         }.get(kind, OF_THE_CORE.get(rule, ""))
 
+    @property
+    def comments(self) -> dict[str, str]:
+        """What each column means, in one line: readers of the stored table see it."""
+        return {name: " ".join(column.meaning.split()) for name, column in self.columns.items()}
+
     def definition(self) -> dict[str, object]:
-        """What results depend on: all of it but the words for people."""
+        """What results depend on: all of it but the words for people. A row's hash goes by the columns' order."""
         columns = {name: column.model_dump(exclude={"meaning", "measured_in"}) for name, column in self.columns.items()}
         rules = {name: rule.model_dump(exclude={"why"}) for name, rule in self.rules.items()}
         words = {"owner", "description", "columns", "rules", "checks", "reject_limit", "score", "vectors"}
         return self.model_dump(exclude=words) | {
             "columns": columns,
+            "order": list(columns),
             "rules": rules,
         }
 

@@ -184,10 +184,13 @@ def append(
 
 
 def note_only(table: Target | str, base: int, note: str | None, operation: str = "WRITE") -> int:
-    """A commit that changes nothing and carries a note. `table`: what it is to be, or its address."""
+    """A commit that changes no row and carries a note. `table`: what it is to be, comments too, or its address."""
     address = table if isinstance(table, str) else table.address
-    _stored(address, base)
-    return commit(address, base, [], operation=operation, note=note, parameters={"mode": "Append", "partitionBy": "[]"})
+    stored = _stored(address, base)
+    actions = [] if stored is None or isinstance(table, str) else _commented(table, stored)
+    return commit(
+        address, base, actions, operation=operation, note=note, parameters={"mode": "Append", "partitionBy": "[]"}
+    )
 
 
 def _stored(address: str, base: int) -> Snapshot | None:
@@ -307,6 +310,18 @@ def _widened(target: Target, stored: Snapshot) -> list[Action]:
         return []
     text = json.loads(stored.metadata["schemaString"])
     text["fields"] += json.loads(log.schema_text(pa.schema(new), target.comments))["fields"]
+    schema = json.dumps(text, separators=(",", ":"), ensure_ascii=False)
+    return [{"metaData": dict(stored.metadata) | {"schemaString": schema}}]
+
+
+def _commented(target: Target, stored: Snapshot) -> list[Action]:
+    """The table's schema with the target's comments, where it has others."""
+    if not (new := log.other_comments(stored, target.comments)):
+        return []
+    text = json.loads(stored.metadata["schemaString"])
+    for one in text["fields"]:
+        if one["name"] in new:
+            one["metadata"] = {**(one.get("metadata") or {}), "comment": new[one["name"]]}
     schema = json.dumps(text, separators=(",", ":"), ensure_ascii=False)
     return [{"metaData": dict(stored.metadata) | {"schemaString": schema}}]
 

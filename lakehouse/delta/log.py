@@ -345,6 +345,13 @@ def drop(address: str) -> None:
     forget(address)
 
 
+def other_comments(snapshot: Snapshot, wanted: Mapping[str, str]) -> dict[str, str]:
+    """Those of the comments that its columns do not have."""
+    fields = json.loads(snapshot.metadata["schemaString"])["fields"]
+    stored = {one["name"]: (one.get("metadata") or {}).get("comment") for one in fields}
+    return {name: comment for name, comment in wanted.items() if name in stored and stored[name] != comment}
+
+
 def _simple_types() -> dict[str, pa.DataType]:
     import pyarrow as pa  # noqa: PLC0415
 

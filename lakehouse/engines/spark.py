@@ -208,7 +208,12 @@ class Spark:
         )
 
     def _note(self, target: Target) -> None:
-        """Progress without data: an empty commit, which no reader takes for a change."""
+        """Progress without data: an empty commit, which no reader takes for a change. Comments become the target's."""
+        if stored := log.snapshot(target.address):
+            for name, comment in log.other_comments(stored, target.comments).items():
+                here, words = f"delta.`{storage.for_spark(target.address)}`", comment.replace("\\", "\\\\")
+                words = words.replace("'", "\\'")
+                self.spark.sql(f"alter table {here} alter column `{name}` comment '{words}'")
         nothing = self.spark.createDataFrame([], self.read(target.address, _version(target.address)).schema)
         self.spark.conf.set(SKIP_EMPTY, "false")
         try:

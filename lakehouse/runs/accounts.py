@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lakehouse.contract import Source
     from lakehouse.graph import Table
     from lakehouse.intake.ledger import Entry
-    from lakehouse.runs.turns import ByFile, Done
+    from lakehouse.runs.turns import ByFile, Decision, Done
     from lakehouse.store.storage import StoredFile
     from lakehouse.writes.measures import Measure
 
@@ -134,7 +134,7 @@ def measures(
         table = tables[one.decision.table]
         yield from one.measures
         if table.contract.write == "latest" and one.by_file:
-            tallies = _tallies(table, taken, one.by_file)
+            tallies = _tallies(table, _came_in(one.decision, table.parents[0], taken), one.by_file)
             yield from measured.rules(table.name, table.contract, one.by_market)
             yield from quality.reconcile(tallies)
             yield from quality.score(table.contract.score, tallies) if table.contract.score else ()
@@ -142,15 +142,23 @@ def measures(
             yield from _of_source(table.name, table.contract.source, taken, loaded, at)
 
 
-def _tallies(table: Table, taken: Iterable[Entry], by_file: ByFile) -> list[Tally]:
-    """Where the rows went, per market."""
-    market_of = {entry.place: entry.delivery.market for entry in taken}
+def _came_in(decision: Decision, source: str, taken: Iterable[Entry]) -> list[Entry]:
+    """The deliveries that a turn had to judge: those that the table did not include, or all of them."""
+    state, until = decision.state, decision.inputs[source].batch
+    before = state.progress.inputs[source].batch if state and state.progress else None
+    since = before if before is not None and decision.path in {"new", "late"} else -1
+    mine = [one for one in taken if one.delivery.table == source and one.batch > since]
+    return [one for one in mine if until is None or one.batch <= until]
+
+
+def _tallies(table: Table, came: Iterable[Entry], by_file: ByFile) -> list[Tally]:
+    """Per market the rows that bronze has of the deliveries, as the ledger says, and where they went."""
     markets: dict[int | None, Counter[str]] = {}
-    for (file, batch), counts in by_file.items():
-        market = market_of[table.parents[0], file, batch]
-        tally = markets.setdefault(market, Counter(dict.fromkeys(NAMES, 0)))
-        tally.update(counts)
-        tally["rows"] += sum(counts.get(name, 0) for name in PLACES)
+    for entry in came:
+        _, file, batch = entry.place
+        tally = markets.setdefault(entry.delivery.market, Counter(dict.fromkeys(NAMES, 0)))
+        tally.update(by_file.get((file, batch), {}))
+        tally["rows"] += entry.counts.get("rows", 0)
     return [Tally(table.name, market, counts) for market, counts in sorted(markets.items(), key=str)]
 
 

@@ -74,7 +74,7 @@ def _decide(
     if state.progress is None or (why := _whole(root, table, state.progress, pinned, taken)):
         return replace(settled, path="whole", reason=why)
     settled = replace(settled, moved=_moved(root, table, state.progress, pinned))
-    return _choose(root, table, settled, taken, history) if settled.moved else settled
+    return _choose(root, table, settled, taken, history) if settled.moved else _described(root, table, settled)
 
 
 def _decide_bronze(root: str, table: Table, state: State | None, taken: list[Entry]) -> Decision:
@@ -191,6 +191,15 @@ def _doubt(root: str, table: Table, state: State) -> str:
         return ""
     has, wanted = ("with", "none") if state.has_vectors else ("without", "them")
     return f"it is stored {has} deletion vectors, and its contract wants {wanted}"
+
+
+def _described(root: str, table: Table, settled: Decision) -> Decision:
+    """Where nothing else is to do, the stored columns get the meanings of the contract, if they have others."""
+    now = log.snapshot(progress.address(root, table.name))
+    other = log.other_comments(now, table.contract.comments) if now else {}
+    if not other:
+        return settled
+    return replace(settled, path="describe", reason=f"the contract describes {', '.join(other)} in other words")
 
 
 def _other_quarantine(root: str, table: Table, state: State, state_of: Callable[[str], State | None]) -> str:

@@ -263,6 +263,10 @@ class Run:
         base, name = state.version if state else -1, f"{engine.name} {engine.version}"
         note = Progress(table.name, self.id, table.fingerprint, base, dict(decision.inputs), engine=name)
         writer = Writer(self.lake, engine, table, note, state.progress if state else None, size)
+        if decision.path == "describe":
+            writer.note = replace(note, rejected=writer.before.rejected if writer.before else None)
+            writer.note_progress()
+            return Done(decision), sum(writer.seconds)
         write = {"append": self._append, "latest": self._latest}.get(table.contract.write, self._rebuild)
         return write(writer, decision), sum(writer.seconds)
 

@@ -18,7 +18,9 @@ ByFile = Mapping[tuple[str, int], Mapping[str, int]]
 
 @dataclass(frozen=True)
 class Decision:
-    """`path`: nothing, load, first, whole, incremental, new (deliveries in time), late, or wait (for a parent).
+    """`path`: nothing, load, first, whole, incremental, new (deliveries in time), late, describe, or wait.
+
+    To describe is to give columns the meanings of their contract; a table waits for a parent that is not there.
 
     `inputs` are pinned: both the decision and the run use these versions. `moved`: by input, the versions
     (since, until] that are new. By the logs `rows` of all `rows_of_inputs` changed; None where that was not asked.

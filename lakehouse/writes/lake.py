@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -65,9 +64,8 @@ class Writer:
         """The table as its contract promises it."""
         promise = self.table.contract
         types = {name: column.type for name, column in promise.columns.items()} | promise.types_of_the_core
-        comments = {name: re.sub(r"\s+", " ", column.meaning) for name, column in promise.columns.items()}
         schema = {name: types[name] for name in promise.stored_columns}
-        return self._target(self.table.name, schema, comments, vectors=promise.vectors)
+        return self._target(self.table.name, schema, promise.comments, vectors=promise.vectors)
 
     def _target(
         self, name: str, schema: Mapping[str, str], comments: Mapping[str, str] | None = None, *, vectors: bool = False

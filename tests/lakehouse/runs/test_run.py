@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lakehouse import engines, graph
-from lakehouse.delta import parquet
+from lakehouse.delta import log, parquet
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import landing, ledger
 from lakehouse.runs import plan, run
@@ -111,6 +111,39 @@ def test_optimize_is_no_news_for_anybody(toy: Toy) -> None:
     after = toy.versions()
     assert {name for name in after if after[name] == before[name] + 1} == {"bronze.orders", LINES, ORDERS}
     assert {one.decision.path for one in toy.run().values()} == {"nothing"}
+
+
+def described(toy: Toy) -> dict[str, int]:
+    """After the contract says in other words, with quotes in them, what the columns of silver.orders mean."""
+    contract, code = toy.sources[ORDERS]
+    toy.sources[ORDERS] = (contract.replace("how many", "\"how many 'units'\""), code)
+    before = toy.versions()
+    assert toy.run()[ORDERS].decision.path == "describe"
+    now = log.snapshot(toy.lake.address(ORDERS))
+    assert now is not None
+    assert log.comments(now)["units"] == "how many 'units'"
+    assert {one.decision.path for one in toy.run().values()} == {"nothing"}
+    return before
+
+
+def test_other_words_for_a_column_reach_the_stored_table_and_compute_nothing(toy: Toy) -> None:
+    before = described(toy)
+    assert toy.versions() == before | {ORDERS: before[ORDERS] + 1}
+
+
+@pytest.mark.spark
+def test_spark_describes_columns_as_the_native_engine_does(toy: Toy, on_spark: Spark) -> None:
+    described(replace(toy, engine=on_spark))
+
+
+def test_other_partitions_reach_the_stored_table(toy: Toy) -> None:
+    contract, code = toy.sources[ORDERS]
+    toy.sources[ORDERS] = (contract.replace("owner: tests", "owner: tests\n        partition_by: [market]"), code)
+    assert toy.run()[ORDERS].decision.path == "whole"
+    now = log.snapshot(toy.lake.address(ORDERS))
+    assert now is not None
+    assert now.partition_by == ("market",)
+    assert toy.rows(ORDERS) == [(1, 7, 3), (1, 8, 1)]
 
 
 @pytest.mark.spark

@@ -6,7 +6,7 @@ Most of them never ordered: an inner join with orders would lose those.
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import sum_where
+from lakehouse.transforms import facts_of_today, sum_where
 
 CUSTOMER = ["market", "customer_id"]
 
@@ -23,7 +23,7 @@ def build(silver_customers: DataFrame, silver_orders: DataFrame, conf_markets: D
         F.max("order_date").alias("last_order_date"),
     )
     blocked = silver_customers.where("is_blocked").select(*CUSTOMER, F.col("created_at").alias("registered_at"))
-    facts = F.broadcast(conf_markets.select("market", "currency"))
+    facts = facts_of_today(conf_markets, "currency")
     both = blocked.join(orders, on=CUSTOMER, how="left").join(facts, on="market", how="left").na.fill(0)
     return both.select(
         *CUSTOMER,

@@ -6,7 +6,7 @@ Most customers never ordered: an inner join would lose 87 % of them.
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import TEN_MEASURES, classic_ten
+from lakehouse.transforms import TEN_MEASURES, classic_ten, facts_of_today
 
 CUSTOMER = ["market", "customer_id"]
 COUNTS = ["order_count", "total_quantity_ordered", "distinct_products"]
@@ -23,5 +23,5 @@ def build(
     completed = silver_orders.where("order_status = 'COMPLETED'")
     measures = classic_ten(completed, silver_order_lines, silver_deliveries, by=CUSTOMER)
     both = customers.join(measures, on=CUSTOMER, how="left").na.fill(0, subset=COUNTS)
-    currencies = F.broadcast(conf_markets.select("market", "currency"))
+    currencies = facts_of_today(conf_markets, "currency")
     return both.join(currencies, on="market", how="left").select(*CUSTOMER, "currency", *TEN_MEASURES)

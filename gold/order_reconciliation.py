@@ -6,7 +6,7 @@ Amounts of the expected total have four decimals: what is less than a cent is no
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import delivery_tasks, expected_surcharge, points_value
+from lakehouse.transforms import delivery_tasks, expected_surcharge, points_value, with_facts
 
 ORDER = ["market", "order_id"]
 DIFFERENCE_KIND = """case
@@ -21,11 +21,10 @@ def build(
     silver_orders: DataFrame, silver_order_lines: DataFrame, silver_deliveries: DataFrame, conf_markets: DataFrame
 ) -> DataFrame:
     lines = silver_order_lines.groupBy(*ORDER).agg(F.sum("line_total").cast("decimal(18,2)").alias("lines_total"))
-    facts = F.broadcast(conf_markets.select("market", "point_value", "pay_later_rate"))
     orders = (
-        silver_orders.join(lines, on=ORDER, how="left")
+        with_facts(silver_orders, conf_markets, "order_date", "point_value", "pay_later_rate")
+        .join(lines, on=ORDER, how="left")
         .join(delivered(silver_deliveries), on=ORDER, how="left")
-        .join(facts, on="market", how="left")
         .withColumn("points_value", points_value())
     )
     paid_now = F.col("lines_total") - F.col("points_value")

@@ -6,7 +6,7 @@ What people type is put in order by conf/payment_notes.yml, not here; a new spel
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import delivery_tasks, sum_where, surcharge
+from lakehouse.transforms import delivery_tasks, sum_where, surcharge, with_facts
 
 ORDER = ["market", "order_id"]
 
@@ -14,14 +14,13 @@ ORDER = ["market", "order_id"]
 def build(
     silver_orders: DataFrame, silver_deliveries: DataFrame, conf_markets: DataFrame, conf_payment_notes: DataFrame
 ) -> DataFrame:
-    facts = F.broadcast(conf_markets.select("market", "point_value"))
     notes = notes_of_orders(silver_deliveries)
     known = notes.join(F.broadcast(conf_payment_notes), on="note", how="left").select(
         *ORDER, F.coalesce("paid_by", F.lit("other")).alias("paid_by")
     )
     orders = (
-        silver_orders.join(known, on=ORDER, how="left")
-        .join(facts, on="market", how="left")
+        with_facts(silver_orders, conf_markets, "order_date", "point_value")
+        .join(known, on=ORDER, how="left")
         .withColumns(
             {
                 "payment_method": F.coalesce("payment_method", F.lit("(none)")),

@@ -42,7 +42,10 @@ def read(path: Path) -> object:
 
 
 def parse(text: str) -> object:
-    return yaml.load(text, _Loader)  # noqa: S506  a safe loader, stricter
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506  a safe loader, stricter
+    except ValueError as error:  # a date that is none, as 2022-02-30
+        raise yaml.YAMLError(str(error)) from error
 
 
 @dataclass(frozen=True)

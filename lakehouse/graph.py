@@ -9,10 +9,13 @@ import inspect
 import json
 import sys
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from types import ModuleType
 from typing import TYPE_CHECKING
+
+import yaml
 
 from lakehouse import conf, contract
 from lakehouse.errors import LakehouseError
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from lakehouse.contract import Contract, Source
 
 HOME = conf.HOME
+VALID_FROM, VALID_UNTIL = "valid_from", "valid_until"
 # The core's own part of every definition: raise it when the way rows are read, judged or compared changes results.
 CORE = 4
 
@@ -200,17 +204,26 @@ def selected(tables: dict[str, Table], names: Iterable[str]) -> dict[str, Table]
 
 
 def conf_file(name: str, home: Path = HOME) -> tuple[str, list[dict[str, object]]]:
-    """`conf.markets`: the version (hash of the content) and the rows of conf/markets.yml, a list of flat mappings."""
+    """`conf.markets`: the version (hash of the content) and the rows of conf/markets.yml, a list of flat mappings.
+
+    Where some have `valid_from`, a date, all have that and `valid_until`: the `valid_from` of the next row of the same
+    market (or what else their first key says), null for the newest.
+    """
     path = home / "conf" / f"{name.removeprefix('conf.')}.yml"
     if not path.exists():
         raise LakehouseError(f"A build() has the parameter {name.replace('.', '_')}, but there is no {path}.")
-    rows = conf.read(path)
+    try:
+        rows = conf.read(path)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise LakehouseError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if (
         not isinstance(rows, list)
         or not rows
-        or not all(isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows)
+        or not all(isinstance(row, dict) and row.keys() - {VALID_FROM} == rows[0].keys() - {VALID_FROM} for row in rows)
     ):
         raise LakehouseError(f"{path} must be a list of mappings that all have the same keys.")
+    if any(VALID_FROM in row for row in rows):
+        rows = _with_periods(path, rows)
     for key in rows[0]:
         kinds = {type(row[key]).__name__ for row in rows if row[key] is not None}
         if len(kinds) != 1:
@@ -219,6 +232,30 @@ def conf_file(name: str, home: Path = HOME) -> tuple[str, list[dict[str, object]
                 "Quotes around each make them texts."
             )
     return hashlib.sha256(json.dumps(rows, default=str).encode()).hexdigest()[:16], rows
+
+
+def _with_periods(path: Path, rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Each day of a market has one row of facts: the first from the beginning, others from their `valid_from`."""
+    key = next((name for name in rows[0] if name != VALID_FROM), VALID_FROM)
+    begins: dict[object, list[object]] = {}
+    for row in rows:
+        begins.setdefault(row[key], []).append(row.get(VALID_FROM))
+    for value, days in begins.items():
+        known = [day for day in days if type(day) is date]
+        if days.count(None) != 1 or len({*known}) + 1 != len(days):
+            raise LakehouseError(
+                f"{path}: of {key} {value} one row must have no valid_from, which holds from the beginning, and others "
+                f"each a day of its own, as 2022-02-01. It has {', '.join(str(day or 'none') for day in days)}."
+            )
+    return [
+        {**row, VALID_FROM: row.get(VALID_FROM), VALID_UNTIL: _next(row.get(VALID_FROM), begins[row[key]])}
+        for row in rows
+    ]
+
+
+def _next(day: object, days: Iterable[object]) -> date | None:
+    later = [one for one in days if isinstance(one, date) and (day is None or one > day)]  # type: ignore[operator]
+    return min(later, default=None)
 
 
 def _fingerprint(promise: Contract, module: ModuleType, source: Source | None) -> str:

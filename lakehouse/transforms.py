@@ -157,10 +157,32 @@ def amount_sign(text: Column | str) -> Column:
     return F.nullif(F.trim(F.regexp_extract(value, SIGN, 0)), F.lit(""))
 
 
+def with_facts(rows: DataFrame, markets: DataFrame, day: Column | str, *facts: str) -> DataFrame:
+    """The rows with what holds in their market on their day; rows without a day have the market's first facts.
+
+    Rows of conf/markets.yml hold from their `valid_from` until the market's next one; without these it is no question.
+    """
+    if "valid_from" not in markets.columns:
+        return rows.join(F.broadcast(markets.select("market", *facts)), on="market", how="left")
+    named = {name: F.col(name).alias(f"_{name}") for name in ("market", "valid_from", "valid_until")}
+    periods = F.broadcast(markets.select(*named.values(), *facts))
+    on = F.coalesce(_column(day), F.lit("0001-01-01").cast("date"))
+    is_begun = F.col("_valid_from").isNull() | (F.col("_valid_from") <= on)
+    is_over = F.coalesce(F.col("_valid_until") <= on, F.lit(False))  # noqa: FBT003
+    is_same = (F.col("market") == F.col("_market")) & is_begun & ~is_over
+    return rows.join(periods, on=is_same, how="left").drop(*(f"_{name}" for name in named))
+
+
+def facts_of_today(markets: DataFrame, *facts: Column | str) -> DataFrame:
+    """One row per market: the newest facts, for rows that have no day."""
+    newest = markets.where("valid_until is null") if "valid_until" in markets.columns else markets
+    return F.broadcast(newest.select("market", *facts))
+
+
 def customer_facts(customers: DataFrame, markets: DataFrame) -> DataFrame:
     """Delivered customers with their facts typed, and the market's `_currency`, null for a market nobody knows."""
-    facts = markets.select("market", F.col("currency").alias("_currency"))
-    return customers.join(F.broadcast(facts), on="market", how="left").withColumns(
+    facts = facts_of_today(markets, F.col("currency").alias("_currency"))
+    return customers.join(facts, on="market", how="left").withColumns(
         {
             "customer_id": whole_number("customer_id"),
             "is_blocked": F.when(F.col("is_blocked").isin("0", "1"), F.col("is_blocked") == "1"),
@@ -235,7 +257,7 @@ def sales_measures(
     Money counts once per order; what is new and what is repeat business says silver.customer_orders.
     """
     completed, cancelled, is_open = statuses()
-    with_points = orders.join(F.broadcast(markets.select("market", "point_value")), on="market", how="left")
+    with_points = with_facts(orders, markets, "order_date", "point_value")
     priced = with_points.withColumns({"points_value": points_value(), "surcharge": surcharge()})
     sums = priced.groupBy(*by, "currency").agg(
         *counted_orders(),
@@ -283,7 +305,7 @@ def day_by_day(orders: DataFrame, markets: DataFrame, rates: DataFrame, reportin
         whole_sum("units").alias("units"),
         sum_where(completed, "order_total").alias("revenue"),
     )
-    facts = markets.select("market", "country", "time_zone").crossJoin(reporting)
+    facts = facts_of_today(markets, "country", "time_zone").crossJoin(reporting)
     known = measures.join(F.broadcast(facts), on="market", how="left").join(
         rates.withColumnsRenamed({"rate_date": day, "rate": "delivered"}),
         on=["currency", "reporting_currency", day],

@@ -10,7 +10,7 @@ from operator import and_
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import BLANK, amount_sign, exact_decimal, money, whole_number
+from lakehouse.transforms import BLANK, amount_sign, exact_decimal, facts_of_today, money, whole_number
 
 # The header of market 1, two nameless columns at its end included; repair reads a raw row by places.
 CELLS = (
@@ -25,8 +25,8 @@ NOTES, TEMPLATE, INSTRUCTIONS = (CELLS.index(name) for name in ("notes", "custom
 
 
 def build(bronze_deliveries: DataFrame, conf_markets: DataFrame) -> DataFrame:
-    facts = conf_markets.select("market", F.col("currency_sign").alias("_sign"))
-    return bronze_deliveries.join(F.broadcast(facts), on="market", how="left").select(
+    facts = facts_of_today(conf_markets, F.col("currency_sign").alias("_sign"))
+    return bronze_deliveries.join(facts, on="market", how="left").select(
         # ids
         "market",
         whole_number("task_id").alias("task_id"),

@@ -6,13 +6,13 @@ Times in the export are the market's wall clock, although they are stamped Z. `C
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import exact_decimal, local_to_utc, wall_clock, whole_number
+from lakehouse.transforms import exact_decimal, facts_of_today, local_to_utc, wall_clock, whole_number
 
 
 def build(bronze_orders: DataFrame, conf_markets: DataFrame) -> DataFrame:
-    facts = conf_markets.select("market", "time_zone", "currency", F.col("currency_sign").alias("_market_sign"))
+    facts = facts_of_today(conf_markets, "time_zone", "currency", F.col("currency_sign").alias("_market_sign"))
     zone = F.col("time_zone")
-    return bronze_orders.join(F.broadcast(facts), on="market", how="left").select(
+    return bronze_orders.join(facts, on="market", how="left").select(
         # ids
         "market",
         whole_number("order_id").alias("order_id"),

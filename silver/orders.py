@@ -7,7 +7,7 @@ found by a join: whole lines in an aggregate cost ten times as much (270,000 lin
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import expected_surcharge, paid_now, row_hash
+from lakehouse.transforms import expected_surcharge, paid_now, row_hash, with_facts
 
 ORDER = ["market", "order_id"]
 HEADER = (
@@ -17,7 +17,6 @@ HEADER = (
 
 
 def build(silver_order_lines: DataFrame, conf_markets: DataFrame) -> DataFrame:
-    facts = conf_markets.select("market", "point_value", "points_per", "pay_later_rate", "time_zone")
     header = row_hash(*HEADER)
     orders = silver_order_lines.groupBy(*ORDER).agg(
         F.min("line_number").alias("line_number"),
@@ -28,7 +27,8 @@ def build(silver_order_lines: DataFrame, conf_markets: DataFrame) -> DataFrame:
     )
     lines = silver_order_lines.select(*ORDER, "line_number", *HEADER)
     first_lines = lines.join(orders, on=[*ORDER, "line_number"], how="inner")
-    return first_lines.join(F.broadcast(facts), on="market", how="left").select(
+    facts = ("point_value", "points_per", "pay_later_rate", "time_zone")
+    return with_facts(first_lines, conf_markets, "order_date", *facts).select(
         # ids
         "market",
         "order_id",

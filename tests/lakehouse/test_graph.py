@@ -196,6 +196,30 @@ def test_a_columns_values_in_a_conf_file_are_of_one_type(home: Path, rows: str, 
         graph.conf_file("conf.markets", home)
 
 
+def test_facts_of_a_conf_file_hold_from_a_day_until_the_next(home: Path) -> None:
+    rows = "- {market: 1, rate: 3, valid_from: 2022-03-01}\n- {market: 1, rate: 1}\n"
+    (home / "conf/markets.yml").write_text(
+        f"{rows}- {{market: 1, rate: 2, valid_from: 2022-02-01}}\n- {{market: 2, rate: 4}}"
+    )
+    _, found = graph.conf_file("conf.markets", home)
+    assert {(row["rate"], str(row["valid_from"]), str(row["valid_until"])) for row in found} == {
+        (1, "None", "2022-02-01"),
+        (2, "2022-02-01", "2022-03-01"),
+        (3, "2022-03-01", "None"),
+        (4, "None", "None"),
+    }
+
+
+@pytest.mark.parametrize(
+    "days", [["2022-02-01"], ["", ""], ["", "2022-02-01", "2022-02-01"], ["", "soon"], ["", "2022-02-30"]]
+)
+def test_every_day_has_one_row_of_facts(home: Path, days: list[str]) -> None:
+    rows = [f"- {{market: 1{f', valid_from: {day}' if day else ''}}}" for day in (*days, "")[: len(days)]]
+    (home / "conf/markets.yml").write_text("\n".join([*rows, "- {market: 2}", "- {market: 2, valid_from: 2022-05-01}"]))
+    with pytest.raises(LakehouseError, match="of market 1 one row must have no valid_from"):
+        graph.conf_file("conf.markets", home)
+
+
 def test_a_conf_file_may_leave_a_value_empty(home: Path) -> None:
     (home / "conf/markets.yml").write_text("- {rate: }\n- {rate: 2}")
     assert graph.conf_file("conf.markets", home)[1] == [{"rate": None}, {"rate": 2}]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import date, timedelta
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyspark.sql import Column, SparkSession
+
+    from lakehouse.engines.spark import Spark
 
 Text = str | None
 HUGE = "9" * 30
@@ -244,3 +248,55 @@ def test_an_orders_delivery_sums_known_distances_of_its_deliveries(spark: SparkS
         ("1", "8", "1", "Completed", None),
         ("2", "7", "1", "Completed", "7"),
     ]
+
+
+FIRST = date(2022, 1, 1)
+
+
+def random_validities(seed: int) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]], dict[object, str | None]]:
+    """Periods of two markets, orders of random days (and of none), and what each order's point is worth."""
+    dice = Random(seed)
+    periods, values = [], {}
+    for market in (1, 2):
+        begins = [None, *(FIRST + timedelta(days) for days in sorted(dice.sample(range(30), dice.randint(0, 4))))]
+        for begin, end in zip(begins, [*begins[1:], None], strict=True):
+            periods.append((market, f"{dice.randint(1, 99)}.00", begin, end))
+    orders: list[tuple[object, ...]] = []
+    for number in range(60):
+        market, day = dice.choice((1, 2, 3)), FIRST + timedelta(dice.randint(-2, 32)) if number else None
+        orders.append((market, number, day))
+        mine = [one for one in periods if one[0] == market]
+        holding = [value for _, value, begin, _ in mine if begin is None or (day is not None and begin <= day)]
+        values[number] = holding[-1] if holding else None
+    dice.shuffle(periods)
+    return periods, orders, values
+
+
+def facts_follow_the_day(session: SparkSession, seed: int) -> None:
+    periods, orders, values = random_validities(seed)
+    markets = session.createDataFrame(periods, "market int, point_value string, valid_from date, valid_until date")
+    rows = session.createDataFrame(orders, "market int, order_id int, order_date date")
+    found = transforms.with_facts(rows, markets, "order_date", "point_value")
+    assert found.columns == ["market", "order_id", "order_date", "point_value"]
+    assert {row.order_id: row.point_value for row in found.collect()} == values
+    assert found.count() == len(orders)
+    today = {row.market: row.point_value for row in transforms.facts_of_today(markets, "point_value").collect()}
+    assert today == {market: value for market, value, _, end in periods if end is None}
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_orders_have_the_facts_of_their_day(spark: SparkSession, seed: int) -> None:
+    facts_follow_the_day(spark, seed)
+
+
+@pytest.mark.spark
+def test_orders_have_the_facts_of_their_day_on_spark(on_spark: Spark) -> None:
+    for seed in range(3):
+        facts_follow_the_day(on_spark.spark, seed)
+
+
+def test_facts_without_validity_are_those_of_every_day(spark: SparkSession) -> None:
+    markets = spark.createDataFrame([(1, "1.00")], "market int, point_value string")
+    rows = spark.createDataFrame([(1, 7, FIRST), (2, 8, None)], "market int, order_id int, order_date date")
+    found = transforms.with_facts(rows, markets, "order_date", "point_value").collect()
+    assert {tuple(row) for row in found} == {(1, 7, FIRST, "1.00"), (2, 8, None, None)}

@@ -99,6 +99,7 @@ def summary(messages: Console, report: Report) -> None:
                 messages.print(f"  {word} {done.decision.table}: {name} {count:,}")
         if done.counts.get("rejected"):
             messages.print(f"  [dim]see them with: lakehouse rejected {done.decision.table}[/]")
+        _refused(messages, done)
         _losing(messages, done)
     for one in report.measures:
         if one.is_broken and one.measure in {"volume", "freshness", "reconciliation"}:
@@ -107,6 +108,18 @@ def summary(messages: Console, report: Report) -> None:
                 f"  [yellow]warning[/] {one.table_name}{market}: {one.name} [dim]{escape(visible(one.note))}[/]"
             )
     landing(messages, report.found)
+
+
+def _refused(messages: Console, done: Done) -> None:
+    """New files of which too much is wrong: none of their rows entered."""
+    for (path, _), why in [*done.refused.items()][:NAMED]:
+        messages.print(
+            f"  [red]kept out[/] {done.decision.table}: {escape(visible(path))}, whole: {escape(visible(why))}"
+        )
+    if len(done.refused) > NAMED:
+        messages.print(f"  and {len(done.refused) - NAMED:,} more files that were kept out whole")
+    if done.refused:
+        messages.print("  [dim]deliver them again, corrected, or raise reject_limit in the table's contract[/]")
 
 
 def _losing(messages: Console, done: Done) -> None:

@@ -22,6 +22,7 @@ LAYERS = ("bronze", "silver", "gold")
 TYPE = re.compile(r"boolean|int|bigint|double|string|date|timestamp|decimal\((\d{1,2}),(\d{1,2})\)")
 GRAIN_IS_UNIQUE = "grain_is_unique"
 ANOTHER_ROW = "another_row_of_its_document"
+WITHIN_LIMIT = "file_is_within_reject_limit"
 # The name of the rule that rejects such a row, and why. A row with several has the first of them: a cause stands before
 # its consequences (a lone CR joins two rows, so the row is too long as well).
 PROBLEMS = {
@@ -39,7 +40,10 @@ PROBLEMS = {
     "element_is_no_object": "The element is a number, text, null or array instead of an object.",
     "object_repeats_a_key": "A key stands twice in one object, or two of its keys belong to one column.",
 }
-OF_THE_CORE = PROBLEMS | {ANOTHER_ROW: "a document enters whole or not at all, and another of its rows is wrong"}
+OF_THE_CORE = PROBLEMS | {
+    ANOTHER_ROW: "a document enters whole or not at all, and another of its rows is wrong",
+    WITHIN_LIMIT: "more of its file's rows are wrong than the contract's reject_limit allows, so all are doubted",
+}
 LARGEST_DECIMAL = 38
 DIGITS_OF_64_BITS = 18
 WIDE = 16  # columns
@@ -177,8 +181,9 @@ class Contract(_Strict):
     `inputs` says how the rows of an input reach units, where they do not carry the unit's columns with that meaning.
 
     `document` names aggregates over a document's rows without repeats, for its rules; beside the contract's columns
-    they may use `_is_last`, whether a row is the last of its file. `reject_limit` is the share of new rows that may be
-    wrong before the run stops; `score` the formula of a source's quality, from 0 to 100.
+    they may use `_is_last`, whether a row is the last of its file. `reject_limit` is the share of a file's rows that
+    may be in wrong documents; above it all of the file is rejected, unless it has fewer than `reject_limit_rows` rows.
+    `score` is the formula of a source's quality, from 0 to 100.
     """
 
     owner: Annotated[str, Field(min_length=2)]
@@ -197,6 +202,7 @@ class Contract(_Strict):
     rules: dict[Name, Rule] = {}
     checks: dict[Name, Check] = {}
     reject_limit: Annotated[float, Field(gt=0, le=1)] = 1.0
+    reject_limit_rows: Annotated[int, Field(ge=1)] = 20
     score: Annotated[str, AfterValidator(check_formula)] | None = None
 
     @model_validator(mode="after")
@@ -300,7 +306,8 @@ class Contract(_Strict):
         """What results depend on: all of it but the words for people. A row's hash goes by the columns' order."""
         columns = {name: column.model_dump(exclude={"meaning", "measured_in"}) for name, column in self.columns.items()}
         rules = {name: rule.model_dump(exclude={"why"}) for name, rule in self.rules.items()}
-        words = {"owner", "description", "columns", "rules", "checks", "reject_limit", "score", "vectors"}
+        words = {"owner", "description", "columns", "rules", "checks", "score", "vectors"}
+        words |= set() if self.write == "latest" else {"reject_limit", "reject_limit_rows"}
         return self.model_dump(exclude=words) | {
             "columns": columns,
             "order": list(columns),

@@ -48,7 +48,8 @@ class Input:
 class Progress:
     """What one commit includes. `base` is the version of the table itself that the writer had read, -1 for none.
 
-    `engine` names who computed it, with its version; `rejected` is the quarantine that belongs to it.
+    `engine` names who computed it, with its version; `rejected` is the quarantine that belongs to it. `refused`: the
+    sequences of the deliveries that were kept out whole, since too much of them is wrong.
     """
 
     table: str
@@ -57,6 +58,7 @@ class Progress:
     base: int
     inputs: dict[str, Input]
     rejected: Input | None = None
+    refused: tuple[str, ...] = ()
     engine: str = ""
     format: int = FORMAT
 
@@ -80,7 +82,8 @@ class Progress:
             inputs = {name: _input(one) for name, one in stored["inputs"].items()}
             rejected = _input(stored["rejected"]) if stored.get("rejected") else None
             known = {one.name: stored[one.name] for one in fields(cls) if one.name in stored}
-            return cls(**known | {"inputs": inputs, "rejected": rejected})
+            refused = tuple(stored.get("refused", ()))
+            return cls(**known | {"inputs": inputs, "rejected": rejected, "refused": refused})
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
 

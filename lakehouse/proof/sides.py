@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -143,7 +144,10 @@ def _units_of_runs(subject: Subject, inputs: Mapping[str, DataFrame], stored: Da
 
 
 def _judged(subject: Subject) -> Pair:
-    """All rows of bronze judged anew, as if they had come at once."""
+    """All rows of bronze judged anew, as if they had come at once.
+
+    Which files are kept out whole is found anew too; of a part of their rows it cannot be told, and the note says it.
+    """
     table, source = subject.table, subject.table.parents[0]
     bronze, stored, wrong = _input(subject, source), _stored(subject), _stored_wrong(subject)
     conf = conf_rows(subject.place.engine, table.inputs)
@@ -154,7 +158,11 @@ def _judged(subject: Subject) -> Pair:
         parsed, stored = _belonging(subject, parsed, some), _belonging(subject, stored, some)
         wrong = None if wrong is None else _belonging(subject, wrong, some)
     replacing = latest.replaced_places(bronze) if "_replaces_file" in columns else None
-    judged = latest.judge(table, parsed, _newest_of_file(subject), replacing, -1)
+    judge = partial(latest.judge, table, parsed, _newest_of_file(subject), replacing, -1)
+    if subject.how == "whole":
+        judged = judge(latest.account(subject.place.engine, table, judge(), defaultdict(type(None))).beyond)
+    else:
+        judged = judge(subject.note.refused)
     right, rejected = _right_and_rejected(subject, judged)
     quarantine = rejected.limit(0) if wrong is None else wrong
     return Pair(

@@ -104,25 +104,35 @@ def _put_back(landing: str, entry: Entry, file: StoredFile | None) -> Entry | No
 
 
 def outcomes(
-    tables: Mapping[str, Table], taken: Iterable[Entry], loaded: Mapping[Place, Rows], by_file: Mapping[str, ByFile]
+    tables: Mapping[str, Table],
+    taken: Iterable[Entry],
+    loaded: Mapping[Place, Rows],
+    by_file: Mapping[str, ByFile],
+    refused: Mapping[str, Mapping[tuple[str, int], str]],
 ) -> list[Entry]:
-    """The ledger's rows that now say more than before."""
+    """The ledger's rows that now say more than before; of files that are `refused` whole, why."""
     judged = {
         (tables[name].parents[0], file, batch): counts
         for name, files in by_file.items()
         for (file, batch), counts in files.items()
     }
-    both = [(entry, _outcome(entry, loaded.get(entry.place), judged.get(entry.place))) for entry in taken]
+    why = {
+        (tables[name].parents[0], *place): words for name, files in refused.items() for place, words in files.items()
+    }
+    both = [
+        (entry, _outcome(entry, loaded.get(entry.place), judged.get(entry.place), why.get(entry.place)))
+        for entry in taken
+    ]
     return [after for before, after in both if after != before]
 
 
-def _outcome(entry: Entry, rows: Rows | None, judged: Mapping[str, int] | None) -> Entry:
+def _outcome(entry: Entry, rows: Rows | None, judged: Mapping[str, int] | None, refused: str | None) -> Entry:
     if rows is not None:
         status_now = "loaded" if rows.in_bronze else "empty"
         entry = replace(entry, status=status_now, counts={**entry.counts, "rows": rows.in_bronze})
     if judged is not None:
         counts = {name: judged.get(name, 0) for name in PLACES}
-        entry = replace(entry, counts={**entry.counts, **counts})
+        entry = replace(entry, counts={**entry.counts, **counts}, reason=refused or entry.reason)
     return entry
 
 

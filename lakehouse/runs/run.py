@@ -113,9 +113,10 @@ class Run:
         return landing.find(self.landing, self.tables.values(), self.ledger, zones)
 
     def execute(self, wanted: Mapping[str, Table], say: Callable[[Done], None] = lambda _: None) -> Report:
-        """Load what is new and bring the wanted tables up to date; the first error stops what has not begun.
+        """Load what is new and bring the wanted tables up to date; an error stops the tables that depend on its table.
 
-        So does `stopping`, from another thread or a signal: StoppedError.
+        The others go on, and then it is raised. `stopping`, from another thread or a signal, stops all that has not
+        begun: StoppedError.
         """
         found = self._take(wanted)
         done: list[Done] = []
@@ -171,7 +172,8 @@ class Run:
             return [*accounts.measures(self.tables, self.taken, {}, done, self.at)]
         self.ledger = ledger.read(self.root)
         loaded = accounts.loaded(self.root, self.taken)
-        outcomes = accounts.outcomes(self.tables, self.taken, loaded, by_file)
+        refused = {one.decision.table: one.refused for one in done if one.accounts}
+        outcomes = accounts.outcomes(self.tables, self.taken, loaded, by_file, refused)
         self.ledger = ledger.settle(self.root, self.ledger, outcomes)
         if loaded:
             schema_changes.note(self.root, self.taken)
@@ -195,23 +197,23 @@ class Run:
 
         order = TopologicalSorter({name: [p for p in table.parents if p in wanted] for name, table in wanted.items()})
         order.prepare()
+        failed: list[BaseException] = []
         with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
             running: dict[Future[Done], str] = {}
-            while order.is_active():
+            while True:
                 running |= {pool.submit(self._turn, wanted[name]): name for name in order.get_ready()}
+                if not running:
+                    break
                 finished, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in finished:
                     name = running.pop(future)
-                    try:
-                        done.append(future.result())
-                    except BaseException:
-                        for other in running:
-                            if not other.cancel() and not other.exception():
-                                done.append(other.result())
-                                say(done[-1])
-                        raise
+                    if error := future.exception():
+                        failed.append(error)
+                        continue
+                    done.append(future.result())
                     say(done[-1])
                     order.done(name)
+        _raise(failed)
 
     @cached_property
     def lake(self) -> Lake:
@@ -326,6 +328,7 @@ class Run:
             by_market=account.by_market,
             accounts=table.accounts,
             late=batch.late,
+            refused=account.refused,
         )
 
     def _rebuild(self, writer: Writer, decision: Decision) -> Done:
@@ -365,6 +368,15 @@ class Run:
         address = self.lake.address(source)
         before = progress.rows(address, int(known.version)) if known else 0
         return (progress.rows(address, int(now.version)) or 0) - (before or 0)
+
+
+def _raise(errors: Sequence[BaseException]) -> None:
+    """One error as it is; several are one that says each of them once."""
+    for error in errors:
+        if not isinstance(error, LakehouseError) or isinstance(error, StoppedError) or len(errors) == 1:
+            raise error
+    if errors:
+        raise LakehouseError("\n".join(dict.fromkeys(str(error) for error in errors))) from errors[0]
 
 
 @contextmanager

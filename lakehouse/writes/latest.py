@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import operator
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial, reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
-from lakehouse.contract import ANOTHER_ROW, EVIDENCE
+from lakehouse.contract import ANOTHER_ROW, EVIDENCE, WITHIN_LIMIT
 from lakehouse.engines.protocol import FEW_ROWS, SLICE
 from lakehouse.errors import LakehouseError
 from lakehouse.writes import measures as measured
@@ -52,7 +52,8 @@ class Account:
     """Where the new rows went. `counts`: by status (`rows`), by rule that rejected, warned or stops, what was mended.
 
     `by_market`: the same of each market. `by_file`: (file, batch) -> rows by status, and rows warned of; `rules`:
-    (file, rule) -> rows that it rejected. `to_write` and `to_reject` count all judged rows, also those of older
+    (file, rule) -> rows that it rejected. `refused`: (file, batch) -> why, of the new files that are kept out whole,
+    and `beyond` their sequences. `to_write` and `to_reject` count all judged rows, also those of older
     deliveries.
     """
 
@@ -60,6 +61,8 @@ class Account:
     by_market: dict[int | None, Counts] = field(default_factory=dict)
     by_file: dict[tuple[str, int], Counter[str]] = field(default_factory=dict)
     rules: Counter[tuple[str, str]] = field(default_factory=Counter)
+    refused: dict[tuple[str, int], str] = field(default_factory=dict)
+    beyond: tuple[str, ...] = ()
     to_write: int = 0
     to_reject: int = 0
 
@@ -97,7 +100,7 @@ class Batch:
 def settle(writer: Writer, batch: Batch) -> Account:
     """Bring the table and its quarantine up to date with the batch; where the rows that came in went.
 
-    Raises LakehouseError, before anything is written, where sums do not close, too much is rejected or a rule stops.
+    Raises LakehouseError, before anything is written, where sums do not close or a rule stops.
     """
     table, promise, new = writer.table, writer.table.contract, batch.bronze.where(F.col("_batch") > batch.since)
     places = batch.bronze if batch.late else new
@@ -106,19 +109,20 @@ def settle(writer: Writer, batch: Batch) -> Account:
         parsed = parse(table, batch.contract, new, batch.columns, batch.conf)
         if batch.late:
             parsed = parsed.unionByName(_older_rows(writer, batch, cached))
-        parts = list(_judged(writer, flat(parsed, batch.since), replacing, batch, cached))
-        judged = units.together(part.judged for part in parts)
-        stored = writer.stored()
+        rows, stored = flat(parsed, batch.since), writer.stored()
         if stored is None and not batch.is_whole:
             raise LakehouseError(f"{table.name} is not stored as its contract promises it. Start the run again.")
         if stored is not None and not batch.is_whole:
-            stored = stored.join(judged.select(*promise.unit).distinct(), on=list(promise.unit), how="left_semi")
-        if stored is not None:
-            parts = [part.compared(writer, stored, cached) for part in parts]
-            judged = units.together(part.judged for part in parts)
-        accounted = account(writer.engine, table, judged, batch.markets)
+            stored = stored.join(rows.select(*promise.unit).distinct(), on=list(promise.unit), how="left_semi")
+        known = () if batch.is_whole or writer.before is None else writer.before.refused
+        parts, accounted = _accounted(writer, rows, replacing, batch, known, stored, cached)
+        if accounted.beyond:
+            why, known = accounted.refused, (*known, *accounted.beyond)
+            parts, accounted = _accounted(writer, rows, replacing, batch, known, stored, cached)
+            accounted.refused = why
+        writer.note = replace(writer.note, refused=known)
+        judged = units.together(part.judged for part in parts)
         _check_sums(table, batch.rows_in, accounted.counts["rows"])
-        _check_limit(table, accounted)
         _check_stops(table, accounted)
         _settle_rejected(writer, judged, replacing, batch, accounted)
         kept = [part.kept(table) for part in parts]
@@ -155,8 +159,30 @@ class Part:
         return self.rows.join(places, on=list(PLACE), how="inner")
 
 
+def _accounted(
+    writer: Writer,
+    rows: DataFrame,
+    replacing: DataFrame | None,
+    batch: Batch,
+    refused: Sequence[str],
+    stored: DataFrame | None,
+    cached: ExitStack,
+) -> tuple[list[Part], Account]:
+    """All rows judged and counted; whether a file is within its limit is known only after that."""
+    parts = list(_judged(writer, rows, replacing, batch, refused, cached))
+    if stored is not None:
+        parts = [part.compared(writer, stored, cached) for part in parts]
+    judged = units.together(part.judged for part in parts)
+    return parts, account(writer.engine, writer.table, judged, batch.markets, refused)
+
+
 def _judged(
-    writer: Writer, rows: DataFrame, replacing: DataFrame | None, batch: Batch, cached: ExitStack
+    writer: Writer,
+    rows: DataFrame,
+    replacing: DataFrame | None,
+    batch: Batch,
+    refused: Sequence[str],
+    cached: ExitStack,
 ) -> Iterator[Part]:
     """All rows judged; of many bytes slice by slice of the units, to bound memory."""
     table, engine = writer.table, writer.engine
@@ -164,7 +190,7 @@ def _judged(
 
     def of(some: DataFrame, is_slice: Column | None = None) -> Part:
         narrow = some.select(*_judged_by(table, some.columns))
-        judged = judge_flat(table, narrow, batch.newest_of_file, replacing)
+        judged = judge_flat(table, narrow, batch.newest_of_file, replacing, refused)
         return Part(some, engine.once(judged, cached), is_slice)
 
     slices = engine.slices(batch.size)
@@ -186,24 +212,6 @@ def _check_sums(table: Table, rows_in: int, counts: Mapping[str, int]) -> None:
             f"{table.name}: {rows_in} rows came in, but {sum(counts.values())} are accounted for: {dict(counts)}. "
             f"Its build() and repair() must return one row for each row they get. Change {table.files}."
         )
-
-
-def _check_limit(table: Table, accounted: Account) -> None:
-    """More wrong rows than the contract allows: rather the numbers of yesterday than half of today's."""
-    rows, rejected = sum(accounted.counts["rows"].values()), accounted.counts["rows"]["rejected"]
-    limit = table.contract.reject_limit
-    if not rejected or rejected <= limit * rows:
-        return
-    (file, _), worst = max(accounted.by_file.items(), key=lambda one: one[1]["rejected"])
-    by_rule = {rule: times for (name, rule), times in accounted.rules.items() if name == file}
-    rule, count = max(by_rule.items(), key=lambda one: one[1])
-    raise ChecksFailedError(
-        f"{table.name} was not written: {rejected:,} of {rows:,} new rows ({rejected / rows:.0%}) are wrong, and its "
-        f"reject_limit is {limit:.0%}. Most are in {file}: {worst['rejected']:,} rows, {count:,} by {rule} "
-        f"({table.contract.why(rule)}). Deliver that file again, corrected, or raise reject_limit in "
-        f"conf/{table.name.replace('.', '/')}.yml; the next run goes on from here.",
-        measured.rules(table.name, table.contract, accounted.by_market),
-    )
 
 
 def _check_stops(table: Table, accounted: Account) -> None:
@@ -359,8 +367,13 @@ def _source(table: Table, there: Container[str], texts: Sequence[str]) -> Column
 
 
 def _rules(table: Table) -> dict[str, tuple[Column, str]]:
-    """The contract's rules and those of the core, as conditions that hold for a right row."""
-    rules: dict[str, tuple[Column, str]] = {}
+    """The contract's rules and those of the core, as conditions that hold for a right row.
+
+    A cause comes before its consequences: of an unknown market no time can be read, while of a column that cannot be
+    read no rule is broken, since unknown passes.
+    """
+    own = {name: (F.expr(rule.check), rule.severity) for name, rule in table.contract.rules.items()}
+    rules = {f"{name}_is_present": (F.col(name).isNotNull(), "reject") for name in table.contract.unit} | own
     for name, column in table.contract.columns.items():
         present = F.col(name).isNotNull()
         if column.source:
@@ -369,7 +382,7 @@ def _rules(table: Table) -> dict[str, tuple[Column, str]]:
             present = text.isNotNull()
         if column.required or name in table.contract.unit:
             rules[f"{name}_is_present"] = (present, "reject")
-    return rules | {name: (F.expr(rule.check), rule.severity) for name, rule in table.contract.rules.items()}
+    return rules
 
 
 def _broken(rules: Mapping[str, tuple[Column, str]], wanted: str) -> Column:
@@ -383,15 +396,20 @@ def _broken(rules: Mapping[str, tuple[Column, str]], wanted: str) -> Column:
 
 
 def judge(
-    table: Table, parsed: DataFrame, newest_of_file: DataFrame, replacing: DataFrame | None, since: int
+    table: Table,
+    parsed: DataFrame,
+    newest_of_file: DataFrame,
+    replacing: DataFrame | None,
+    since: int,
+    refused: Sequence[str] = (),
 ) -> DataFrame:
     """One `_status` per row: of its unit the newest right delivery is kept, and the newest, if not right, is rejected.
 
     `newest_of_file` (_file, _newest): the sequence of each file's newest version, which supersedes the keyless rows of
     its older ones. `replacing`: the places (_file, _row) that newer rows correct. `since`: rows of later batches
-    are new (`_new`).
+    are new (`_new`). `refused`: the sequences of the files that are kept out whole.
     """
-    return judge_flat(table, flat(parsed, since), newest_of_file, replacing)
+    return judge_flat(table, flat(parsed, since), newest_of_file, replacing, refused)
 
 
 def flat(parsed: DataFrame, since: int) -> DataFrame:
@@ -403,8 +421,13 @@ def flat(parsed: DataFrame, since: int) -> DataFrame:
     )
 
 
-def judge_flat(table: Table, rows: DataFrame, newest_of_file: DataFrame, replacing: DataFrame | None) -> DataFrame:
+def judge_flat(
+    table: Table, rows: DataFrame, newest_of_file: DataFrame, replacing: DataFrame | None, refused: Sequence[str]
+) -> DataFrame:
     """As `judge`; the rows need no columns but those that they are judged by."""
+    if refused:
+        broken = F.array_append("_broken", WITHIN_LIMIT)
+        rows = rows.withColumn("_broken", F.when(F.col("_sequence").isin(*refused), broken).otherwise(F.col("_broken")))
     keyless = _judge_keyless(table, rows.where(~has_key(table)), newest_of_file)
     judged = _judge_units(table, rows.where(has_key(table))).unionByName(keyless)
     return judged if replacing is None else _without_replaced(judged, replacing)
@@ -471,7 +494,7 @@ def _judge_units(table: Table, rows: DataFrame) -> DataFrame:
         .when(is_rejected, "rejected")
         .otherwise("superseded")
     )
-    return rows.withColumn("_status", status).drop("_repeat", "_right", "_newest_right", "_newest")
+    return rows.withColumn("_status", status).drop("_repeat", "_newest_right", "_newest")
 
 
 def _with_rules_of_document(table: Table, rows: DataFrame, of_document: WindowSpec) -> DataFrame:
@@ -490,6 +513,7 @@ def _with_rules_of_document(table: Table, rows: DataFrame, of_document: WindowSp
 
 def _judge_keyless(table: Table, rows: DataFrame, newest_of_file: DataFrame) -> DataFrame:
     """A row without a readable unit stands alone, by its place in its file."""
+    rows = rows.withColumn("_right", F.lit(False))  # noqa: FBT003
     if table.contract.position:
         rows = rows.withColumn(table.contract.position, F.lit(None).cast("int"))
     joined = rows.join(F.broadcast(newest_of_file), on="_file", how="left")
@@ -513,14 +537,21 @@ def mark_unchanged(table: Table, judged: DataFrame, same: DataFrame) -> DataFram
     return marked.withColumn("_status", F.when(is_unchanged, "unchanged").otherwise(F.col("_status"))).drop("_same")
 
 
-def account(engine: Engine, table: Table, judged: DataFrame, markets: Mapping[tuple[str, int], int | None]) -> Account:
+def account(
+    engine: Engine,
+    table: Table,
+    judged: DataFrame,
+    markets: Mapping[tuple[str, int], int | None],
+    refused: Container[str] = (),
+) -> Account:
     """Counts of the new rows, in one pass."""
-    rules = {name: severity for name, (_, severity) in _rules(table).items()} | {"unit_is_unique": "reject"}
+    own = dict.fromkeys(("unit_is_unique", WITHIN_LIMIT), "reject")
+    rules = {name: severity for name, (_, severity) in _rules(table).items()} | own
     column = {"reject": "_broken", "warn": "_warned", "stop": "_stopped"}
     broken = [F.count_if(F.array_contains(column[severity], name)).alias(name) for name, severity in rules.items()]
-    grouped = judged.groupBy("_new", "_file", "_batch", "_status", "_repaired", "_problem")
+    grouped = judged.groupBy("_new", "_file", "_batch", "_sequence", "_right", "_status", "_repaired", "_problem")
     warned = F.count_if(F.size("_warned") > 0).alias("_rows_warned")
-    result = Account()
+    result, shares = Account(), defaultdict[tuple[str, str, int], _Share](_Share)
     counted = grouped.agg(F.count("*").alias("_count"), warned, *broken)
     for row in engine.arrow(counted).to_pylist():
         status, count = row["_status"], row["_count"]
@@ -529,6 +560,8 @@ def account(engine: Engine, table: Table, judged: DataFrame, markets: Mapping[tu
         if not row["_new"]:
             continue
         place = (row["_file"], row["_batch"])
+        if row["_sequence"] not in refused:
+            shares[row["_sequence"], *place].add(row, [one for one, severity in rules.items() if severity == "reject"])
         add = partial(result.add, markets[place])
         add("rows", status, count)
         of_file = result.by_file.setdefault(place, Counter())
@@ -544,7 +577,35 @@ def account(engine: Engine, table: Table, judged: DataFrame, markets: Mapping[tu
             for name, severity in rules.items():
                 add("warned", name, row[name] if severity == "warn" else 0)
                 add("stopped", name, row[name] if severity == "stop" and status != "rejected" else 0)
+    beyond = {one: share for one, share in sorted(shares.items()) if share.is_beyond(table.contract)}
+    result.beyond = tuple(dict.fromkeys(sequence for sequence, *_ in beyond))
+    result.refused = {(file, batch): share.words(table.contract) for (_, file, batch), share in beyond.items()}
     return result
+
+
+@dataclass
+class _Share:
+    """How many rows of one file are in documents that are wrong by themselves, whatever else was delivered."""
+
+    rows: int = 0
+    wrong: int = 0
+    rules: Counter[str] = field(default_factory=Counter)
+
+    def add(self, row: Mapping[str, Any], rules: Iterable[str]) -> None:
+        self.rows += row["_count"]
+        self.wrong += 0 if row["_right"] else row["_count"]
+        self.rules.update({name: row[name] for name in rules if row[name]})
+        self.rules.update({row["_problem"]: row["_count"]} if row["_problem"] else {})
+
+    def is_beyond(self, promise: Contract) -> bool:
+        return self.rows >= promise.reject_limit_rows and self.wrong > promise.reject_limit * self.rows
+
+    def words(self, promise: Contract) -> str:
+        rule, count = self.rules.most_common(1)[0]
+        return (
+            f"{self.wrong:,} of its {self.rows:,} rows ({self.wrong / self.rows:.0%}) are wrong, and the reject_limit "
+            f"is {promise.reject_limit:.0%}; {count:,} by {rule} ({promise.why(rule)})"
+        )
 
 
 def stored_rows(table: Table, judged: DataFrame) -> DataFrame:

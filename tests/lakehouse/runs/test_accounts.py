@@ -263,37 +263,6 @@ def test_a_view_may_name_itself_in_its_comments(tmp_path: Path, monkeypatch: pyt
 # Runs that stop ------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def small(tmp_path: Path, engine: Native) -> Toy:
-    return promising(Toy(tmp_path, engine), "\n        reject_limit: 0.4" + PROMISES)
-
-
-def test_a_share_of_wrong_rows_above_the_limit_stops_before_anything_is_written(small: Toy) -> None:
-    small.deliver("monday.csv", "7,A,two,1", "8,B,1,1")
-    with pytest.raises(LakehouseError) as error:
-        small.run(LINES)
-    for words in (LINES, "1 of 2 new rows (50%)", "limit is 40%", "market_1/monday.csv", "quantity_is_readable"):
-        assert words in str(error.value)
-    assert (small.lake.state(LINES), small.lake.state(f"{LINES}__rejected")) == (None, None)
-    assert files(small)["market_1/monday.csv"][:3] == ("loaded", 2, None)
-
-    small.deliver("monday.csv", "7,A,2,1", "8,B,1,1")
-    small.run(LINES)
-    assert small.rows(LINES, "order_id", "quantity") == [(7, 2), (8, 1)]
-
-    version = small.lake.state(LINES)
-    small.deliver("tuesday.csv", "7,A,three,1")
-    with pytest.raises(LakehouseError, match=r"market_1/tuesday\.csv: 1 rows, 1 by quantity_is_readable"):
-        small.run(LINES)
-    assert small.lake.state(LINES) == version
-
-    contract, code = small.sources[LINES]
-    small.sources[LINES] = (contract.replace("reject_limit: 0.4", "reject_limit: 1"), code)
-    assert small.run(LINES)[LINES].decision.path == "new"
-    assert small.rejected() == [(7, ["quantity_is_readable"], "market_1/tuesday.csv", 1)]
-    assert small.rows(LINES, "order_id", "quantity") == [(7, 2), (8, 1)]
-
-
 def test_a_rule_that_stops_stops_before_the_commit_until_its_rows_are_right(tmp_path: Path, engine: Native) -> None:
     lake = promising(Toy(tmp_path, engine), PROMISES.replace("_units <= 20", "_units < 9999"))
     contract, code = SOURCES[ORDERS]

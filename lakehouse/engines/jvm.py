@@ -53,6 +53,7 @@ EXCLUDES = (
 LOCK = Path(__file__).with_name("jars.lock")
 LOG4J = Path(__file__).with_name("log4j2.properties")
 OLDEST_JAVA = 17
+KEYS = {f"spark.hadoop.fs.s3a.{name}" for name in ("access.key", "secret.key", "session.token")}
 
 
 def start(*, long: bool = False) -> SparkSession:
@@ -96,12 +97,14 @@ def _launch(settings: dict[str, str]) -> None:
     os.environ.pop("SPARK_HOME", None)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     conf = SparkConf(loadDefaults=False).setAppName("lakehouse").setAll(list(settings.items()))
+    # Java's arguments are seen by every user of the machine: the keys follow through the connection to it.
+    shown = [(name, value) for name, value in settings.items() if name not in KEYS]
     log = cache_folder() / "spark.log"
     with log.open("wb") as said:
         # A group of its own: what stops this process and its group must not take Java from under a table's write.
         how = {"start_new_session": True} | ({} if "LAKEHOUSE_LOG" in os.environ else {"stderr": said})
         try:
-            gateway = launch_gateway(conf, how)  # type: ignore[no-untyped-call]
+            gateway = launch_gateway(SparkConf(loadDefaults=False).setAll(shown), how)  # type: ignore[no-untyped-call]
         except PySparkRuntimeError as error:
             last = " ".join(log.read_text(errors="replace").splitlines()[-3:])
             raise LakehouseError(
@@ -122,6 +125,8 @@ def _settings_of_results() -> dict[str, str]:
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.ansi.enabled": "true",
+        # Else '${env:AWS_SECRET_ACCESS_KEY}' in a question is what the environment says.
+        "spark.sql.variable.substitute": "false",
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         # Inferring filters from long chains of parsed columns takes longer than any filter saves, without bound.
         "spark.sql.constraintPropagation.enabled": "false",

@@ -22,7 +22,7 @@ from lakehouse.intake import ledger
 from lakehouse.proof import changes
 from lakehouse.proof.changes import History, Place
 from lakehouse.proof.excerpt import EVIDENCE, PLACE, Excerpt, Use, Values, excerpt, shown, uses
-from lakehouse.serving import sql
+from lakehouse.serving import allowed
 from lakehouse.transforms import whole_sum
 from lakehouse.writes import latest, units
 from lakehouse.writes.lake import conf_rows
@@ -104,8 +104,7 @@ def ask(lake: Lake, tables: Mapping[str, Table], name: str, where: str = "true")
     now, state = log.snapshot(lake.address(name)), lake.state(name)
     if now is None or state is None:
         raise LakehouseError(f"{name} is not there yet. Build it: `lakehouse run {name}`.")
-    sql.check_condition(where, name, log.schema(now).names)
-    return Question(table, state, where)
+    return Question(table, state, allowed.condition(where, name, log.schema(now).names))
 
 
 def answer(engine: Engine, lake: Lake, tables: Mapping[str, Table], asked: Question, examples: int = 5) -> Answer:

@@ -22,17 +22,11 @@ if TYPE_CHECKING:
 
     from lakehouse.engines.protocol import Reader
 
-READS = {"select", "values", "table", "describe", "desc", "show", "explain"}
-MAY_READ = {"with", "from"}  # unless an insert follows
-RUNS_PROGRAMS = re.compile(
-    r"\b(java_method|(try_)?reflect)\s*\(|\btransform\b.*\)\s*using\b", re.IGNORECASE | re.DOTALL
-)
-DIALECT = "databricks"
 DIGEST = "_digest"
 OTHERWISE_IN_SQL = {"byte": "tinyint", "short": "smallint", "integer": "int", "long": "bigint"}
-SCHEMAS = ("bronze", "silver", "gold", "ops")
 DESCRIBE = re.compile(r"\s*desc(?:ribe)?\s+(?:table\s+)?(?:extended\s+)?`?(\w+)`?\.`?(\w+)`?\s*;?\s*", re.IGNORECASE)
 HISTORY = re.compile(r"\s*desc(?:ribe)?\s+history\s+`?(\w+)`?\.`?(\w+)`?\s*;?\s*", re.IGNORECASE)
+EXPLAIN = re.compile(r"\s*explain\s+(.*)", re.IGNORECASE | re.DOTALL)
 SHOW = re.compile(r"\s*show\s+(tables|views)(?:\s+(?:in|from)\s+`?(\w+)`?)?\s*;?\s*", re.IGNORECASE)
 
 
@@ -89,9 +83,8 @@ def query(reader: Reader, root: str, statement: str) -> Answer:
         return _told(reader, _history(root, f"{found[1]}.{found[2]}".lower()))
     if found := SHOW.fullmatch(statement):
         return _told(reader, _shown(root, found[2]))
-    word, _, rest = statement.strip().partition(" ")
-    if word.lower() == "explain":
-        explained = f"explain {_over_views(reader, root, rest)[0]}"
+    if found := EXPLAIN.fullmatch(statement):
+        explained = f"explain {_over_views(reader, root, found[1])[0]}"
         return Answer(reader, explained, reader.schema(explained), is_query=False)
     text, is_query = _over_views(reader, root, statement)
     return Answer(reader, text, reader.schema(text), is_query)
@@ -121,30 +114,21 @@ def _over_views(reader: Reader, root: str, statement: str, views: set[str] | Non
 
 
 def _parsed_over_views(reader: Reader, root: str, statement: str, views: set[str]) -> tuple[str, bool]:
-    import sqlglot  # noqa: PLC0415  a third of a second
     from sqlglot import exp  # noqa: PLC0415
-    from sqlglot.errors import ParseError  # noqa: PLC0415
 
-    try:
-        parsed = sqlglot.parse_one(statement, read=DIALECT)
-    except ParseError as error:
-        words = " ".join(str(error).splitlines()[0].split())
-        raise LakehouseError(f"That is no SQL that can be read: {words}") from error
+    from lakehouse.serving import allowed  # noqa: PLC0415  with sqlglot: a third of a second
+
+    parsed = allowed.query(statement)
     for select in parsed.find_all(exp.Select):
         _spell_out(select)
-    own = {one.alias_or_name for one in parsed.find_all(exp.CTE)}
     for table in list(parsed.find_all(exp.Table)):
-        if not table.db:
-            if table.name not in own and isinstance(table.this, exp.Identifier):
-                raise LakehouseError(
-                    f"There is no table {table.name}. Tables are named with their layer: `lakehouse status` shows them."
-                )
+        if not table.db:  # a name that the statement gives, or a function
             continue
         view = _view(reader, root, f"{table.db}.{table.name}".lower(), table.args.get("version"), views)
         alias = table.args.get("alias") or exp.TableAlias(this=exp.to_identifier(table.name))
         keep = {key: table.args[key] for key in ("joins", "laterals", "sample", "pivots") if table.args.get(key)}
         table.replace(exp.Table(this=exp.to_identifier(view), alias=alias, **keep))
-    return parsed.sql(dialect=DIALECT), isinstance(parsed, exp.Query)
+    return allowed.written(parsed), isinstance(parsed, exp.Query)
 
 
 def _spell_out(select: exp.Select) -> None:
@@ -166,8 +150,8 @@ def _spell_out(select: exp.Select) -> None:
 def _view(reader: Reader, root: str, name: str, version: exp.Version | None, views: set[str]) -> str:
     """The view's name: of a table at a version, or of a question to what runs recorded, from conf/ops."""
     schema, _, table = name.partition(".")
-    if schema not in SCHEMAS:
-        raise LakehouseError(f"There is no table {name}: tables are in {', '.join(SCHEMAS)}.")
+    if schema not in plain.SCHEMAS:
+        raise LakehouseError(f"There is no table {name}: tables are in {', '.join(plain.SCHEMAS)}.")
     text = conf.HOME / "conf" / schema / f"{table}.sql"
     if text.exists():
         view = f"{schema}_{table}"
@@ -284,58 +268,15 @@ def _quoted(text: str) -> str:
 
 
 def check_reading(statement: str) -> None:
-    """Raise LakehouseError unless the statement only reads. Needs no JVM."""
-    word = _first_word(statement)
-    reads = word in READS or (word in MAY_READ and _is_query(statement))
-    if not reads:
-        raise LakehouseError(
-            f"`lakehouse sql` only reads, and this statement, {word or 'nothing'} ..., is not a query (select, with, "
-            "values, table, describe, show, explain). Tables are written by `lakehouse run` alone."
-        )
-    if RUNS_PROGRAMS.search(statement):
-        raise LakehouseError("`lakehouse sql` only reads: it starts no programs and calls no Java methods.")
+    """Raise LakehouseError unless the statement only reads tables of the lake. Needs no engine."""
+    if any(kind.fullmatch(statement) for kind in (DESCRIBE, HISTORY, SHOW)):
+        return
+    explained = EXPLAIN.fullmatch(statement)
+    question = explained[1] if explained else statement
+    if plain.tables(question) is None:
+        from lakehouse.serving import allowed  # noqa: PLC0415  with sqlglot: a third of a second
 
-
-def check_condition(condition: str, table: str, columns: Sequence[str]) -> None:
-    """Raise LakehouseError unless it is a condition over one row with these columns. Needs no JVM."""
-    import sqlglot  # noqa: PLC0415
-    from sqlglot import exp  # noqa: PLC0415
-    from sqlglot.errors import ParseError  # noqa: PLC0415
-
-    try:
-        parsed = sqlglot.parse_one(condition, read=DIALECT, into=exp.Condition)
-    except ParseError as error:
-        raise LakehouseError(
-            f"{condition!r} is no condition over the columns of {table}. Write one as after `where` in SQL, e.g. "
-            f'"{columns[0]} = 1".'
-        ) from error
-    if parsed.find(exp.Query, exp.AggFunc, exp.Window, exp.Star) or RUNS_PROGRAMS.search(condition):
-        raise LakehouseError(
-            f"{condition!r} is more than a condition over one row of {table}: it may compare the row's own columns, "
-            "without subqueries, sums over rows and programs."
-        )
-    known = {name.lower() for name in columns}
-    named = {column.sql("databricks") for column in parsed.find_all(exp.Column)}
-    if unknown := sorted(name for name in named if name.replace("`", "").lower() not in known):
-        there = ", ".join(name for name in columns if not name.startswith("_"))
-        raise LakehouseError(f"{table} has no column {', '.join(unknown)}. It has: {there}.")
-
-
-def _first_word(statement: str) -> str:
-    first = re.match(r"[\s(]*(?:--[^\n]*\n[\s(]*|/\*.*?\*/[\s(]*)*(\w*)", statement, re.DOTALL)
-    return first[1].lower() if first else ""
-
-
-def _is_query(statement: str) -> bool:
-    import sqlglot  # noqa: PLC0415
-    from sqlglot import exp  # noqa: PLC0415
-    from sqlglot.errors import ParseError  # noqa: PLC0415
-
-    try:
-        parsed = sqlglot.parse(statement, read=DIALECT)
-    except ParseError:
-        return False
-    return len(parsed) == 1 and isinstance(parsed[0], exp.Query)
+        allowed.query(question)
 
 
 def _distinct(columns: list[str]) -> list[str]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -222,6 +225,29 @@ def test_a_local_session_listens_to_this_machine_only_and_hands_no_secret_to_jav
     assert settings["spark.driver.bindAddress"] == settings["spark.driver.host"] == "127.0.0.1"
     assert settings["spark.ui.enabled"] == "false"
     assert SECRET not in repr(settings) + repr(jvm._settings_of_results())  # noqa: SLF001
+
+
+ASKED = """
+import os
+from pathlib import Path
+from lakehouse.engines import jvm
+spark = jvm.start()
+print(spark.sql("select '${env:AWS_SECRET_ACCESS_KEY}'").first()[0])
+print(spark.sparkContext._jsc.hadoopConfiguration().get("fs.s3a.secret.key") == os.environ["AWS_SECRET_ACCESS_KEY"])
+lines = [one.read_bytes() for one in Path("/proc").glob("[0-9]*/cmdline") if one.stat().st_uid == os.getuid()]
+print(sum(b"spark.driver.host" in one for one in lines) > 0)
+print([one for one in lines if os.environ["AWS_SECRET_ACCESS_KEY"].encode() in one])
+"""
+
+
+@pytest.mark.spark
+def test_no_key_stands_in_the_arguments_of_java_nor_in_an_answer() -> None:
+    """Spark's connector has them all the same."""
+    keys = {"AWS_ACCESS_KEY_ID": "who", "AWS_SECRET_ACCESS_KEY": SECRET, "LAKEHOUSE_MASTER": "local[1]"}
+    said = subprocess.run(
+        [sys.executable, "-c", ASKED], env=os.environ | keys, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.splitlines() == ["${env:AWS_SECRET_ACCESS_KEY}", "True", "True", "[]"]
 
 
 def test_no_error_of_the_start_shows_a_secret(jars: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperCommand
 
 from jobs import printed
@@ -29,7 +28,7 @@ app = typer.Typer(
 minio_app = typer.Typer(help="MinIO in the house: the S3 of this machine, on 127.0.0.1.", no_args_is_help=True)
 app.add_typer(minio_app, name="minio")
 
-messages = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
+messages = printed.Terminal(stderr=True)
 
 LakeOption = Annotated[
     str | None,
@@ -142,7 +141,7 @@ def sql(
     if output is Format.json:
         printed.json_array(answer.objects())
     elif output is Format.csv:
-        printed.csv_rows(answer.columns, answer.texts())
+        printed.csv_rows(answer.columns, answer.cells())
     else:
         printed.grid(answer.columns, answer.texts(), messages)
 

@@ -13,6 +13,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 from rich.tree import Tree
 
+from jobs import printed
 from jobs.printed import GRID, visible
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ CHANGED_COLUMNS = 10
 
 def as_json(answer: Answer) -> str:
     """Decimals and dates are texts, with all their digits; times are ISO, in UTC."""
-    return json.dumps(asdict(answer), default=_text_in_json, ensure_ascii=False, indent=1)
+    return printed.json_text(json.dumps(asdict(answer), default=_text_in_json, ensure_ascii=False, indent=1))
 
 
 def _text_in_json(value: object) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from jobs import printed
 from jobs.places import engine_name, places
@@ -15,7 +14,7 @@ from lakehouse.runs.run import Run
 
 def run_layer(layer: str) -> None:
     """Parse --lake and --landing (or the variables, or conf/lake.yml) and run the layer's tables in order."""
-    messages = Console(stderr=True, highlight=False, soft_wrap=True)
+    messages = printed.Terminal(stderr=True)
 
     def main(
         lake: Annotated[str | None, typer.Option(envvar="LAKEHOUSE_ROOT")] = None,

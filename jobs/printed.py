@@ -6,22 +6,27 @@ What looks at the lake before it prints imports that itself: an answer in a grid
 from __future__ import annotations
 
 import csv
+import json
 import os
 import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
+from rich.segment import Segment
 from rich.table import Table as Grid
 
 from lakehouse.errors import LakehouseError
+from lakehouse.readers.columns import defused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
+
+    from rich.console import ConsoleOptions, JustifyMethod, RenderableType
 
     from lakehouse.contract import Source
     from lakehouse.graph import Table
@@ -38,9 +43,20 @@ SHOWN_OF_A_TEXT = 2000
 GRID = {"box": None, "pad_edge": False, "header_style": "bold"}
 
 
+class Terminal(Console):
+    """Where people read. What a delivered text, a path or an error holds never reaches it as a command."""
+
+    def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
+        super().__init__(stderr=stderr, width=width, highlight=False, emoji=False, soft_wrap=True)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for one in super().render(renderable, options):
+            yield one if one.control else Segment("\n".join(map(_printable, one.text.split("\n"))), one.style)
+
+
 def answers() -> Console:
     """Standard output: as wide as the terminal, and without an edge in a pipe or a file."""
-    return Console(highlight=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else 10_000)
+    return Terminal(width=None if sys.stdout.isatty() else 10_000)
 
 
 @contextmanager
@@ -312,7 +328,11 @@ def visible(text: str) -> str:
 
 
 def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def _shown(letter: str) -> str:
+    return letter if letter.isprintable() else repr(letter)[1:-1]
 
 
 def exported(messages: Console, table: Table, source: Source | None, written: Mapping[Path, int]) -> None:
@@ -341,11 +361,10 @@ def grid(columns: list[str], rows: Iterable[tuple[str | None, ...]], messages: C
     table = Grid(**GRID)  # type: ignore[arg-type]
     for place, name in enumerate(columns):
         is_number = all(_is_number(row[place]) for row in first)
-        table.add_column(
-            escape(name), justify="right" if is_number and first else "left", no_wrap=not sys.stdout.isatty()
-        )
+        side: JustifyMethod = "right" if is_number and first else "left"
+        table.add_column(escape(_printable(name)), justify=side, no_wrap=not sys.stdout.isatty())
     for row in first:
-        table.add_row(*("" if value is None else escape(value) for value in row))
+        table.add_row(*("" if value is None else escape(_printable(value)) for value in row))
     answers().print(table)
     if next(waiting, None) is not None:
         messages.print(f"Only the first {SHOWN} rows are shown; --format csv writes all.")
@@ -356,15 +375,20 @@ def _is_number(text: str | None) -> bool:
 
 
 def csv_rows(columns: list[str], rows: Iterable[tuple[str | None, ...]]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
+    writer, is_seen = csv.writer(sys.stdout, lineterminator="\n"), sys.stdout.isatty()
+    for row in chain([[defused(name) for name in columns]], rows):
+        writer.writerow([cell and _printable(cell) for cell in row] if is_seen else row)
+
+
+def json_text(text: str) -> str:
+    """JSON that a terminal may show: what it would obey is escaped, and means the same."""
+    return "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)
 
 
 def json_array(objects: Iterable[str]) -> None:
     sys.stdout.write("[")
     for place, text in enumerate(objects):
-        sys.stdout.write(f"{',' if place else ''}\n{text}")
+        sys.stdout.write(f"{',' if place else ''}\n{json_text(text)}")
     sys.stdout.write("\n]\n")
 
 

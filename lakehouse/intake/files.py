@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lakehouse.delta.types import arrow_schema
 from lakehouse.errors import LakehouseError
 from lakehouse.readers import csv_records, json_records, records
-from lakehouse.readers.columns import OF_CORRECTIONS
+from lakehouse.readers.columns import AS_MEANT, DEFUSED, OF_CORRECTIONS
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
@@ -136,6 +136,7 @@ def _rows_of_file(work: Work, kinds: Mapping[str, pa.DataType], entry: Entry) ->
         return
     names = list(delivery.columns.values())
     unknown = {text: name for text, name in delivery.columns.items() if name in work.rescued}
+    is_exported = layout.format == records.CSV and bool(set(OF_CORRECTIONS) & set(names))
     place = 0
     with storage.open_file(work.root, delivery.path, delivery.content) as stream:
         batches = (
@@ -144,7 +145,8 @@ def _rows_of_file(work: Work, kinds: Mapping[str, pa.DataType], entry: Entry) ->
             else json_records.json_batches(stream, layout, dict(zip(delivery.header, names, strict=True)))
         )
         for batch in batches:
-            columns = dict(zip(dict.fromkeys(names), batch.columns, strict=True)) | _facts(entry, batch, place)
+            cells = _as_meant(batch.columns) if is_exported else batch.columns
+            columns = dict(zip(dict.fromkeys(names), cells, strict=True)) | _facts(entry, batch, place)
             if unknown:
                 columns[RESCUED] = _rescued(columns, unknown)
             place += batch.rows
@@ -152,6 +154,13 @@ def _rows_of_file(work: Work, kinds: Mapping[str, pa.DataType], entry: Entry) ->
                 [columns.get(name, pa.nulls(batch.rows, kind)).cast(kind) for name, kind in kinds.items()],
                 names=list(kinds),
             )
+
+
+def _as_meant(columns: list[pa.Array]) -> list[pa.Array]:
+    """Without the apostrophes that our export gave to what looks like a formula."""
+    from pyarrow import compute as pc  # noqa: PLC0415
+
+    return [pc.replace_substring_regex(one, DEFUSED, AS_MEANT) for one in columns]
 
 
 def _facts(entry: Entry, batch: Batch, place: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How the columns of delivered files are named."""
+"""How the columns of delivered files are named, and how cells are written that a spreadsheet must not compute."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ if TYPE_CHECKING:
 
 # Columns that a corrected file brings for the core itself, whatever else is in it.
 OF_CORRECTIONS = ("_replaces_file", "_replaces_row", "_rejected_because")
+# What spreadsheets compute, or did before it was given apostrophes; a number they compute to itself.
+FORMULA = "'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
+NUMBER = re.compile(r"[-+]?[ \d.,]*%?")
+DEFUSED, AS_MEANT = rf"\A'({FORMULA})", r"\1"  # for a reader: pattern and replacement
+
+
+def defused(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula: with an apostrophe, which DEFUSED takes away again."""
+    return f"'{text}" if re.match(FORMULA, text) and not NUMBER.fullmatch(text) else text
 
 
 def column_names(header: Iterable[str], of_path: Container[str] = ()) -> dict[str, str]:

@@ -11,7 +11,7 @@ from lakehouse.delta import progress
 from lakehouse.delta.ops import query
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
-from lakehouse.readers.columns import OF_CORRECTIONS
+from lakehouse.readers.columns import OF_CORRECTIONS, defused
 from lakehouse.readers.records import LARGEST
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _write_csv(path: Path, rows: list[tuple[Row, Delivery]]) -> None:
     """By all headers of the files concerned, with what `_rescued` holds; cells too many stand behind the last column.
 
     Written with the delimiter and quote that the files share, and a BOM, so that it can be read whatever the contract
-    declares (and by spreadsheets, too).
+    declares (and by spreadsheets, too, to which no cell is a formula).
     """
     texts = {name: text for _, delivery in rows for text, name in delivery.columns.items()}
     # A nameless column keeps the name that its place gave it.
@@ -104,11 +104,11 @@ def _write_csv(path: Path, rows: list[tuple[Row, Delivery]]) -> None:
     delimiter, quote = layouts.pop() if len(layouts) == 1 else (",", '"')
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file, delimiter=delimiter, quotechar=quote)
-        writer.writerow([*OF_CORRECTIONS, *texts.values()])
+        writer.writerow([*OF_CORRECTIONS, *map(defused, texts.values())])
         for row, delivery in rows:
             delivered = row | _rescued(row, delivery)
             cells = ["" if delivered.get(name) is None else delivered[name] for name in texts]
-            writer.writerow([*_correction(row), *cells, *_cells_too_many(row, delivery)])
+            writer.writerow(map(defused, [*_correction(row), *cells, *_cells_too_many(row, delivery)]))
 
 
 def _cells_too_many(row: Row, delivery: Delivery) -> list[str]:

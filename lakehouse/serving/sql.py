@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lakehouse import conf
 from lakehouse.delta import log, progress
 from lakehouse.errors import LakehouseError
+from lakehouse.readers.columns import defused
 from lakehouse.serving import plain
 from lakehouse.store import storage
 
@@ -53,6 +54,13 @@ class Answer:
     def texts(self) -> Iterator[tuple[str | None, ...]]:
         """Row by row, each value as Spark writes it: times in UTC, decimals with all their digits."""
         return self._rows("cast({} as string)" for _ in self.schema)
+
+    def cells(self) -> Iterator[tuple[str | None, ...]]:
+        """Row by row as `texts`; no text is a formula to a spreadsheet."""
+        are_texts = [_kind(one.type) == "text" for one in self.schema]
+        for row in self.texts():
+            pairs = zip(row, are_texts, strict=True)
+            yield tuple(defused(value) if value and is_text else value for value, is_text in pairs)
 
     def objects(self) -> Iterator[str]:
         """Row by row as JSON; decimals are numbers with all their digits, times are texts in UTC."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from io import StringIO
 from typing import TYPE_CHECKING
 
@@ -9,8 +11,10 @@ import pytest
 from rich.console import Console
 
 from jobs import printed
+from lakehouse import engines
 from lakehouse.errors import LakehouseError
 from lakehouse.runs.run import Run
+from lakehouse.serving import sql
 from tests.toy import of_monday
 
 if TYPE_CHECKING:
@@ -26,6 +30,34 @@ LINES, ORDERS, TOTALS = "silver.order_lines", "silver.orders", "gold.totals"
 @pytest.fixture
 def toy(tmp_path: Path, engine: Engine) -> Toy:
     return of_monday(tmp_path, engine)
+
+
+ODD = "\x1b[31m\x9b2J\x07\x00\r\u202eend"
+
+
+def test_no_control_character_reaches_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever prints: text, markup, a grid, csv and json; a terminal's own colours are the console's."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    printed.answers().print(f"[bold]lake[/] {ODD}")
+    printed.grid([ODD], [(ODD,), ("a\nb",)], printed.Terminal(stderr=True))
+    printed.csv_rows([ODD], [(ODD,), (None,), ("ü",)])
+    printed.json_array([json.dumps(ODD, ensure_ascii=False)])
+    print(printed.json_text(json.dumps({"a": ODD}, ensure_ascii=False)))  # noqa: T201
+    printed.error(printed.Terminal(stderr=True), ODD)
+    shown = re.sub(r"\x1b\[[01]m", "", "".join(capsys.readouterr()))  # bold, as we ask for it
+    assert shown.count("end") == 8
+    assert not {letter for letter in shown if not letter.isprintable()} - {"\n"}
+    assert json.loads(printed.json_text(json.dumps(ODD, ensure_ascii=False))) == ODD
+
+
+def test_a_text_in_csv_is_no_formula_and_a_number_stays_one(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    answer = sql.query(
+        engines.reader(), str(tmp_path), "select '=1+1' as `=a`, '-5' as b, -5 as c, -1e-9D as d, date'2022-01-05' as e"
+    )
+    printed.csv_rows(answer.columns, answer.cells())
+    assert capsys.readouterr().out == "'=a,b,c,d,e\n'=1+1,-5,-5,-1e-9,2022-01-05\n"
 
 
 def said(toy: Toy, command: str) -> dict[str, list[str]]:

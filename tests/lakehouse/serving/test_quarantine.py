@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -398,6 +399,46 @@ def test_a_nameless_column_is_the_same_column_in_a_correction(corrected: Lake) -
 def test_every_corrected_row_is_accounted_for_once(corrected: Lake) -> None:
     rows = corrected.done[LINES].counts["rows"]
     assert {status: count for status, count in rows.items() if count} == {"kept": 14}
+
+
+FORMULAS = [
+    "=1+cmd|' /C calc'!A0",
+    "+SUM(A1)",
+    "-2+3",
+    "@x",
+    "\t=1+1",
+    "\r=1",
+    "'=1",
+    "''-x",
+    "\uff1d1",
+    "'-5",
+    "-5",
+    "a=b",
+]
+
+
+def test_a_formula_is_none_in_an_export_and_means_the_same_when_it_is_delivered_again(
+    tmp_path: Path, engine: Native
+) -> None:
+    toy = Toy(tmp_path / "toy", engine)
+    toy.folder.mkdir()
+    rows = [f'{order},"{text}",two,1.00' for order, text in enumerate(FORMULAS)]
+    put(toy, "market_1/=orders.csv", "\n".join([HEADER, *rows, ""]))
+    toy.run(LINES)
+    text = export_of(toy, tmp_path / "orders.csv")
+    cells = [(row["product"], row["_replaces_file"]) for row in csv.DictReader(StringIO(text, newline=""))]
+    assert all(
+        re.fullmatch("[-+]?[0-9.]*|[^=+\\-@\t\r\uff1d].*", cell, re.DOTALL) for pair in cells for cell in pair
+    ), cells
+    put(toy, "market_1/corrected.csv", text.replace("two", "2"))
+    toy.run(LINES)
+    assert sorted(toy.rows(LINES, "order_id", "product")) == [*enumerate(FORMULAS)]
+    assert not toy.rows(f"{LINES}__rejected", "rules")
+
+
+def export_of(toy: Toy, file: Path) -> str:
+    (written,) = quarantine.export(toy.lake.root, toy.tables()[LINES], file)
+    return written.read_bytes().decode("utf-8-sig")
 
 
 # Not corrected -------------------------------------------------------------------------------------------------------

@@ -47,6 +47,7 @@ OF_THE_CORE = PROBLEMS | {
 LARGEST_DECIMAL = 38
 DIGITS_OF_64_BITS = 18
 WIDE = 16  # columns
+MOST_LINES_BEFORE = 1000  # of a preamble
 EVIDENCE = ("_file", "_row")
 DIGEST = "_digest"
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -77,7 +78,19 @@ def _known_encoding(text: str) -> str:
     return text
 
 
+def _pattern_of_lines(text: str) -> str:
+    """One that fits any line would take rows, and the header."""
+    try:
+        fits_all = re.compile(text).fullmatch("1,a,2.50,,2022-01-05")
+    except re.error as error:
+        raise ValueError(f"{text!r} is no pattern: {error}") from error
+    if fits_all:
+        raise ValueError(f"{text!r} fits any line, rows too; say what its lines begin with, as `Total,.*`")
+    return text
+
+
 Name = Annotated[str, AfterValidator(_snake_case)]
+Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern_of_lines)]
 
 
 class _Strict(BaseModel):
@@ -158,6 +171,9 @@ class Source(_Strict):
 
     `unknown_columns` (written `schema:`) says what becomes of columns that the contract does not name; a file without a
     `required` column is not taken. A delivery's rows are compared with the median of its market's last 14.
+
+    `preamble`: what stands before a CSV's header, as a number of lines or as the pattern of each; `footer`: the pattern
+    of each line behind its last row. Patterns are Python's, of the whole line.
     """
 
     files: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -165,12 +181,20 @@ class Source(_Strict):
     encoding: Annotated[str, AfterValidator(_known_encoding)] | None = None
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     quote: Annotated[str, Field(min_length=1, max_length=1)] = '"'
+    preamble: Annotated[int, Field(ge=0, le=MOST_LINES_BEFORE)] | Pattern = 0
+    footer: Pattern | Literal[""] = ""
     unknown_columns: Annotated[Literal["add", "rescue", "fail"], Field(alias="schema")] = "add"
     required: tuple[str, ...] = ()
     blank: tuple[str, ...] = ()
     may_be_empty: bool = False
     fresh_within_hours: float | None = None
     volume_between: tuple[float, float] | None = None
+
+    @model_validator(mode="after")
+    def _lines_are_of_csv(self) -> Source:
+        if self.format == "json" and (self.preamble or self.footer):
+            raise ValueError("preamble and footer: go with `format: csv`, whose lines they are")
+        return self
 
 
 class Contract(_Strict):
@@ -181,9 +205,9 @@ class Contract(_Strict):
     `inputs` says how the rows of an input reach units, where they do not carry the unit's columns with that meaning.
 
     `document` names aggregates over a document's rows without repeats, for its rules; beside the contract's columns
-    they may use `_is_last`, whether a row is the last of its file. `reject_limit` is the share of a file's rows that
-    may be in wrong documents; above it all of the file is rejected, unless it has fewer than `reject_limit_rows` rows.
-    `score` is the formula of a source's quality, from 0 to 100.
+    they may use `_is_last`, whether only wrong rows follow in its file. `reject_limit` is the share of a file's rows
+    that may be in wrong documents; above it all of the file is rejected, unless it has fewer than `reject_limit_rows`
+    rows. `score` is the formula of a source's quality, from 0 to 100.
     """
 
     owner: Annotated[str, Field(min_length=2)]

@@ -14,9 +14,15 @@ if TYPE_CHECKING:
     from pyspark.sql.window import WindowSpec
 
 # Classes are written out: what \d, \s and $ stand for is not the same in both engines' patterns (engines/spelling.py).
-BLANK = r" \t\n\x0B\f\r"
+# Blanks are all that nobody sees: spaces of every width, line ends, zero-width characters, marks of direction.
+BLANK = (
+    " \t\n\x0b\f\r\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+    "\u180e\u200b\u200c\u200d\u2060\ufeff"
+    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
 BLANKS = f"[{BLANK}]*"
-SIGN = f"^{BLANKS}[^0-9{BLANK}.,+-]{{1,4}}{BLANKS}"
+SIGN = f"^{BLANKS}([^0-9{BLANK}.,+-]{{1,4}}){BLANKS}"
 # Of completed orders: the classic ten that every customer report begins with, times counted as one.
 TEN_MEASURES = (
     "total_order_amount", "average_order_amount", "highest_order_amount", "lowest_order_amount", "order_count",
@@ -38,17 +44,22 @@ COMPARED = (
 EXPORT_TIME = "yyyy-MM-dd'T'HH:mm:ss[.SSS]XXX"
 
 
+def stripped(text: Column | str) -> Column:
+    """The text without the blanks at its ends."""
+    return F.btrim(_column(text), F.lit(BLANK))
+
+
 def exact_decimal(text: Column | str, precision: int, scale: int) -> Column:
     """The number as written, or null where it does not fit: try_cast alone would round 12.3456 to 12.35 in silence."""
-    value = _column(text)
-    written = rf"^{BLANKS}[+-]?([0-9]+(\.[0-9]{{0,{scale}}}0*)?|\.[0-9]{{1,{scale}}}0*){BLANKS}\z"
+    value = stripped(text)
+    written = rf"^[+-]?([0-9]+(\.[0-9]{{0,{scale}}}0*)?|\.[0-9]{{1,{scale}}}0*)\z"
     return F.when(value.rlike(written), value.try_cast(f"decimal({precision},{scale})"))
 
 
 def whole_number(text: Column | str, kind: str = "bigint") -> Column:
     """Digits with an optional sign, or null: a cast alone would take `1.0` or `1e3` in some versions of Spark."""
-    value = _column(text)
-    return F.when(value.rlike(rf"^{BLANKS}[+-]?[0-9]+{BLANKS}\z"), value.try_cast(kind))
+    value = stripped(text)
+    return F.when(value.rlike(r"^[+-]?[0-9]+\z"), value.try_cast(kind))
 
 
 def export_time(text: Column | str) -> Column:
@@ -154,7 +165,7 @@ def money(text: Column | str, precision: int = 18, scale: int = 2) -> Column:
 def amount_sign(text: Column | str) -> Column:
     """The currency sign of such an amount, null where it has none."""
     value = _column(text)
-    return F.nullif(F.trim(F.regexp_extract(value, SIGN, 0)), F.lit(""))
+    return F.nullif(F.regexp_extract(value, SIGN, 1), F.lit(""))
 
 
 def with_facts(rows: DataFrame, markets: DataFrame, day: Column | str, *facts: str) -> DataFrame:

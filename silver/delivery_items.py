@@ -10,7 +10,7 @@ from operator import and_
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import BLANK, amount_sign, exact_decimal, facts_of_today, money, whole_number
+from lakehouse.transforms import BLANK, BLANKS, amount_sign, exact_decimal, facts_of_today, money, whole_number
 
 # The header of market 1, two nameless columns at its end included; repair reads a raw row by places.
 CELLS = (
@@ -96,7 +96,8 @@ def repair(rows: DataFrame) -> DataFrame:
 def amounts_fit() -> Column:
     """Whether the mended row has amounts with a currency sign, or none, where its header has amounts."""
     return reduce(
-        and_, (_mended_cell(CELLS.index(name)).rlike(rf"^(-|[^0-9{BLANK}.,+-]{{1,4}} *[0-9.]+)\z") for name in AMOUNTS)
+        and_,
+        (_mended_cell(CELLS.index(name)).rlike(rf"^(-|[^0-9{BLANK}.,+-]{{1,4}}{BLANKS}[0-9.]+)\z") for name in AMOUNTS),
     )
 
 

@@ -11,8 +11,8 @@ from lakehouse.transforms import calendar_day, exact_decimal
 
 def build(bronze_exchange_rates: DataFrame) -> DataFrame:
     return bronze_exchange_rates.select(
-        F.upper(F.trim("currency")).alias("currency"),
-        F.upper(F.trim("reporting_currency")).alias("reporting_currency"),
+        F.upper("currency").alias("currency"),
+        F.upper("reporting_currency").alias("reporting_currency"),
         calendar_day("rate_date").alias("rate_date"),
         exact_decimal("rate", 18, 12).alias("rate"),
         "_source",

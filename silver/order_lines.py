@@ -17,9 +17,9 @@ def build(bronze_orders: DataFrame, conf_markets: DataFrame) -> DataFrame:
         "market",
         whole_number("order_id").alias("order_id"),
         whole_number("customer_id").alias("customer_id"),
-        F.trim("sku").alias("sku"),
+        "sku",
         # attributes
-        F.trim("category_name").alias("category_name"),
+        "category_name",
         "order_status",
         "payment_method",
         "currency",

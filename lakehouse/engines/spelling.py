@@ -48,6 +48,7 @@ FUNCTIONS: Mapping[str, str] = {
     "lower": "",
     "upper": "",
     "trim": "blanks alone, no tabs",
+    "btrim": "",
     "length": "",
     "translate": "",
     "split": "",

@@ -15,7 +15,7 @@ from lakehouse.intake.ledger import Delivery, Entry
 from lakehouse.intake.paths import Said
 from lakehouse.readers import csv_records, json_records, records
 from lakehouse.readers.columns import OF_CORRECTIONS, column_name
-from lakehouse.readers.records import HalfWrittenError, UnreadableError
+from lakehouse.readers.records import HalfWrittenError, OpenEndError, UnreadableError
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
@@ -27,6 +27,16 @@ if TYPE_CHECKING:
     from lakehouse.store.storage import StoredFile
 
 TOLERANCE = timedelta(days=1)  # clocks differ, and a file may be named for the night that it is made in
+# A writer that was stopped: what it did not touch for so long is taken, though its last row looks cut.
+SETTLED = timedelta(hours=1)
+# What systems and programs leave beside people's files: nobody delivers it, and it is never done.
+OF_THE_SYSTEM = re.compile(
+    r"(^|/)(\.DS_Store|\._[^/]*|__MACOSX/.*|\.(Trashes|Trash-[^/]*|Spotlight-V100|fseventsd|TemporaryItems)/.*"
+    r"|(eh)?thumbs(_vista)?\.db|desktop\.ini|\$RECYCLE\.BIN/.*|System Volume Information/.*|lost\+found/.*|@eaDir/.*"
+    r"|~\$[^/]*|\.~lock\.[^/]*#?|\.directory|\.nfs[0-9a-f]*|\.git(ignore|keep|attributes)?|\.git/.*|\.keep"
+    r"|_SUCCESS|_(started|committed)_[0-9]+|\.[^/]*\.crc)$",
+    re.IGNORECASE,
+)
 # Writers in progress: they wait until they have their real name.
 TEMPORARY = re.compile(r"(^|/)[._][^/]*($|/)|\.(tmp|part|crswap)$")
 
@@ -124,6 +134,8 @@ def find(
     known = {_identity(one.delivery.table, one.delivery, one.delivery.content) for one in held.values()}
     ignored, waiting, unseen, there = [], [], list[_Seen](), set[tuple[str, str]]()
     for file in storage.list_files(landing):
+        if OF_THE_SYSTEM.search(file.path):
+            continue
         if TEMPORARY.search(file.path):
             waiting.append(_temporary(file, contracts))
             continue
@@ -171,12 +183,12 @@ def _look(landing: str, seen: _Seen, now: datetime) -> Entry:
     try:
         _refuse(seen.problem(now))
         content = storage.content_hash(landing, file)
-        delivery = _columns(landing, seen.contract, seen.delivery(content))
+        delivery, doubt = _columns(landing, seen.contract, seen.delivery(content), now)
         _refuse(_refusal(seen.contract, delivery))
         if not _has_rows(landing, delivery):
             delivery = replace(delivery, header=(), kinds={})
         if storage.is_still(landing, file):
-            return Entry(delivery, -1, "claimed", seen.said.doubt)
+            return Entry(delivery, -1, "claimed", "; ".join(one for one in (seen.said.doubt, doubt) if one))
         status, reason = "waiting", "changed while it was read: its writer is not done."
     except HalfWrittenError as error:
         status, reason = "waiting", str(error)
@@ -200,11 +212,14 @@ def _has_rows(landing: str, delivery: Delivery) -> bool:
         return bool(delivery.header) and any(csv_records.read_csv(stream, delivery.layout, delivery.header))
 
 
-def _columns(landing: str, contract: Contract, delivery: Delivery) -> Delivery:
-    """The delivery with its layout and columns; a compressed or JSON file is read whole, a CSV at both ends."""
+def _columns(landing: str, contract: Contract, delivery: Delivery, now: datetime) -> tuple[Delivery, str]:
+    """The delivery with its layout and columns, and what is odd about its end.
+
+    A compressed or JSON file is read whole, a CSV at both ends.
+    """
     source, path = contract.source, delivery.path
     if source is None:
-        return delivery
+        return delivery, ""
     head = storage.read_bytes(landing, path, first=records.HEAD)
     layout = records.detect(
         head,
@@ -212,23 +227,49 @@ def _columns(landing: str, contract: Contract, delivery: Delivery) -> Delivery:
         encoding=source.encoding,
         delimiter=source.delimiter,
         quote=source.quote,
-        known_columns=contract.columns,
-        fold=column_name,
+        preamble=source.preamble,
+        is_known=lambda text: column_name(text) in contract.columns,
     )
     if source.format == records.JSON:
         with storage.open_file(landing, path, delivery.content) as stream:
             keys, kinds, rows = json_records.inspect_json(stream, layout)
         if rows and not keys:
             raise UnreadableError("has no object with a key in it.")
-        return replace(delivery, header=keys, kinds=_by_name(kinds), layout=layout, records=rows)
+        return replace(delivery, header=keys, kinds=_by_name(kinds), layout=layout, records=rows), ""
+    layout = replace(layout, footer=source.footer)
     header = csv_records.csv_header(head, layout)
-    if layout.compression:
-        with storage.open_file(landing, path, delivery.content) as stream:
-            csv_records.check_compressed(stream, layout, header)
-    else:
-        tail = head if delivery.size <= len(head) else storage.read_bytes(landing, path, last=records.HEAD)
-        csv_records.check_end(tail, layout, header, delivery.size - len(tail))
-    return replace(delivery, header=header, kinds=_by_name(csv_records.sample(head, layout, header)), layout=layout)
+    if header and _missing(set(map(column_name, header)), source.required):
+        before = csv_records.find_header(head, layout, source.required, column_name)
+        _refuse(_preamble(delivery.table, before) if before is not None else "")
+    doubt = _doubt_of_end(landing, replace(delivery, header=header, layout=layout), head, now)
+    kinds = _by_name(csv_records.sample(head, layout, header))
+    return replace(delivery, header=header, kinds=kinds, layout=layout), doubt
+
+
+def _preamble(table: str, before: int) -> str:
+    return (
+        f"has its header in its line {before + 1}. Say `preamble: {before}` in the source of "
+        f"conf/{table.replace('.', '/')}.yml, or the pattern of such lines, where not all files have so many."
+    )
+
+
+def _doubt_of_end(landing: str, delivery: Delivery, head: bytes, now: datetime) -> str:
+    """Raises HalfWrittenError where the file's end looks cut; of one that nobody writes to any more it is only said."""
+    layout, size = delivery.layout, delivery.size
+    if layout is None:
+        return ""
+    try:
+        if layout.compression:
+            with storage.open_file(landing, delivery.path, delivery.content) as stream:
+                csv_records.check_compressed(stream, layout, delivery.header)
+        else:
+            tail = head if size <= len(head) else storage.read_bytes(landing, delivery.path, last=records.HEAD)
+            csv_records.check_end(tail, layout, delivery.header, size - len(tail))
+    except OpenEndError as error:
+        if now < delivery.modified_at + SETTLED:
+            raise HalfWrittenError(f"{error} It is taken as it is an hour after it was last written.") from error
+        return f"{error} Nobody wrote to it for an hour, so it is taken, and its last row is judged as it is."
+    return ""
 
 
 def _by_name(kinds: Mapping[str, str]) -> dict[str, str]:

@@ -15,16 +15,17 @@ from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from lakehouse.readers import records
-from lakehouse.readers.records import Batch, HalfWrittenError, Layout, Record, UnreadableError
+from lakehouse.readers.records import Batch, HalfWrittenError, Layout, OpenEndError, Record, UnreadableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     import pyarrow as pa
 
 # Bytes that are read record by record when the fast route refuses them; a call of Arrow costs 0.2 ms.
 SMALL = 64 * 1024
 MOST_CELLS = 2_000_000  # of such a piece, should every second byte begin a row that is padded to the header's width
+MOST_LOOKED_AT = 100  # lines in which a header is looked for
 BLANK_LINES = re.compile(r"(?:\r?\n)*+")
 
 
@@ -43,7 +44,10 @@ def csv_header(head: bytes, layout: Layout, fold: Callable[[str], str] | None = 
 
 def _read_header(text: str, layout: Layout, *, is_whole: bool) -> tuple[tuple[str, ...], int]:
     """The header's texts and where the rows begin."""
-    at = BLANK_LINES.match(text).end()  # type: ignore[union-attr]  # it matches everywhere
+    at = 0
+    for _ in range(layout.preamble):
+        at = text.find("\n", at) + 1 or len(text)
+    at = BLANK_LINES.match(text, at).end()  # type: ignore[union-attr]  # it matches everywhere
     if at == len(text) and is_whole:
         return (), at
     found = _Grammar(layout, ()).parse(text, at)
@@ -71,6 +75,16 @@ def _check_header(found: _Found, layout: Layout) -> None:
         raise UnreadableError(f"has {len(found.cells):,} columns; at most {records.MOST_COLUMNS:,} are read.")
 
 
+def find_header(head: bytes, layout: Layout, required: Collection[str], fold: Callable[[str], str]) -> int | None:
+    """How many lines, but for Excel's own first one, stand before the first that has all of the required columns."""
+    lines = records.unpack_head(head, layout)[0].split("\n", MOST_LOOKED_AT)[:MOST_LOOKED_AT]
+    for place, line in enumerate(lines):
+        rows = ([cell.strip(layout.quote + "\r") for cell in line.split(sign)] for sign in records.DELIMITERS)
+        if any(set(required) <= set(map(fold, cells)) for cells in rows):
+            return place - bool(records.SEP.match(lines[0]))
+    return None
+
+
 def sample(head: bytes, layout: Layout, header: tuple[str, ...]) -> dict[str, str]:
     """The kind of each column by the first records of the head; a record that the head may cut does not count."""
     if not header:
@@ -78,7 +92,8 @@ def sample(head: bytes, layout: Layout, header: tuple[str, ...]) -> dict[str, st
     text, is_whole = records.unpack_head(head, layout)
     start = _read_header(text, layout, is_whole=is_whole)[1]
     rows = text[start:] if is_whole else text[start : text.rfind("\n") + 1]
-    reader = _Reader(iter([rows.encode("utf-8", records.utf8_errors(layout))]), layout, header)
+    rows_alone = _without_footer(iter([rows.encode("utf-8", records.utf8_errors(layout))]), layout)
+    reader = _Reader(rows_alone, layout, header)
     kinds = dict.fromkeys(header, "nothing")
     for row in islice(reader.records(), records.SAMPLED):
         if row.problem is None:
@@ -88,24 +103,28 @@ def sample(head: bytes, layout: Layout, header: tuple[str, ...]) -> dict[str, st
 
 
 def check_end(tail: bytes, layout: Layout, header: tuple[str, ...], start: int = 0) -> None:
-    """HalfWrittenError if the last record of an uncompressed CSV looks cut. `tail`: the file's bytes from `start` on.
+    """OpenEndError if the last record of an uncompressed CSV looks cut. `tail`: the file's bytes from `start` on.
 
     Only a file without line break at its end can: then its last line must be whole, alone or as the end of a record
     that spans lines. The tail may begin anywhere, in a row or in quotes; one without any line break says nothing.
     """
     text = records.decode_tail(tail, layout, start)
+    if layout.footer:
+        whole = text.encode("utf-8", records.utf8_errors(layout))
+        if _end_of_rows(whole, layout) < len(whole):
+            return
     last_line = text.rfind("\n") + 1
     if not header or last_line == len(text) or (last_line == 0 and start > 0):
         return
     if text.endswith("\r") or records.SURROGATE.match(text, len(text) - 1):
-        raise HalfWrittenError("ends inside a line break or a character: its writer is not done, or was stopped.")
+        raise OpenEndError("ends inside a line break or a character: its writer is not done, or was stopped.")
     grammar = _Grammar(layout, header)
     last = grammar.parse(text, last_line)
     if last is None or (not last.is_open and len(last.cells) >= len(header)):
         return
     if not grammar.ends_with_a_long_record(text, last_line, is_whole=start == 0):
         what = "with an open quote" if last.is_open else f"after {len(last.cells)} of {len(header)} cells"
-        raise HalfWrittenError(f"ends {what} and without line break: its writer is not done, or was stopped.")
+        raise OpenEndError(f"ends {what} and without line break: its writer is not done, or was stopped.")
 
 
 def check_compressed(stream: BinaryIO, layout: Layout, header: tuple[str, ...] = ()) -> None:
@@ -136,7 +155,7 @@ def csv_batches(
 
 def _open(stream: BinaryIO, layout: Layout, header: tuple[str, ...], block: int) -> _Reader:
     """A reader that stands behind the header."""
-    reader = _Reader(records.utf8_blocks(stream, layout, block), layout, header)
+    reader = _Reader(_without_footer(records.utf8_blocks(stream, layout, block), layout), layout, header)
     reader.fill(records.HEAD + 1)
     text = reader.decode_begin(records.HEAD + 1)
     found, end = _read_header(text, layout, is_whole=reader.at_end and len(reader.data) <= records.HEAD)
@@ -144,6 +163,31 @@ def _open(stream: BinaryIO, layout: Layout, header: tuple[str, ...], block: int)
         raise HalfWrittenError("has another header than a moment ago: it changed while it was read.")
     reader.drop(len(text[:end].encode("utf-8", reader.errors)))
     return reader
+
+
+def _without_footer(blocks: Iterator[bytes], layout: Layout) -> Iterator[bytes]:
+    """What may be the footer is held back until the file's end says whether it is."""
+    if not layout.footer:
+        yield from blocks
+        return
+    held = b""
+    for block in blocks:
+        held += block
+        if len(held) > 2 * records.HEAD:
+            yield held[: -records.HEAD]
+            held = held[-records.HEAD :]
+    yield held[: _end_of_rows(held, layout)]
+
+
+def _end_of_rows(tail: bytes, layout: Layout) -> int:
+    """Where the footer begins in the file's last bytes, as UTF-8: the last lines that its pattern fits."""
+    end = at = len(tail)
+    while (at := tail.rfind(b"\n", 0, max(0, at - 1)) + 1) > 0:
+        line = tail[at:end].decode("utf-8", records.utf8_errors(layout)).strip("\r\n")
+        if line and not re.fullmatch(layout.footer, line):
+            break
+        end = at
+    return end
 
 
 # Characters that a file may cost in vain behind lines whose quote is open; then no record of it may span lines: a small

@@ -14,14 +14,15 @@ import io
 import re
 import sys
 import zlib
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import zstandard
 
 from lakehouse.errors import LakehouseError
+from lakehouse.readers import signatures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import pyarrow as pa
 
@@ -33,6 +34,10 @@ SAMPLED = 1000  # records whose values say a column's kind
 SHOWN = 1000  # characters of a too large record that `_raw` keeps
 CSV, JSON = "csv", "json"
 DELIMITERS = (",", ";", "\t", "|")
+# Excel's own first line, which says what separates the cells: `sep=;`.
+SEP = re.compile(r"""\A"?sep=([^\w\s"']|\t)"?[ \t]*\r?(?:\n|\Z)""", re.IGNORECASE)
+MOST_HELD = 16  # batches: what is cut at a file's end is a record, not half of the file
+MOST_LINES_BEFORE = 1000  # of a preamble
 
 
 class UnreadableError(LakehouseError):
@@ -43,21 +48,30 @@ class HalfWrittenError(LakehouseError):
     """The file looks as if its writer is not done. The message is a sentence that follows the file's name."""
 
 
+class OpenEndError(HalfWrittenError):
+    """Only the last row looks cut: the file can be read as it is, once nobody writes to it any more."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """How a file's bytes become records; `encoding` is a Python codec, a BOM is removed in any case."""
+    """How a file's bytes become records; `encoding` is a Python codec, a BOM is removed in any case.
+
+    `preamble`: how many lines stand before the header. `footer`: the pattern of lines that stand behind the last row.
+    """
 
     format: str
     compression: str = ""
     encoding: str = "utf-8"
     delimiter: str = ","
     quote: str = '"'
+    preamble: int = 0
+    footer: str = ""
 
-    def to_json(self) -> dict[str, str]:
+    def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_json(cls, values: dict[str, str]) -> Layout:
+    def from_json(cls, values: dict[str, Any]) -> Layout:
         return cls(**values)
 
 
@@ -76,7 +90,7 @@ class Batch:
     columns: list[pa.Array]
     problem: pa.Array
     raw: pa.Array
-    is_last: bool = False  # it ends with the file's last record
+    is_last: bool = False  # it has the file's last right record, or only wrong ones that follow it
 
     @property
     def rows(self) -> int:
@@ -90,23 +104,42 @@ def detect(
     encoding: str | None = None,
     delimiter: str | None = None,
     quote: str = '"',
-    known_columns: Container[str] = (),
-    fold: Callable[[str], str] = str,
+    preamble: int | str = 0,
+    is_known: Callable[[str], bool] = bool,
 ) -> Layout:
-    """The layout by content, never by name: magic bytes, BOM, the delimiter that gives most of the known columns."""
+    """The layout by content, never by name: magic bytes, BOM, the delimiter that gives most of the known headers.
+
+    Raises UnreadableError for what is a file of another kind, whatever its name says.
+    """
     compression = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}.get(head[:2], "")
     begin = _unpack_head(head, compression)[:HEAD]
     marks = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
     marked = (codec for mark, codec in marks.items() if begin.startswith(mark))
     layout = Layout(format, compression, next(marked, None) or _codec(encoding or "utf-8"), "", "")
+    text = decoder(layout.encoding).decode(begin).removeprefix("\ufeff")
+    if refusal := signatures.refusal(begin, text, format):
+        raise UnreadableError(refusal)
     if format != CSV:
         return layout
-    lines = decoder(layout.encoding).decode(begin).removeprefix("\ufeff").lstrip("\r\n").split("\n", 1)[0].rstrip("\r")
+    said = SEP.match(text)
+    lines = text.split("\n", MOST_LINES_BEFORE + 1)
+    before = _lines_before(lines, preamble, 1 if said else 0)
+    first = next((line.rstrip("\r") for line in lines[before:] if line.strip("\r")), "")
 
     def known(sign: str) -> int:
-        return sum(fold(cell.strip(quote or None)) in known_columns for cell in lines.split(sign))
+        return sum(is_known(cell.strip(quote or None)) for cell in first.split(sign))
 
-    return dataclasses.replace(layout, delimiter=delimiter or max(DELIMITERS, key=known), quote=quote)
+    sign = said[1] if said else delimiter or max(DELIMITERS, key=known)
+    return dataclasses.replace(layout, delimiter=sign, quote=quote, preamble=before)
+
+
+def _lines_before(lines: Sequence[str], preamble: int | str, before: int) -> int:
+    """`before` lines and the preamble: so many lines, or those that the pattern fits or that have no character."""
+    if isinstance(preamble, int):
+        return before + preamble
+    while before < len(lines) and (not (line := lines[before].rstrip("\r")) or re.fullmatch(preamble, line)):
+        before += 1
+    return before
 
 
 def _codec(encoding: str) -> str:
@@ -340,11 +373,11 @@ def slices(batch: Batch, rows: int) -> Iterator[Batch]:
 
 
 def mark_last(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """Whether a batch is the last one is known when the next one is looked for."""
-    held: Batch | None = None
+    """Whether a batch has the last right record is known when the next right one is found, or at the end."""
+    held: list[Batch] = []
     for batch in batches:
-        if held:
-            yield held
-        held = batch
-    if held:
-        yield dataclasses.replace(held, is_last=True)
+        has_right = batch.problem.null_count > 0
+        while held and (has_right or len(held) == MOST_HELD):
+            yield held.pop(0)
+        held.append(batch)
+    yield from (dataclasses.replace(batch, is_last=True) for batch in held)

@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 from lakehouse.contract import ANOTHER_ROW, EVIDENCE, WITHIN_LIMIT
 from lakehouse.engines.protocol import FEW_ROWS, SLICE
 from lakehouse.errors import LakehouseError
+from lakehouse.transforms import stripped
 from lakehouse.writes import measures as measured
 from lakehouse.writes import units
 from lakehouse.writes.lake import conform
@@ -315,7 +316,10 @@ def _typed(
     conf: Mapping[str, DataFrame],
     source_of: Callable[[Container[str], Sequence[str]], Column],
 ) -> DataFrame:
-    """What build() makes of the rows; `_source` goes through it as `source_of` the columns and the texts says."""
+    """What build() makes of the rows; `_source` goes through it as `source_of` the columns and the texts says.
+
+    All texts are without blanks at their ends, so that two of them differ only by what can be seen.
+    """
     delivered = [name for name in bronze.columns if bronze.columns[name].type == "string"]
     lacking = {name: "string" for name in delivered if name not in columns}
     if table.repair:
@@ -325,7 +329,7 @@ def _typed(
     rows = table.repair(rows) if table.repair else rows
     texts = [name for name, kind in there.items() if kind == "string" and not name.startswith("_")]
     blank = _blanks(table, bronze)
-    values = {name: F.when(~F.trim(F.col(name)).isin(*blank[name]), F.col(name)) for name in delivered}
+    values = {name: F.when(~stripped(name).isin(*blank.get(name, {""})), stripped(name)) for name in texts}
     source = rows.withColumns(values).withColumn("_source", source_of(there, texts))
     built = table.build(*(source if name.startswith("bronze.") else conf[name] for name in table.inputs))
     if "_source" not in built.columns:

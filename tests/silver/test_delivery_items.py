@@ -15,7 +15,7 @@ MENDED = {"task_status": "Completed", "distance_m": "19871", "quantity": "10", "
 NOTE = "BY 6,30 PLEASE"
 UNREADABLE = {
     "task_id": ("task_id", ["9x", "3.68E+29"]),
-    "order_id": ("order_id", ["7", "YR-7,1", "YR-,0", "YR-7,0 "]),
+    "order_id": ("order_id", ["7", "YR-7,1", "YR-,0", "YR-7, 0"]),
     "agent_id": ("agent_id", ["Agent 05"]),
     "quantity": ("task_details_qty", ["two", "1.5"]),
     "amount": ("task_details_amount", ["KSh 12.3456", "KSh 1,200.00", "KSh -", "KSh"]),

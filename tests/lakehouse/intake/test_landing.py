@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import dataclasses
 import gzip
+import io
+import lzma
 import os
+import tarfile
+import zipfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lakehouse.intake import landing, ledger
@@ -375,8 +382,194 @@ def test_what_is_no_json_is_not_taken_as_such(place: Place, content: str) -> Non
 def test_a_csv_that_ends_within_a_row_waits_and_a_whole_one_is_taken(place: Place, content: str) -> None:
     place.deliver(ORDERS, content)
     is_cut = not content.endswith(",")
-    assert bool(new(place.find())) != is_cut
-    assert place.find().entries[0].status == ("waiting" if is_cut else "claimed")
+    assert bool(new(place.find(now=place.clock))) != is_cut
+    assert place.find(now=place.clock).entries[0].status == ("waiting" if is_cut else "claimed")
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("end", ["8", '8,"1', "Total: 2 rows", "8,1\r", "Ab\u00e4"])
+def test_a_csv_whose_last_row_looks_cut_is_taken_an_hour_after_it_was_written(
+    place: Place, end: str, pack: Callable[[bytes], bytes]
+) -> None:
+    whole = f"order_id,b\n7,1\n{end}".encode()
+    place.deliver(ORDERS, pack(whole[:-1] if end.endswith("\u00e4") else whole))
+    assert place.reason(place.clock + 3599).startswith("waiting: ends ")
+    assert "It is taken as it is an hour after it was last written" in place.reason(place.clock + 3599)
+    assert place.reason(place.clock + 3600).startswith("claimed: ends ")
+    assert "its last row is judged as it is" in place.reason(place.clock + 3600)
+
+
+def test_a_cut_compressed_file_waits_however_old_it_is(place: Place) -> None:
+    place.deliver(ORDERS, gzip.compress(b"order_id,b\n7,1\n")[:-9])
+    assert place.reason().startswith("waiting: ends in the middle of its gzip stream")
+
+
+# what is no export at all
+
+
+@pytest.mark.parametrize(
+    "path",
+    [".DS_Store", "market_1/.DS_Store", "market_1/._Orders.csv", "__MACOSX/market_1/._Orders.csv", "Thumbs.db",
+     "market_1/thumbs.db", "market_1/desktop.ini", "market_1/Desktop.ini", "market_1/~$Orders.csv",
+     "market_1/.~lock.Orders.csv#", "market_1/_SUCCESS", "market_1/.Orders.csv.crc", "market_1/@eaDir/Orders.csv",
+     "$RECYCLE.BIN/Orders.csv", "System Volume Information/IndexerVolumeGuid", ".Trashes/501/Orders.csv",
+     "market_1/.gitkeep", "lost+found/1", "market_1/.nfs0000000a"],
+)  # fmt: skip
+def test_what_systems_leave_beside_files_is_nothing_that_waits_or_is_told(place: Place, path: str) -> None:
+    place.deliver(path)
+    place.deliver(ORDERS)
+    found = place.find()
+    assert ([one.delivery.path for one in found.entries], found.ignored) == ([ORDERS], ())
+
+
+@pytest.mark.parametrize(
+    "path", ["market_1/Orders_SUCCESS.csv", "market_1/desktop.ini Orders.csv", "market_1/~Orders.csv"]
+)
+def test_a_name_that_only_looks_like_a_systems_is_a_delivery(place: Place, path: str) -> None:
+    place.deliver(path)
+    assert new(place.find()) == [path]
+
+
+def a_zip(*names: str, content: str = "x" * 2000) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in names:
+            is_type = name == "mimetype"
+            packed.writestr(
+                name,
+                "application/vnd.oasis.opendocument.spreadsheet" if is_type else content,
+                zipfile.ZIP_STORED if is_type else zipfile.ZIP_DEFLATED,
+            )
+    return stream.getvalue()
+
+
+def a_tar(name: str) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as packed:
+        packed.addfile(tarfile.TarInfo(name))
+    return stream.getvalue()
+
+
+def a_parquet() -> bytes:
+    stream = io.BytesIO()
+    pq.write_table(pa.table({"order_id": ["7"]}), stream)
+    return stream.getvalue()
+
+
+FOREIGN = {
+    "a workbook (xlsx): save its sheet as CSV": a_zip("[Content_Types].xml", "_rels/.rels", "xl/workbook.xml"),
+    "a workbook (xlsx): ": a_zip("xl/worksheets/sheet1.xml", "[Content_Types].xml"),
+    "a workbook (xlsb)": a_zip("[Content_Types].xml", "xl/workbook.bin"),
+    "a workbook (ods)": a_zip("mimetype", "content.xml"),
+    "a workbook (xls, or one with a password)": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504),
+    "a workbook (saved as a page or as XML)": (
+        b'<?xml version="1.0"?><Workbook xmlns="urn:schemas-microsoft-com:office:spreadsheet">'
+    ),
+    "a workbook (saved as a page": b'<html xmlns:x="urn:schemas-microsoft-com:office:excel"><table><tr><td>7',
+    "a text document (docx)": a_zip("[Content_Types].xml", "word/document.xml"),
+    "a web page (HTML): a login or an error": b"<!DOCTYPE html>\n<html><title>502</title>",
+    "a web page (HTML)": b"\xef\xbb\xbf  \r\n<HTML lang='en'><BODY>",
+    "a web page (HTML): ": b"<!-- saved --><table><tr><td>order_id",
+    "a web page (HTML): a": b"<br />\n<b>Warning</b>: mysql_connect() in export.php\norder_id,b\n7,1\n",
+    "a web page (HTML): a login": "<html>".encode("utf-16"),
+    "XML: ": b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>',
+    "XML: a": b"<Error><Code>NoSuchKey</Code></Error>",
+    "a PDF": b"%PDF-1.7\n",
+    "an archive (zip): unpack it": a_zip("Orders.csv"),
+    "an archive (zip)": a_zip(),
+    "an archive (tar)": a_tar("Orders.csv"),
+    "an archive (tar): ": gzip.compress(a_tar("Orders.csv")),
+    "an archive (7z)": b"7z\xbc\xaf\x27\x1c\0\4",
+    "an archive (rar)": b"Rar!\x1a\x07\x01\0",
+    "an archive (bzip2)": bz2.compress(b"order_id\n7\n"),
+    "an archive (xz)": lzma.compress(b"order_id\n7\n"),
+    "a Parquet file": a_parquet(),
+    "a database (SQLite)": b"SQLite format 3\0",
+    "a picture (png)": b"\x89PNG\r\n\x1a\n",
+}
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+@pytest.mark.parametrize("path", [ORDERS, "market_1/Customers.json"])
+def test_a_file_of_another_kind_is_named_for_what_it_is(place: Place, what: str, path: str) -> None:
+    place.deliver(path, FOREIGN[what])
+    assert place.reason().startswith(f"unreadable: is {what}".replace("CSV", "JSON" if "json" in path else "CSV"))
+
+
+@pytest.mark.parametrize("content", ['{"error": "try later"}', '[{"order_id": 7}]', ' {\n "order_id" : 7}'])
+def test_json_under_the_name_of_a_csv_is_named(place: Place, content: str) -> None:
+    place.deliver(ORDERS, content)
+    assert place.reason() == "unreadable: is JSON: export its rows as CSV, and deliver those."
+
+
+@pytest.mark.parametrize("header", ["order_id,<b>", "PK,order_id", "{id},order_id", "[order_id],b", "ORD,order_id"])
+def test_a_header_that_only_looks_like_another_kind_is_read(place: Place, header: str) -> None:
+    place.deliver(ORDERS, f"{header}\n7,1\n")
+    assert new(place.find()) == [ORDERS]
+
+
+# what stands before the header and behind the rows
+
+SIGNS = [",", ";", "\t", "|", "^", "~"]
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+@pytest.mark.parametrize("line", ["sep={}\r\n", "SEP={}\n", '"sep={}"\r\n', "sep={} \n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_what_excel_says_of_its_separator_is_obeyed(place: Place, sign: str, line: str, encoding: str) -> None:
+    place.tables = [a_table(required=["order_id"], delimiter="|")]
+    place.deliver(ORDERS, (line.format(sign) + f"order_id{sign}b\r\n7{sign}1\r\n").encode(encoding))
+    (one,) = place.find().new
+    assert (one.header, one.layout and one.layout.delimiter, one.layout and one.layout.preamble) == (
+        ("order_id", "b"), sign, 1
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("first", ["sep=", "sep=;;", "sep=ab", "sep,order_id", "xsep=;"])
+def test_a_first_line_that_only_begins_as_excels_is_the_header(place: Place, first: str) -> None:
+    place.deliver(ORDERS, f"{first}\n7,1\n")
+    (one,) = place.find().entries
+    assert one.delivery.layout is None or one.delivery.layout.preamble == 0
+
+
+PREAMBLES = {
+    "All orders\nFrom 5 to 6, in KSh\n\n": 3,
+    '"All orders, of the shop"\r\n': 1,
+    "\n\nAll orders\n": 3,
+    "All orders;;;\n;;;\n": 2,
+}
+
+
+@pytest.mark.parametrize("text", PREAMBLES)
+def test_lines_before_the_header_are_refused_with_the_words_that_take_them(place: Place, text: str) -> None:
+    place.tables = [a_table(required=["order_id", "b"])]
+    place.deliver(ORDERS, f"{text}Order ID,B\n7,1\n")
+    lines = PREAMBLES[text]
+    assert place.reason().startswith(f"unreadable: has its header in its line {lines + 1}. Say `preamble: {lines}`")
+    place.tables = [a_table(required=["order_id", "b"], preamble=lines)]
+    (one,) = place.find().new
+    assert one.header == ("Order ID", "B")
+
+
+@pytest.mark.parametrize("text", [*PREAMBLES, "", "sep=,\n", "sep=,\nAll orders\n"])
+def test_a_pattern_takes_files_with_and_without_a_preamble(place: Place, text: str) -> None:
+    place.tables = [a_table(required=["order_id", "b"], preamble='"?(All|From) .*|;*')]
+    place.deliver(ORDERS, f"{text}Order ID,B\n7,1\n")
+    (one,) = place.find().new
+    assert one.header == ("Order ID", "B")
+
+
+def test_a_number_of_lines_that_a_file_does_not_have_is_said(place: Place) -> None:
+    place.tables = [a_table(required=["order_id"], preamble=2)]
+    place.deliver(ORDERS, "order_id,b\n7,1\n8,1\n")
+    assert place.reason().startswith("unreadable: has its header in its line 1. Say `preamble: 0`")
+
+
+@pytest.mark.parametrize("end", ["Total,,5", "Total,,5\r\n", "Total,,5\n\nPage 1 of 1\n"])
+def test_a_file_that_ends_with_its_footer_is_whole_at_once(place: Place, end: str) -> None:
+    place.tables = [a_table(footer="Total,.*|Page .*")]
+    place.deliver(ORDERS, f"order_id,b\n7,1\n8,1\n{end}")
+    assert place.reason(place.clock) == "claimed: "
 
 
 def test_files_that_cannot_be_read_keep_no_other_file_out(place: Place) -> None:

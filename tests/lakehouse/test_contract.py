@@ -143,6 +143,26 @@ def test_a_unit_is_needed_where_units_are_written_and_refused_elsewhere(tmp_path
         assert complaint(tmp_path, promise) == words
 
 
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ({"preamble": -1}, "preamble"),
+        ({"preamble": 1001}, "preamble"),
+        ({"preamble": "("}, "'(' is no pattern"),
+        ({"footer": "Total["}, "'Total[' is no pattern"),
+        ({"footer": ".*"}, "'.*' fits any line, rows too; say what its lines begin with, as `Total,.*`"),
+        ({"preamble": "[^x]*"}, "'[^x]*' fits any line"),
+        ({"format": "json", "footer": "Total.*"}, "preamble and footer: go with `format: csv`"),
+        ({"format": "json", "preamble": 1}, "preamble and footer: go with `format: csv`"),
+    ],
+)
+def test_what_stands_around_rows_is_lines_or_patterns_of_a_csv(
+    tmp_path: Path, source: dict[str, object], words: str
+) -> None:
+    whole = {"files": ["*.csv"], "format": "csv"} | source
+    assert words in complaint(tmp_path, a_promise(write="append", unit=None, source=whole))
+
+
 def test_a_source_goes_with_append(tmp_path: Path) -> None:
     source = {"files": ["*.csv"], "format": "csv"}
     words = "source: goes with `write: append`, and is needed there"

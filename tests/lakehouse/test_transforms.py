@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+import unicodedata
 from datetime import date, timedelta
 from random import Random
 from typing import TYPE_CHECKING
@@ -179,6 +181,45 @@ def test_a_text_is_exactly_what_it_says_or_nothing(
         "sign": transforms.amount_sign("text"),
     }
     assert dict(zip(expected, applied(spark, list(expected), columns[name]), strict=True)) == expected
+
+
+# Space separators, line ends, zero-width characters and marks of direction, as Unicode has them; held apart from BLANK.
+INVISIBLE = [
+    *(chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) in {"Zs", "Zl", "Zp"}),
+    *"\t\n\x0b\x0c\r\x85",
+    *(unicodedata.lookup(f"ZERO WIDTH {name}") for name in ("SPACE", "NON-JOINER", "JOINER", "NO-BREAK SPACE")),
+    unicodedata.lookup("WORD JOINER"),
+    unicodedata.lookup("ARABIC LETTER MARK"),
+    *(unicodedata.lookup(f"{side}-TO-{other} {kind}") for kind in ("MARK", "EMBEDDING", "OVERRIDE", "ISOLATE")
+      for side, other in (("LEFT", "RIGHT"), ("RIGHT", "LEFT"))),
+    *(unicodedata.lookup(name) for name in ("FIRST STRONG ISOLATE", "POP DIRECTIONAL ISOLATE",
+                                            "POP DIRECTIONAL FORMATTING")),
+]  # fmt: skip
+
+
+def test_every_invisible_character_is_a_blank() -> None:
+    assert set(INVISIBLE) <= set(transforms.BLANK)
+    assert len(set(transforms.BLANK)) == len(transforms.BLANK)
+
+
+def test_invisible_characters_at_the_ends_and_behind_a_sign_say_nothing(spark: SparkSession) -> None:
+    around = [f"{one}{{}}{one}{one}" for one in transforms.BLANK]
+
+    def each(text: str) -> list[Text]:
+        return [form.format(text) for form in around]
+
+    assert applied(spark, each("A b"), transforms.stripped("text")) == ["A b"] * len(around)
+    assert applied(spark, each("-12.50"), transforms.exact_decimal("text", 18, 2)) == ["-12.50"] * len(around)
+    assert applied(spark, each("7"), transforms.whole_number("text")) == ["7"] * len(around)
+    signed: list[Text] = [f"{one}KSh{one}100{one}" for one in transforms.BLANK]
+    assert applied(spark, signed, transforms.money("text")) == ["100.00"] * len(around)
+    assert applied(spark, signed, transforms.amount_sign("text")) == ["KSh"] * len(around)
+
+
+def test_invisible_characters_within_a_number_are_not_guessed_away(spark: SparkSession) -> None:
+    within: list[Text] = [f"1{one}0" for one in transforms.BLANK]
+    assert applied(spark, within, transforms.whole_number("text")) == [None] * len(within)
+    assert applied(spark, within, transforms.money("text")) == [None] * len(within)
 
 
 def test_more_places_keep_more_digits(spark: SparkSession) -> None:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lakehouse.transforms import BLANK
 from tests.rows import Case, Texts, an_order_row, broken_in, only, rules_of
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ UNREADABLE = {
     "pickup_at": ["2022-01-03 00:31:00"],
     "promised_at": ["2022-02-30T08:00:00.000Z"],
 }
+WHOLE = an_order_row(
+    sku="A B", ratings="4", description="Ring twice", redeemed_loyalty_points="-", order_time="2022-01-03T00:31:00.000Z"
+)
 RIGHT = [
     Case(
         "a right row is typed, and nothing about it is wrong",
@@ -62,7 +66,16 @@ RIGHT = [
         "order_total": "0.00", "redeemed_points": "0",
     }),
     Case("an SKU may be empty", an_order_row(sku="", category_name="-"), {"sku": None, "category_name": None}),
-    Case("blanks around an SKU are not part of it", an_order_row(sku=" A "), {"sku": "A"}),
+    *(
+        Case(
+            f"blanks at the ends are not part of a text: {blank!a}",
+            {name: f"{blank}{text}{blank}" if isinstance(text, str) else text for name, text in WHOLE.items()},
+            {"order_id": "7", "customer_id": "42", "sku": "A B", "category_name": "Flour", "order_status": "COMPLETED"}
+            | {"payment_method": "CASH", "currency": "KES", "quantity": "2", "unit_price": "10.00", "rating": "4"}
+            | {"customer_note": "Ring twice", "redeemed_points": None, "ordered_at": "2022-01-02 21:31:00"},
+        )
+        for blank in BLANK
+    ),
     Case("zeros after the cent lose nothing", an_order_row(unit_price="10.0000"), {"unit_price": "10.00"}),
     Case("an order id keeps its zeros", an_order_row(order_id="1000"), {"order_id": "1000"}),
     Case(
@@ -228,3 +241,14 @@ def test_one_wrong_line_keeps_the_whole_order_out_and_no_other(judged: Judged) -
         ("7", "B", "rejected"),
         ("8", "A", "kept"),
     ]
+
+
+def test_lines_that_differ_by_blanks_alone_are_one_line_twice(judged: Judged) -> None:
+    again = [an_order_row(sku=f"A{blank}", quantity=f"{blank}2", description=f"{blank}-") for blank in BLANK]
+    rows = judged(TABLE, [an_order_row(), *again])
+    assert only(rows, "_status", "sku") == [("kept", "A"), *[("duplicate", "A")] * len(again)]
+
+
+def test_blanks_alone_are_no_key(judged: Judged) -> None:
+    rows = judged(TABLE, [an_order_row(order_id=blank) for blank in BLANK])
+    assert only(rows, "order_id", "_broken") == [(None, "order_id_is_present")] * len(BLANK)

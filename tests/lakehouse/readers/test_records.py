@@ -112,6 +112,66 @@ def test_the_delimiter_is_the_one_that_gives_the_contract_s_columns(sign: str) -
     assert Layout.from_json(found.to_json()) == found
 
 
+# --- CSV: what stands around the rows
+
+FOOTED = Layout("csv", footer="Total,.*|Page [0-9]+")
+ENDS = ["Total,,3", "Total,,3\r\n", "Total,,3\n\nPage 1\n", "\n\nPage 1\n\n"]
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le"])
+def test_a_footer_is_no_row_and_what_is_like_it_before_is_one(end: str, block: int, encoding: str) -> None:
+    layout = Layout("csv", encoding=encoding, footer=FOOTED.footer)
+    data = f"a,b,c\n1,₦,3\nTotal,2,3\nx,y,z\n{end}".encode(encoding)
+    rows = of_csv(data, layout, block=block)
+    assert [cells for cells, *_ in rows] == [("1", "₦", "3"), ("Total", "2", "3"), ("x", "y", "z")]
+    assert problems(rows) == [None] * 3
+    csv_records.check_end(data, layout, HEADER)
+
+
+def test_a_footer_behind_many_blocks_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "HEAD", 64)
+    data = b"a,b,c\n" + b"1,2,3\n" * 500 + b"Total,,6\nPage 1"
+    assert len(of_csv(data, FOOTED)) == 500
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_file_of_a_header_and_a_footer_has_no_rows(end: str) -> None:
+    assert of_csv(f"a,b,c\n{end}".encode(), FOOTED) == []
+
+
+def test_a_footer_says_nothing_of_kinds() -> None:
+    assert csv_records.sample(b"a,b,c\n1,2,3\nTotal,two,three", FOOTED, HEADER) == dict.fromkeys(HEADER, "integer")
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("lines", ["sep=,\n", 'All "orders\n', "\r\n", "a,b,c,d\n", "x\n\ny\n"])
+def test_lines_before_the_header_are_passed_over(lines: str, block: int) -> None:
+    layout = Layout("csv", preamble=lines.count("\n"))
+    data = f"{lines}a,b,c\n1,2,3\n".encode()
+    assert csv_records.csv_header(data, layout) == HEADER
+    assert of_csv(data, layout, block=block) == [(("1", "2", "3"), None, None)]
+    assert csv_records.sample(data, layout, HEADER) == dict.fromkeys(HEADER, "integer")
+
+
+def test_a_preamble_that_is_all_there_is_leaves_no_header() -> None:
+    assert csv_records.csv_header(b"sep=,\n", Layout("csv", preamble=1)) == ()
+    assert csv_records.csv_header(b"sep=,", Layout("csv", preamble=3)) == ()
+
+
+def test_a_layout_that_was_noted_before_there_were_preambles_is_read() -> None:
+    old = {"format": "csv", "compression": "", "encoding": "utf-8", "delimiter": ";", "quote": '"'}
+    assert Layout.from_json(old) == Layout("csv", delimiter=";")
+
+
+@pytest.mark.parametrize("wrong", [0, 1, 2, 3])
+def test_the_last_right_record_is_in_the_last_batches(wrong: int) -> None:
+    data = b"a,b,c\n1,2,3\n4,5,6\n" + b"x\n" * wrong
+    batches = list(csv_records.csv_batches(io.BytesIO(data), CSV, HEADER, 1))
+    assert [batch.is_last for batch in batches] == [False] + [True] * (1 + wrong)
+
+
 # --- CSV: every problem
 
 

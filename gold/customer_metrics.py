@@ -4,7 +4,6 @@ Most customers never ordered: an inner join would lose 87 % of them.
 """
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from lakehouse.transforms import TEN_MEASURES, classic_ten, facts_of_today
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # Classes are written out: what \d, \s and $ stand for is not the same in both engines' patterns (engines/spelling.py).
 # Blanks are all that nobody sees: spaces of every width, line ends, zero-width characters, marks of direction.
 BLANK = (
-    " \t\n\x0b\f\r\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    " \t\n\x0b\f\r\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
     "\u180e\u200b\u200c\u200d\u2060\ufeff"
     "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"

@@ -10,7 +10,16 @@ from operator import and_
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import BLANK, BLANKS, amount_sign, exact_decimal, facts_of_today, money, whole_number
+from lakehouse.transforms import (
+    BLANK,
+    BLANKS,
+    amount_sign,
+    exact_decimal,
+    facts_of_today,
+    money,
+    stripped,
+    whole_number,
+)
 
 # The header of market 1, two nameless columns at its end included; repair reads a raw row by places.
 CELLS = (
@@ -95,10 +104,8 @@ def repair(rows: DataFrame) -> DataFrame:
 
 def amounts_fit() -> Column:
     """Whether the mended row has amounts with a currency sign, or none, where its header has amounts."""
-    return reduce(
-        and_,
-        (_mended_cell(CELLS.index(name)).rlike(rf"^(-|[^0-9{BLANK}.,+-]{{1,4}}{BLANKS}[0-9.]+)\z") for name in AMOUNTS),
-    )
+    amounts = (stripped(_mended_cell(CELLS.index(name))) for name in AMOUNTS)
+    return reduce(and_, (amount.rlike(rf"^(-|[^0-9{BLANK}.,+-]{{1,4}}{BLANKS}[0-9.]+)\z") for amount in amounts))
 
 
 def _quoted_commas_hidden(text: Column) -> Column:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lakehouse.transforms import BLANK
 from tests.rows import Case, Cells, Texts, a_delivery_row, broken_in, only, rules_of
 
 if TYPE_CHECKING:
@@ -89,6 +90,13 @@ RIGHT = [
         '900,"YR-7,0",3.68E+29,Default Team,Delivery,,12,Agent 05,19871,-,Completed,-,0,-,-1.25,36.75,,-,'
         f"Order_Details,10,KSh 1350.00,{NOTE},KSh 0.00,KSh 0.00,KSh 10.00,1340,Bank,-,0,-,,"
     ), {**MENDED, "notes": None, "special_instructions": NOTE, "subtotal": "1340.00", "_repaired": "comma_shifted"}),
+    *(
+        Case(f"a row is mended and its amount read whatever blank stands in it: {blank!a}", a_long_row(
+            f'900,"YR-7,0",3.68E+29,Default Team,Delivery,{NOTE},12,Agent 05,19871,-,Completed,-,0,-,-1.25,36.75,,-,'
+            f"Order_Details,10,{blank}KSh{blank}1350.00{blank},-,-,-,-,-,-,-,0,-,,"
+        ), {**MENDED, "notes": NOTE, "amount": "1350.00", "_repaired": "comma_shifted"})
+        for blank in BLANK
+    ),
     Case("a right row is not mended", a_delivery_row(), {"_repaired": None}),
 ]  # fmt: skip
 NOT_MENDED = {"_broken": "row_is_too_long"}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lakehouse.errors import LakehouseError
+from lakehouse.intake import ledger
 from tests.toy import HEADER, Toy
 
 if TYPE_CHECKING:
@@ -223,3 +224,28 @@ def test_a_rebuild_from_all_rows_ends_as_the_increments_did(toy: Toy) -> None:
         [(10, "D", 1), (11, "E", 1)],
         [(9, ["quantity_is_readable"], "market_1/2024-01-01/orders.csv", 2)],
     )
+
+
+@pytest.mark.slow
+def test_a_delivery_that_differs_by_blanks_alone_is_unchanged(toy: Toy) -> None:
+    toy.deliver("orders.csv", "7,A,2,10.00", day=1)
+    toy.run(LINES)
+    toy.deliver("orders.csv", "\u200b7,A\u00a0,\u20092,\ufeff10.00\u200e", "7,\u3000A,2,10.00", day=2)
+    assert _counts(toy) == {"unchanged": 1, "duplicate": 1}
+
+
+@pytest.mark.slow
+def test_lines_around_the_rows_are_taken_off_by_contract_and_a_refused_file_heals(toy: Toy) -> None:
+    toy.deliver("good.csv", "9,C,1,1.00", day=1)
+    rows = (HEADER, "7,A,2,10.00", "8,B,1,5.00", "Total,,3,", "Page 1")
+    toy.deliver("orders.csv", *rows, day=2, header="sep=,\nAll orders")
+    promise, code = toy.sources["bronze.orders"]
+    needs = promise.replace("format: csv", "format: csv, required: [order_id]")
+    toy.sources["bronze.orders"] = (needs, code)
+    toy.run(LINES)
+    refused = [one.reason for one in ledger.read(toy.lake.root).entries if one.status == "unreadable"]
+    assert ["Say `preamble: 1`" in reason for reason in refused] == [True]
+    says = "required: [order_id], preamble: All orders, footer: 'Total,.*|Page .*'"
+    toy.sources["bronze.orders"] = (needs.replace("required: [order_id]", says), code)
+    assert _counts(toy) == {"kept": 2}
+    assert _lines(toy) == [(7, "A", 2), (8, "B", 1), (9, "C", 1)]

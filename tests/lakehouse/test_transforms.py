@@ -296,8 +296,8 @@ FIRST = date(2022, 1, 1)
 
 def random_validities(seed: int) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]], dict[object, str | None]]:
     """Periods of two markets, orders of random days (and of none), and what each order's point is worth."""
-    dice = Random(seed)
-    periods, values = [], {}
+    dice = Random(seed)  # noqa: S311
+    periods, values = list[tuple[object, ...]](), dict[object, str | None]()
     for market in (1, 2):
         begins = [None, *(FIRST + timedelta(days) for days in sorted(dice.sample(range(30), dice.randint(0, 4))))]
         for begin, end in zip(begins, [*begins[1:], None], strict=True):
@@ -307,7 +307,7 @@ def random_validities(seed: int) -> tuple[list[tuple[object, ...]], list[tuple[o
         market, day = dice.choice((1, 2, 3)), FIRST + timedelta(dice.randint(-2, 32)) if number else None
         orders.append((market, number, day))
         mine = [one for one in periods if one[0] == market]
-        holding = [value for _, value, begin, _ in mine if begin is None or (day is not None and begin <= day)]
+        holding = [str(one[1]) for one in mine if one[2] is None or (day is not None and str(one[2]) <= str(day))]
         values[number] = holding[-1] if holding else None
     dice.shuffle(periods)
     return periods, orders, values

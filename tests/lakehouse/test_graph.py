@@ -210,13 +210,18 @@ def test_facts_of_a_conf_file_hold_from_a_day_until_the_next(home: Path) -> None
     }
 
 
-@pytest.mark.parametrize(
-    "days", [["2022-02-01"], ["", ""], ["", "2022-02-01", "2022-02-01"], ["", "soon"], ["", "2022-02-30"]]
-)
+@pytest.mark.parametrize("days", [["2022-02-01"], ["", ""], ["", "2022-02-01", "2022-02-01"], ["", "soon"]])
 def test_every_day_has_one_row_of_facts(home: Path, days: list[str]) -> None:
-    rows = [f"- {{market: 1{f', valid_from: {day}' if day else ''}}}" for day in (*days, "")[: len(days)]]
+    rows = [f"- {{market: 1{f', valid_from: {day}' if day else ''}}}" for day in days]
     (home / "conf/markets.yml").write_text("\n".join([*rows, "- {market: 2}", "- {market: 2, valid_from: 2022-05-01}"]))
     with pytest.raises(LakehouseError, match=r"of market 1 one row must have no valid_from|day is out of range"):
+        graph.conf_file("conf.markets", home)
+
+
+@pytest.mark.parametrize("text", ["- {market: 1, valid_from: 2022-02-30}", "- {market: 1, market: 2}", "- {market: ["])
+def test_a_conf_file_that_is_no_yaml_is_named(home: Path, text: str) -> None:
+    (home / "conf/markets.yml").write_text(text)
+    with pytest.raises(LakehouseError, match=r"conf/markets\.yml is not YAML: "):
         graph.conf_file("conf.markets", home)
 
 

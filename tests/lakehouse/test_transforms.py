@@ -4,7 +4,7 @@ import sys
 import unicodedata
 from datetime import date, timedelta
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyspark.sql import functions as F
@@ -294,20 +294,21 @@ def test_an_orders_delivery_sums_known_distances_of_its_deliveries(spark: SparkS
 FIRST = date(2022, 1, 1)
 
 
-def random_validities(seed: int) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]], dict[object, str | None]]:
+def random_validities(seed: int) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]], dict[object, str | None]]:
     """Periods of two markets, orders of random days (and of none), and what each order's point is worth."""
     dice = Random(seed)  # noqa: S311
-    periods, values = list[tuple[object, ...]](), dict[object, str | None]()
+    periods: list[tuple[Any, ...]] = []
+    values: dict[object, str | None] = {}
     for market in (1, 2):
         begins = [None, *(FIRST + timedelta(days) for days in sorted(dice.sample(range(30), dice.randint(0, 4))))]
         for begin, end in zip(begins, [*begins[1:], None], strict=True):
             periods.append((market, f"{dice.randint(1, 99)}.00", begin, end))
-    orders: list[tuple[object, ...]] = []
+    orders: list[tuple[Any, ...]] = []
     for number in range(60):
         market, day = dice.choice((1, 2, 3)), FIRST + timedelta(dice.randint(-2, 32)) if number else None
         orders.append((market, number, day))
         mine = [one for one in periods if one[0] == market]
-        holding = [str(one[1]) for one in mine if one[2] is None or (day is not None and str(one[2]) <= str(day))]
+        holding = [value for _, value, begin, _ in mine if begin is None or (day is not None and begin <= day)]
         values[number] = holding[-1] if holding else None
     dice.shuffle(periods)
     return periods, orders, values

@@ -327,15 +327,20 @@ class Contract(_Strict):
         return {name: " ".join(column.meaning.split()) for name, column in self.columns.items()}
 
     def definition(self) -> dict[str, object]:
-        """What results depend on: all of it but the words for people. A row's hash goes by the columns' order."""
+        """What results depend on: all of it but the words for people.
+
+        A row's hash goes by the columns' order; and a new check is asked of what is stored already.
+        """
         columns = {name: column.model_dump(exclude={"meaning", "measured_in"}) for name, column in self.columns.items()}
         rules = {name: rule.model_dump(exclude={"why"}) for name, rule in self.rules.items()}
-        words = {"owner", "description", "columns", "rules", "checks", "score", "vectors"}
+        checks = {name: check.model_dump(exclude={"why"}) for name, check in self.checks.items()}
+        words = {"owner", "description", "score", "vectors"}
         words |= set() if self.write == "latest" else {"reject_limit", "reject_limit_rows"}
         return self.model_dump(exclude=words) | {
             "columns": columns,
             "order": list(columns),
             "rules": rules,
+            "checks": checks,
         }
 
 

@@ -69,9 +69,11 @@ def _decide(
     if state is None or gone is not None:
         why = "it is not there yet" if gone is None else f"version {gone} of its log is gone"
         return replace(settled, path="first", reason=why, state=None, is_unreadable=gone is not None)
-    if why := _doubt(root, table, state) or _other_quarantine(root, table, state, state_of):
-        return replace(settled, path="whole", reason=why)
-    if state.progress is None or (why := _whole(root, table, state.progress, pinned, taken)):
+    if state.progress is None:
+        return replace(settled, path="whole", reason=state.doubt)
+    lost = progress.lost_files(progress.address(root, table.name))
+    why = f"{_some(lost)} of it is gone" if lost else _whole(root, table, state.progress, pinned, taken)
+    if why := why or _otherwise_stored(table, state) or _other_quarantine(root, table, state.progress, state_of):
         return replace(settled, path="whole", reason=why)
     settled = replace(settled, moved=_moved(root, table, state.progress, pinned))
     return _choose(root, table, settled, taken, history) if settled.moved else _described(root, table, settled)
@@ -181,12 +183,8 @@ def _whole(root: str, table: Table, note: Progress, inputs: Mapping[str, Input],
     return f"{bronze} was restored" if is_restored else ""
 
 
-def _doubt(root: str, table: Table, state: State) -> str:
-    """Why what is stored is not what our last commit left, or not of the contract's form; empty where it is."""
-    if state.doubt:
-        return state.doubt
-    if lost := progress.lost_files(progress.address(root, table.name)):
-        return f"{_some(lost)} of it is gone"
+def _otherwise_stored(table: Table, state: State) -> str:
+    """Why what is stored has not the form that the contract wants; empty where it has."""
     if state.has_vectors == table.contract.vectors:
         return ""
     has, wanted = ("with", "none") if state.has_vectors else ("without", "them")
@@ -202,10 +200,9 @@ def _described(root: str, table: Table, settled: Decision) -> Decision:
     return replace(settled, path="describe", reason=f"the contract describes {', '.join(other)} in other words")
 
 
-def _other_quarantine(root: str, table: Table, state: State, state_of: Callable[[str], State | None]) -> str:
+def _other_quarantine(root: str, table: Table, note: Progress, state_of: Callable[[str], State | None]) -> str:
     """Why the quarantine is not the one that the table's last commit belongs to; empty where it is."""
-    note = state.progress
-    if table.contract.write != "latest" or note is None or note.format == 1:
+    if table.contract.write != "latest" or note.format == 1:
         return ""
     name, before = progress.rejected(table.name), note.rejected
     now = state_of(name)

@@ -261,6 +261,21 @@ def test_words_of_a_contract_change_no_fingerprint(lab: Lab, changed: dict[str, 
     assert lab.fingerprint_of(changed) == lab.fingerprint()
 
 
+def test_words_of_a_check_change_no_fingerprint_and_its_severity_does(lab: Lab) -> None:
+    check = {"unique": ["order_id"], "severity": "warn", "why": "a test"}
+    before, words, stop = (
+        lab.fingerprint_of({"checks": {"ids_are_unique": check | more}})
+        for more in ({}, {"why": "else"}, {"severity": "stop"})
+    )
+    assert words == before != stop
+
+
+def test_the_order_of_columns_changes_the_fingerprint_as_it_changes_the_rows_hash(lab: Lab) -> None:
+    columns = PROMISE["columns"] | {"market": {"type": "int", "meaning": "where"}}
+    turned = dict(reversed(columns.items()))
+    assert lab.fingerprint_of({"columns": columns}) != lab.fingerprint_of({"columns": turned})
+
+
 def test_a_helper_that_is_not_used_and_words_of_one_that_is_change_no_fingerprint(lab: Lab) -> None:
     other = TRANSFORMS.replace("def unused(rows):\n    return rows", "def unused(rows):\n    return rows.limit(2)")
     assert other != TRANSFORMS
@@ -280,6 +295,7 @@ def test_code_changes_the_fingerprint(lab: Lab) -> None:
     [
         {"rules": {"ids_count": PROMISE["rules"]["ids_count"] | {"check": "order_id > 1"}}},
         {"rules": {}},
+        {"checks": {"ids_are_unique": {"unique": ["order_id"], "severity": "warn", "why": "a test"}}},
         {"columns": {"order_id": PROMISE["columns"]["order_id"] | {"type": "int"}}},
         {"partition_by": ["order_id"]},
         {"write": "replace", "unit": []},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -16,6 +17,7 @@ from lakehouse import conf, engines, graph
 from lakehouse.delta import ops, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import landing, ledger, schema_changes
+from lakehouse.runs import accounts
 from lakehouse.runs.run import Run
 from lakehouse.serving import sql
 from tests.toy import HEADER, SOURCES, Toy
@@ -384,3 +386,25 @@ def test_the_time_of_a_measure_is_that_of_its_run(toy: Toy) -> None:
     rows = ops.query(progress.address(toy.lake.root, "ops.quality"), "select distinct run, at from t")
     assert len({row["run"] for row in rows}) == len(rows)
     assert all(abs((datetime.now(UTC) - row["at"]).total_seconds()) < 3600 for row in rows)
+
+
+def test_old_deliveries_are_told_also_when_nothing_moves(tmp_path: Path, engine: Native) -> None:
+    toy = promising(Toy(tmp_path, engine), source="fresh_within_hours: 24, ")
+    toy.deliver("monday.csv", *MONDAY)
+    toy.run()
+    report = a_run(toy, starts=False).execute(toy.tables())
+    assert not [one for one in report.done if one.decision.does_something]
+    assert [(one.measure, one.broken) for one in report.measures] == [("freshness", 1)]
+
+
+def test_a_row_of_bronze_that_ends_nowhere_breaks_the_reconciliation(tmp_path: Path, engine: Native) -> None:
+    toy = Toy(tmp_path, engine)
+    file = toy.deliver("monday.csv", *MONDAY)
+    done = toy.run()
+    taken = ledger.read(toy.lake.root).taken()
+    place = (file.relative_to(toy.landing).as_posix(), taken[0].batch)
+    for lost in ({"kept": 1}, {}):
+        one = replace(done[LINES], by_file={place: lost})
+        measures = accounts.measures(toy.tables(), taken, {}, [one], datetime.now(UTC))
+        found = {measure.name: (measure.checked, measure.broken) for measure in measures}
+        assert found["rows_end_in_one_place"] == (6, 6 - sum(lost.values()))

@@ -123,6 +123,7 @@ def summary(messages: Console, report: Report) -> None:
             messages.print(
                 f"  [yellow]warning[/] {one.table_name}{market}: {one.name} [dim]{escape(visible(one.note))}[/]"
             )
+    _vanished(messages, report)
     landing(messages, report.found)
 
 
@@ -136,6 +137,21 @@ def _refused(messages: Console, done: Done) -> None:
         messages.print(f"  and {len(done.refused) - NAMED:,} more files that were kept out whole")
     if done.refused:
         messages.print("  [dim]deliver them again, corrected, or raise reject_limit in the table's contract[/]")
+
+
+def _vanished(messages: Console, report: Report) -> None:
+    """New files that lack columns which the file before them had: their documents lose what these said."""
+    columns: dict[str, list[str]] = {}
+    for one in report.changes:
+        if one.change == "vanished":
+            columns.setdefault(one.file, []).append(one.column_name)
+    for file, names in [*columns.items()][:NAMED]:
+        messages.print(
+            f"  [yellow]columns[/] {escape(visible(file))} has no {escape(visible(', '.join(names)))} any more: the "
+            "documents that it brings again are without"
+        )
+    if len(columns) > NAMED:
+        messages.print(f"  and {len(columns) - NAMED:,} more files that lack columns")
 
 
 def _losing(messages: Console, done: Done) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lakehouse.graph import Table
     from lakehouse.intake.landing import Found
     from lakehouse.intake.ledger import Entry
+    from lakehouse.intake.schema_changes import SchemaChange
     from lakehouse.runs.history import Ran
     from lakehouse.writes.lake import Lake, Writer
 
@@ -88,6 +89,7 @@ class Run:
         self._to_compute = 0  # bytes of the tables that others are computed whole from, when no file is new
         self._failed: list[Measure] = []
         self._broken: list[Ran] = []
+        self._changes: list[SchemaChange] = []
         self.history = history.History(self.root, self.engine_name)
         self.stopping = threading.Event()
         self.ledger = Ledger()
@@ -133,7 +135,7 @@ class Run:
                     quality.write(self.root, self.id, self.at, measures)
             finally:
                 history.note(self.root, self.id, self.at, self.engine_name, done, self._broken)
-        return Report(tuple(done), found, measures)
+        return Report(tuple(done), found, measures, tuple(self._changes))
 
     @_one_after_the_other
     def _take(self, wanted: Container[str]) -> Found:
@@ -176,7 +178,7 @@ class Run:
         outcomes = accounts.outcomes(self.tables, self.taken, loaded, by_file, refused)
         self.ledger = ledger.settle(self.root, self.ledger, outcomes)
         if loaded:
-            schema_changes.note(self.root, self.taken)
+            self._changes = schema_changes.note(self.root, self.taken)
         return [*accounts.measures(self.tables, self.taken, loaded, done, self.at)]
 
     def _is_idle(self, wanted: Mapping[str, Table], done: list[Done]) -> bool:

@@ -408,3 +408,18 @@ def test_a_row_of_bronze_that_ends_nowhere_breaks_the_reconciliation(tmp_path: P
         measures = accounts.measures(toy.tables(), taken, {}, [one], datetime.now(UTC))
         found = {measure.name: (measure.checked, measure.broken) for measure in measures}
         assert found["rows_end_in_one_place"] == (6, 6 - sum(lost.values()))
+
+
+def test_a_run_says_which_columns_a_file_lacks_that_the_file_before_it_had(tmp_path: Path, engine: Native) -> None:
+    toy = Toy(tmp_path, engine)
+    toy.deliver("monday.csv", "7,A,2,10.00")
+    toy.run()
+    toy.deliver("tuesday.csv", "7,2", header="order_id,quantity")
+    toy.deliver("other.csv", "7,A,2,10.00", market=2)
+    report = a_run(toy).execute(toy.tables())
+    console = Console(record=True, width=500, file=StringIO())
+    printed.summary(console, report)
+    said = [line.strip() for line in console.export_text().splitlines() if "columns" in line]
+    lost = "has no price, product any more: the documents that it brings again are without"
+    assert said == [f"columns market_1/tuesday.csv {lost}"]
+    assert a_run(toy, starts=False).execute(toy.tables()).changes == ()

@@ -9,7 +9,8 @@ import csv
 import json
 import os
 import sys
-from contextlib import contextmanager
+import traceback
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import chain, islice
 from typing import TYPE_CHECKING
@@ -19,8 +20,9 @@ from rich.markup import escape
 from rich.segment import Segment
 from rich.table import Table as Grid
 
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, refusal
 from lakehouse.readers.columns import defused
+from lakehouse.store.cache import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -419,6 +421,25 @@ def errors(messages: Console) -> Iterator[None]:
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except Exception as failed:  # noqa: BLE001  the last edge: what else is one is a page for developers
+        error(messages, _refused(failed) or _unknown(failed))
+        sys.exit(1)
+
+
+def _refused(failed: Exception) -> str:
+    """With the file, where Python knows it."""
+    words, file = refusal(failed), getattr(failed, "filename", None)
+    return f"{file}: {words}" if words and file else words[:1].upper() + words[1:]
+
+
+def _unknown(failed: Exception) -> str:
+    """In a sentence, with the page where it is no use to a person."""
+    page = cache_folder() / "error.log"
+    said = f"{type(failed).__name__}: {str(failed).strip().partition(chr(10))[0]}"
+    with suppress(OSError):
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text("".join(traceback.format_exception(failed)), encoding="utf-8")
+    return f"What happened has no words here yet: {said}\nStart again; if it happens again, report it with {page}."
 
 
 def error(messages: Console, words: str) -> None:

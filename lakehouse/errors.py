@@ -1,5 +1,64 @@
-"""Every error on purpose: what happened, why, how to fix it, and which file to open."""
+"""Every error on purpose: what happened, why, how to fix it, and which file to open; and what the machine refuses."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class LakehouseError(Exception):
     """An error the user can act on; the command prints it without a traceback and exits 1."""
+
+
+# By what Python, Java, Rust or a store says, in this order: an engine that is ended says more than one thing.
+REFUSALS = (
+    (
+        r"No space left on device|Disk quota exceeded|os error (28|122)\b",
+        "the disk is full. Make room, and start again: it goes on from what is there.",
+    ),
+    (
+        r"Permission ?denied|PermissionError|Operation not permitted|AccessControlException|os error (1|13)\b",
+        "this user may not do that there. Give the user the right to read and write, or name another folder.",
+    ),
+    (
+        r"Read-only file system|os error 30\b",
+        "the file system is read only. Name another folder, or mount it so that it can be written.",
+    ),
+    (
+        r"Not a directory|NotADirectory|ParentNotDirectory|os error 20\b|File exists|os error 17\b",
+        "a file stands where a folder is needed. Move the file away, or name another folder.",
+    ),
+    (r"Is a directory|os error 21\b", "a folder stands where a file is needed. Move it away, or name another place."),
+    (r"Too many open files|os error 24\b", "too many files are open. Raise the limit (ulimit -n), and start again."),
+    (
+        r"Java heap space|OutOfMemory|GC overhead|UNABLE_TO_ACQUIRE|Resources exhausted|MemoryError|os error 12\b",
+        "there is not enough memory. Give more (LAKEHOUSE_MEMORY=4g natively, LAKEHOUSE_DRIVER_MEMORY=6g for Spark).",
+    ),
+    (
+        r"Answer from Java side is empty|Py4JNetworkError|Java gateway|SparkContext was shut down|stopped SparkContext",
+        "Java ended while it computed, for want of memory if the machine ended it (`dmesg` says so). Start again.",
+    ),
+    (
+        r"LocalFileSystem|Input/output error|os error 5\b",
+        "the file system did not do it. Look for room on the disk, and whether this user may write there.",
+    ),
+)
+
+
+def refusal(error: BaseException) -> str:
+    """What the machine refused, in words, whoever met it: Python, Java, Rust or a store; empty for any other error."""
+    said = (f"{type(one).__name__}: {one}" for one in _behind(error))
+    found = (words for text in said for pattern, words in REFUSALS if re.search(pattern, text))
+    return next(found, "")
+
+
+def _behind(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what it came from."""
+    seen, one = set[int](), error
+    while one is not None and id(one) not in seen:
+        seen.add(id(one))
+        yield one
+        one = one.__cause__ or one.__context__  # type: ignore[assignment]

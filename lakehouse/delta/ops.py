@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from lakehouse.delta import progress
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, refusal
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ def append(root: str, name: str, types: Mapping[str, Kind], rows: Sequence[Mappi
 
     address = progress.address(root, name)
     where = storage.for_deltalake(address)
-    write_deltalake(address, arrow(types, rows), mode="append", schema_mode="merge", storage_options=where)
+    with _in_words(address):
+        write_deltalake(address, arrow(types, rows), mode="append", schema_mode="merge", storage_options=where)
 
 
 class WrittenMeanwhileError(LakehouseError):
@@ -41,7 +42,7 @@ def create(root: str, name: str, types: Mapping[str, Kind], rows: Sequence[Mappi
 
     address = progress.address(root, name)
     where, rules = storage.for_deltalake(address), _no_retry()
-    with _alone(name):
+    with _alone(name, address):
         write_deltalake(address, arrow(types, rows), mode="error", storage_options=where, commit_properties=rules)
 
 
@@ -75,7 +76,7 @@ def merge(
         commit_properties=_no_retry(),
     )
     merging = merging.when_matched_update_all()
-    with _alone(name):
+    with _alone(name, progress.address(root, name)):
         (merging.when_not_matched_insert_all() if insert_unless else merging).execute()
 
 
@@ -86,11 +87,26 @@ def _no_retry() -> CommitProperties:
 
 
 @contextmanager
-def _alone(name: str) -> Iterator[None]:
+def _in_words(address: str) -> Iterator[None]:
+    """What the machine refuses is no other writer."""
     from deltalake.exceptions import DeltaError  # noqa: PLC0415
 
     try:
+        storage.check_room(address)
         yield
+    except (DeltaError, OSError) as error:
+        if said := refusal(error):
+            raise LakehouseError(f"{address} could not be written: {said}") from error
+        raise
+
+
+@contextmanager
+def _alone(name: str, address: str) -> Iterator[None]:
+    from deltalake.exceptions import DeltaError  # noqa: PLC0415
+
+    try:
+        with _in_words(address):
+            yield
     except DeltaError as error:
         raise WrittenMeanwhileError(f"Another run wrote {name} at the same moment. Start this one again.") from error
 

@@ -18,6 +18,7 @@ from pyarrow import flight
 
 from lakehouse.engines import guard, sail
 from lakehouse.engines.protocol import UnansweredError
+from lakehouse.errors import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -115,6 +116,8 @@ def _in_words() -> Iterator[None]:
     try:
         yield
     except pa.ArrowException as error:
+        if refused := refusal(error):
+            raise UnansweredError(refused) from error
         said = str(error).partition(", with message: ")[2] or str(error)
         cause = said.partition(". gRPC client debug")[0].rpartition("caused by\n")[2].strip()
         raise UnansweredError(KIND.sub("", cause, count=1).splitlines()[0]) from error

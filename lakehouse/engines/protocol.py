@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from lakehouse.delta.log import NoVersionError
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, refusal
 from lakehouse.store.storage import MissingFileError
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ FEW_BYTES = 8 << 20
 LOST = re.compile(
     r"FILE_NOT_EXIST|FileNotFound|NoSuchKey|Object at location .* not found|DELTA_VERSION_NOT|TIME_?TRAVEL"
 )
+OURS = re.compile(r"^(?:\w+: )?lakehouse\.[\w.]+Error: (.+)", re.MULTILINE)
+SWITCH = re.compile(r"(?<=\.) [^.]*\bspark(\.\w+)+[^.]*\.")
 FEW_ROWS = 1_000_000  # such as keys, of which a hash table fits into the memory of every worker
 SLICE = "_slice"  # a column by which rows that are computed once are kept apart: one slice is read without the others
 
@@ -166,14 +168,24 @@ class UnansweredError(LakehouseError):
 
 def is_about_lost_files(error: BaseException) -> bool:
     """Whether an engine's error says that a file, or a version, is not there any more."""
-    return isinstance(error, MissingFileError | NoVersionError) or bool(LOST.search(words(error)))
+    return isinstance(error, MissingFileError | NoVersionError) or bool(LOST.search(_said(error)))
 
 
 def words(error: BaseException) -> str:
-    """The line of an engine's error that says what it was, at the bottom of its causes."""
+    """The line of an engine's error that says what it was, at the bottom of its causes.
+
+    What the machine refused is in our words, what a worker of ours said in its own; how to switch a safety off is not
+    told.
+    """
+    return refusal(error) or SWITCH.sub("", _said(error))
+
+
+def _said(error: BaseException) -> str:
     cause = getattr(error, "java_exception", None)
     while cause is not None and cause.getCause() is not None:
         cause = cause.getCause()
+    if ours := OURS.findall(str(error)):
+        return str(ours[-1])
     lines = [line for line in str(error if cause is None else cause).strip().splitlines() if line.strip()]
     if not lines:
         return type(error).__name__
@@ -185,4 +197,4 @@ def errors() -> tuple[type[Exception], ...]:
     from py4j.protocol import Py4JError  # noqa: PLC0415
     from pyspark.errors import PySparkException  # noqa: PLC0415
 
-    return (PySparkException, Py4JError, MissingFileError, NoVersionError)
+    return (PySparkException, Py4JError, MissingFileError, NoVersionError, OSError, MemoryError)

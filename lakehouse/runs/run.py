@@ -17,7 +17,7 @@ from lakehouse import engines, graph
 from lakehouse.delta import log, progress
 from lakehouse.delta.progress import Input, Progress
 from lakehouse.engines import protocol
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, refusal
 from lakehouse.intake import landing, ledger, schema_changes
 from lakehouse.intake.ledger import ClaimedMeanwhileError, Ledger
 from lakehouse.runs import accounts, history, plan, quality
@@ -387,6 +387,8 @@ def _in_words(table: Table) -> Iterator[None]:
     try:
         yield
     except protocol.errors() as error:
+        if said := refusal(error):
+            raise LakehouseError(f"{table.name} could not be written: {said}") from error
         raise LakehouseError(
             f"{table.name} could not be written. The engine says: {protocol.words(error)} If that is about a column, "
             f"change {table.files}; LAKEHOUSE_LOG=info shows all that it says."

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import re
 import shutil
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from urllib.parse import unquote
 from uuid import uuid4
 
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -30,6 +32,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 AT_ONCE, SEVERAL = 8, 3
 ETAG = "etag:"
+# What delta-rs makes no address of: it ends in a panic, or looks in another folder.
+UNREACHABLE = re.compile(r"[\[\]|^\\\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
+ROOM = 32 << 10  # bytes: a small file of rows and a commit, by blocks
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,15 @@ def normalise(root: str) -> str:
 def for_spark(path: str) -> str:
     """Hadoop's connector for S3 is s3a; a local path gets its scheme, so that a cluster's default does not matter."""
     return "s3a://" + path.removeprefix("s3://") if is_s3(path) else "file://" + path
+
+
+def check_room(address: str) -> None:
+    """Raise OSError where a disk is so full that a library of Rust would end in a panic of its threads."""
+    if is_s3(address):
+        return
+    there = next(one for one in (Path(address), *Path(address).parents) if one.exists())
+    if shutil.disk_usage(there).free < ROOM:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), address)
 
 
 def for_deltalake(path: str) -> dict[str, str] | None:
@@ -132,10 +146,15 @@ def _bucket_and_prefix(path: str) -> tuple[str, str]:
 
 def check(root: str, *, role: str, must_exist: bool) -> None:
     """Fail early, with words: before a JVM is started and before anything is written."""
+    option, variable = ("--landing", "LAKEHOUSE_LANDING") if role == "landing" else ("--lake", "LAKEHOUSE_ROOT")
     if is_s3(root):
         _check_s3(root, role)
+    elif role == "lake" and (odd := UNREACHABLE.search(root)):
+        raise LakehouseError(
+            f"The lake folder {root} cannot be reached by delta-rs for its {odd[0]!r}: its path may have any character "
+            f"but [ ] | ^ \\, control characters, and %20 or the like. Give another folder with {option} or {variable}."
+        )
     elif must_exist and not Path(root).is_dir():
-        option, variable = ("--landing", "LAKEHOUSE_LANDING") if role == "landing" else ("--lake", "LAKEHOUSE_ROOT")
         raise LakehouseError(
             f"The {role} folder {root} does not exist. Give the folder with {option}, {variable} or conf/lake.yml."
         )
@@ -425,8 +444,7 @@ def link(root: str, path: str, file: str) -> None:
         with full.open("rb") as stored:
             os.fsync(stored.fileno())
     except OSError as error:
-        what = f"{full} cannot be written: {error.strerror}. Make room, and start the run again."
-        raise LakehouseError(what) from error
+        raise LakehouseError(f"{full} cannot be written: {refusal(error) or error.strerror}") from error
     _sync_folder(full.parent)
 
 
@@ -460,9 +478,8 @@ def _link_if_absent(full: Path, content: bytes) -> bool:
     except FileExistsError:
         return False
     except OSError as error:
-        raise LakehouseError(
-            f"{full} cannot be written: {error.strerror}. The lake needs a file system that knows hard links, and room."
-        ) from error
+        advice = refusal(error) or f"{error.strerror}. The lake needs a file system that knows hard links."
+        raise LakehouseError(f"{full} cannot be written: {advice}") from error
     finally:
         begun.unlink(missing_ok=True)
     _sync_folder(full.parent)

@@ -144,7 +144,9 @@ def _replay(begin: Snapshot, until: int | None) -> Snapshot:
     now = begin
     for version in count(begin.version + 1) if until is None else range(begin.version + 1, until + 1):
         try:
-            done = _parsed(storage.read_bytes(begin.address, commit_path(version)))
+            done = _parsed(
+                storage.read_bytes(begin.address, commit_path(version)), f"{begin.address}/{commit_path(version)}"
+            )
         except storage.MissingFileError:
             break
         now = _after(now, version, done, is_shared=now is begin)
@@ -180,8 +182,15 @@ def _after(before: Snapshot, version: int, done: Iterable[Action], *, is_shared:
     return Snapshot(before.address, version, metadata, protocol, files, txn, domain)
 
 
-def _parsed(text: bytes) -> list[Action]:
-    return [json.loads(line) for line in text.splitlines() if line.strip()]
+def _parsed(text: bytes, place: str) -> list[Action]:
+    """The actions of a file of the log; one that was cut off, by a crash or a full disk, is named."""
+    try:
+        return [json.loads(line) for line in text.splitlines() if line.strip()]
+    except ValueError as error:
+        raise LakehouseError(
+            f"{place} is damaged: a line of it is no JSON. Bring the file back from a copy. The folder of a computed "
+            "table (silver, gold) may be deleted instead: the next run builds it anew."
+        ) from error
 
 
 # Checkpoints ----------------------------------------------------------------------------------------------------------
@@ -239,7 +248,7 @@ def _checkpoint(address: str, version: int, names: list[str]) -> Snapshot:
 
 def _stored_actions(root: str, path: str) -> list[Action]:
     if path.endswith(".json"):
-        return _parsed(storage.read_bytes(root, path))
+        return _parsed(storage.read_bytes(root, path), f"{root}/{path}")
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     with storage.random_access(root, path) as source:
@@ -269,7 +278,7 @@ def actions(address: str, version: int) -> list[Action]:
         kept = _commits.get(key)
     if kept and kept[0] == seen:
         return kept[1]
-    done = _parsed(storage.read_bytes(address, path))
+    done = _parsed(storage.read_bytes(address, path), f"{address}/{path}")
     if seen:
         with _lock:
             _commits[key] = (seen, done)

@@ -180,12 +180,18 @@ def words(error: BaseException) -> str:
     return refusal(error) or SWITCH.sub("", _said(error))
 
 
+def said_by_a_worker(error: BaseException) -> str:
+    """The sentence of a LakehouseError that a worker of Spark raised, which comes back as a page."""
+    found = OURS.findall(str(error))
+    return str(found[-1]) if found else ""
+
+
 def _said(error: BaseException) -> str:
     cause = getattr(error, "java_exception", None)
     while cause is not None and cause.getCause() is not None:
         cause = cause.getCause()
-    if ours := OURS.findall(str(error)):
-        return str(ours[-1])
+    if ours := said_by_a_worker(error):
+        return ours
     lines = [line for line in str(error if cause is None else cause).strip().splitlines() if line.strip()]
     if not lines:
         return type(error).__name__

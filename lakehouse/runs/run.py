@@ -387,7 +387,7 @@ def _in_words(table: Table) -> Iterator[None]:
     try:
         yield
     except protocol.errors() as error:
-        if said := refusal(error):
+        if said := refusal(error) or protocol.said_by_a_worker(error):
             raise LakehouseError(f"{table.name} could not be written: {said}") from error
         raise LakehouseError(
             f"{table.name} could not be written. The engine says: {protocol.words(error)} If that is about a column, "

@@ -15,7 +15,8 @@ from deltalake import write_deltalake
 
 from jobs import printed
 from lakehouse.conf import HOME
-from lakehouse.delta import ops, progress
+from lakehouse.delta import committer, log, ops, progress
+from lakehouse.delta.committer import Target
 from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError, refusal
 from lakehouse.store import storage
@@ -102,6 +103,7 @@ def test_an_engine_gives_no_advice_to_switch_a_safety_off_and_lets_our_workers_s
     ansi = 'Division by zero. If necessary set "spark.sql.ansi.enabled" to "false" to bypass this error.'
     assert protocol.words(RuntimeError(f"{ansi} SQLSTATE: 22012")) == "Division by zero. SQLSTATE: 22012"
     page = "Traceback (most recent call last):\n  File x\nlakehouse.errors.LakehouseError: a.csv changed. Start again."
+    assert protocol.said_by_a_worker(RuntimeError(f"{page}\n\n SQLSTATE: 38000")) == "a.csv changed. Start again."
     assert protocol.words(RuntimeError(f"{page}\n\n SQLSTATE: 38000")) == "a.csv changed. Start again."
 
 
@@ -160,6 +162,17 @@ def test_a_lake_below_a_file_is_a_sentence_of_the_command(tmp_path: Path) -> Non
     assert done.returncode == 1
     assert "a file stands where a folder is needed" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("cut", [b"{", b'{"add": {"path": "a', b"\x00\x00\x00", b"[1"])
+def test_a_commit_that_was_cut_off_is_named_with_what_helps(cut: bytes, tmp_path: Path) -> None:
+    target = Target(progress.address(str(tmp_path), "gold.some"), pa.schema({"a": pa.int64()}))
+    committer.overwrite(target, -1, pa.table({"a": [1]}), None)
+    (tmp_path / "gold" / "some" / log.commit_path(1)).write_bytes(cut)
+    with pytest.raises(LakehouseError, match=r"gold/some/_delta_log/0+1\.json is damaged: .* builds it anew"):
+        log.snapshot(target.address)
+    shutil.rmtree(tmp_path / "gold" / "some")
+    assert committer.overwrite(target, -1, pa.table({"a": [1]}), None) == 0
 
 
 NAMES = [

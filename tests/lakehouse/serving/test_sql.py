@@ -234,7 +234,15 @@ def test_a_condition_over_known_columns_is_let_through(condition: str) -> None:
 
 @pytest.mark.parametrize(
     "condition",
-    ["", "market =", "market = 1; drop table t", "1 = 1 union select 1", "market = 1) or (1 = 1", "market = 1 limit 1"],
+    [
+        "",
+        "market =",
+        "market = 'x",
+        "market = 1; drop table t",
+        "1 = 1 union select 1",
+        "market = 1) or (1 = 1",
+        "market = 1 limit 1",
+    ],
 )
 def test_what_is_no_condition_is_refused_with_an_example(condition: str) -> None:
     with pytest.raises(LakehouseError, match=r'is no condition over the columns of gold.daily_sales.*"market = 1"'):

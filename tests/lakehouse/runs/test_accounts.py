@@ -106,7 +106,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory, engine: Native) -> Toy:
     lake.deliver("header.csv")
     deliver(lake, "market_1/nothing.csv", "")
     deliver(lake, "market_1/_temporary.csv", "order_id\n")
-    deliver(lake, "market_1/half.csv", f"{HEADER}\n11,A,1,1.00\n12,B")
+    os.utime(deliver(lake, "market_1/half.csv", f"{HEADER}\n11,A,1,1.00\n12,B"))  # just now, so it waits
     deliver(lake, "market_1/twice.csv", "order_id,Order ID\n1,2\n")
     return lake
 

@@ -205,9 +205,9 @@ class Contract(_Strict):
     `inputs` says how the rows of an input reach units, where they do not carry the unit's columns with that meaning.
 
     `document` names aggregates over a document's rows without repeats, for its rules; beside the contract's columns
-    they may use `_is_last`, whether only wrong rows follow in its file. `reject_limit` is the share of a file's rows
-    that may be in wrong documents; above it all of the file is rejected, unless it has fewer than `reject_limit_rows`
-    rows. `score` is the formula of a source's quality, from 0 to 100.
+    they may use `_is_last`, whether a row ends its file, but for one that is cut. `reject_limit` is the share of a
+    file's rows that may be in wrong documents; above it all of the file is rejected, unless it has fewer than
+    `reject_limit_rows` rows. `score` is the formula of a source's quality, from 0 to 100.
     """
 
     owner: Annotated[str, Field(min_length=2)]

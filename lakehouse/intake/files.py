@@ -179,14 +179,15 @@ def _facts(entry: Entry, batch: Batch, place: int) -> dict[str, Any]:
     ones |= {name: pa.arange(number, number + 1) for name, number in numbers.items()}
     rows = pa.arange(place + 1, place + batch.rows + 1)
     zeros = pc.subtract(rows, rows)
-    last = pa.arange(place + _last_right(batch), place + _last_right(batch) + 1).take(zeros)
+    end = place + (_last_right(batch) if delivery.layout and delivery.layout.ends_open else batch.rows)
+    last = pa.arange(end, end + 1).take(zeros)
     facts = {name: one.take(zeros) for name, one in ones.items()}
     facts |= {"_row": rows, "_is_last": pc.greater_equal(rows, last) if batch.is_last else pc.less(zeros, zeros)}
     return facts | {"_problem": batch.problem, "_raw": batch.raw}
 
 
 def _last_right(batch: Batch) -> int:
-    """Of a file's last batch the place of its last right record: a cut one behind it may name another document."""
+    """Of a cut file's last batch the place of its last right record: a cut one behind it may name another document."""
     place = batch.rows
     while place > 1 and batch.problem[place - 1].is_valid:
         place -= 1

@@ -243,6 +243,7 @@ def _columns(landing: str, contract: Contract, delivery: Delivery, now: datetime
         _refuse(_preamble(delivery.table, before) if before is not None else "")
     doubt = _doubt_of_end(landing, replace(delivery, header=header, layout=layout), head, now)
     kinds = _by_name(csv_records.sample(head, layout, header))
+    layout = replace(layout, ends_open=bool(doubt))
     return replace(delivery, header=header, kinds=kinds, layout=layout), doubt
 
 

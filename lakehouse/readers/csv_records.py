@@ -150,7 +150,8 @@ def csv_batches(
 ) -> Iterator[Batch]:
     """The same records as `read_csv`, as arrays in the header's order, and many times faster where they are clean."""
     parts = _open(stream, layout, header, block).batches(block)
-    return records.mark_last(part for batch in parts for part in records.slices(batch, rows_per_batch))
+    slices = (part for batch in parts for part in records.slices(batch, rows_per_batch))
+    return records.mark_last(slices, layout)
 
 
 def _open(stream: BinaryIO, layout: Layout, header: tuple[str, ...], block: int) -> _Reader:

@@ -90,7 +90,7 @@ def json_batches(
         if rows:
             yield _to_batch(rows, keys)
 
-    return records.mark_last(batches())
+    return records.mark_last(batches(), layout)
 
 
 def _to_batch(rows: list[Record], keys: Mapping[str, list[str]]) -> Batch:

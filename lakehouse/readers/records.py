@@ -57,6 +57,7 @@ class Layout:
     """How a file's bytes become records; `encoding` is a Python codec, a BOM is removed in any case.
 
     `preamble`: how many lines stand before the header. `footer`: the pattern of lines that stand behind the last row.
+    `ends_open`: the last record looked cut, and was taken as it is.
     """
 
     format: str
@@ -66,6 +67,7 @@ class Layout:
     quote: str = '"'
     preamble: int = 0
     footer: str = ""
+    ends_open: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -90,7 +92,7 @@ class Batch:
     columns: list[pa.Array]
     problem: pa.Array
     raw: pa.Array
-    is_last: bool = False  # it has the file's last right record, or only wrong ones that follow it
+    is_last: bool = False  # it ends with the file's last record; of a cut file: has its last right one, or follows it
 
     @property
     def rows(self) -> int:
@@ -372,12 +374,12 @@ def slices(batch: Batch, rows: int) -> Iterator[Batch]:
         yield Batch(columns, batch.problem.slice(at, rows), batch.raw.slice(at, rows))
 
 
-def mark_last(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """Whether a batch has the last right record is known when the next right one is found, or at the end."""
+def mark_last(batches: Iterator[Batch], layout: Layout) -> Iterator[Batch]:
+    """Whether a batch has the last record is known when the next one is found, or at the end."""
     held: list[Batch] = []
     for batch in batches:
-        has_right = batch.problem.null_count > 0
-        while held and (has_right or len(held) == MOST_HELD):
+        ends_held = not layout.ends_open or batch.problem.null_count > 0
+        while held and (ends_held or len(held) == MOST_HELD):
             yield held.pop(0)
         held.append(batch)
     yield from (dataclasses.replace(batch, is_last=True) for batch in held)

@@ -33,14 +33,8 @@ def of_csv(data: bytes, layout: Layout = CSV, header: tuple[str, ...] = HEADER, 
     batches = list(csv_records.csv_batches(io.BytesIO(data), layout, header, 3, block))
     fast = [row for batch in batches for row in in_rows(batch)]
     assert fast == rows
-    assert [batch.is_last for batch in batches] == ends(batches)
+    assert [batch.is_last for batch in batches] == [False] * (len(batches) - 1) + [True] * bool(batches)
     return rows  # type: ignore[return-value]
-
-
-def ends(batches: list[records.Batch]) -> list[bool]:
-    """By each batch whether no right row comes behind it in another."""
-    right = [place for place, batch in enumerate(batches) if None in batch.problem.to_pylist()]
-    return [place >= max([0, len(batches) - records.MOST_HELD, *right]) for place in range(len(batches))]
 
 
 def in_rows(batch: records.Batch) -> list[Row]:
@@ -166,9 +160,9 @@ def test_a_layout_that_was_noted_before_there_were_preambles_is_read() -> None:
 
 
 @pytest.mark.parametrize("wrong", [0, 1, 2, 3])
-def test_the_last_right_record_is_in_the_last_batches(wrong: int) -> None:
+def test_the_last_right_record_of_a_cut_file_is_in_the_last_batches(wrong: int) -> None:
     data = b"a,b,c\n1,2,3\n4,5,6\n" + b"x\n" * wrong
-    batches = list(csv_records.csv_batches(io.BytesIO(data), CSV, HEADER, 1))
+    batches = list(csv_records.csv_batches(io.BytesIO(data), Layout("csv", ends_open=True), HEADER, 1))
     assert [batch.is_last for batch in batches] == [False] + [True] * (1 + wrong)
 
 
@@ -482,7 +476,7 @@ def test_two_keys_of_one_column_repeat_it() -> None:
     rows = [row for batch in batches for row in in_rows(batch)]
     assert [cells for cells, *_ in rows[:2]] == [("1", None), ("2", "3")]
     assert problems(rows) == [None, None, "object_repeats_a_key"]
-    assert [batch.is_last for batch in batches] == [True, True]
+    assert [batch.is_last for batch in batches] == [False, True]
 
 
 def test_a_trailing_comma_and_what_follows_an_array_are_reported() -> None:

@@ -23,6 +23,8 @@ TYPE = re.compile(r"boolean|int|bigint|double|string|date|timestamp|decimal\((\d
 GRAIN_IS_UNIQUE = "grain_is_unique"
 ANOTHER_ROW = "another_row_of_its_document"
 WITHIN_LIMIT = "file_is_within_reject_limit"
+KEEPS_TOTALS = "document_keeps_its_totals"
+NOT_REPEATED = "row_is_not_repeated"
 # The name of the rule that rejects such a row, and why. A row with several has the first of them: a cause stands before
 # its consequences (a lone CR joins two rows, so the row is too long as well).
 PROBLEMS = {
@@ -42,6 +44,8 @@ PROBLEMS = {
 }
 OF_THE_CORE = PROBLEMS | {
     ANOTHER_ROW: "a document enters whole or not at all, and another of its rows is wrong",
+    KEEPS_TOTALS: "an earlier delivery of the document has its totals, so one without them is a part of it",
+    NOT_REPEATED: "an earlier row of its document says exactly the same, and the document's sums hold neither way",
     WITHIN_LIMIT: "more of its file's rows are wrong than the contract's reject_limit allows, so all are doubted",
 }
 LARGEST_DECIMAL = 38
@@ -205,7 +209,9 @@ class Contract(_Strict):
     `inputs` says how the rows of an input reach units, where they do not carry the unit's columns with that meaning.
 
     `document` names aggregates over a document's rows without repeats, for its rules; beside the contract's columns
-    they may use `_is_last`, whether a row ends its file, but for one that is cut. `reject_limit` is the share of a
+    they may use `_is_last`, whether a row ends its file, but for one that is cut. `totals`: which of its rows has what
+    they are held against; a document without one never replaces a document that has it. `repeats`: what exactly
+    repeated rows are, unless a document's rules that reject hold only the other way. `reject_limit` is the share of a
     file's rows that may be in wrong documents; above it all of the file is rejected, unless it has fewer than
     `reject_limit_rows` rows. `score` is the formula of a source's quality, from 0 to 100.
     """
@@ -223,6 +229,7 @@ class Contract(_Strict):
     inputs: dict[str, Reach] = {}
     columns: Annotated[dict[Name, Column], Field(min_length=1)]
     document: dict[str, str] = {}
+    totals: str | None = None
     rules: dict[Name, Rule] = {}
     checks: dict[Name, Check] = {}
     reject_limit: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -250,7 +257,7 @@ class Contract(_Strict):
                 for name, rule in self.rules.items()
                 if rule.severity == "reject"
             ]
-            alone = {"position": self.position, "document": self.document, "score": self.score}
+            alone = {"position": self.position, "document": self.document, "totals": self.totals, "score": self.score}
             wrong += [f"{key}: goes with `write: latest`" for key, value in alone.items() if value]
         wrong += self._checks_that_cannot_be()
         if self.checks and self.write not in {"refresh", "replace"}:

@@ -26,6 +26,7 @@ from lakehouse.intake import ledger
 from lakehouse.store import storage
 from lakehouse.writes import append, latest, units
 from lakehouse.writes.lake import conf_rows, conform
+from lakehouse.writes.latest import Known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -160,9 +161,9 @@ def _judged(subject: Subject) -> Pair:
     replacing = latest.replaced_places(bronze) if "_replaces_file" in columns else None
     judge = partial(latest.judge, table, parsed, _newest_of_file(subject), replacing, -1)
     if subject.how == "whole":
-        judged = judge(latest.account(subject.place.engine, table, judge(), defaultdict(type(None))).beyond)
+        judged = judge(Known(latest.account(subject.place.engine, table, judge(), defaultdict(type(None))).beyond))
     else:
-        judged = judge(subject.note.refused)
+        judged = judge(Known(subject.note.refused))
     right, rejected = _right_and_rejected(subject, judged)
     quarantine = rejected.limit(0) if wrong is None else wrong
     return Pair(

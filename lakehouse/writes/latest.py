@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
-from lakehouse.contract import ANOTHER_ROW, EVIDENCE, WITHIN_LIMIT
+from lakehouse.contract import ANOTHER_ROW, EVIDENCE, KEEPS_TOTALS, NOT_REPEATED, WITHIN_LIMIT
 from lakehouse.engines.protocol import FEW_ROWS, SLICE
 from lakehouse.errors import LakehouseError
 from lakehouse.transforms import stripped
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from lakehouse.writes.lake import Writer
 
 STATUSES = ("kept", "unchanged", "rejected", "duplicate", "superseded")
+RULES_OF = {"reject": "_broken", "warn": "_warned", "stop": "_stopped"}  # where the rules that a row breaks stand
 Counts = dict[str, dict[str, int]]
 PLACE = (*EVIDENCE, "_batch")
 BYTES_OF_A_ROW = 64  # compressed in its table, a wide one
@@ -115,13 +116,13 @@ def settle(writer: Writer, batch: Batch) -> Account:
             raise LakehouseError(f"{table.name} is not stored as its contract promises it. Start the run again.")
         if stored is not None and not batch.is_whole:
             stored = stored.join(rows.select(*promise.unit).distinct(), on=list(promise.unit), how="left_semi")
-        known = () if batch.is_whole or writer.before is None else writer.before.refused
+        known = _known(writer, rows, stored, batch, cached)
         parts, accounted = _accounted(writer, rows, replacing, batch, known, stored, cached)
         if accounted.beyond:
-            why, known = accounted.refused, (*known, *accounted.beyond)
+            why, known = accounted.refused, replace(known, refused=(*known.refused, *accounted.beyond))
             parts, accounted = _accounted(writer, rows, replacing, batch, known, stored, cached)
             accounted.refused = why
-        writer.note = replace(writer.note, refused=known)
+        writer.note = replace(writer.note, refused=known.refused)
         judged = units.together(part.judged for part in parts)
         _check_sums(table, batch.rows_in, accounted.counts["rows"])
         _check_stops(table, accounted)
@@ -160,21 +161,40 @@ class Part:
         return self.rows.join(places, on=list(PLACE), how="inner")
 
 
+@dataclass(frozen=True)
+class Known:
+    """What the rows that are judged do not tell.
+
+    `refused`: the sequences of the files that are kept out whole. `proven`: units that the table holds with totals.
+    """
+
+    refused: tuple[str, ...] = ()
+    proven: DataFrame | None = None
+
+
+def _known(writer: Writer, rows: DataFrame, stored: DataFrame | None, batch: Batch, cached: ExitStack) -> Known:
+    """Nothing, where all rows of bronze are judged."""
+    if batch.is_whole or stored is None or writer.before is None:
+        return Known()
+    has_totals = writer.table.contract.totals is not None
+    return Known(writer.before.refused, _proven(writer, rows, stored, cached) if has_totals else None)
+
+
 def _accounted(
     writer: Writer,
     rows: DataFrame,
     replacing: DataFrame | None,
     batch: Batch,
-    refused: Sequence[str],
+    known: Known,
     stored: DataFrame | None,
     cached: ExitStack,
 ) -> tuple[list[Part], Account]:
     """All rows judged and counted; whether a file is within its limit is known only after that."""
-    parts = list(_judged(writer, rows, replacing, batch, refused, cached))
+    parts = list(_judged(writer, rows, replacing, batch, known, cached))
     if stored is not None:
         parts = [part.compared(writer, stored, cached) for part in parts]
     judged = units.together(part.judged for part in parts)
-    return parts, account(writer.engine, writer.table, judged, batch.markets, refused)
+    return parts, account(writer.engine, writer.table, judged, batch.markets, known.refused)
 
 
 def _judged(
@@ -182,7 +202,7 @@ def _judged(
     rows: DataFrame,
     replacing: DataFrame | None,
     batch: Batch,
-    refused: Sequence[str],
+    known: Known,
     cached: ExitStack,
 ) -> Iterator[Part]:
     """All rows judged; of many bytes slice by slice of the units, to bound memory."""
@@ -191,7 +211,7 @@ def _judged(
 
     def of(some: DataFrame, is_slice: Column | None = None) -> Part:
         narrow = some.select(*_judged_by(table, some.columns))
-        judged = judge_flat(table, narrow, batch.newest_of_file, replacing, refused)
+        judged = judge_flat(table, narrow, batch.newest_of_file, replacing, known)
         return Part(some, engine.once(judged, cached), is_slice)
 
     slices = engine.slices(batch.size)
@@ -405,15 +425,15 @@ def judge(
     newest_of_file: DataFrame,
     replacing: DataFrame | None,
     since: int,
-    refused: Sequence[str] = (),
+    known: Known | None = None,
 ) -> DataFrame:
     """One `_status` per row: of its unit the newest right delivery is kept, and the newest, if not right, is rejected.
 
     `newest_of_file` (_file, _newest): the sequence of each file's newest version, which supersedes the keyless rows of
     its older ones. `replacing`: the places (_file, _row) that newer rows correct. `since`: rows of later batches
-    are new (`_new`). `refused`: the sequences of the files that are kept out whole.
+    are new (`_new`). `known`: what these rows alone do not tell.
     """
-    return judge_flat(table, flat(parsed, since), newest_of_file, replacing, refused)
+    return judge_flat(table, flat(parsed, since), newest_of_file, replacing, known or Known())
 
 
 def flat(parsed: DataFrame, since: int) -> DataFrame:
@@ -426,14 +446,16 @@ def flat(parsed: DataFrame, since: int) -> DataFrame:
 
 
 def judge_flat(
-    table: Table, rows: DataFrame, newest_of_file: DataFrame, replacing: DataFrame | None, refused: Sequence[str]
+    table: Table, rows: DataFrame, newest_of_file: DataFrame, replacing: DataFrame | None, known: Known
 ) -> DataFrame:
     """As `judge`; the rows need no columns but those that they are judged by."""
-    if refused:
+    if known.refused:
         broken = F.array_append("_broken", WITHIN_LIMIT)
-        rows = rows.withColumn("_broken", F.when(F.col("_sequence").isin(*refused), broken).otherwise(F.col("_broken")))
+        rows = rows.withColumn(
+            "_broken", F.when(F.col("_sequence").isin(*known.refused), broken).otherwise(F.col("_broken"))
+        )
     keyless = _judge_keyless(table, rows.where(~has_key(table)), newest_of_file)
-    judged = _judge_units(table, rows.where(has_key(table))).unionByName(keyless)
+    judged = _judge_units(table, rows.where(has_key(table)), known.proven).unionByName(keyless)
     return judged if replacing is None else _without_replaced(judged, replacing)
 
 
@@ -441,7 +463,7 @@ def _judged_by(table: Table, columns: Iterable[str]) -> list[str]:
     """The columns that decide about a row: sorting by five windows takes as long as the rows are wide."""
     promise = table.contract
     rules = [one.check for name, one in promise.rules.items() if is_of_document(table, name)]
-    texts = [*promise.document.values(), *rules]
+    texts = [*promise.document.values(), *rules, promise.totals or ""]
     named = {*re.findall(r"\w+", " ".join(texts)), *promise.unit}
     return [name for name in columns if name in named or name.startswith("_")]
 
@@ -467,15 +489,13 @@ def replaced_places(replacing: DataFrame) -> DataFrame:
     return places.where("_file is not null").groupBy(*EVIDENCE).agg(F.max("_by").alias("_by"))
 
 
-def _judge_units(table: Table, rows: DataFrame) -> DataFrame:
+def _judge_units(table: Table, rows: DataFrame, proven: DataFrame | None) -> DataFrame:
     promise = table.contract
     unit, delivery = [F.col(name) for name in promise.unit], [*promise.unit, "_sequence"]
     of_unit, of_delivery = Window.partitionBy(*unit), Window.partitionBy(*delivery)
     in_place = Window.partitionBy(*delivery, "_repeat").orderBy("_row")
-    nth = F.row_number().over(Window.partitionBy(*delivery, "_hash").orderBy("_row"))
     # One shuffle by unit serves all the windows below.
-    rows = rows.repartition(*unit).withColumn("_repeat", nth > 1 if promise.repeats == "duplicate" else F.lit(False))  # noqa: FBT003
-    rows = _with_rules_of_document(table, rows, Window.partitionBy(*delivery, "_repeat"))
+    rows = _without_repeats(table, rows.repartition(*unit), delivery)
     is_right = F.sum(F.size("_broken")).over(of_delivery) == 0
     if promise.unit_is_one_row:
         alone = F.count_if(~F.col("_repeat")).over(of_delivery) == 1
@@ -484,35 +504,108 @@ def _judge_units(table: Table, rows: DataFrame) -> DataFrame:
         )
     if promise.position:
         rows = rows.withColumn(promise.position, F.row_number().over(in_place))
-    rows = rows.withColumn("_right", is_right).withColumns(
+    rows = _without_lost_totals(table, rows.withColumn("_right", is_right), delivery, proven)
+    rows = rows.withColumns(
         {
-            "_newest_right": F.max(F.when(F.col("_right"), F.col("_sequence"))).over(of_unit),
+            "_newest_right": F.max(F.when(F.col("_accepted"), F.col("_sequence"))).over(of_unit),
             "_newest": F.max("_sequence").over(of_unit),
         }
     )
     is_kept = F.col("_sequence") == F.col("_newest_right")
-    is_rejected = ~F.col("_right") & (F.col("_sequence") == F.col("_newest"))
+    is_rejected = ~F.col("_accepted") & (F.col("_sequence") == F.col("_newest"))
     status = (
         F.when(is_kept & F.col("_repeat"), "duplicate")
         .when(is_kept, "kept")
         .when(is_rejected, "rejected")
         .otherwise("superseded")
     )
-    return rows.withColumn("_status", status).drop("_repeat", "_newest_right", "_newest")
+    return rows.withColumn("_status", status).drop("_repeat", "_accepted", "_newest_right", "_newest")
 
 
-def _with_rules_of_document(table: Table, rows: DataFrame, of_document: WindowSpec) -> DataFrame:
-    """The rules that need sums over the document: not over its repeats, nor where a row's cells are not sure."""
-    document = {name: F.expr(text).over(of_document) for name, text in table.contract.document.items()}
-    if not document:
-        return rows
+def _without_repeats(table: Table, rows: DataFrame, delivery: Sequence[str]) -> DataFrame:
+    """Asks the document's rules; `_repeat` marks the rows that only say again what another row of the document says.
+
+    It is read without them or with them, as the contract says, unless its rules hold only the other way.
+    """
+    is_duplicate = table.contract.repeats == "duplicate"
     rules = {name: one for name, one in _rules(table).items() if is_of_document(table, name)}
-    says_nothing = F.col("_repeat") | (F.count("_problem").over(of_document) > 0)
-    broken = {
-        column: F.when(says_nothing, F.col(column)).otherwise(F.concat(column, _broken(rules, severity)))
-        for column, severity in (("_broken", "reject"), ("_warned", "warn"), ("_stopped", "stop"))
+    if not rules and not is_duplicate:
+        return rows.withColumn("_repeat", F.lit(False))  # noqa: FBT003
+    nth = F.row_number().over(Window.partitionBy(*delivery, "_hash").orderBy("_row"))
+    rows = rows.withColumn("_again", nth > 1)
+    if not rules:
+        return rows.withColumnRenamed("_again", "_repeat")
+    rows = _asked(table, rows, rules, "_with", Window.partitionBy(*delivery), F.lit(False))  # noqa: FBT003
+    rows = _asked(table, rows, rules, "_without", Window.partitionBy(*delivery, "_again"), F.col("_again"))
+    usual, other = ("_without", "_with") if is_duplicate else ("_with", "_without")
+    fails = {one: F.max(F.size(f"{one}._broken") > 0).over(Window.partitionBy(*delivery)) for one in (usual, other)}
+    rows = rows.withColumns({"_usual_fails": fails[usual], "_other_fails": fails[other]})
+    is_other = F.col("_usual_fails") & ~F.col("_other_fails")
+    is_doubted = F.col("_again") & F.col("_usual_fails") & F.col("_other_fails") & F.lit(is_duplicate)
+    found = {
+        column: F.concat(column, F.when(is_other, F.col(f"{other}.{column}")).otherwise(F.col(f"{usual}.{column}")))
+        for column in RULES_OF.values()
     }
-    return rows.withColumns(document).withColumns(broken).drop(*document)
+    found["_broken"] = F.when(is_doubted, F.array_append(found["_broken"], NOT_REPEATED)).otherwise(found["_broken"])
+    found["_repeat"] = F.col("_again") & (~is_other if is_duplicate else is_other)
+    return rows.withColumns(found).drop("_again", "_with", "_without", "_usual_fails", "_other_fails")
+
+
+def _asked(
+    table: Table,
+    rows: DataFrame,
+    rules: Mapping[str, tuple[Column, str]],
+    reading: str,
+    of_document: WindowSpec,
+    is_left_out: Column,
+) -> DataFrame:
+    """`reading`: the rules of the document that the row breaks; none of a row whose cells are not sure."""
+    document = {name: F.expr(text).over(of_document) for name, text in table.contract.document.items()}
+    says_nothing = is_left_out | (F.count("_problem").over(of_document) > 0)
+    nothing = F.array().cast("array<string>")
+    broken = [
+        F.when(says_nothing, nothing).otherwise(_broken(rules, severity)).alias(column)
+        for severity, column in RULES_OF.items()
+    ]
+    return rows.withColumns(document).withColumn(reading, F.struct(*broken)).drop(*document)
+
+
+def _without_lost_totals(table: Table, rows: DataFrame, delivery: Sequence[str], proven: DataFrame | None) -> DataFrame:
+    """`_accepted`: right by itself, and not without the totals that an earlier accepted delivery of its unit has.
+
+    Whatever has totals and is right is accepted, so the first of these tells. `proven`: units that the table holds with
+    totals; it tells of units of which all older deliveries are in it, and none among these rows.
+    """
+    if table.contract.totals is None:
+        return rows.withColumn("_accepted", F.col("_right"))
+    unit = list(table.contract.unit)
+    of_unit = Window.partitionBy(*unit)
+    rows = rows.withColumn("_has_totals", F.max(_has_totals(table)).over(Window.partitionBy(*delivery)))
+    first = F.min(F.when(F.col("_right") & F.col("_has_totals"), F.col("_sequence"))).over(of_unit)
+    is_later = F.coalesce(first < F.col("_sequence"), F.lit(False))  # noqa: FBT003
+    if proven is not None:
+        rows = rows.join(proven.withColumn("_proven", F.lit(True)), on=unit, how="left")  # noqa: FBT003
+        is_later = is_later | (F.col("_proven").isNotNull() & F.min("_new").over(of_unit))
+    rows = rows.withColumn("_lost", ~F.col("_has_totals") & is_later)
+    broken = F.when(F.col("_lost"), F.array_append("_broken", KEEPS_TOTALS)).otherwise(F.col("_broken"))
+    accepted = {"_broken": broken, "_accepted": F.col("_right") & ~F.col("_lost")}
+    return rows.withColumns(accepted).drop("_has_totals", "_lost", "_proven")
+
+
+def _has_totals(table: Table) -> Column:
+    return F.coalesce(F.expr(table.contract.totals or "false"), F.lit(False))  # noqa: FBT003
+
+
+def _proven(writer: Writer, rows: DataFrame, stored: DataFrame, cached: ExitStack) -> DataFrame | None:
+    """The units that the table holds with totals, of those that new rows deliver without; these are few."""
+    unit = list(writer.table.contract.unit)
+    documents = rows.where(has_key(writer.table)).groupBy(*unit, "_sequence")
+    lacking = documents.agg(F.max(_has_totals(writer.table)).alias("_has_totals")).where("not _has_totals")
+    lacking = writer.engine.once(lacking.select(*unit).distinct(), cached)
+    if lacking.isEmpty():
+        return None
+    found = stored.where(_has_totals(writer.table)).join(writer.engine.small_side(lacking), on=unit, how="left_semi")
+    return writer.engine.small_side(writer.engine.once(found.select(*unit).distinct(), cached))
 
 
 def _judge_keyless(table: Table, rows: DataFrame, newest_of_file: DataFrame) -> DataFrame:
@@ -549,10 +642,9 @@ def account(
     refused: Container[str] = (),
 ) -> Account:
     """Counts of the new rows, in one pass."""
-    own = dict.fromkeys(("unit_is_unique", WITHIN_LIMIT), "reject")
+    own = dict.fromkeys(("unit_is_unique", NOT_REPEATED, KEEPS_TOTALS, WITHIN_LIMIT), "reject")
     rules = {name: severity for name, (_, severity) in _rules(table).items()} | own
-    column = {"reject": "_broken", "warn": "_warned", "stop": "_stopped"}
-    broken = [F.count_if(F.array_contains(column[severity], name)).alias(name) for name, severity in rules.items()]
+    broken = [F.count_if(F.array_contains(RULES_OF[severity], name)).alias(name) for name, severity in rules.items()]
     grouped = judged.groupBy("_new", "_file", "_batch", "_sequence", "_right", "_status", "_repaired", "_problem")
     warned = F.count_if(F.size("_warned") > 0).alias("_rows_warned")
     result, shares = Account(), defaultdict[tuple[str, str, int], _Share](_Share)

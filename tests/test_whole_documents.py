@@ -1,0 +1,144 @@
+"""A document proves by its totals that it is whole: a part never replaces it, and repeats are what the sums prove."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import defaultdict
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lakehouse import graph
+from lakehouse.delta import ops, progress
+from lakehouse.proof import verify
+from lakehouse.runs.run import Run
+from lakehouse.writes.lake import Lake
+from tests.rows import a_delivery_row, an_order_row, judged
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from lakehouse.engines.native import Native
+    from lakehouse.graph import Table
+
+    Task = tuple[tuple[int, ...], int | None]  # the amounts of its items, and the Subtotal on its last row
+
+pytestmark = pytest.mark.slow
+ITEMS, LINES = "silver.delivery_items", "silver.order_lines"
+HEADER = "Task_ID,Order_ID,Task_Type,Agent_ID,Task_Status,Task_Details_QTY,Task_Details_AMOUNT,Discount,Subtotal"
+DELIVERED: dict[str, Task] = {
+    "whole": ((100, 200, 300), 600),
+    "first half": ((100, 200), None),
+    "second half": ((300,), 600),
+    "middle": ((200,), None),
+    "corrected": ((100, 250, 300), 650),
+    "truly without": ((7,), None),
+    "wrong": ((100, 200, 300), 601),
+}
+
+
+def write(landing: Path, day: int, tasks: Sequence[Task]) -> None:
+    """A file of that day: tasks numbered from 0, and a whole one behind them, so that it does not end within one."""
+    rows = []
+    for number, (amounts, subtotal) in enumerate(tasks):
+        totals = [*[("-", "-")] * (len(amounts) - 1), ("KSh 0.00", "-" if subtotal is None else str(subtotal))]
+        rows += [
+            f'{number},"YR-7,0",Delivery,-,Completed,1,KSh {amount}.00,{discount},{total}'
+            for amount, (discount, total) in zip(amounts, totals, strict=True)
+        ]
+    rows.append('999,"YR-8,0",Delivery,-,Completed,1,KSh 5.00,KSh 0.00,5')
+    path = landing / "market_1" / f"2022-01-{day:02}" / "Market 1 Deliveries.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("\n".join([HEADER, *rows, ""]), encoding="utf-8")
+    at = datetime(2022, 1, day, 6, tzinfo=UTC).timestamp()
+    os.utime(path, (at, at))
+
+
+def accepted(in_order: Sequence[Task]) -> Task | None:
+    """By the rule: the newest whose totals hold; one without totals only as long as none with totals was there."""
+    now: Task | None = None
+    for amounts, subtotal in in_order:
+        is_lost = subtotal is None and now is not None and now[1] is not None
+        if not is_lost and subtotal in {None, sum(amounts)}:
+            now = (amounts, subtotal)
+    return now
+
+
+def amounts(lake: Lake) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = defaultdict(list)
+    for row in ops.query(progress.address(lake.root, ITEMS), "select * from t order by task_id, item_number"):
+        found[row["task_id"]].append(int(row["amount"]))
+    found.pop(999)
+    return dict(found)
+
+
+@pytest.mark.parametrize("arrival", [(0, 1, 2), (2, 0, 1), (1, 2, 0)], ids=str)
+def test_a_part_never_replaces_what_has_its_totals(
+    arrival: Sequence[int], tmp_path: Path, engine: Native, tables: dict[str, Table]
+) -> None:
+    """A task for every history of three deliveries, one a day; the days' files arrive in any order."""
+    histories = list(itertools.product(DELIVERED.values(), repeat=3))
+    lake, landing = Lake(str(tmp_path / "lake")), tmp_path / "landing"
+    free = tables[ITEMS].contract.model_copy(update={"reject_limit": 1.0})
+    chosen = tables | {ITEMS: replace(tables[ITEMS], contract=free)}
+    arrived: list[int] = []
+    for day in arrival:
+        write(landing, day + 1, [history[day] for history in histories])
+        arrived = sorted([*arrived, day])
+        Run(lake.root, str(landing), chosen, engine=engine).execute(graph.selected(chosen, [ITEMS]))
+        right = [accepted([history[one] for one in arrived]) for history in histories]
+        assert amounts(lake) == {number: list(one[0]) for number, one in enumerate(right) if one}
+    done = verify.verify(engine.name, lake, str(landing), chosen, verify.chosen(lake, chosen, [ITEMS]), verify.Scope())
+    assert [(one.reason, one.differing) for one in done] == [("", 0)]
+
+
+def statuses(rows: list[dict[str, Any]]) -> list[str]:
+    return [row["_status"] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("lines", "sub_total", "wanted"),
+    [
+        ("AA", 20, ["kept", "duplicate"]),
+        ("AA", 40, ["kept", "kept"]),
+        ("AAB", 40, ["kept", "duplicate", "kept"]),
+        ("AAB", 60, ["kept", "kept", "kept"]),
+        ("ABAB", 40, ["kept", "kept", "duplicate", "duplicate"]),
+        ("ABAB", 80, ["kept"] * 4),
+        ("AAA", 60, ["kept"] * 3),
+        ("AAA", 40, ["rejected"] * 3),
+        ("AB", 60, ["rejected"] * 2),
+    ],
+)
+def test_repeated_lines_are_what_the_sub_total_proves(
+    engine: Native, tables: dict[str, Table], lines: str, sub_total: int, wanted: list[str]
+) -> None:
+    rows = judged(engine, tables, LINES, [an_order_row(sku=sku, sub_total=str(sub_total)) for sku in lines])
+    assert statuses(rows) == wanted
+    repeated = [place for place, sku in enumerate(lines) if sku in lines[:place]] if "rejected" in wanted else []
+    assert [place for place, row in enumerate(rows) if "row_is_not_repeated" in row["_broken"]] == repeated
+
+
+@pytest.mark.parametrize(
+    ("items", "subtotal", "wanted"),
+    [
+        ("AA", 45, ["kept"] * 3),
+        ("AA", 25, ["kept", "duplicate", "kept"]),
+        ("AA", 30, ["rejected"] * 3),
+        ("AB", 45, ["kept"] * 3),
+        ("AB", 46, ["rejected"] * 3),
+        ("AB", None, ["kept"] * 3),
+        ("AA", None, ["kept"] * 3),
+    ],
+)
+def test_repeated_items_are_what_the_subtotal_proves(
+    engine: Native, tables: dict[str, Table], items: str, subtotal: int | None, wanted: list[str]
+) -> None:
+    rows = [a_delivery_row(notes=item) for item in items]
+    last = {} if subtotal is None else {"discount": "KSh 2.00", "subtotal": f"{subtotal - 2}.00"}
+    found = judged(engine, tables, ITEMS, [*rows, a_delivery_row(task_details_amount="KSh 5.00", **last)])
+    assert statuses(found) == wanted

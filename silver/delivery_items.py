@@ -34,7 +34,9 @@ NOTES, TEMPLATE, INSTRUCTIONS = (CELLS.index(name) for name in ("notes", "custom
 
 
 def build(bronze_deliveries: DataFrame, conf_markets: DataFrame) -> DataFrame:
-    facts = facts_of_today(conf_markets, F.col("currency_sign").alias("_sign"))
+    facts = facts_of_today(
+        conf_markets, F.col("currency_sign").alias("_sign"), F.col("largest_amount").alias("_largest_amount")
+    )
     return bronze_deliveries.join(facts, on="market", how="left").select(
         # ids
         "market",
@@ -64,6 +66,7 @@ def build(bronze_deliveries: DataFrame, conf_markets: DataFrame) -> DataFrame:
         # for rules and evidence
         signs_agree().alias("_signs_agree"),
         "_sign",
+        "_largest_amount",
         "_source",
     )
 

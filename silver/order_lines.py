@@ -10,7 +10,13 @@ from lakehouse.transforms import exact_decimal, facts_of_today, local_to_utc, wa
 
 
 def build(bronze_orders: DataFrame, conf_markets: DataFrame) -> DataFrame:
-    facts = facts_of_today(conf_markets, "time_zone", "currency", F.col("currency_sign").alias("_market_sign"))
+    facts = facts_of_today(
+        conf_markets,
+        "time_zone",
+        "currency",
+        F.col("currency_sign").alias("_market_sign"),
+        F.col("largest_amount").alias("_largest_amount"),
+    )
     zone = F.col("time_zone")
     return bronze_orders.join(facts, on="market", how="left").select(
         # ids
@@ -45,6 +51,7 @@ def build(bronze_orders: DataFrame, conf_markets: DataFrame) -> DataFrame:
         F.col("currency_symbol").alias("_currency_sign"),
         F.col("flat_discount").alias("_flat_discount"),
         "_market_sign",
+        "_largest_amount",
         "_delivered_at",
         "_source",
     )

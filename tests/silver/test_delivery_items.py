@@ -158,6 +158,11 @@ WRONG = [
     Case("an amount is not below 0", a_delivery_row(task_details_amount="KSh -20.00"), {
         "_broken": "amounts_are_not_negative",
     }),
+    Case("a card number is no amount", a_delivery_row(task_details_amount="KSh 4111111111111111"), {
+        "_broken": "amounts_are_plausible",
+    }),
+    Case("a barcode is no quantity", a_delivery_row(task_details_qty="100001"), {"_broken": "quantity_is_plausible"}),
+    Case("a code is no distance", a_delivery_row(distance_m="4111111111111111"), {"_broken": "distance_is_plausible"}),
     Case("an item has a unit", a_delivery_row(task_details_qty="0"), {"_broken": "quantity_is_positive"}),
     Case("nine stars are told", a_delivery_row(rating="9"), {"_warned": "rating_is_plausible"}),
     Case("a place that is none is told", a_delivery_row(latitude="NaN"), {"_warned": "coordinates_are_plausible"}),

@@ -179,6 +179,22 @@ WRONG = [
         an_order_row(quantity="0", total_price="0", total_cost_price="0"),
         {"_broken": "quantity_is_positive"},
     ),
+    Case("a card number is no amount", an_order_row(order_total="4111111111111111"), {
+        "_broken": "amounts_are_plausible",
+    }),
+    Case("a market has its own largest amount", an_order_row(market=2, currency_symbol="₦", order_total="1000000000"), {
+        "_broken": "",
+    }),
+    Case("a bit more than the market's largest amount is broken", an_order_row(order_total="100000000.01"), {
+        "_broken": "amounts_are_plausible",
+    }),
+    Case("a barcode is no quantity", an_order_row(quantity="100001", total_price="1", total_cost_price="1"), {
+        "_broken": "quantity_is_plausible",
+        "_warned": "line_total_is_quantity_times_price,line_cost_is_quantity_times_cost",
+    }),
+    Case("an id is no number of points", an_order_row(redeemed_loyalty_points="4111111111111111"), {
+        "_broken": "points_are_plausible",
+    }),
     Case("an amount below 0 is broken", an_order_row(sub_total="-20"), {"_broken": "amounts_are_not_negative"}),
     Case("a total below 0 is broken", an_order_row(order_total="-0.01"), {"_broken": "amounts_are_not_negative"}),
     Case(

@@ -110,6 +110,7 @@ def test_what_bronze_no_longer_says_leaves_silver_and_comes_back(toy: Toy) -> No
     assert toy.rows(ORDERS) == WHOLE
 
 
+@pytest.mark.spark
 def test_spark_restores_bronze_and_loads_again_what_it_took_back(toy: Toy, on_spark: Spark) -> None:
     here = f"delta.`{toy.lake.address(BRONZE)}`"
     on_spark.spark.sql(f"delete from {here} where order_id = '7'")

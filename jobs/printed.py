@@ -117,7 +117,7 @@ def summary(messages: Console, report: Report) -> None:
                 messages.print(f"  {word} {done.decision.table}: {name} {count:,}")
         if done.counts.get("rejected"):
             messages.print(f"  [dim]see them with: lakehouse rejected {done.decision.table}[/]")
-        _refused(messages, done)
+        _kept_out(messages, done)
         _losing(messages, done)
     for one in report.measures:
         if one.is_broken and one.measure in {"volume", "freshness", "reconciliation"}:
@@ -129,7 +129,7 @@ def summary(messages: Console, report: Report) -> None:
     landing(messages, report.found)
 
 
-def _refused(messages: Console, done: Done) -> None:
+def _kept_out(messages: Console, done: Done) -> None:
     """New files of which too much is wrong: none of their rows entered."""
     for (path, _), why in [*done.refused.items()][:NAMED]:
         messages.print(

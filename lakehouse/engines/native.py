@@ -138,12 +138,12 @@ class Native:
             raise
         if not files:
             return self.frame(schema.empty_table())
-        made = self._of_files(*files)
+        made = _not_constant(self._of_files(*files))
         weakref.finalize(made._plan, self.scratch.forget, folder)  # noqa: SLF001  as in _unnamed
         return _known(_made_of(made, files), schema)
 
     def _of_files(self, *files: str) -> DataFrame:
-        return _not_constant(self.spark.read.parquet(*files))
+        return self.spark.read.parquet(*files)
 
     # Computing
 
@@ -159,7 +159,9 @@ class Native:
         files = self._computed(rows, folder, by_slice)
         if not files:
             return self.frame(_arrow(rows.limit(0)))
-        return self._of_files(str(folder)) if by_slice else _made_of(self._of_files(*files), files)
+        if by_slice:
+            return _not_constant(self._of_files(str(folder)))
+        return _made_of(_not_constant(self._of_files(*files)), files)
 
     def _computed(self, rows: DataFrame, folder: Path, partition_by: Sequence[str] = ()) -> list[str]:
         """The rows as Parquet files below the folder, in folders of the partitions."""
@@ -280,7 +282,7 @@ def _not_constant(rows: DataFrame) -> DataFrame:
     """The rows, behind a filter that lets all pass, so that no expression is moved into the scan.
 
     There Sail takes a column for a constant whose bounds in a file are equal, and where all that is hashed is constant
-    its xxhash64 ends in a panic. Conditions are moved below it all the same.
+    its xxhash64 ends in a panic. Conditions are moved below it all the same. Files of our own in scratch say no bounds.
     """
     return rows.withColumn(SOME, F.rand()).where(F.col(SOME) >= 0).drop(SOME)
 

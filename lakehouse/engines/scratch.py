@@ -56,11 +56,12 @@ class Scratch:
         return made
 
     def write(self, rows: pa.Table) -> Path:
-        """The rows as one file."""
+        """The rows as one file, which says no bounds: see native's `_not_constant`."""
         import pyarrow.parquet as pq  # noqa: PLC0415  only a turn with work pays for it
 
         path = self.root / f"{uuid.uuid4().hex}.parquet"
-        pq.write_table(rows, path, compression="zstd", compression_level=1, store_schema=False)
+        how = {"compression": "zstd", "compression_level": 1, "store_schema": False, "write_statistics": False}
+        pq.write_table(rows, path, **how)
         return path
 
     def forget(self, place: Path) -> None:

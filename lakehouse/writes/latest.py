@@ -111,7 +111,7 @@ def settle(writer: Writer, batch: Batch) -> Account:
         parsed = parse(table, batch.contract, new, batch.columns, batch.conf)
         if batch.late:
             parsed = parsed.unionByName(_older_rows(writer, batch, cached))
-        rows, stored = flat(parsed, batch.since), writer.stored()
+        rows, stored = _sliced(writer, flat(parsed, batch.since), batch, cached), writer.stored()
         if stored is None and not batch.is_whole:
             raise LakehouseError(f"{table.name} is not stored as its contract promises it. Start the run again.")
         if stored is not None and not batch.is_whole:
@@ -211,19 +211,33 @@ def _judged(
 
     def of(some: DataFrame, is_slice: Column | None = None) -> Part:
         narrow = some.select(*_judged_by(table, some.columns))
-        judged = judge_flat(table, narrow, batch.newest_of_file, replacing, known)
+        judged = judge_flat(
+            table, narrow, batch.newest_of_file, replacing, known, lambda rows: engine.once(rows, cached)
+        )
         return Part(some, engine.once(judged, cached), is_slice)
 
-    slices = engine.slices(batch.size)
-    if slices > 1 and not batch.is_whole:
-        slices = engine.slices(min(batch.size, _rows_to_judge(batch) * BYTES_OF_A_ROW))
+    slices = _slices(engine, batch)
     if slices == 1:
-        yield of(engine.once(rows, cached))
+        yield of(rows)
         return
-    place = units.slice_of(unit, slices)
-    rows = engine.once(rows.withColumn(SLICE, F.coalesce(place, F.lit(0)).cast("string")), cached)
     for one in range(slices):
-        yield of(rows.where(F.col(SLICE) == str(one)).drop(SLICE), place == one)
+        yield of(rows.where(F.col(SLICE) == str(one)).drop(SLICE), units.slice_of(unit, slices) == one)
+
+
+def _slices(engine: Engine, batch: Batch) -> int:
+    slices = engine.slices(batch.size)
+    if slices == 1 or batch.is_whole:
+        return slices
+    return engine.slices(min(batch.size, _rows_to_judge(batch) * BYTES_OF_A_ROW))
+
+
+def _sliced(writer: Writer, rows: DataFrame, batch: Batch, cached: ExitStack) -> DataFrame:
+    """The rows, parsed once for all that is asked of them; where they are many, with the slice that each belongs to."""
+    slices = _slices(writer.engine, batch)
+    if slices > 1:
+        place = units.slice_of([F.col(name) for name in writer.table.contract.unit], slices)
+        rows = rows.withColumn(SLICE, F.coalesce(place, F.lit(0)).cast("string"))
+    return writer.engine.once(rows, cached)
 
 
 def _check_sums(table: Table, rows_in: int, counts: Mapping[str, int]) -> None:
@@ -446,7 +460,12 @@ def flat(parsed: DataFrame, since: int) -> DataFrame:
 
 
 def judge_flat(
-    table: Table, rows: DataFrame, newest_of_file: DataFrame, replacing: DataFrame | None, known: Known
+    table: Table,
+    rows: DataFrame,
+    newest_of_file: DataFrame,
+    replacing: DataFrame | None,
+    known: Known,
+    once: Callable[[DataFrame], DataFrame] = lambda rows: rows,
 ) -> DataFrame:
     """As `judge`; the rows need no columns but those that they are judged by."""
     if known.refused:
@@ -455,7 +474,7 @@ def judge_flat(
             "_broken", F.when(F.col("_sequence").isin(*known.refused), broken).otherwise(F.col("_broken"))
         )
     keyless = _judge_keyless(table, rows.where(~has_key(table)), newest_of_file)
-    judged = _judge_units(table, rows.where(has_key(table)), known.proven).unionByName(keyless)
+    judged = _judge_units(table, rows.where(has_key(table)), known.proven, once).unionByName(keyless)
     return judged if replacing is None else _without_replaced(judged, replacing)
 
 
@@ -489,13 +508,15 @@ def replaced_places(replacing: DataFrame) -> DataFrame:
     return places.where("_file is not null").groupBy(*EVIDENCE).agg(F.max("_by").alias("_by"))
 
 
-def _judge_units(table: Table, rows: DataFrame, proven: DataFrame | None) -> DataFrame:
+def _judge_units(
+    table: Table, rows: DataFrame, proven: DataFrame | None, once: Callable[[DataFrame], DataFrame]
+) -> DataFrame:
     promise = table.contract
     unit, delivery = [F.col(name) for name in promise.unit], [*promise.unit, "_sequence"]
     of_unit, of_delivery = Window.partitionBy(*unit), Window.partitionBy(*delivery)
     in_place = Window.partitionBy(*delivery, "_repeat").orderBy("_row")
     # One shuffle by unit serves all the windows below.
-    rows = _without_repeats(table, rows.repartition(*unit), delivery)
+    rows = once(_without_repeats(table, rows.repartition(*unit), delivery))
     is_right = F.sum(F.size("_broken")).over(of_delivery) == 0
     if promise.unit_is_one_row:
         alone = F.count_if(~F.col("_repeat")).over(of_delivery) == 1

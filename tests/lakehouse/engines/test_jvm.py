@@ -231,8 +231,8 @@ ASKED = """
 import os
 from contextlib import suppress
 from pathlib import Path
-from lakehouse.engines import jvm
-spark = jvm.start()
+from lakehouse.engines.spark import Spark
+spark = Spark.start().spark
 print(spark.sql("select '${env:AWS_SECRET_ACCESS_KEY}'").first()[0])
 print(spark.sparkContext._jsc.hadoopConfiguration().get("fs.s3a.secret.key") == os.environ["AWS_SECRET_ACCESS_KEY"])
 lines = []

@@ -46,10 +46,14 @@ def with_digest(promise: Contract, rows: DataFrame) -> DataFrame:
     return rows.withColumn(DIGEST, digest(promise)) if promise.is_wide else rows
 
 
+def _hash(promise: Contract, *, with_digest: bool) -> Column:
+    """`_hash` of each row: the one that it is stored with, where it has one."""
+    return (F.col(DIGEST) if with_digest and promise.is_wide else digest(promise)).alias("_hash")
+
+
 def sums(promise: Contract, rows: DataFrame, *, with_digest: bool) -> DataFrame:
     """Per unit: `_rows` and `_sum`. `with_digest`: whether the rows have their hash, as those of a wide table do."""
-    has_it = with_digest and promise.is_wide
-    hashed = rows.select(*promise.unit, (F.col(DIGEST) if has_it else digest(promise)).alias("_hash"))
+    hashed = rows.select(*promise.unit, _hash(promise, with_digest=with_digest))
     return hashed.groupBy(*promise.unit).agg(F.count("*").alias("_rows"), hash_sum(F.col("_hash")).alias("_sum"))
 
 
@@ -58,11 +62,9 @@ def differing(promise: Contract, new: DataFrame, stored: DataFrame) -> DataFrame
 
     By grain, though units are computed whole: one order more leaves all other rows of its customer where they are.
     """
-    hashes = F.col(DIGEST) if promise.is_wide else digest(promise)
+    hashes = _hash(promise, with_digest=True)
     marked = ((new, True), (stored, False))
-    both = together(
-        one.select(*promise.grain, hashes.alias("_hash"), F.lit(is_new).alias("_is")) for one, is_new in marked
-    )
+    both = together(one.select(*promise.grain, hashes, F.lit(is_new).alias("_is")) for one, is_new in marked)
     side = {is_new: F.when(F.col("_is") == is_new, F.col("_hash")) for is_new in (True, False)}
     grouped = both.groupBy(*promise.grain).agg(
         F.count_if("_is").alias("_rows"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from lakehouse.intake import paths
-from lakehouse.intake.ledger import Delivery, Entry
+from lakehouse.intake.ledger import MISDATED, Delivery, Entry
 from lakehouse.intake.paths import Said
 from lakehouse.readers import csv_records, json_records, records
 from lakehouse.readers.columns import OF_CORRECTIONS, column_name
@@ -338,9 +338,7 @@ def _told_apart(
 
 
 def _again(entry: Entry, before: Entry, why: str) -> Entry:
-    """It is no news; but where its day alone made all of its rows wrong, they are judged by the day that it has now."""
-    all_wrong = before.counts.get("rejected", 0) > 0 and not before.counts.get("kept", 0)
-    all_wrong = all_wrong and not before.counts.get("unchanged", 0) and not before.counts.get("superseded", 0)
-    if all_wrong and before.delivery.delivered_at != entry.delivery.delivered_at:
-        return replace(entry, reason="its day is another now, and all of its rows were wrong")
+    """It is no news; but rows that its day alone made wrong are judged by the day that it has now."""
+    if before.counts.get(MISDATED) and before.delivery.delivered_at != entry.delivery.delivered_at:
+        return replace(entry, reason="its day is another now, and rows of it were wrong by their day")
     return replace(entry, status="duplicate", reason=why)

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 FILES = "ops.files"
 TAKEN = ("claimed", "loaded", "empty")
-COUNTS = ("rows", "kept", "unchanged", "rejected", "duplicate", "superseded")
+MISDATED = "misdated"  # rows that a rule rejects which looks at the file's day
+COUNTS = ("rows", "kept", "unchanged", "rejected", "duplicate", "superseded", MISDATED)
 TYPES: Mapping[str, ops.Kind] = {
     **dict.fromkeys(("table_name", "path"), "text"),
     "size": "whole",
@@ -186,7 +187,7 @@ def _entry(row: dict[str, Any]) -> Entry:
         records=row["records"],
         written_at=row.get("written_at"),
     )
-    counts = {name: row[name] for name in COUNTS if row[name] is not None}
+    counts = {name: row[name] for name in COUNTS if row.get(name) is not None}
     return Entry(delivery, row["batch"], row["status"], row["reason"], counts, bool(row.get("is_gone")))
 
 

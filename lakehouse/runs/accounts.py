@@ -131,7 +131,7 @@ def _outcome(entry: Entry, rows: Rows | None, judged: Mapping[str, int] | None, 
         status_now = "loaded" if rows.in_bronze else "empty"
         entry = replace(entry, status=status_now, counts={**entry.counts, "rows": rows.in_bronze})
     if judged is not None:
-        counts = {name: judged.get(name, 0) for name in PLACES}
+        counts = {name: judged.get(name, 0) for name in (*PLACES, ledger.MISDATED)}
         entry = replace(entry, counts={**entry.counts, **counts}, reason=refused or entry.reason)
     return entry
 

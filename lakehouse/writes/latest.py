@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 from lakehouse.contract import ANOTHER_ROW, EVIDENCE, KEEPS_TOTALS, NOT_REPEATED, WITHIN_LIMIT
 from lakehouse.engines.protocol import FEW_ROWS, SLICE
 from lakehouse.errors import LakehouseError
+from lakehouse.intake.ledger import MISDATED
 from lakehouse.transforms import stripped
 from lakehouse.writes import measures as measured
 from lakehouse.writes import units
@@ -666,6 +667,7 @@ def account(
     own = dict.fromkeys(("unit_is_unique", NOT_REPEATED, KEEPS_TOTALS, WITHIN_LIMIT), "reject")
     rules = {name: severity for name, (_, severity) in _rules(table).items()} | own
     broken = [F.count_if(F.array_contains(RULES_OF[severity], name)).alias(name) for name, severity in rules.items()]
+    by_its_day = [name for name, one in table.contract.rules.items() if "_delivered_at" in one.check]
     grouped = judged.groupBy("_new", "_file", "_batch", "_sequence", "_right", "_status", "_repaired", "_problem")
     warned = F.count_if(F.size("_warned") > 0).alias("_rows_warned")
     result, shares = Account(), defaultdict[tuple[str, str, int], _Share](_Share)
@@ -686,6 +688,7 @@ def account(
         of_file["warned"] += row["_rows_warned"] if status in {"kept", "unchanged"} else 0
         add("repaired", row["_repaired"], count if row["_repaired"] else 0)
         if status == "rejected":
+            of_file[MISDATED] += max((row[name] for name in by_its_day), default=0)
             by_rule = {name: row[name] for name, severity in rules.items() if severity == "reject"}
             for name, times in (by_rule | ({row["_problem"]: count} if row["_problem"] else {})).items():
                 add("rejected", name, times)

@@ -711,12 +711,22 @@ def test_of_one_path_what_was_seen_last_counts_also_with_an_older_time(place: Pl
     assert [str(one.delivery.delivered_at.date()) for one in in_order] == ["2024-01-02"] * 3
 
 
-def test_rows_that_a_days_mistake_made_all_wrong_are_judged_by_the_right_day(place: Place) -> None:
+def a_file_of_1980(place: Place, **counts: int) -> None:
     place.deliver(ORDERS, at=315532800)
     place.take()
     known = ledger.read(place.root)
     (entry,) = known.taken()
-    ledger.settle(place.root, known, [dataclasses.replace(entry, counts={"rows": 1, "rejected": 1})])
+    ledger.settle(place.root, known, [dataclasses.replace(entry, counts=counts)])
+
+
+def test_a_corrected_day_is_no_news_to_rows_that_are_wrong_by_themselves(place: Place) -> None:
+    a_file_of_1980(place, rows=1, rejected=1, misdated=0)
+    place.deliver(ORDERS)
+    assert new(place.take()) == []
+
+
+def test_rows_that_a_days_mistake_made_wrong_are_judged_by_the_right_day(place: Place) -> None:
+    a_file_of_1980(place, rows=2, kept=1, rejected=1, misdated=1)
     place.deliver(ORDERS)
     (found,) = place.take().new
     assert (found.path, found.delivered_at) == (ORDERS, datetime(2024, 1, 1, tzinfo=UTC))

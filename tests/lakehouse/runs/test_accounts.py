@@ -16,6 +16,7 @@ from jobs import printed
 from lakehouse import conf, engines, graph
 from lakehouse.delta import ops, progress
 from lakehouse.errors import LakehouseError
+from lakehouse.formula import PLACES
 from lakehouse.intake import landing, ledger, schema_changes
 from lakehouse.runs import accounts
 from lakehouse.runs.run import Run
@@ -68,7 +69,7 @@ def deliver(toy: Toy, path: str, content: str) -> Path:
 def files(toy: Toy) -> dict[str, tuple[object, ...]]:
     """Of each file in the ledger: status, rows, and where they went."""
     entries = ledger.read(toy.lake.root).entries
-    return {one.delivery.path: (one.status, *(one.counts.get(name) for name in ledger.COUNTS)) for one in entries}
+    return {one.delivery.path: (one.status, *(one.counts.get(name) for name in ("rows", *PLACES))) for one in entries}
 
 
 def reasons(toy: Toy) -> dict[str, str]:

@@ -1,0 +1,133 @@
+"""What silver must hold of any deliveries, by the design's row protocol: a model that shares no code with the core.
+
+It is told what a person does to files. It never looks at a path by a pattern, at a ledger or at a frame of rows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+class Row(NamedTuple):
+    """A line as it is delivered; `total` is the whole document's, on any of its rows."""
+
+    order_id: str
+    product: str
+    quantity: str
+    total: str
+
+
+class Told(NamedTuple):
+    """A delivery, in the order in which deliveries count."""
+
+    day: date
+    written_at: datetime
+    path: str
+    rows: tuple[Row, ...]
+
+
+@dataclass
+class Model:
+    """One market's files as a person sees them, what each name held when somebody looked last, and what that told."""
+
+    zone: str
+    files: dict[str, tuple[tuple[Row, ...], datetime, date | None]] = field(default_factory=dict)
+    seen: dict[str, tuple[tuple[Row, ...], datetime]] = field(default_factory=dict)
+    written: dict[str, datetime] = field(default_factory=dict)
+    there: set[str] = field(default_factory=set)  # at the last look
+    deliveries: list[Told] = field(default_factory=list)
+
+    def look(self) -> None:
+        """Files that are seen at one look are told apart by what was there before it; one that finds news anywhere."""
+        held = {path: rows for path, (rows, _) in self.seen.items()}
+        changed = [path for path, (*now, _) in self.files.items() if self.seen.get(path) != tuple(now)]
+        for path in changed:
+            rows, modified, named = self.files[path]
+            least = self.written[path] + timedelta(microseconds=1) if path in self.written else modified
+            written = self.written[path] = max(modified, least)
+            self.seen[path] = (rows, modified)
+            had_it = [name for name in self.there if held[name] == rows and name != path]
+            is_move = any(self.files.get(name, ((),))[0] != rows for name in had_it)
+            if held.get(path) != rows and not is_move:
+                day = named or written.astimezone(ZoneInfo(self.zone)).date()
+                self.deliveries.append(Told(day, written, path, rows))
+        self.there = set(self.files)
+
+    def silver(self) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+        """The rows to keep (order, line, product, quantity, total), and those to reject (order, rules, path, row)."""
+        kept: list[tuple[object, ...]] = []
+        wrong: list[tuple[object, ...]] = []
+        newest = {told.path: told for told in sorted(self.deliveries)}
+        for order_id, documents in self._documents().items():
+            accepted, refused, has_totals = [], [], False
+            for told, rows in documents:
+                lines, reasons = judged(rows)
+                totals = any(row.total for _, row in rows)
+                if has_totals and not totals:
+                    reasons = {place: [*why, "document_keeps_its_totals"] for place, why in reasons.items()}
+                if any(reasons.values()):
+                    refused = [
+                        (order_id, tuple(sorted(why)) or ("another_row_of_its_document",), told.path, place)
+                        for place, why in reasons.items()
+                    ]
+                else:
+                    accepted, refused, has_totals = lines, [], has_totals or totals
+            numbered = enumerate(accepted, 1)
+            kept += [(order_id, line, row.product, int(row.quantity), row.total) for line, row in numbered]
+            wrong += refused
+        for told in newest.values():
+            without = [(place, row) for place, row in enumerate(told.rows, 1) if not row.order_id]
+            wrong += [(None, ("order_id_is_present", *unreadable(row)), told.path, place) for place, row in without]
+        return sorted(kept), sorted(wrong, key=str)
+
+    def _documents(self) -> dict[int, list[tuple[Told, list[tuple[int, Row]]]]]:
+        found: dict[int, list[tuple[Told, list[tuple[int, Row]]]]] = defaultdict(list)
+        for told in sorted(self.deliveries):
+            of_file: dict[int, list[tuple[int, Row]]] = defaultdict(list)
+            for place, row in enumerate(told.rows, 1):
+                if row.order_id:
+                    of_file[int(row.order_id)].append((place, row))
+            for order_id, rows in of_file.items():
+                found[order_id].append((told, rows))
+        return found
+
+
+def unreadable(row: Row) -> list[str]:
+    return [] if row.quantity.isdigit() else ["quantity_is_readable"]
+
+
+def judged(rows: Sequence[tuple[int, Row]]) -> tuple[list[Row], dict[int, list[str]]]:
+    """The document's lines, and why each of its rows is wrong.
+
+    A repeated row does not count, unless the total holds only with it. Where it holds neither way, both are said.
+    """
+    first: dict[Row, int] = {}
+    for place, row in rows:
+        first.setdefault(row, place)
+    again = {place for place, row in rows if first[row] != place}
+    once = [(place, row) for place, row in rows if place not in again]
+    fails, fails_with_all = (dict(_against_total(some)) for some in (once, rows))
+    is_with_all = bool(fails) and not fails_with_all
+    doubted = again if fails and fails_with_all else set()
+    reasons = {place: unreadable(row) for place, row in rows}
+    for place, _ in [] if is_with_all else once:
+        reasons[place] += fails.get(place, [])
+    for place in doubted:
+        reasons[place].append("row_is_not_repeated")
+    return [row for _, row in (rows if is_with_all else once)], reasons
+
+
+def _against_total(rows: Sequence[tuple[int, Row]]) -> Iterator[tuple[int, list[str]]]:
+    """What cannot be read is in no sum; a row without the total says nothing of it."""
+    total = sum(int(row.quantity) for _, row in rows if row.quantity.isdigit())
+    known = Counter(row.quantity.isdigit() for _, row in rows)[True]
+    for place, row in rows:
+        if row.total and known and int(row.total) != total:
+            yield place, ["total_is_the_sum"]

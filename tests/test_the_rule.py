@@ -1,35 +1,43 @@
 """For any files with any names, times, contents and order of arrival, silver is what the rule of the design says.
 
-Each seed is a market of one lake: its files are written, moved, copied, linked, touched, rewritten and taken away as
-the seed draws, and after each run its rows and its quarantine are the model's (`tests/rule.py`).
+Each seed is a market of one lake, or by the command a folder of one: its files are written, moved, copied, linked,
+touched, rewritten and taken away as it draws, and after each run silver and its quarantine are those of the model
+(`tests/rule.py`).
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property, partial
+from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from typer.testing import CliRunner
 
+from jobs import cli
 from lakehouse import graph
 from lakehouse.delta import ops
 from lakehouse.proof import verify
 from lakehouse.proof.verify import Scope
+from lakehouse.writes.lake import Lake
+from tests.rows import an_order_row
 from tests.rule import Model, Row
 from tests.toy import Toy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
     from lakehouse.engines.native import Native
 
 pytestmark = pytest.mark.slow
 SEEDS, LOOKS = 500, 8
+BY_COMMAND, LOOKS_BY_COMMAND = 10, 5
 ZONES = ("Africa/Nairobi", "America/Los_Angeles", "Asia/Kathmandu", "Pacific/Kiritimati")
 LINES = "silver.order_lines"
 SOURCES = {
@@ -72,9 +80,9 @@ SOURCES = {
           quantity: {type: int, from: quantity, required: true, meaning: how many}
           total: {type: int, from: total, meaning: of all lines; null where the row does not say it}
         document:
-          _units: sum(quantity)
+          _units: sum(coalesce(quantity, 0))
         rules:
-          total_is_the_sum: {check: "total = _units", severity: reject, why: half a document has another sum}
+          sub_total_is_the_sum_of_lines: {check: "total = _units", severity: reject, why: half has another sum}
         """,
         """
         from lakehouse.transforms import whole_number
@@ -95,24 +103,32 @@ SOURCES = {
 
 @dataclass
 class World:
-    """The files of one market, in a folder and in the model."""
+    """A folder of files and its model; no other world has its orders, nor a file of the same content.
 
-    landing: Path
-    market: int
-    random: Random
+    `text`: a file of these rows. `is_on_each`: whether every row says the document's total, as real exports do.
+    """
+
+    folder: Path
+    seed: int
     model: Model
+    text: Callable[[tuple[Row, ...]], str]
+    is_on_each: bool = False
     told: list[str] = field(default_factory=list)
 
+    @cached_property
+    def random(self) -> Random:
+        return Random(self.seed)  # noqa: S311
+
     def put(self, path: str, rows: tuple[Row, ...], modified: datetime, named: date | None) -> None:
-        file = self.landing / f"market_{self.market}" / path
+        file = self.folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("\n".join([",".join(Row._fields), *map(",".join, rows), ""]), encoding="utf-8")
+        file.write_text(self.text(rows), encoding="utf-8")
         os.utime(file, (modified.timestamp(), modified.timestamp()))
         self.model.files[path] = (rows, modified, named)
         self.told.append(f"{path}, of {modified:%d %H:%M:%S}, holds {[','.join(row) for row in rows]}")
 
     def take_away(self, path: str) -> None:
-        (self.landing / f"market_{self.market}" / path).unlink()
+        (self.folder / path).unlink()
         del self.model.files[path]
         self.told.append(f"{path} is gone")
 
@@ -130,11 +146,15 @@ class World:
     def some_rows(self) -> tuple[Row, ...]:
         """Documents of which some are a part, some repeat a row, some are wrong and some name no order."""
         rows: list[Row] = []
-        for order_id in self.random.sample("1234", self.random.randint(1, 2)):
+        for order in self.random.sample("1234", self.random.randint(1, 2)):
             quantities = [self.random.randint(1, 9) for _ in range(self.random.randint(1, 3))]
             total = str(sum(quantities) + (self.random.random() < 0.15)) if self.random.random() < 0.6 else ""
-            lines = [Row(order_id, f"{self.market}{self.random.choice('AB')}", str(one), "") for one in quantities]
-            lines[-1] = lines[-1]._replace(total=total)
+            total = total or (str(sum(quantities)) if self.is_on_each else "")
+            lines = [
+                Row(f"{self.seed}{order}", f"{self.seed}{self.random.choice('AB')}", str(one)) for one in quantities
+            ]
+            told = [self.is_on_each or place == len(lines) for place in range(1, len(lines) + 1)]
+            lines = [line._replace(total=total if is_told else "") for line, is_told in zip(lines, told, strict=True)]
             if self.random.random() < 0.2:
                 lines.append(self.random.choice(lines))
             if self.random.random() < 0.1:
@@ -183,48 +203,87 @@ def remove(world: World) -> None:
 
 def link(world: World) -> None:
     """No second name, whatever it is called."""
-    folder = world.landing / f"market_{world.market}"
     path, name = world.some()[0], f"{world.random.choice(('0', 'latest', 'zz'))} Orders {len(world.told)}.csv"
-    (folder / name).symlink_to(folder / path)
+    (world.folder / name).symlink_to(world.folder / path)
     world.told.append(f"{name} leads to {path}")
 
 
 STEPS: list[Callable[[World], None]] = [*[deliver] * 3, touch, *[rewrite] * 2, move, copy, remove, link]
 
 
-def found(toy: Toy, table: str) -> dict[int, list[dict[str, Any]]]:
-    by_market: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    if toy.lake.state(table):
-        for row in ops.query(toy.lake.address(table), "select * from t"):
-            by_market[row["market"]].append(row)
-    return by_market
+def a_day(worlds: Sequence[World]) -> None:
+    for world in worlds:
+        for _ in range(world.random.randint(0, 3)):
+            world.step()
+    deliver(worlds[0])  # a look that finds nothing new anywhere is none
+    for world in worlds:
+        world.model.look()
+        world.told.append("a look")
+
+
+def compare(worlds: Sequence[World], lake: Lake, landing: Path, columns: Sequence[str]) -> None:
+    """Silver and its quarantine with what the model of each world says of them."""
+    kept, wrong = defaultdict[str, list[tuple[object, ...]]](list), defaultdict[str, list[tuple[object, ...]]](list)
+    for row in ops.query(lake.address(LINES), "select * from t"):
+        key, line, product, quantity, total = (row[column] for column in columns)
+        kept[str(key)[:-1]].append((key, line, product, quantity, "" if total is None else str(int(total))))
+    folders = {world.folder.relative_to(landing).as_posix(): str(world.seed) for world in worlds}
+    for row in ops.query(lake.address(f"{LINES}__rejected"), "select * from t"):
+        folder = next(str(one) for one in Path(row["_file"]).parents if str(one) in folders)
+        place = row["_file"].removeprefix(f"{folder}/"), row["_row"]
+        wrong[folders[folder]].append((row["order_id"], tuple(sorted(row["rules"])), *place))
+    for world in worlds:
+        found = sorted(kept[str(world.seed)]), sorted(wrong[str(world.seed)], key=str)
+        assert found == world.model.silver(), "\n".join([f"seed {world.seed}", *world.told])
 
 
 def test_silver_is_that_of_the_rule(tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch) -> None:
-    zones = {market: ZONES[market % len(ZONES)] for market in range(SEEDS)}
+    zones = {market: ZONES[market % len(ZONES)] for market in range(1, SEEDS + 1)}
     rows: list[dict[str, object]] = [{"market": market, "time_zone": zone} for market, zone in zones.items()]
     monkeypatch.setattr(graph, "conf_file", lambda _: ("", rows))
     toy = Toy(tmp_path, engine, SOURCES)
-    worlds = [World(toy.landing, seed, Random(seed), Model(zone)) for seed, zone in zones.items()]  # noqa: S311
+    worlds = [World(toy.landing / f"market_{one}", one, Model(zone), a_text) for one, zone in zones.items()]
     for _ in range(LOOKS):
-        for world in worlds:
-            for _ in range(world.random.randint(0, 3)):
-                world.step()
-            world.model.look()
-            world.told.append("a look")
+        a_day(worlds)
         toy.run()
-        kept, wrong = found(toy, LINES), found(toy, f"{LINES}__rejected")
-        for world in worlds:
-            lines = [
-                (row["order_id"], row["line_number"], row["product"], row["quantity"], str(row["total"] or ""))
-                for row in kept[world.market]
-            ]
-            rejected = [
-                (row["order_id"], tuple(sorted(row["rules"])), row["_file"].partition("/")[2], row["_row"])
-                for row in wrong[world.market]
-            ]
-            expected = world.model.silver()
-            assert (sorted(lines), sorted(rejected, key=str)) == expected, "\n".join([f"{world.market}", *world.told])
+        compare(worlds, toy.lake, toy.landing, ("order_id", "line_number", "product", "quantity", "total"))
     tables = toy.tables()
     verdicts = verify.verify(engine.name, toy.lake, str(toy.landing), tables, list(tables.values()), Scope())
     assert all(one.is_right for one in verdicts), verdicts
+
+
+def a_text(rows: tuple[Row, ...]) -> str:
+    return "\n".join([",".join(Row._fields), *map(",".join, rows), ""])
+
+
+def a_real_text(sign: str, rows: tuple[Row, ...]) -> str:
+    """The rows as lines of an order export, at a price of 1."""
+    nothing = dict.fromkeys(("cost_price", "total_cost_price"), "-")
+    prices = [{"unit_price": "1", "total_price": row.quantity if row.quantity.isdigit() else "0"} for row in rows]
+    lines = [
+        an_order_row(order_id=row.order_id, sku=row.product, quantity=row.quantity, currency_symbol=sign)
+        | price
+        | dict.fromkeys(("order_total", "sub_total"), row.total)
+        | nothing
+        for row, price in zip(rows, prices, strict=True)
+    ]
+    header = [name for name in lines[0] if name != "market"]
+    return "\n".join([",".join(header), *(",".join(str(line[name]) for name in header) for line in lines), ""])
+
+
+def test_the_command_ends_where_the_rule_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake, landing = tmp_path / "lake", tmp_path / "landing"
+    monkeypatch.setenv("LAKEHOUSE_ROOT", str(lake))
+    monkeypatch.setenv("LAKEHOUSE_LANDING", str(landing))
+    markets = [(1, "Africa/Nairobi", "KSh"), (2, "Africa/Lagos", "₦")]
+    worlds = [
+        World(landing / f"market_{market}/w{seed}", seed, Model(zone), partial(a_real_text, sign), is_on_each=True)
+        for seed, (market, zone, sign) in zip(range(1, BY_COMMAND + 1), itertools.cycle(markets), strict=False)
+    ]
+    for _ in range(LOOKS_BY_COMMAND):
+        a_day(worlds)
+        answer = CliRunner().invoke(cli.app, ["run", LINES])
+        assert answer.exit_code == 0, answer.output
+        compare(worlds, Lake(str(lake)), landing, ("order_id", "line_number", "sku", "quantity", "sub_total"))
+    answer = CliRunner().invoke(cli.app, ["verify", LINES])
+    assert answer.exit_code == 0, answer.output

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 
 from lakehouse.intake.files import CORE_COLUMNS
-from lakehouse.writes import latest
+from lakehouse.writes import judging, parsing, rules
 from lakehouse.writes.lake import conf_rows, conform
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ def parse(engine: Native, tables: Mapping[str, Table], name: str, rows: Sequence
     source = tables[tables[name].parents[0]]
     delivered = bronze(engine, source, rows)
     conf = conf_rows(engine, tables[name].inputs)
-    return latest.parse(tables[name], source.contract, delivered, dict(delivered.dtypes), conf)
+    return parsing.parse(tables[name], source.contract, delivered, dict(delivered.dtypes), conf)
 
 
 def parsed(engine: Native, tables: Mapping[str, Table], name: str, cases: Sequence[Case]) -> dict[str, Texts]:
@@ -249,7 +249,7 @@ def parsed(engine: Native, tables: Mapping[str, Table], name: str, cases: Sequen
 def judged(engine: Native, tables: Mapping[str, Table], name: str, rows: Sequence[Cells]) -> list[Texts]:
     """What becomes of delivered rows: every row of the file in order, with its `_status`."""
     newest = engine.spark.createDataFrame([("file", "9")], "_file string, _newest string")
-    statuses = latest.judge(tables[name], parse(engine, tables, name, rows), newest, None, -1)
+    statuses = judging.judge(tables[name], parse(engine, tables, name, rows), newest, None, -1)
     return as_texts(statuses.coalesce(1).sortWithinPartitions("_row"))
 
 
@@ -280,5 +280,5 @@ def rules_of(table: Table) -> set[str]:
     readable = {f"{name}_is_readable" for name, column in columns.items() if column.source}
     needed = {name for name, column in columns.items() if column.required} | set(table.contract.unit)
     present = {f"{name}_is_present" for name in needed}
-    of_a_row = {name for name, rule in table.contract.rules.items() if not latest.is_of_document(table, name)}
+    of_a_row = {name for name, rule in table.contract.rules.items() if not rules.is_of_document(table, name)}
     return {"row_is_too_long"} | readable | present | of_a_row

@@ -14,7 +14,7 @@ from jobs import samples
 from lakehouse import engines, graph
 from lakehouse.intake import landing
 from lakehouse.intake.ledger import Entry, Ledger
-from lakehouse.writes import append, latest, needed, units
+from lakehouse.writes import append, judging, latest, needed, parsing, units
 from lakehouse.writes.checks import check
 from lakehouse.writes.lake import conf_rows, conform
 from lakehouse.writes.measures import ChecksFailedError
@@ -91,9 +91,9 @@ def frames(engine: Native, tables: dict[str, Table], tmp_path_factory: pytest.Te
         elif table.contract.write == "latest":
             delivered = rows[table.parents[0]]
             promise = tables[table.parents[0]].contract
-            parsed = latest.parse(table, promise, delivered, dict(delivered.dtypes), rows)
+            parsed = parsing.parse(table, promise, delivered, dict(delivered.dtypes), rows)
             newest = engine.spark.createDataFrame([], "_file string, _newest string")
-            made = latest.stored_rows(table, latest.judge(table, parsed, newest, None, -1))
+            made = latest.stored_rows(table, judging.judge(table, parsed, newest, None, -1))
         else:
             made = build(table, rows)
         if table.name in LIVENED:

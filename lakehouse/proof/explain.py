@@ -24,7 +24,7 @@ from lakehouse.proof.changes import History, Place
 from lakehouse.proof.excerpt import EVIDENCE, PLACE, Excerpt, Use, Values, excerpt, shown, uses
 from lakehouse.serving import allowed
 from lakehouse.transforms import whole_sum
-from lakehouse.writes import latest, units
+from lakehouse.writes import parsing, units
 from lakehouse.writes.lake import conf_rows
 
 if TYPE_CHECKING:
@@ -244,7 +244,7 @@ class _Walk:
         bronze = self.tables[table.parents[0]].contract
         columns = [name for name in table.contract.columns if name != table.contract.position]
         place = [F.col(f"_source.{name}").alias(name) for name in (*PLACE, "_sequence")]
-        said = latest.parse(table, bronze, found, dict(found.dtypes), conf).select(
+        said = parsing.parse(table, bronze, found, dict(found.dtypes), conf).select(
             *place, units.row_hash(columns).alias("_said")
         )
         both = said.join(rows.select(*EVIDENCE, units.row_hash(columns).alias("_held")), on=list(EVIDENCE), how="inner")

@@ -24,9 +24,9 @@ from lakehouse.engines.protocol import FEW_ROWS
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
 from lakehouse.store import storage
-from lakehouse.writes import append, latest, units
+from lakehouse.writes import accounting, append, judging, parsing, quarantine, units
+from lakehouse.writes.judging import Known
 from lakehouse.writes.lake import conf_rows, conform
-from lakehouse.writes.latest import Known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -153,15 +153,15 @@ def _judged(subject: Subject) -> Pair:
     bronze, stored, wrong = _input(subject, source), _stored(subject), _stored_wrong(subject)
     conf = conf_rows(subject.place.engine, table.inputs)
     columns = dict(bronze.dtypes)
-    parsed = latest.parse(table, subject.place.tables[source].contract, bronze, columns, conf)
+    parsed = parsing.parse(table, subject.place.tables[source].contract, bronze, columns, conf)
     if subject.how != "whole":
         some = _marked(subject, _delivered_units(subject, parsed, stored, wrong))
         parsed, stored = _belonging(subject, parsed, some), _belonging(subject, stored, some)
         wrong = None if wrong is None else _belonging(subject, wrong, some)
-    replacing = latest.replaced_places(bronze) if "_replaces_file" in columns else None
-    judge = partial(latest.judge, table, parsed, _newest_of_file(subject), replacing, -1)
+    replacing = judging.replaced_places(bronze) if "_replaces_file" in columns else None
+    judge = partial(judging.judge, table, parsed, _newest_of_file(subject), replacing, -1)
     if subject.how == "whole":
-        judged = judge(Known(latest.account(subject.place.engine, table, judge(), defaultdict(type(None))).beyond))
+        judged = judge(Known(accounting.account(subject.place.engine, table, judge(), defaultdict(type(None))).beyond))
     else:
         judged = judge(Known(subject.note.refused))
     right, rejected = _right_and_rejected(subject, judged)
@@ -181,7 +181,7 @@ def _right_and_rejected(subject: Subject, judged: DataFrame) -> tuple[DataFrame,
     both = subject.once(needed.where("_status in ('kept', 'rejected')"))
     columns = [name for name in promise.stored_columns if name not in EVIDENCE]
     right = units.with_digest(promise, both.where("_status = 'kept'")).select(*columns)
-    return right, latest.rejected_rows(table, both)
+    return right, quarantine.rejected_rows(table, both)
 
 
 def _delivered_units(subject: Subject, parsed: DataFrame, stored: DataFrame, wrong: DataFrame | None) -> DataFrame:
@@ -190,12 +190,12 @@ def _delivered_units(subject: Subject, parsed: DataFrame, stored: DataFrame, wro
     delivered = parsed.select(*unit, F.col("_source._batch").alias("_batch"))
     if subject.how == "since":
         is_new = F.col("_batch") > _batch_before(subject, subject.table.parents[0])
-        some = delivered.where(is_new | ~latest.has_key(subject.table)).select(*unit)
+        some = delivered.where(is_new | ~parsing.has_key(subject.table)).select(*unit)
         own = _changes(subject, subject.table.name)
         return (some if own is None else some.unionByName(own.select(*unit))).distinct()
     every = delivered.select(*unit).unionByName(stored.select(*unit))
     every = every if wrong is None else every.unionByName(wrong.select(*unit))
-    return _sample(subject, every.distinct(), always=~latest.has_key(subject.table))
+    return _sample(subject, every.distinct(), always=~parsing.has_key(subject.table))
 
 
 def _stored_wrong(subject: Subject) -> DataFrame | None:
@@ -209,7 +209,7 @@ def _newest_of_file(subject: Subject) -> DataFrame:
     source = subject.table.parents[0]
     until = subject.note.inputs[source].batch
     taken = [one for one in subject.place.taken if one.delivery.table == source and one.batch <= (until or 0)]
-    return latest.newest_of_file(subject.place.engine, taken)
+    return quarantine.newest_of_file(subject.place.engine, taken)
 
 
 # Bronze ---------------------------------------------------------------------------------------------------------------

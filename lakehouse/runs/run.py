@@ -297,7 +297,7 @@ class Run:
         return Done(decision, rows_in=written, counts={"rows": {"kept": written}})
 
     def _latest(self, writer: Writer, decision: Decision) -> Done:
-        from lakehouse.writes import latest  # noqa: PLC0415
+        from lakehouse.writes import latest, quarantine  # noqa: PLC0415
         from lakehouse.writes.lake import conf_rows  # noqa: PLC0415
 
         table, source, engine = writer.table, writer.table.parents[0], writer.engine
@@ -311,7 +311,7 @@ class Run:
             size=writer.size,
             contract=self.tables[source].contract,
             conf=conf_rows(engine, table.inputs),
-            newest_of_file=latest.newest_of_file(engine, taken),
+            newest_of_file=quarantine.newest_of_file(engine, taken),
             markets={(one.delivery.path, one.batch): one.delivery.market for one in taken},
             since=-1 if known is None else int(known.batch or 0),
             late=self._late_files(table, known, decision),

@@ -1,0 +1,216 @@
+"""Which delivery of a document is kept, and which is rejected: one `_status` per row.
+
+A document enters whole or not at all; whether it does is asked of all its rows together.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyspark.sql import Window
+from pyspark.sql import functions as F
+
+from lakehouse.contract import EVIDENCE, KEEPS_TOTALS, NOT_REPEATED, WITHIN_LIMIT
+from lakehouse.writes.parsing import flat, has_key
+from lakehouse.writes.rules import RULES_OF, broken, is_of_document, rules_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from pyspark.sql import Column, DataFrame
+    from pyspark.sql.window import WindowSpec
+
+    from lakehouse.graph import Table
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the rows that are judged do not tell.
+
+    `refused`: the sequences of the files that are kept out whole. `proven`: units that the table holds with totals.
+    """
+
+    refused: tuple[str, ...] = ()
+    proven: DataFrame | None = None
+
+
+def judge(
+    table: Table,
+    parsed: DataFrame,
+    newest_of_file: DataFrame,
+    replacing: DataFrame | None,
+    since: int,
+    known: Known | None = None,
+) -> DataFrame:
+    """One `_status` per row: of its unit the newest right delivery is kept, and the newest, if not right, is rejected.
+
+    `newest_of_file` (_file, _newest): the sequence of each file's newest version, which supersedes the keyless rows of
+    its older ones. `replacing`: the places (_file, _row) that newer rows correct. `since`: rows of later batches
+    are new (`_new`). `known`: what these rows alone do not tell.
+    """
+    return judge_flat(table, flat(parsed, since), newest_of_file, replacing, known or Known())
+
+
+def judge_flat(
+    table: Table,
+    rows: DataFrame,
+    newest_of_file: DataFrame,
+    replacing: DataFrame | None,
+    known: Known,
+    once: Callable[[DataFrame], DataFrame] = lambda rows: rows,
+) -> DataFrame:
+    """As `judge`; the rows need no columns but those that they are judged by."""
+    if known.refused:
+        broken = F.array_append("_broken", WITHIN_LIMIT)
+        rows = rows.withColumn(
+            "_broken", F.when(F.col("_sequence").isin(*known.refused), broken).otherwise(F.col("_broken"))
+        )
+    keyless = _judge_keyless(table, rows.where(~has_key(table)), newest_of_file)
+    judged = _judge_units(table, rows.where(has_key(table)), known.proven, once).unionByName(keyless)
+    return judged if replacing is None else _without_replaced(judged, replacing)
+
+
+def judged_by(table: Table, columns: Iterable[str]) -> list[str]:
+    """The columns that decide about a row: sorting by five windows takes as long as the rows are wide."""
+    promise = table.contract
+    rules = [one.check for name, one in promise.rules.items() if is_of_document(table, name)]
+    texts = [*promise.document.values(), *rules, promise.totals or ""]
+    named = {*re.findall(r"\w+", " ".join(texts)), *promise.unit}
+    return [name for name in columns if name in named or name.startswith("_")]
+
+
+def _judge_units(
+    table: Table, rows: DataFrame, proven: DataFrame | None, once: Callable[[DataFrame], DataFrame]
+) -> DataFrame:
+    promise = table.contract
+    unit, delivery = [F.col(name) for name in promise.unit], [*promise.unit, "_sequence"]
+    of_unit, of_delivery = Window.partitionBy(*unit), Window.partitionBy(*delivery)
+    in_place = Window.partitionBy(*delivery, "_repeat").orderBy("_row")
+    # One shuffle by unit serves all the windows below.
+    rows = once(_without_repeats(table, rows.repartition(*unit), delivery))
+    is_right = F.sum(F.size("_broken")).over(of_delivery) == 0
+    if promise.unit_is_one_row:
+        alone = F.count_if(~F.col("_repeat")).over(of_delivery) == 1
+        rows = rows.withColumn(
+            "_broken", F.when(alone, F.col("_broken")).otherwise(F.array_append("_broken", "unit_is_unique"))
+        )
+    if promise.position:
+        rows = rows.withColumn(promise.position, F.row_number().over(in_place))
+    rows = _without_lost_totals(table, rows.withColumn("_right", is_right), delivery, proven)
+    rows = rows.withColumns(
+        {
+            "_newest_right": F.max(F.when(F.col("_accepted"), F.col("_sequence"))).over(of_unit),
+            "_newest": F.max("_sequence").over(of_unit),
+        }
+    )
+    is_kept = F.col("_sequence") == F.col("_newest_right")
+    is_rejected = ~F.col("_accepted") & (F.col("_sequence") == F.col("_newest"))
+    status = (
+        F.when(is_kept & F.col("_repeat"), "duplicate")
+        .when(is_kept, "kept")
+        .when(is_rejected, "rejected")
+        .otherwise("superseded")
+    )
+    return rows.withColumn("_status", status).drop("_repeat", "_accepted", "_newest_right", "_newest")
+
+
+def _without_repeats(table: Table, rows: DataFrame, delivery: Sequence[str]) -> DataFrame:
+    """Asks the document's rules; `_repeat` marks the rows that only say again what another row of the document says.
+
+    It is read without them or with them, as the contract says, unless its rules hold only the other way.
+    """
+    is_duplicate = table.contract.repeats == "duplicate"
+    rules = {name: one for name, one in rules_of(table).items() if is_of_document(table, name)}
+    if not rules and not is_duplicate:
+        return rows.withColumn("_repeat", F.lit(False))  # noqa: FBT003
+    nth = F.row_number().over(Window.partitionBy(*delivery, "_hash").orderBy("_row"))
+    rows = rows.withColumn("_again", nth > 1)
+    if not rules:
+        return rows.withColumnRenamed("_again", "_repeat")
+    rows = _asked(table, rows, rules, "_with", Window.partitionBy(*delivery), F.lit(False))  # noqa: FBT003
+    rows = _asked(table, rows, rules, "_without", Window.partitionBy(*delivery, "_again"), F.col("_again"))
+    usual, other = ("_without", "_with") if is_duplicate else ("_with", "_without")
+    fails = {one: F.max(F.size(f"{one}._broken") > 0).over(Window.partitionBy(*delivery)) for one in (usual, other)}
+    rows = rows.withColumns({"_usual_fails": fails[usual], "_other_fails": fails[other]})
+    is_other = F.col("_usual_fails") & ~F.col("_other_fails")
+    is_doubted = F.col("_again") & F.col("_usual_fails") & F.col("_other_fails") & F.lit(is_duplicate)
+    found = {
+        column: F.concat(column, F.when(is_other, F.col(f"{other}.{column}")).otherwise(F.col(f"{usual}.{column}")))
+        for column in RULES_OF.values()
+    }
+    found["_broken"] = F.when(is_doubted, F.array_append(found["_broken"], NOT_REPEATED)).otherwise(found["_broken"])
+    found["_repeat"] = F.col("_again") & (~is_other if is_duplicate else is_other)
+    return rows.withColumns(found).drop("_again", "_with", "_without", "_usual_fails", "_other_fails")
+
+
+def _asked(
+    table: Table,
+    rows: DataFrame,
+    rules: Mapping[str, tuple[Column, str]],
+    reading: str,
+    of_document: WindowSpec,
+    is_left_out: Column,
+) -> DataFrame:
+    """`reading`: the rules of the document that the row breaks; none of a row whose cells are not sure."""
+    document = {name: F.expr(text).over(of_document) for name, text in table.contract.document.items()}
+    says_nothing = is_left_out | (F.count("_problem").over(of_document) > 0)
+    nothing = F.array().cast("array<string>")
+    broken = [
+        F.when(says_nothing, nothing).otherwise(broken(rules, severity)).alias(column)
+        for severity, column in RULES_OF.items()
+    ]
+    return rows.withColumns(document).withColumn(reading, F.struct(*broken)).drop(*document)
+
+
+def _without_lost_totals(table: Table, rows: DataFrame, delivery: Sequence[str], proven: DataFrame | None) -> DataFrame:
+    """`_accepted`: right by itself, and not without the totals that an earlier accepted delivery of its unit has.
+
+    Whatever has totals and is right is accepted, so the first of these tells. `proven`: units that the table holds with
+    totals; it tells of units of which all older deliveries are in it, and none among these rows.
+    """
+    if table.contract.totals is None:
+        return rows.withColumn("_accepted", F.col("_right"))
+    unit = list(table.contract.unit)
+    of_unit = Window.partitionBy(*unit)
+    rows = rows.withColumn("_has_totals", F.max(has_totals(table)).over(Window.partitionBy(*delivery)))
+    first = F.min(F.when(F.col("_right") & F.col("_has_totals"), F.col("_sequence"))).over(of_unit)
+    is_later = F.coalesce(first < F.col("_sequence"), F.lit(False))  # noqa: FBT003
+    if proven is not None:
+        rows = rows.join(proven.withColumn("_proven", F.lit(True)), on=unit, how="left")  # noqa: FBT003
+        is_later = is_later | (F.col("_proven").isNotNull() & F.min("_new").over(of_unit))
+    rows = rows.withColumn("_lost", ~F.col("_has_totals") & is_later)
+    broken = F.when(F.col("_lost"), F.array_append("_broken", KEEPS_TOTALS)).otherwise(F.col("_broken"))
+    accepted = {"_broken": broken, "_accepted": F.col("_right") & ~F.col("_lost")}
+    return rows.withColumns(accepted).drop("_has_totals", "_lost", "_proven")
+
+
+def has_totals(table: Table) -> Column:
+    return F.coalesce(F.expr(table.contract.totals or "false"), F.lit(False))  # noqa: FBT003
+
+
+def _judge_keyless(table: Table, rows: DataFrame, newest_of_file: DataFrame) -> DataFrame:
+    """A row without a readable unit stands alone, by its place in its file."""
+    rows = rows.withColumn("_right", F.lit(False))  # noqa: FBT003
+    if table.contract.position:
+        rows = rows.withColumn(table.contract.position, F.lit(None).cast("int"))
+    joined = rows.join(F.broadcast(newest_of_file), on="_file", how="left")
+    is_newest = F.col("_sequence") == F.coalesce("_newest", "_sequence")
+    return joined.withColumn("_status", F.when(is_newest, "rejected").otherwise("superseded")).drop("_newest")
+
+
+def _without_replaced(judged: DataFrame, replacing: DataFrame) -> DataFrame:
+    is_replaced = (F.col("_status") == "rejected") & (F.col("_by") > F.col("_sequence"))
+    joined = judged.join(F.broadcast(replacing), on=list(EVIDENCE), how="left")
+    return joined.withColumn("_status", F.when(is_replaced, "superseded").otherwise(F.col("_status"))).drop("_by")
+
+
+def replaced_places(replacing: DataFrame) -> DataFrame:
+    """The places that newer rows say they correct, with the newest sequence (`_by`) that says so."""
+    places = replacing.select(
+        F.col("_replaces_file").alias("_file"),
+        F.col("_replaces_row").try_cast("bigint").alias("_row"),
+        F.col("_sequence").alias("_by"),
+    )
+    return places.where("_file is not null").groupBy(*EVIDENCE).agg(F.max("_by").alias("_by"))

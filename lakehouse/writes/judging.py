@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pyspark.sql import Column, DataFrame
-    from pyspark.sql.window import WindowSpec
 
     from lakehouse.graph import Table
 
@@ -59,9 +58,12 @@ def judge_flat(
     newest_of_file: DataFrame,
     replacing: DataFrame | None,
     known: Known,
-    once: Callable[[DataFrame], DataFrame] = lambda rows: rows,
+    once: Callable[[DataFrame], DataFrame] | None = None,
 ) -> DataFrame:
-    """As `judge`; the rows need no columns but those that they are judged by."""
+    """As `judge`; the rows need no columns but those that they are judged by.
+
+    `once` computes rows that are asked several things; with it documents are read a second way only where rows repeat.
+    """
     if known.refused:
         broken = F.array_append("_broken", WITHIN_LIMIT)
         rows = rows.withColumn(
@@ -82,14 +84,14 @@ def judged_by(table: Table, columns: Iterable[str]) -> list[str]:
 
 
 def _judge_units(
-    table: Table, rows: DataFrame, proven: DataFrame | None, once: Callable[[DataFrame], DataFrame]
+    table: Table, rows: DataFrame, proven: DataFrame | None, once: Callable[[DataFrame], DataFrame] | None
 ) -> DataFrame:
     promise = table.contract
     unit, delivery = [F.col(name) for name in promise.unit], [*promise.unit, "_sequence"]
     of_unit, of_delivery = Window.partitionBy(*unit), Window.partitionBy(*delivery)
     in_place = Window.partitionBy(*delivery, "_repeat").orderBy("_row")
     # One shuffle by unit serves all the windows below.
-    rows = once(_without_repeats(table, rows.repartition(*unit), delivery))
+    rows = _without_repeats(table, rows.repartition(*unit), delivery, once)
     is_right = F.sum(F.size("_broken")).over(of_delivery) == 0
     if promise.unit_is_one_row:
         alone = F.count_if(~F.col("_repeat")).over(of_delivery) == 1
@@ -116,21 +118,34 @@ def _judge_units(
     return rows.withColumn("_status", status).drop("_repeat", "_accepted", "_newest_right", "_newest")
 
 
-def _without_repeats(table: Table, rows: DataFrame, delivery: Sequence[str]) -> DataFrame:
+def _without_repeats(
+    table: Table, rows: DataFrame, delivery: Sequence[str], once: Callable[[DataFrame], DataFrame] | None
+) -> DataFrame:
     """Asks the document's rules; `_repeat` marks the rows that only say again what another row of the document says.
 
     It is read without them or with them, as the contract says, unless its rules hold only the other way.
     """
-    is_duplicate = table.contract.repeats == "duplicate"
     rules = {name: one for name, one in rules_of(table).items() if is_of_document(table, name)}
-    if not rules and not is_duplicate:
+    if not rules and table.contract.repeats == "keep":
         return rows.withColumn("_repeat", F.lit(False))  # noqa: FBT003
     nth = F.row_number().over(Window.partitionBy(*delivery, "_hash").orderBy("_row"))
-    rows = rows.withColumn("_again", nth > 1)
+    rows = rows.withColumn("_repeat", nth > 1)
+    rows = once(rows) if once else rows
     if not rules:
-        return rows.withColumnRenamed("_again", "_repeat")
-    rows = _asked(table, rows, rules, "_with", Window.partitionBy(*delivery), F.lit(False))  # noqa: FBT003
-    rows = _asked(table, rows, rules, "_without", Window.partitionBy(*delivery, "_again"), F.col("_again"))
+        return rows
+    if once and rows.where("_repeat").isEmpty():
+        rows = _asked(table, rows, rules, "_found", delivery)
+        found = {column: F.concat(column, f"_found.{column}") for column in RULES_OF.values()}
+        return rows.withColumns(found).drop("_found")
+    return _read_both_ways(table, rows.withColumnRenamed("_repeat", "_again"), rules, delivery)
+
+
+def _read_both_ways(
+    table: Table, rows: DataFrame, rules: Mapping[str, tuple[Column, str]], delivery: Sequence[str]
+) -> DataFrame:
+    is_duplicate = table.contract.repeats == "duplicate"
+    rows = _asked(table, rows, rules, "_with", delivery)
+    rows = _asked(table, rows, rules, "_without", [*delivery, "_again"], is_left_out=F.col("_again"))
     usual, other = ("_without", "_with") if is_duplicate else ("_with", "_without")
     fails = {one: F.max(F.size(f"{one}._broken") > 0).over(Window.partitionBy(*delivery)) for one in (usual, other)}
     rows = rows.withColumns({"_usual_fails": fails[usual], "_other_fails": fails[other]})
@@ -150,18 +165,20 @@ def _asked(
     rows: DataFrame,
     rules: Mapping[str, tuple[Column, str]],
     reading: str,
-    of_document: WindowSpec,
-    is_left_out: Column,
+    document: Sequence[str],
+    is_left_out: Column | None = None,
 ) -> DataFrame:
     """`reading`: the rules of the document that the row breaks; none of a row whose cells are not sure."""
-    document = {name: F.expr(text).over(of_document) for name, text in table.contract.document.items()}
-    says_nothing = is_left_out | (F.count("_problem").over(of_document) > 0)
+    of_document = Window.partitionBy(*document)
+    columns = {name: F.expr(text).over(of_document) for name, text in table.contract.document.items()}
+    says_nothing = F.count("_problem").over(of_document) > 0
+    says_nothing = says_nothing if is_left_out is None else says_nothing | is_left_out
     nothing = F.array().cast("array<string>")
-    broken = [
+    found = [
         F.when(says_nothing, nothing).otherwise(broken(rules, severity)).alias(column)
         for severity, column in RULES_OF.items()
     ]
-    return rows.withColumns(document).withColumn(reading, F.struct(*broken)).drop(*document)
+    return rows.withColumns(columns).withColumn(reading, F.struct(*found)).drop(*columns)
 
 
 def _without_lost_totals(table: Table, rows: DataFrame, delivery: Sequence[str], proven: DataFrame | None) -> DataFrame:

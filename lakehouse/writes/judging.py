@@ -173,12 +173,11 @@ def _asked(
     columns = {name: F.expr(text).over(of_document) for name, text in table.contract.document.items()}
     says_nothing = F.count("_problem").over(of_document) > 0
     says_nothing = says_nothing if is_left_out is None else says_nothing | is_left_out
-    nothing = F.array().cast("array<string>")
-    found = [
-        F.when(says_nothing, nothing).otherwise(broken(rules, severity)).alias(column)
-        for severity, column in RULES_OF.items()
-    ]
-    return rows.withColumns(columns).withColumn(reading, F.struct(*found)).drop(*columns)
+    # Not as a `when` around the list: planning that natively takes ten times as long as all the rest.
+    asked = {name: (F.col("_says_nothing") | check, severity) for name, (check, severity) in rules.items()}
+    found = F.struct(*(broken(asked, severity).alias(column) for severity, column in RULES_OF.items()))
+    rows = rows.withColumns(columns | {"_says_nothing": says_nothing}).withColumn(reading, found)
+    return rows.drop(*columns, "_says_nothing")
 
 
 def _without_lost_totals(table: Table, rows: DataFrame, delivery: Sequence[str], proven: DataFrame | None) -> DataFrame:

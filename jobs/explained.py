@@ -171,7 +171,8 @@ def _places(file: File) -> str:
     more = f" and {file.more:,} more" if file.more else ""
     number, of = file.delivery
     version = f"; the file's version {number} of {of}" if of > 1 else ""
-    return f"{'row' if file.rows == 1 else 'rows'} {', '.join(ranges)}{more} ({_many(file.rows)}{version})"
+    taken_back = f"; retracted: {visible(file.retracted)}" if file.retracted else ""
+    return f"{'row' if file.rows == 1 else 'rows'} {', '.join(ranges)}{more} ({_many(file.rows)}{version}){taken_back}"
 
 
 def _history(table: Table, answer: Answer) -> Iterator[RenderableType]:

@@ -25,7 +25,7 @@ from lakehouse.readers.columns import defused
 from lakehouse.store.cache import cache_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rich.console import ConsoleOptions, JustifyMethod, RenderableType
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from lakehouse.contract import Source
     from lakehouse.graph import Table
     from lakehouse.intake.landing import Found
+    from lakehouse.intake.ledger import Entry
     from lakehouse.runs.history import Ran
     from lakehouse.runs.plan import Size
     from lakehouse.runs.run import Run
@@ -108,7 +109,8 @@ def summary(messages: Console, report: Report) -> None:
     """Where the rows that came in went; what was rejected, mended and warned of; what landing holds beside."""
     judged = [done for done in report.done if done.accounts]
     if judged:
-        total = {status: sum(done.counts["rows"][status] for done in judged) for status in judged[0].counts["rows"]}
+        statuses = dict.fromkeys(status for done in judged for status in done.counts["rows"])
+        total = {status: sum(done.counts["rows"].get(status, 0) for done in judged) for status in statuses}
         parts = " + ".join(f"{count:,} {status}" for status, count in total.items())
         messages.print(f"[bold]Rows in {sum(done.rows_in or 0 for done in judged):,}[/] = {parts}")
     for done in report.done:
@@ -126,6 +128,7 @@ def summary(messages: Console, report: Report) -> None:
                 f"  [yellow]warning[/] {one.table_name}{market}: {one.name} [dim]{escape(visible(one.note))}[/]"
             )
     _vanished(messages, report)
+    _suspects(messages, report.suspects)
     landing(messages, report.found)
 
 
@@ -139,6 +142,18 @@ def _kept_out(messages: Console, done: Done) -> None:
         messages.print(f"  and {len(done.refused) - NAMED:,} more files that were kept out whole")
     if done.refused:
         messages.print("  [dim]deliver them again, corrected, or raise reject_limit in the table's contract[/]")
+
+
+def _suspects(messages: Console, suspects: Sequence[Entry]) -> None:
+    """The rows that take them back, as if they had never come."""
+    from lakehouse.intake import retracted  # noqa: PLC0415
+
+    if suspects:
+        messages.print(
+            "  [dim]to take one back, as if it had never come, put its row into conf/retracted.yml and say why:[/]"
+        )
+    for one in suspects[:NAMED]:
+        messages.print(f"  {escape(retracted.line(one.delivery))}")
 
 
 def _vanished(messages: Console, report: Report) -> None:
@@ -173,6 +188,9 @@ def _losing(messages: Console, done: Done) -> None:
 
 def landing(console: Console, found: Found) -> None:
     """What landing holds that is not loaded, and why; and what is odd about what was."""
+    for one in found.by_status("claimed"):
+        if one.retracted:
+            console.print(f"  [yellow]retracted[/]: {_named(one)}")
     odd = [one for one in found.by_status("claimed") if one.reason]
     for one in odd[:NAMED]:
         console.print(f"  [yellow]note[/]: {escape(visible(one.delivery.path))} {escape(visible(one.reason))}")
@@ -189,6 +207,13 @@ def landing(console: Console, found: Found) -> None:
         files = "1 file" if len(found.ignored) == 1 else f"{len(found.ignored):,} files"
         named = escape(visible(", ".join(found.ignored[:NAMED])))
         console.print(f"[dim]{files} ignored, no contract wants them: {named}{more}[/]")
+
+
+def _named(one: Entry) -> str:
+    """A delivery that is taken back."""
+    return (
+        f"{escape(visible(one.delivery.path))} [dim]{one.delivery.short_content}: {escape(visible(one.retracted))}[/]"
+    )
 
 
 def plan(console: Console, one: Run, wanted: Mapping[str, Table], engine: str) -> None:
@@ -260,6 +285,10 @@ def status(console: Console, one: Run, engine: str) -> None:
             console.print(f"\n[red]{line.table} failed[/] in its last run: {escape(visible(line.last.error))}")
     _sources(console, one, now)
     _schema_changes(console, one)
+    if taken_back := [each for each in one.taken if each.retracted]:
+        console.print("\nRetracted deliveries, which conf/retracted.yml takes back:")
+    for each in taken_back[:SHOWN]:
+        console.print(f"  {each.delivery.table}: {_named(each)}")
     if found:
         landing(console, found)
 
@@ -275,7 +304,7 @@ def _sources(console: Console, one: Run, now: datetime) -> None:
     from lakehouse.runs import quality  # noqa: PLC0415
 
     newest: dict[tuple[str, int | None], datetime] = {}
-    for entry in one.taken:
+    for entry in (each for each in one.taken if not each.retracted):
         key = (entry.delivery.table, entry.delivery.market)
         newest[key] = max(newest.get(key, entry.delivery.as_of), entry.delivery.as_of)
     parents = {name: table.parents[0] for name, table in one.tables.items() if table.contract.write == "latest"}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-PLACES = ("kept", "unchanged", "rejected", "duplicate", "superseded")  # where a row that came in can end
+PLACES = ("kept", "unchanged", "rejected", "duplicate", "superseded", "retracted")  # where a row that came in can end
 NAMES = ("rows", *PLACES, "warned")
 
 OPERATORS: Mapping[type[ast.operator], Callable[[float, float], float]] = {

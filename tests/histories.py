@@ -202,10 +202,9 @@ class History:
         """Write it to landing; what is there already, and is delivered again, is no delivery."""
         path = self.toy.landing / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = [",".join(row) for row in (file.header, *file.rows)]
-        path.write_text("\n".join(text), encoding="utf-8")
+        path.write_text(file.text, encoding="utf-8")
         os.utime(path, (file.modified, file.modified))
-        self.tell(f"{file.path} [{file.modified}]: {' | '.join(text)}")
+        self.tell(f"{file.path} [{file.modified}]: {' | '.join(file.text.splitlines())}")
         before = [one for one in self.files if one.path == file.path]
         if not before or (before[-1].header, before[-1].rows) != (file.header, file.rows):
             self.files.append(file)
@@ -401,7 +400,8 @@ def corrected_row(history: History) -> None:
     right = history.an_order(7)[0] if table == ORDERS else history.a_customer(4)
     cells = right if key is None or history.random.random() < 0.3 else (str(key), *right[1:])
     header = (*world.HEADERS[table], "_replaces_file", "_replaces_row")
-    history.deliver(table, [(*cells, line.file.path, str(line.number))], market=line.file.market, header=header)
+    row = history.random.choice([f"{line.number}", f"{line.number}@{line.file.content}"])
+    history.deliver(table, [(*cells, line.file.path, row)], market=line.file.market, header=header)
 
 
 def rewritten_file(history: History) -> None:

@@ -6,6 +6,7 @@ the customer, one that reaches its weeks through the orders of a customer, and t
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -340,6 +341,15 @@ class File:
     def sequence(self) -> tuple[date, int, str]:
         return self.day, self.modified, self.path
 
+    @property
+    def text(self) -> str:
+        return "\n".join(",".join(row) for row in (self.header, *self.rows))
+
+    @property
+    def content(self) -> str:
+        """What an export says of it."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:12]
+
 
 @dataclass(frozen=True)
 class Line:
@@ -474,12 +484,18 @@ def _is_newest(line: Line, lines: list[Line]) -> bool:
 
 
 def _is_replaced(wrong: Line, lines: list[Line]) -> bool:
-    places = [
-        (line.cells["_replaces_file"], int(line.cells["_replaces_row"]))
-        for line in lines
-        if "_replaces_file" in line.file.header and line.file.sequence > wrong.file.sequence
-    ]
-    return wrong.place in places
+    later = [line for line in lines if line.file.sequence > wrong.file.sequence]
+    return any(_replaces(line, wrong, lines) for line in later if "_replaces_file" in line.file.header)
+
+
+def _replaces(line: Line, wrong: Line, lines: list[Line]) -> bool:
+    """It names a row of one version of a file, by its content; of the newest before it where it names no content."""
+    row, _, content = line.cells["_replaces_row"].partition("@")
+    if (line.cells["_replaces_file"], int(row)) != wrong.place:
+        return False
+    versions = {other.file for other in lines if other.file.path == wrong.file.path}
+    newest = max(one.sequence for one in versions if one.sequence < line.file.sequence)
+    return wrong.file.content == content if content else wrong.file.sequence == newest
 
 
 # What is made from them

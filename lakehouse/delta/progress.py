@@ -49,7 +49,8 @@ class Progress:
     """What one commit includes. `base` is the version of the table itself that the writer had read, -1 for none.
 
     `engine` names who computed it, with its version; `rejected` is the quarantine that belongs to it. `refused`: the
-    sequences of the deliveries that were kept out whole, since too much of them is wrong.
+    sequences of the deliveries that were kept out whole, since too much of them is wrong; `retracted`: of those that
+    somebody took back.
     """
 
     table: str
@@ -59,6 +60,7 @@ class Progress:
     inputs: dict[str, Input]
     rejected: Input | None = None
     refused: tuple[str, ...] = ()
+    retracted: tuple[str, ...] = ()
     engine: str = ""
     format: int = FORMAT
 
@@ -82,8 +84,8 @@ class Progress:
             inputs = {name: _input(one) for name, one in stored["inputs"].items()}
             rejected = _input(stored["rejected"]) if stored.get("rejected") else None
             known = {one.name: stored[one.name] for one in fields(cls) if one.name in stored}
-            refused = tuple(stored.get("refused", ()))
-            return cls(**known | {"inputs": inputs, "rejected": rejected, "refused": refused})
+            sequences = {name: tuple(stored.get(name, ())) for name in ("refused", "retracted")}
+            return cls(**known | {"inputs": inputs, "rejected": rejected} | sequences)
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
 

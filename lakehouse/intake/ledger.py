@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.delta import log, ops, progress
 from lakehouse.errors import LakehouseError
+from lakehouse.formula import PLACES
 from lakehouse.readers.columns import column_names
 from lakehouse.readers.records import Layout
 from lakehouse.store import storage
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 FILES = "ops.files"
 TAKEN = ("claimed", "loaded", "empty")
 MISDATED = "misdated"  # rows that a rule rejects which looks at the file's day
-COUNTS = ("rows", "kept", "unchanged", "rejected", "duplicate", "superseded", MISDATED)
+COUNTS = ("rows", *PLACES, MISDATED)
 TYPES: Mapping[str, ops.Kind] = {
     **dict.fromkeys(("table_name", "path"), "text"),
     "size": "whole",
@@ -41,6 +42,7 @@ TYPES: Mapping[str, ops.Kind] = {
     "is_gone": "truth",
 }
 HALF_A_DAY_ANYWHERE = timedelta(hours=26)  # zones reach 14 hours ahead of UTC, and 12 behind
+CONTENT = 12  # letters
 VERSION_OF_A_FILE = ("table_name", "path", "size", "modified_at", "content")
 
 
@@ -94,9 +96,14 @@ class Delivery:
         return column_names(self.header, self.parts)
 
     @property
+    def short_content(self) -> str:
+        """Enough of it to tell the versions of a file apart."""
+        return self.content[:CONTENT]
+
+    @property
     def sequence(self) -> str:
         written_at = self.written_at or self.modified_at
-        return f"{_instant(self.delivered_at)} {_instant(written_at)} {self.path} {self.content[:12]}"
+        return f"{_instant(self.delivered_at)} {_instant(written_at)} {self.path} {self.short_content}"
 
     @property
     def as_of(self) -> datetime:
@@ -111,7 +118,8 @@ class Entry:
     """A row of the ledger: claimed (then loaded, empty or lost), duplicate, unreadable or waiting; `reason` says why.
 
     `counts` say where its rows went when they were judged last; a count that is not there is not known. `is_gone`:
-    its path was not there any more when the ledger was written last.
+    its path was not there any more when the ledger was written last. `retracted`: why it is taken back, which
+    conf/retracted.yml says and not the ledger.
     """
 
     delivery: Delivery
@@ -120,6 +128,7 @@ class Entry:
     reason: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
     is_gone: bool = False
+    retracted: str = ""
 
     @property
     def is_taken(self) -> bool:

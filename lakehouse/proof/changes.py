@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 Values = dict[str, Any]
 Rows = tuple[Values, ...]
 Place = tuple[str, str, int]  # bronze table, file, batch
-Includes = dict[str, int | str]  # bronze: its last batch; conf: its content's hash; any other table: its fingerprint
+# Bronze: its last batch; conf: its content's hash; any other table: its fingerprint; RETRACTED: what is taken back.
+Includes = dict[str, int | str]
+RETRACTED = "retracted: "
 
 SHOWN = 5  # changes
 LOOKED_BACK = 50  # commits of the table
@@ -176,8 +178,8 @@ def _reader(root: str) -> Callable[[str, int], Includes]:
         note = next((note for version, note in notes(name) if version <= at), None)
         found: Includes = {name: note.fingerprint} if note else {}
         for parent, one in note.inputs.items() if note else ():
-            if one.batch is not None:
-                found[parent] = one.batch
+            if note and one.batch is not None:
+                found |= {parent: one.batch, f"{RETRACTED}{name}": " ".join(note.retracted)}
             else:
                 found |= {parent: str(one.version)} if one.id is None else includes(parent, int(one.version))
         return found
@@ -188,10 +190,13 @@ def _reader(root: str) -> Callable[[str, int], Includes]:
 def _because(past: Includes, now: Includes) -> tuple[str, ...]:
     """What changed beside the data."""
     other = [name for name, one in now.items() if name in past and past[name] != one and isinstance(one, str)]
-    return tuple(
-        f"{name.replace('.', '/')}.yml changed" if name.startswith("conf.") else f"the definition of {name} changed"
-        for name in other
-    )
+    return tuple(dict.fromkeys(map(_changed, other)))
+
+
+def _changed(name: str) -> str:
+    if name.startswith(RETRACTED):
+        return "conf/retracted.yml took deliveries back, or did so no more"
+    return f"{name.replace('.', '/')}.yml changed" if name.startswith("conf.") else f"the definition of {name} changed"
 
 
 def _brought(past: Includes, now: Includes, taken: Sequence[Entry], today: Mapping[Place, int]) -> tuple[Brought, ...]:

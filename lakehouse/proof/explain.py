@@ -18,13 +18,13 @@ from lakehouse import graph
 from lakehouse.delta import log, progress
 from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import ledger
+from lakehouse.intake import ledger, retracted
 from lakehouse.proof import changes
 from lakehouse.proof.changes import History, Place
 from lakehouse.proof.excerpt import EVIDENCE, PLACE, Excerpt, Use, Values, excerpt, shown, uses
 from lakehouse.serving import allowed
 from lakehouse.transforms import whole_sum
-from lakehouse.writes import parsing, units
+from lakehouse.writes import judging, parsing, units
 from lakehouse.writes.lake import conf_rows
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
-    from lakehouse.delta.progress import Input, State
+    from lakehouse.delta.progress import Input, Progress, State
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
     from lakehouse.writes.lake import Lake
@@ -57,6 +57,7 @@ class File:
     """Rows of one delivered version of a file: how many, the first `ranges` (from, to), and how many ranges `more`.
 
     Rows are counted from 1, without the header. `delivery` is (2, 3) for the second of three versions of the file.
+    `retracted`: why it is taken back, where it is.
     """
 
     path: str
@@ -65,6 +66,7 @@ class File:
     ranges: tuple[tuple[int, int], ...]
     more: int = 0
     delivery: tuple[int, int] = (1, 1)
+    retracted: str = ""
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ class _Walk:
         self, engine: Engine, lake: Lake, tables: Mapping[str, Table], examples: int, cached: ExitStack
     ) -> None:
         self.engine, self.lake, self.tables, self.examples, self.cached = engine, lake, tables, examples, cached
-        self.taken = ledger.read(lake.root).taken()
+        self.taken = retracted.marked(ledger.read(lake.root).taken(), retracted.read())
         self.today: dict[Place, int] = {}
         self.behind: dict[str, str] = {}
         self._met: set[tuple[str, int, int, str]] = set()
@@ -192,7 +194,7 @@ class _Walk:
         if gone := [name for name, one in read.items() if self._is_gone(table, name, one)]:
             note = f"{', '.join(gone)} was made anew or rewound since, so what it was made from is gone"
             return replace(step, conf=conf, note=note)
-        return replace(step, conf=conf, inputs=tuple(self._inputs(table, read, rows)))
+        return replace(step, conf=conf, inputs=tuple(self._inputs(table, state.progress, rows)))
 
     def _is_gone(self, table: Table, name: str, read: Input) -> bool:
         """Whether the version that was read is of another table than is there now; notes what has only moved."""
@@ -208,8 +210,9 @@ class _Walk:
             self.behind[name] = f"{name} moved {read.version} -> {now.version} since {table.name} was made"
         return False
 
-    def _inputs(self, table: Table, read: Mapping[str, Input], rows: DataFrame) -> Iterator[Step]:
+    def _inputs(self, table: Table, made: Progress, rows: DataFrame) -> Iterator[Step]:
         """Of each input the rows that belong to the units of these rows; of a table that is computed whole, all."""
+        read = made.inputs
         versions = {name: int(read[name].version) for name in table.parents}
         every = {name: self.read(name, version) for name, version in versions.items()}
         if table.contract.write == "replace":
@@ -221,7 +224,8 @@ class _Walk:
         conf = conf_rows(self.engine, read)
         used = uses(self.engine, table, every | conf)
         if table.contract.write == "latest":
-            mine = {name: self._delivered(table, bronze, rows, conf) for name, bronze in every.items()}
+            counting = {name: judging.in_force(bronze, made.retracted) for name, bronze in every.items()}
+            mine = {name: self._delivered(table, bronze, rows, conf) for name, bronze in counting.items()}
         else:
             mine = units.narrowed(table, every, rows.select(*table.contract.unit).distinct())
         for name, version in versions.items():
@@ -257,13 +261,15 @@ class _Walk:
         deliveries = defaultdict(list)
         for one in self.taken:
             deliveries[one.delivery.table, one.delivery.path].append(one.batch)
+        taken_back = {one.place: one.retracted for one in self.taken if one.retracted}
         found = []
         for row in _ranges(rows).collect():
             path, batch = row["_file"], row["_batch"]
             batches = sorted({*deliveries[name, path], batch})
             ranges = tuple((one["from"], one["to"]) for one in row["ranges"])
             delivery = (batches.index(batch) + 1, len(batches))
-            found.append(File(path, batch, row["rows"], ranges, row["all"] - len(ranges), delivery))
+            why = taken_back.get((name, path, batch), "")
+            found.append(File(path, batch, row["rows"], ranges, row["all"] - len(ranges), delivery, why))
             self.today[name, path, batch] = row["rows"]
         return tuple(found)
 

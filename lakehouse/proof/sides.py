@@ -158,18 +158,25 @@ def _judged(subject: Subject) -> Pair:
         some = _marked(subject, _delivered_units(subject, parsed, stored, wrong))
         parsed, stored = _belonging(subject, parsed, some), _belonging(subject, stored, some)
         wrong = None if wrong is None else _belonging(subject, wrong, some)
-    replacing = judging.replaced_places(bronze) if "_replaces_file" in columns else None
-    judge = partial(judging.judge, table, parsed, _newest_of_file(subject), replacing, -1)
+    retracted = subject.note.retracted
+    counting, replacing = _counting(subject), None
+    if "_replaces_file" in columns:
+        versions = quarantine.versions(subject.place.engine, counting)
+        replacing = judging.replaced_places(judging.in_force(bronze, retracted), versions)
+    newest = quarantine.newest_of_file(subject.place.engine, counting)
+    judge = partial(judging.judge, table, parsed, newest, replacing, -1)
     if subject.how == "whole":
-        judged = judge(Known(accounting.account(subject.place.engine, table, judge(), defaultdict(type(None))).beyond))
+        first = judge(Known(retracted=retracted))
+        beyond = accounting.account(subject.place.engine, table, first, defaultdict(type(None))).beyond
+        judged = judge(Known(beyond, retracted))
     else:
-        judged = judge(Known(subject.note.refused))
+        judged = judge(Known(subject.note.refused, retracted))
     right, rejected = _right_and_rejected(subject, judged)
-    quarantine = rejected.limit(0) if wrong is None else wrong
+    found = rejected.limit(0) if wrong is None else wrong
     return Pair(
         (
             _sides(table.name, table.contract.grain, right, stored),
-            _sides(progress.rejected(table.name), OF_A_REJECTED_ROW, rejected, quarantine),
+            _sides(progress.rejected(table.name), OF_A_REJECTED_ROW, rejected, found),
         )
     )
 
@@ -205,11 +212,12 @@ def _stored_wrong(subject: Subject) -> DataFrame | None:
     return _read(subject, name, state.version) if state else None
 
 
-def _newest_of_file(subject: Subject) -> DataFrame:
+def _counting(subject: Subject) -> list[Entry]:
+    """The deliveries that the table includes, without those that were taken back."""
     source = subject.table.parents[0]
     until = subject.note.inputs[source].batch
     taken = [one for one in subject.place.taken if one.delivery.table == source and one.batch <= (until or 0)]
-    return quarantine.newest_of_file(subject.place.engine, taken)
+    return [one for one in taken if one.delivery.sequence not in subject.note.retracted]
 
 
 # Bronze ---------------------------------------------------------------------------------------------------------------

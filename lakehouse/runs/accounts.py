@@ -183,8 +183,9 @@ def _of_source(
         if place in mine:
             in_bronze[files[place].market] += rows.in_bronze
     numbered = [replace(files[place], rows=rows.in_file) for place, rows in loaded.items() if place in mine]
-    whole = {place for place, entry in mine.items() if not set(OF_CORRECTIONS) & set(entry.delivery.columns.values())}
-    yield from quality.freshness(source, files.values(), at)
+    valid = {place: files[place] for place, entry in mine.items() if not entry.retracted}
+    whole = {place for place in valid if not set(OF_CORRECTIONS) & set(mine[place].delivery.columns.values())}
+    yield from quality.freshness(source, valid.values(), at)
     if not loaded.keys() & mine.keys():
         return
     yield from quality.reconcile_files(name, numbered, in_bronze)

@@ -180,7 +180,21 @@ def _whole(root: str, table: Table, note: Progress, inputs: Mapping[str, Input],
     bronze = table.parents[0]
     before, now = int(note.inputs[bronze].version), int(inputs[bronze].version)
     is_restored = progress.was_restored(progress.address(root, bronze), before, now)
-    return f"{bronze} was restored" if is_restored else ""
+    return _otherwise_retracted(bronze, note, taken) or (f"{bronze} was restored" if is_restored else "")
+
+
+def _otherwise_retracted(bronze: str, note: Progress, taken: Iterable[Entry]) -> str:
+    """Why other deliveries count than did; empty where these are the same."""
+    until = note.inputs[bronze].batch
+    mine = (one for one in taken if one.retracted and one.delivery.table == bronze)
+    now = {one.delivery.sequence for one in mine if until is None or one.batch <= until}
+    changed = {"was retracted": now - {*note.retracted}, "is no longer retracted": {*note.retracted} - now}
+    return "; ".join(f"{_some(paths_of(some))} {words}" for words, some in changed.items() if some)
+
+
+def paths_of(sequences: Iterable[str]) -> list[str]:
+    """Of the files whose deliveries have these sequences."""
+    return sorted(one.split(" ", 2)[2].rpartition(" ")[0] for one in sequences)
 
 
 def _otherwise_stored(table: Table, state: State) -> str:
@@ -309,14 +323,17 @@ def _in_time_or_late(table: Table, settled: Decision, taken: list[Entry]) -> str
 
 
 def late_files(bronze: str, before: Input, now: Input, taken: Iterable[Entry]) -> frozenset[str] | None:
-    """Of the new files those that are not newer than all that their market had; None where that cannot be told."""
+    """Of the new files those that are not newer than all that their market had; None where that cannot be told.
+
+    What is taken back is no news, nor is anything older for it.
+    """
     since, until = before.batch, now.batch
     if since is None or until is None:
         return None
     newest: dict[tuple[int, ...], str] = {}
     fresh: list[tuple[tuple[int, ...], Delivery]] = []
     for one in taken:
-        if one.delivery.table != bronze or one.batch > until:
+        if one.delivery.table != bronze or one.batch > until or one.retracted:
             continue
         market = tuple(one.delivery.parts.values())
         if one.batch > since:

@@ -18,7 +18,7 @@ from lakehouse.delta import log, progress
 from lakehouse.delta.progress import Input, Progress
 from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError, refusal
-from lakehouse.intake import landing, ledger, schema_changes
+from lakehouse.intake import landing, ledger, retracted, schema_changes
 from lakehouse.intake.ledger import ClaimedMeanwhileError, Ledger
 from lakehouse.runs import accounts, history, plan, quality
 from lakehouse.runs.turns import Decision, Done, Report
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lakehouse.graph import Table
     from lakehouse.intake.landing import Found
     from lakehouse.intake.ledger import Entry
+    from lakehouse.intake.retracted import Retraction
     from lakehouse.intake.schema_changes import SchemaChange
     from lakehouse.runs.history import Ran
     from lakehouse.writes.lake import Lake, Writer
@@ -92,11 +93,13 @@ class Run:
         self._changes: list[SchemaChange] = []
         self.history = history.History(self.root, self.engine_name)
         self.stopping = threading.Event()
+        self.retracted: tuple[Retraction, ...] = ()
         self.ledger = Ledger()
 
     def open(self) -> None:
         """Read the ledger; fails early, and with words, where the lake cannot be reached."""
         storage.check(self.root, role="lake", must_exist=False)
+        self.retracted = retracted.read()
         self.ledger = ledger.read(self.root, self.ledger)
 
     @property
@@ -105,14 +108,16 @@ class Run:
 
     @ledger.setter
     def ledger(self, now: Ledger) -> None:
-        self._ledger, self.taken = now, now.taken()
+        self._ledger, self.taken = now, retracted.marked(now.taken(), self.retracted)
 
     def look(self) -> Found:
         """List landing against the ledger; fails early, and with words, where either place is not right."""
         self.open()
         storage.check(self.landing, role="landing", must_exist=True)
         zones = {int(str(row["market"])): str(row["time_zone"]) for row in graph.conf_file("conf.markets")[1]}
-        return landing.find(self.landing, self.tables.values(), self.ledger, zones)
+        found = landing.find(self.landing, self.tables.values(), self.ledger, zones)
+        retracted.check(self.retracted, (*self.ledger.entries, *found.entries))
+        return replace(found, entries=tuple(retracted.marked(found.entries, self.retracted)))
 
     def execute(self, wanted: Mapping[str, Table], say: Callable[[Done], None] = lambda _: None) -> Report:
         """Load what is new and bring the wanted tables up to date; an error stops the tables that depend on its table.
@@ -135,7 +140,12 @@ class Run:
                     quality.write(self.root, self.id, self.at, measures)
             finally:
                 history.note(self.root, self.id, self.at, self.engine_name, done, self._broken)
-        return Report(tuple(done), found, measures, tuple(self._changes))
+        return Report(tuple(done), found, measures, tuple(self._changes), tuple(self._suspects(done)))
+
+    def _suspects(self, done: Sequence[Done]) -> Iterator[Entry]:
+        """The deliveries that were kept out whole."""
+        refused = {(self.tables[one.decision.table].parents[0], *place) for one in done for place in one.refused}
+        return (one for one in self.taken if one.place in refused)
 
     @_one_after_the_other
     def _take(self, wanted: Container[str]) -> Found:
@@ -268,7 +278,8 @@ class Run:
         note = Progress(table.name, self.id, table.fingerprint, base, dict(decision.inputs), engine=name)
         writer = Writer(self.lake, engine, table, note, state.progress if state else None, size)
         if decision.path == "describe":
-            writer.note = replace(note, rejected=writer.before.rejected if writer.before else None)
+            if had := writer.before:
+                writer.note = replace(note, rejected=had.rejected, refused=had.refused, retracted=had.retracted)
             writer.note_progress()
             return Done(decision), sum(writer.seconds)
         write = {"append": self._append, "latest": self._latest}.get(table.contract.write, self._rebuild)
@@ -305,13 +316,18 @@ class Run:
         bronze = self.lake.read(engine, source, int(now.version))
         known = writer.before.inputs[source] if writer.before and decision.path in {"new", "late"} else None
         taken = [one for one in self._deliveries_of(source) if one.batch <= int(now.batch or 0)]
+        taken_back = tuple(sorted(one.delivery.sequence for one in taken if one.retracted))
+        writer.note = replace(writer.note, retracted=taken_back)
+        counting, columns = [one for one in taken if not one.retracted], dict(bronze.dtypes)
         batch = latest.Batch(
             bronze=bronze,
-            columns=dict(bronze.dtypes),
+            columns=columns,
             size=writer.size,
             contract=self.tables[source].contract,
             conf=conf_rows(engine, table.inputs),
-            newest_of_file=quarantine.newest_of_file(engine, taken),
+            newest_of_file=quarantine.newest_of_file(engine, counting),
+            versions=quarantine.versions(engine, counting) if "_replaces_file" in columns else None,
+            retracted=taken_back,
             markets={(one.delivery.path, one.batch): one.delivery.market for one in taken},
             since=-1 if known is None else int(known.batch or 0),
             late=self._late_files(table, known, decision),

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from lakehouse.delta.progress import Input, State
     from lakehouse.intake.landing import Found
+    from lakehouse.intake.ledger import Entry
     from lakehouse.intake.schema_changes import SchemaChange
     from lakehouse.writes.measures import Counts, Measure
 
@@ -70,9 +71,10 @@ class Done:
 
 @dataclass(frozen=True)
 class Report:
-    """`changes`: what is new in the columns of the files that were loaded."""
+    """`changes`: what is new in the columns of the files that were loaded; `suspects`: those that it found wrong."""
 
     done: tuple[Done, ...]
     found: Found
     measures: tuple[Measure, ...] = ()
     changes: tuple[SchemaChange, ...] = ()
+    suspects: tuple[Entry, ...] = ()

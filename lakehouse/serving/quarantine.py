@@ -83,11 +83,14 @@ def _address(root: str, table: Table) -> str:
     return progress.address(root, progress.rejected(table.name))
 
 
-def _correction(row: Row) -> list[str]:
-    """The three columns that tell the core, and the person, what is corrected; OF_CORRECTIONS names them."""
+def _correction(row: Row, delivery: Delivery) -> list[str]:
+    """The three columns that tell the core, and the person, what is corrected; OF_CORRECTIONS names them.
+
+    Of a file the content tells which version is meant: another one may have another row there.
+    """
     why = ", ".join(row["_rules"])
     raw = (row["_raw"] or "").replace("\0", "\\x00")  # a NUL would make the corrected row wrong, too
-    return [row["_file"], str(row["_row"]), f"{why}: {raw}" if raw else why]
+    return [row["_file"], f"{row['_row']}@{delivery.short_content}", f"{why}: {raw}" if raw else why]
 
 
 def _write_csv(path: Path, rows: list[tuple[Row, Delivery]]) -> None:
@@ -108,7 +111,7 @@ def _write_csv(path: Path, rows: list[tuple[Row, Delivery]]) -> None:
         for row, delivery in rows:
             delivered = row | _rescued(row, delivery)
             cells = ["" if delivered.get(name) is None else delivered[name] for name in texts]
-            writer.writerow(map(defused, [*_correction(row), *cells, *_cells_too_many(row, delivery)]))
+            writer.writerow(map(defused, [*_correction(row, delivery), *cells, *_cells_too_many(row, delivery)]))
 
 
 def _cells_too_many(row: Row, delivery: Delivery) -> list[str]:
@@ -134,5 +137,7 @@ def _write_json(path: Path, rows: list[tuple[Row, Delivery]]) -> None:
         delivered = row | _rescued(row, delivery)
         texts = {text: delivered[name] for text, name in delivery.columns.items() if delivered.get(name) is not None}
         # Of an object that is not right no value is sure; without its key it cannot get in before it is corrected.
-        objects.append(dict(zip(OF_CORRECTIONS, _correction(row), strict=True)) | ({} if row["_problem"] else texts))
+        objects.append(
+            dict(zip(OF_CORRECTIONS, _correction(row, delivery), strict=True)) | ({} if row["_problem"] else texts)
+        )
     path.write_text(json.dumps(objects, ensure_ascii=False, indent=1), encoding="utf-8")

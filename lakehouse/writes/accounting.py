@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.contract import KEEPS_TOTALS, NOT_REPEATED, WITHIN_LIMIT
 from lakehouse.intake.ledger import MISDATED
+from lakehouse.writes.judging import RETRACTED
 from lakehouse.writes.rules import RULES_OF, rules_of
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def account(
         if not row["_new"]:
             continue
         place = (row["_file"], row["_batch"])
-        if row["_sequence"] not in refused:
+        if row["_sequence"] not in refused and status != RETRACTED:
             shares[row["_sequence"], *place].add(row, [one for one, severity in rules.items() if severity == "reject"])
         add = partial(result.add, markets[place])
         add("rows", status, count)
@@ -92,7 +93,7 @@ def account(
             for name, times in (by_rule | ({row["_problem"]: count} if row["_problem"] else {})).items():
                 add("rejected", name, times)
                 result.rules[row["_file"], name] += times
-        if status not in {"superseded", "duplicate"}:
+        if status not in {"superseded", "duplicate", RETRACTED}:
             for name, severity in rules.items():
                 add("warned", name, row[name] if severity == "warn" else 0)
                 add("stopped", name, row[name] if severity == "stop" and status != "rejected" else 0)

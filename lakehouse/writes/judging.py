@@ -13,25 +13,30 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from lakehouse.contract import EVIDENCE, KEEPS_TOTALS, NOT_REPEATED, WITHIN_LIMIT
+from lakehouse.transforms import stripped
 from lakehouse.writes.parsing import flat, has_key
 from lakehouse.writes.rules import RULES_OF, broken, is_of_document, rules_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from pyspark.sql import Column, DataFrame
 
     from lakehouse.graph import Table
+
+RETRACTED = "retracted"  # the status of rows of deliveries that somebody took back
 
 
 @dataclass(frozen=True)
 class Known:
     """What the rows that are judged do not tell.
 
-    `refused`: the sequences of the files that are kept out whole. `proven`: units that the table holds with totals.
+    `refused`: the sequences of the files that are kept out whole, `retracted`: of those that are taken back. `proven`:
+    units that the table holds with totals.
     """
 
     refused: tuple[str, ...] = ()
+    retracted: tuple[str, ...] = ()
     proven: DataFrame | None = None
 
 
@@ -46,7 +51,7 @@ def judge(
     """One `_status` per row: of its unit the newest right delivery is kept, and the newest, if not right, is rejected.
 
     `newest_of_file` (_file, _newest): the sequence of each file's newest version, which supersedes the keyless rows of
-    its older ones. `replacing`: the places (_file, _row) that newer rows correct. `since`: rows of later batches
+    its older ones. `replacing`: the places that newer rows correct (replaced_places). `since`: rows of later batches
     are new (`_new`). `known`: what these rows alone do not tell.
     """
     return judge_flat(table, flat(parsed, since), newest_of_file, replacing, known or Known())
@@ -69,9 +74,19 @@ def judge_flat(
         rows = rows.withColumn(
             "_broken", F.when(F.col("_sequence").isin(*known.refused), broken).otherwise(F.col("_broken"))
         )
-    keyless = _judge_keyless(table, rows.where(~has_key(table)), newest_of_file)
-    judged = _judge_units(table, rows.where(has_key(table)), known.proven, once).unionByName(keyless)
-    return judged if replacing is None else _without_replaced(judged, replacing)
+    counting = in_force(rows, known.retracted)
+    keyless = _judge_keyless(table, counting.where(~has_key(table)), newest_of_file)
+    judged = _judge_units(table, counting.where(has_key(table)), known.proven, once).unionByName(keyless)
+    judged = judged if replacing is None else _without_replaced(judged, replacing)
+    if not known.retracted:
+        return judged
+    taken_back = _alone(table, rows.where(F.col("_sequence").isin(*known.retracted)))
+    return judged.unionByName(taken_back.withColumn("_status", F.lit(RETRACTED)))
+
+
+def in_force(rows: DataFrame, retracted: Collection[str]) -> DataFrame:
+    """Without the rows of the deliveries that are taken back: these sequences."""
+    return rows.where(~F.col("_sequence").isin(*retracted)) if retracted else rows
 
 
 def judged_by(table: Table, columns: Iterable[str]) -> list[str]:
@@ -208,25 +223,38 @@ def has_totals(table: Table) -> Column:
 
 def _judge_keyless(table: Table, rows: DataFrame, newest_of_file: DataFrame) -> DataFrame:
     """A row without a readable unit stands alone, by its place in its file."""
-    rows = rows.withColumn("_right", F.lit(False))  # noqa: FBT003
-    if table.contract.position:
-        rows = rows.withColumn(table.contract.position, F.lit(None).cast("int"))
-    joined = rows.join(F.broadcast(newest_of_file), on="_file", how="left")
+    joined = _alone(table, rows).join(F.broadcast(newest_of_file), on="_file", how="left")
     is_newest = F.col("_sequence") == F.coalesce("_newest", "_sequence")
     return joined.withColumn("_status", F.when(is_newest, "rejected").otherwise("superseded")).drop("_newest")
 
 
+def _alone(table: Table, rows: DataFrame) -> DataFrame:
+    """Rows that belong to no document, with the columns that documents have."""
+    rows = rows.withColumn("_right", F.lit(False))  # noqa: FBT003
+    return rows.withColumn(table.contract.position, F.lit(None).cast("int")) if table.contract.position else rows
+
+
 def _without_replaced(judged: DataFrame, replacing: DataFrame) -> DataFrame:
-    is_replaced = (F.col("_status") == "rejected") & (F.col("_by") > F.col("_sequence"))
-    joined = judged.join(F.broadcast(replacing), on=list(EVIDENCE), how="left")
-    return joined.withColumn("_status", F.when(is_replaced, "superseded").otherwise(F.col("_status"))).drop("_by")
+    marked = replacing.withColumn("_replaced", F.lit(True))  # noqa: FBT003
+    joined = judged.join(F.broadcast(marked), on=[*EVIDENCE, "_sequence"], how="left")
+    is_replaced = (F.col("_status") == "rejected") & F.col("_replaced").isNotNull()
+    return joined.withColumn("_status", F.when(is_replaced, "superseded").otherwise(F.col("_status"))).drop("_replaced")
 
 
-def replaced_places(replacing: DataFrame) -> DataFrame:
-    """The places that newer rows say they correct, with the newest sequence (`_by`) that says so."""
-    places = replacing.select(
+def replaced_places(replacing: DataFrame, versions: DataFrame) -> DataFrame:
+    """The places (_file, _row, _sequence) that newer rows say they correct: the row of one version of a file.
+
+    They say `<row>@<content>`; without a content, as people and exports of before write it, the newest version before
+    them is meant. `versions` (_file, _sequence, _content): the deliveries that count.
+    """
+    said = F.split("_replaces_row", "@")
+    places = replacing.where("_replaces_file is not null").select(
         F.col("_replaces_file").alias("_file"),
-        F.col("_replaces_row").try_cast("bigint").alias("_row"),
+        F.get(said, F.lit(0)).try_cast("bigint").alias("_row"),
+        F.nullif(stripped(F.get(said, F.lit(1))), F.lit("")).alias("_named"),
         F.col("_sequence").alias("_by"),
     )
-    return places.where("_file is not null").groupBy(*EVIDENCE).agg(F.max("_by").alias("_by"))
+    both = places.join(F.broadcast(versions), on="_file", how="inner").where("_sequence < _by")
+    newest = both.where("_named is null").groupBy(*EVIDENCE, "_by").agg(F.max("_sequence").alias("_sequence"))
+    place = [*EVIDENCE, "_sequence"]
+    return both.where("_named = _content").select(*place).unionByName(newest.select(*place)).distinct()

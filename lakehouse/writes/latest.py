@@ -1,6 +1,7 @@
 """`write: latest`: of each unit the newest delivery that is right (design: row protocol, what happens to a row).
 
-Every new row gets one status: kept, unchanged (kept, and the table has it already), rejected, duplicate or superseded.
+Every new row gets one status: kept, unchanged (kept, and the table has it already), rejected, duplicate, superseded or
+retracted.
 This is a turn from its rows to its commit; what is asked of a row stands in the modules beside it.
 """
 
@@ -17,7 +18,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.writes import measures as measured
 from lakehouse.writes import units
 from lakehouse.writes.accounting import account
-from lakehouse.writes.judging import Known, has_totals, judge_flat, judged_by, replaced_places
+from lakehouse.writes.judging import Known, has_totals, in_force, judge_flat, judged_by, replaced_places
 from lakehouse.writes.measures import ChecksFailedError
 from lakehouse.writes.parsing import PLACE, flat, has_key, parse, units_of
 from lakehouse.writes.quarantine import settle_rejected
@@ -42,7 +43,8 @@ class Batch:
 
     `columns` are bronze's with their types, `size` the bytes that it may have to read.
     `markets`: (file, batch) -> the market that its folder names. `late` are the new files that are not newer than all
-    that was there of their market before.
+    that was there of their market before. `versions`, of all deliveries that count: None where nothing can correct
+    their rows. `retracted`: sequences of the deliveries that are taken back.
     """
 
     bronze: DataFrame
@@ -55,6 +57,8 @@ class Batch:
     since: int
     rows_in: int
     late: frozenset[str] = frozenset()
+    versions: DataFrame | None = None
+    retracted: tuple[str, ...] = ()
 
     @property
     def is_whole(self) -> bool:
@@ -68,7 +72,9 @@ def settle(writer: Writer, batch: Batch) -> Account:
     """
     table, promise, new = writer.table, writer.table.contract, batch.bronze.where(F.col("_batch") > batch.since)
     places = batch.bronze if batch.late else new
-    replacing = replaced_places(places) if "_replaces_file" in batch.columns else None
+    replacing = (
+        replaced_places(in_force(places, batch.retracted), batch.versions) if batch.versions is not None else None
+    )
     with ExitStack() as cached:
         parsed = parse(table, batch.contract, new, batch.columns, batch.conf)
         if batch.late:
@@ -125,11 +131,12 @@ class Part:
 
 
 def _known(writer: Writer, rows: DataFrame, stored: DataFrame | None, batch: Batch, cached: ExitStack) -> Known:
-    """Nothing, where all rows of bronze are judged."""
+    """Only what is taken back, where all rows of bronze are judged."""
     if batch.is_whole or stored is None or writer.before is None:
-        return Known()
-    has_totals = writer.table.contract.totals is not None
-    return Known(writer.before.refused, _proven(writer, rows, stored, cached) if has_totals else None)
+        return Known(retracted=batch.retracted)
+    of_totals = writer.table.contract.totals is not None
+    proven = _proven(writer, rows, stored, cached) if of_totals else None
+    return Known(writer.before.refused, batch.retracted, proven)
 
 
 def _proven(writer: Writer, rows: DataFrame, stored: DataFrame, cached: ExitStack) -> DataFrame | None:

@@ -71,8 +71,7 @@ def _still_wrong(
     rest = with_key.unionByName(keyless).select(*before.columns)
     if replacing is None:
         return rest
-    by_place = rest.join(F.broadcast(replacing), on=list(EVIDENCE), how="left")
-    return by_place.where("_by is null or _by <= _sequence").select(*before.columns)
+    return rest.join(F.broadcast(replacing), on=[*EVIDENCE, "_sequence"], how="left_anti").select(*before.columns)
 
 
 def newest_of_file(engine: Engine, taken: Iterable[Entry]) -> DataFrame:
@@ -83,4 +82,13 @@ def newest_of_file(engine: Engine, taken: Iterable[Entry]) -> DataFrame:
     for one in taken:
         newest[one.delivery.path] = max(newest.get(one.delivery.path, ""), one.delivery.sequence)
     columns = {"_file": list(newest), "_newest": list(newest.values())}
+    return engine.frame(pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()}))
+
+
+def versions(engine: Engine, taken: Iterable[Entry]) -> DataFrame:
+    """`_file`, `_sequence` and `_content`, as much of it as a sequence has, of all versions of each file."""
+    import pyarrow as pa  # noqa: PLC0415  as above
+
+    rows = [(one.delivery.path, one.delivery.sequence, one.delivery.short_content) for one in taken]
+    columns = dict(zip(("_file", "_sequence", "_content"), zip(*rows, strict=True), strict=True))
     return engine.frame(pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()}))

@@ -405,8 +405,8 @@ def test_rejected_exports_a_file_and_says_where_it_goes(lakehouse: Callable[...,
     assert f"a folder of today and under a name like market_{{market:int}}/{today}/Orders.csv" in answer.err
     assert file.read_text(encoding="utf-8-sig").splitlines() == [
         "_replaces_file,_replaces_row,_rejected_because,Order ID,SKU,Quantity,Customer ID",
-        'market_1/Orders.csv,1,quantity_is_readable,7,"A, ""a""",two,42',
-        "market_1/Orders.csv,2,quantity_is_readable,7,B,1,42",
+        'market_1/Orders.csv,1@market_1/Ord,quantity_is_readable,7,"A, ""a""",two,42',
+        "market_1/Orders.csv,2@market_1/Ord,quantity_is_readable,7,B,1,42",
     ]
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse.intake import landing
+from lakehouse.intake import landing, ledger
 from lakehouse.intake.ledger import Delivery, Ledger
 from lakehouse.readers import csv_records
 from lakehouse.readers.records import Layout
@@ -102,6 +102,11 @@ class Lake:
         """The exported rows of one file, each with the cells behind its last column under None."""
         text = self.exported[name].removeprefix("\ufeff")
         return [dict(row) for row in csv.DictReader(StringIO(text, newline=""))]
+
+    def content_of(self, path: str) -> str:
+        """Of the newest version of a file."""
+        taken = ledger.read(self.toy.lake.root).taken()
+        return max(taken, key=lambda one: (one.delivery.path == path, one.batch)).delivery.short_content
 
     def lines(self, order: int) -> list[tuple[object, ...]]:
         return [
@@ -255,18 +260,19 @@ def test_a_document_is_exported_whole_with_what_each_row_replaces_and_why(lake: 
     first, second, *_ = lake.rows_of("orders market_1.csv")
     expected = {
         "_replaces_file": "market_1/orders.csv",
-        "_replaces_row": "1",
+        "_replaces_row": f"1@{lake.content_of('market_1/orders.csv')}",
         "_rejected_because": "quantity_is_readable",
     }
     expected |= {"order_id": "7", "product": "A", "quantity": "two", "price": "10.00", "colour": "", "unnamed_5": ""}
     assert first == expected
-    assert (second["_replaces_row"], second["_rejected_because"]) == ("2", "another_row_of_its_document")
+    assert str(second["_replaces_row"]).startswith("2@")
+    assert second["_rejected_because"] == "another_row_of_its_document"
     assert (second["order_id"], second["product"]) == ("7", "B")
 
 
 def test_only_rejected_documents_are_exported_by_file_and_row(lake: Lake) -> None:
     rows = lake.rows_of("orders market_1.csv")
-    places = [(row["_replaces_file"], int(str(row["_replaces_row"]))) for row in rows]
+    places = [(row["_replaces_file"], int(str(row["_replaces_row"]).partition("@")[0])) for row in rows]
     assert places == [*(("market_1/orders.csv", row) for row in range(1, 14)), ("market_1/other.csv", 1)]
 
 
@@ -305,7 +311,7 @@ def test_a_json_source_is_exported_as_json_with_its_own_keys(lake: Lake) -> None
     first, second, _ = json.loads(lake.exported["people.json"])
     assert first == {
         "_replaces_file": "people_1/people.json",
-        "_replaces_row": "1",
+        "_replaces_row": f"1@{lake.content_of('people_1/people.json')}",
         "_rejected_because": "number_is_readable",
         "Person ID": "1",
         "Number": "1.5",
@@ -317,7 +323,7 @@ def test_a_json_source_is_exported_as_json_with_its_own_keys(lake: Lake) -> None
 
 def a_delivery(*header: str, layout: Layout) -> Delivery:
     at = datetime(2024, 1, 1, tzinfo=UTC)
-    return Delivery("bronze.points", "points.csv", 1, at, "", at, {}, header, {}, layout)
+    return Delivery("bronze.points", "points.csv", 1, at, "0123456789abcdef", at, {}, header, {}, layout)
 
 
 def a_row(**cells: object) -> dict[str, object]:
@@ -340,7 +346,7 @@ def test_an_export_can_be_read_although_its_source_declares_another_dialect_and_
     assert found.layout is not None
     with (tmp_path / "points.csv").open("rb") as stream:
         (record,) = csv_records.read_csv(stream, found.layout, found.header)
-    assert record == (("points.csv", "1", "a_rule", "ü;'b", "x"), None, None)
+    assert record == (("points.csv", "1@0123456789ab", "a_rule", "ü;'b", "x"), None, None)
 
 
 # Corrected -----------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import pytest
 
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
+from lakehouse.proof import verify
 from tests.toy import HEADER, Toy
 
 if TYPE_CHECKING:
@@ -224,6 +226,50 @@ def test_a_rebuild_from_all_rows_ends_as_the_increments_did(toy: Toy) -> None:
         [(10, "D", 1), (11, "E", 1)],
         [(9, ["quantity_is_readable"], "market_1/2024-01-01/orders.csv", 2)],
     )
+
+
+FIRST, SECOND = ("9,C,two,1.00", ",D,1,1.00"), ("10,C,two,1.00", ",E,1,1.00")  # what one file's two versions say
+# Which row of which version a correction names, and which rows are wrong after it: by order, or by product without one
+CORRECTIONS = {
+    "1@first": {10, "E"},
+    "1@second": {9, "E"},
+    "1": {9, "E"},  # of the newest version
+    "2@first": {9, 10, "E"},  # that row is gone with its version
+    "2@second": {9, 10},
+    " 2 ": {9, 10},
+    "1@0123456789ab": {9, 10, "E"},
+    "3@second": {9, 10, "E"},
+    "one": {9, 10, "E"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("in_one_run", [False, True])
+def test_a_correction_heals_the_row_of_one_version_of_a_file(toy: Toy, *, in_one_run: bool) -> None:
+    markets = dict(enumerate(CORRECTIONS, start=1))
+    for rows in (FIRST, SECOND):
+        for market in markets:
+            toy.deliver("orders.csv", *rows, day=1, market=market)
+        toy.run(LINES)
+    first, second = (hashlib.sha256("\n".join([HEADER, *rows]).encode()).hexdigest()[:12] for rows in (FIRST, SECOND))
+    if in_one_run:
+        contract, code = toy.sources[LINES]
+        toy.sources[LINES] = (contract, f"{code.rstrip()}\n\n        LIMIT = 1\n")
+    for market, named in markets.items():
+        place = named.replace("first", first).replace("second", second)
+        row = f"{market}00,X,1,1,market_{market}/2024-01-01/orders.csv,{place}"
+        toy.deliver("fixed.csv", row, day=2, market=market, header=f"{HEADER},_replaces_file,_replaces_row")
+    assert toy.run(LINES)[LINES].decision.path == ("whole" if in_one_run else "new")
+    for market, named in markets.items():
+        mine = {row[0] or "E" for row in toy.rejected() if str(row[2]).startswith(f"market_{market}/")}
+        assert mine == CORRECTIONS[named], named
+    toy.deliver("orders.csv", "11,C,two,1.00", day=3)  # a later version, wrong at the same place
+    toy.run(LINES)
+    tables = toy.tables()
+    (one,) = verify.verify(
+        toy.engine.name, toy.lake, str(toy.landing), tables, verify.chosen(toy.lake, tables, [LINES]), verify.Scope()
+    )
+    assert (one.reason, one.differing) == ("", 0)
 
 
 @pytest.mark.slow

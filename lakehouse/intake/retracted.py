@@ -1,0 +1,113 @@
+"""conf/retracted.yml: deliveries that are taken back. Bronze keeps their rows, and nothing judges them any more."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import MISSING as NOTHING
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+import yaml
+
+from lakehouse import conf
+from lakehouse.conf import MISSING, UNKNOWN
+from lakehouse.errors import LakehouseError
+from lakehouse.intake.ledger import CONTENT
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from lakehouse.intake.ledger import Delivery, Entry
+
+FILE = conf.HOME / "conf" / "retracted.yml"
+
+
+@dataclass(frozen=True)
+class Retraction:
+    """A row of the list: a version of a file, told by the beginning of its `content`; all of its versions without."""
+
+    source: str
+    file: str
+    why: str
+    content: str = ""
+
+    def names(self, one: Delivery) -> bool:
+        return (self.source, self.file) == (one.table, one.path) and one.content.startswith(self.content)
+
+
+def read() -> tuple[Retraction, ...]:
+    """Raises LakehouseError with all that is wrong in the list; what its rows name is not looked up."""
+    try:
+        rows = conf.read(FILE) if FILE.exists() else None
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise LakehouseError(f"{FILE} cannot be read: {' '.join(str(error).split())}") from error
+    if rows is not None and not isinstance(rows, list):
+        raise LakehouseError(
+            f"{FILE} must be a list of rows like - {{source: ..., file: ..., content: ..., why: ...}}."
+        )
+    wrong = [f"row {place}: {words}" for place, row in enumerate(rows or (), start=1) for words in _wrong(row)]
+    if wrong:
+        raise LakehouseError(f"{FILE} is not right:\n" + "\n".join(f"  {words}" for words in wrong))
+    return tuple(Retraction(**row) for row in rows or ())
+
+
+def _wrong(row: object) -> Iterator[str]:
+    if not isinstance(row, dict):
+        yield "must have source, file and why, each with its value."
+        return
+    keys = {one.name: one.default is NOTHING for one in fields(Retraction)}
+    yield from (f"{key} {MISSING}" for key, is_needed in keys.items() if is_needed and key not in row)
+    yield from (f"{key} {UNKNOWN}" for key in row if key not in keys)
+    texts = [key for key in keys if not isinstance(row.get(key, ""), str)]
+    yield from (f"{key} must be a text: put it in quotes" for key in texts)
+    if "content" in row and "content" not in texts and len(row["content"]) < CONTENT:
+        yield f"content must be at least {CONTENT} letters of what ops.files says; all versions are meant without it"
+
+
+def marked(entries: Iterable[Entry], rows: Collection[Retraction]) -> list[Entry]:
+    """The same entries; of those that are taken back `retracted` says why."""
+    files = {(row.source, row.file) for row in rows}
+    return [_marked(one, rows) if (one.delivery.table, one.delivery.path) in files else one for one in entries]
+
+
+def _marked(entry: Entry, rows: Iterable[Retraction]) -> Entry:
+    return replace(entry, retracted=next((row.why for row in rows if row.names(entry.delivery)), ""))
+
+
+def check(rows: Collection[Retraction], entries: Collection[Entry]) -> None:
+    """Raises LakehouseError for rows that name no delivery: their mistake would leave wrong numbers in place.
+
+    `entries`: all that the ledger has, and what a run would claim now.
+    """
+    wrong = [
+        f"row {place} {words} Correct it, or take the row out."
+        for place, row in enumerate(rows, start=1)
+        if (words := _unknown(row, entries))
+    ]
+    if wrong:
+        raise LakehouseError(f"{FILE} names what was not delivered:\n" + "\n".join(f"  {words}" for words in wrong))
+
+
+def _unknown(row: Retraction, entries: Collection[Entry]) -> str:
+    """Why the row names no delivery, with what is near to it; empty where it names one."""
+    delivered = [one.delivery for one in entries if one.is_taken]
+    if any(row.names(one) for one in delivered):
+        return ""
+    if row.source not in (sources := sorted({one.table for one in delivered})):
+        return f"names {row.source}, which has no deliveries. Sources with deliveries: {', '.join(sources)}."
+    versions = sorted({one.short_content for one in delivered if (one.table, one.path) == (row.source, row.file)})
+    if versions:
+        return f"names a content {row.content} that {row.file} never had. It had: {', '.join(versions)}."
+    if others := [one for one in entries if (one.delivery.table, one.delivery.path) == (row.source, row.file)]:
+        return f"names {row.file}, of which nothing is loaded: it {others[-1].reason.rstrip('.')}."
+    near = get_close_matches(row.file, {one.path for one in delivered if one.table == row.source}, cutoff=0.0)
+    return f"names {row.file}, which {row.source} does not have. Near to it: {', '.join(near)}."
+
+
+def line(one: Delivery, why: str = "") -> str:
+    """The row that takes a delivery back, to be copied into the list: `why` is for a person to say."""
+    said = {"file": one.path, "content": one.short_content, "why": why}
+    return (
+        f"- {{source: {one.table}, {', '.join(f'{k}: {json.dumps(v, ensure_ascii=False)}' for k, v in said.items())}}}"
+    )

@@ -20,6 +20,7 @@ from rich.markup import escape
 from rich.segment import Segment
 from rich.table import Table as Grid
 
+from lakehouse.delta.log import DamagedLogError
 from lakehouse.errors import LakehouseError, refusal
 from lakehouse.readers.columns import defused
 from lakehouse.store.cache import cache_folder
@@ -230,8 +231,10 @@ def plan(console: Console, one: Run, wanted: Mapping[str, Table], engine: str) -
         new = sum(delivery.table == name for delivery in found.new)
         behind = [parent for parent in table.parents if parent in moving]
         would, because = decisions[name].path, decisions[name].reason
+        if would == "stop":
+            because = "see below"
         units, rows = _size(would, sizes[name], and_more=bool(behind))
-        if new:
+        if new and would != "stop":
             would, because = "load", f"{new} new {'file' if new == 1 else 'files'}"
         elif behind and would in {"nothing", "wait"}:
             would, because = "follow", f"{', '.join(behind)} will be written first"
@@ -241,6 +244,9 @@ def plan(console: Console, one: Run, wanted: Mapping[str, Table], engine: str) -
     for column in grid.columns[3:]:
         column.justify = "right"
     console.print(grid)
+    for name, decision in decisions.items():
+        if decision.path == "stop":
+            console.print(f"\n[red]{name} stops:[/] {escape(visible(decision.reason))}")
     if not moving:
         console.print("Nothing new: a run would make no commit.")
     landing(console, found)
@@ -248,7 +254,7 @@ def plan(console: Console, one: Run, wanted: Mapping[str, Table], engine: str) -
 
 def _size(would: str, size: Size, *, and_more: bool) -> tuple[str, str]:
     """Units, at most, and rows; those of inputs that will be written first come on top."""
-    if would in {"nothing", "load", "wait", "describe"}:
+    if would in {"nothing", "load", "wait", "describe", "stop"}:
         return "", ""
     end = "+" if and_more else ""
     rows = "?" if size.rows is None else f"{size.rows:,}{end}"
@@ -260,20 +266,21 @@ def _size(would: str, size: Size, *, and_more: bool) -> tuple[str, str]:
 def status(console: Console, one: Run, engine: str) -> None:
     """Tables, then sources: how fresh and how good their deliveries are, what changed in them, what is not loaded."""
     from lakehouse.runs import status as states  # noqa: PLC0415
+    from lakehouse.runs.history import History  # noqa: PLC0415
 
-    one.open()
     found = None
-    try:
-        found = one.look()
-    except LakehouseError as error:  # a reader of the lake need not see its landing
-        console.print(f"[yellow]New files are not counted:[/] {escape(str(error))}")
+    with _in_words(console, "The ledger, and what is new,", DamagedLogError):
+        one.open()
+        with _in_words(console, "New files"):  # a reader of the lake need not see its landing
+            found = one.look()
     waiting = [delivery.table for delivery in found.new] if found else []
     grid = Grid("table", "version", "rows", "rejected", "changed (UTC)", "behind", "last run", **GRID)  # type: ignore[arg-type]
     now = datetime.now(UTC)
-    lines = states.lines(one.root, one.tables, one.taken, engine)
+    history = History(one.root, engine)
+    lines = states.lines(one.root, one.tables, one.taken, history)
     for line in lines:
         new = waiting.count(line.table)
-        behind = f"{new} new {'file' if new == 1 else 'files'}" if new else line.behind
+        behind = f"{new} new {'file' if new == 1 else 'files'}" if new and not line.problem else line.behind
         changed = f"{line.changed_at:%Y-%m-%d %H:%M} ({_ago(now - line.changed_at)})" if line.changed_at else "-"
         numbers = ["-" if n is None else f"{n:,}" for n in (line.version, line.rows, line.rejected)]
         grid.add_row(line.table, *numbers, changed, behind or "up to date", _last(line.last))
@@ -281,16 +288,31 @@ def status(console: Console, one: Run, engine: str) -> None:
         column.justify = "right"
     console.print(grid)
     for line in lines:
-        if line.last and line.last.error:
+        if line.problem:
+            console.print(f"\n[red]{line.table} stops:[/] {escape(visible(line.problem))}")
+        elif line.last and line.last.error:
             console.print(f"\n[red]{line.table} failed[/] in its last run: {escape(visible(line.last.error))}")
-    _sources(console, one, now)
-    _schema_changes(console, one)
+    if history.problem:
+        console.print(f"\n[red]Past runs are not shown:[/] {escape(visible(history.problem))}")
+    with _in_words(console, "Scores"):
+        _sources(console, one, now)
+    with _in_words(console, "Changed columns"):
+        _schema_changes(console, one)
     if taken_back := [each for each in one.taken if each.retracted]:
         console.print("\nRetracted deliveries, which conf/retracted.yml takes back:")
     for each in taken_back[:SHOWN]:
         console.print(f"  {each.delivery.table}: {_named(each)}")
     if found:
         landing(console, found)
+
+
+@contextmanager
+def _in_words(console: Console, what: str, error: type[LakehouseError] = LakehouseError) -> Iterator[None]:
+    """What cannot be read takes nothing else with it."""
+    try:
+        yield
+    except error as why:
+        console.print(f"[yellow]{what} are not counted:[/] {escape(visible(str(why)))}")
 
 
 def _last(turn: Ran | None) -> str:

@@ -212,14 +212,14 @@ def _changed(address: str, part: _Part, schema: pa.Schema, columns: Sequence[str
 
 
 def written(address: str, since: int, until: int) -> Written | None:
-    """What the versions in (since, until] did; None where one of their log files is gone.
+    """What the versions in (since, until] did; None where one of their log files is gone or damaged.
 
     Rows that were only rearranged did not change. Counted from change files, else from the files that came and went,
     less the rows that vectors hide: operationMetrics have other names for each statement.
     """
     try:
         done = storage.each(lambda version: log.actions(address, version), range(since + 1, until + 1))
-    except storage.MissingFileError:
+    except log.UNREADABLE:
         return None
     commits = storage.each(lambda one: _counted(address, one), done)
     return Written(

@@ -40,6 +40,20 @@ class NoVersionError(LakehouseError):
     """A table has no such version, or its log no longer reaches back to it."""
 
 
+class DamagedLogError(LakehouseError):
+    """A file of a log that was cut off, by a crash or a full disk, or written over: it says nothing that counts."""
+
+    def __init__(self, place: str, what: str) -> None:
+        super().__init__(
+            f"{place} is damaged: {what}. Bring that file back from a copy; a computed table (silver, gold) needs "
+            "none, the next run builds it anew."
+        )
+        self.file = place.rpartition("/")[2]
+
+
+UNREADABLE = (storage.MissingFileError, DamagedLogError)
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """A table at one version. `files`: its `add` actions by path, as the log has them; the other dicts likewise."""
@@ -100,7 +114,7 @@ def commit_path(version: int) -> str:
 def snapshot(address: str, version: int | None = None) -> Snapshot | None:
     """The table at its newest version or another; None where there is no table.
 
-    Raises NoVersionError for a version that is not there (any more).
+    Raises NoVersionError for a version that is not there (any more), DamagedLogError where a file of the log is no log.
     """
     with _lock:
         kept = _tables.setdefault(address, _Kept())
@@ -115,6 +129,8 @@ def snapshot(address: str, version: int | None = None) -> Snapshot | None:
         now = _replay(begin, version)
         if now.version < 0:
             return None
+        if not {"id", "schemaString"} <= now.metadata.keys():
+            raise DamagedLogError(f"{address}/{commit_path(now.version)}", "no commit says what the table is")
         if version is not None and now.version != version:
             raise NoVersionError(f"{address} has no version {version}, its newest is {now.version}. Read that one.")
         if now is not known and (seen := storage.token(address, commit_path(now.version))):
@@ -183,14 +199,15 @@ def _after(before: Snapshot, version: int, done: Iterable[Action], *, is_shared:
 
 
 def _parsed(text: bytes, place: str) -> list[Action]:
-    """The actions of a file of the log; one that was cut off, by a crash or a full disk, is named."""
     try:
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
+        found = [json.loads(line) for line in text.splitlines() if line.strip()]
     except ValueError as error:
-        raise LakehouseError(
-            f"{place} is damaged: a line of it is no JSON. Bring the file back from a copy. The folder of a computed "
-            "table (silver, gold) may be deleted instead: the next run builds it anew."
-        ) from error
+        raise DamagedLogError(place, "a line of it is no JSON") from error
+    if not found:
+        raise DamagedLogError(place, "nothing stands in it")
+    if not all(isinstance(one, dict) and all(isinstance(fact, dict) for fact in one.values()) for one in found):
+        raise DamagedLogError(place, "a line of it is no action of Delta's")
+    return found
 
 
 # Checkpoints ----------------------------------------------------------------------------------------------------------
@@ -199,17 +216,24 @@ def _parsed(text: bytes, place: str) -> list[Action]:
 def _from_checkpoint(address: str, version: int | None) -> Snapshot | None:
     """Where a replay begins: the last checkpoint, or the first commit; a list of the log is the last resort."""
     try:
-        hint = json.loads(storage.read_bytes(address, "_delta_log/_last_checkpoint"))
-    except (storage.MissingFileError, ValueError):
-        hint = None
-    if hint and (version is None or hint["version"] <= version):
+        hint = _hint(storage.read_bytes(address, "_delta_log/_last_checkpoint"))
+    except storage.MissingFileError:
+        return Snapshot(address, -1) if storage.token(address, commit_path(0)) else _by_listing(address, version)
+    if hint and (version is None or hint[0] <= version):
         try:
-            return _checkpoint(address, hint["version"], _names(hint))
+            return _checkpoint(address, *hint)
         except storage.MissingFileError:
             pass
-    elif hint is None and storage.token(address, commit_path(0)):
-        return Snapshot(address, -1)
     return _by_listing(address, version)
+
+
+def _hint(text: bytes) -> tuple[int, list[str]] | None:
+    """The last checkpoint's version and files; None for what does not say them: then the log itself is looked at."""
+    try:
+        said = json.loads(text)
+        return int(said["version"]), _names(said)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 def _names(hint: Mapping[str, Any]) -> list[str]:
@@ -249,10 +273,15 @@ def _checkpoint(address: str, version: int, names: list[str]) -> Snapshot:
 def _stored_actions(root: str, path: str) -> list[Action]:
     if path.endswith(".json"):
         return _parsed(storage.read_bytes(root, path), f"{root}/{path}")
+    import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    with storage.random_access(root, path) as source:
-        stored = pq.ParquetFile(source).read(columns=list(KINDS))
+    content = storage.read_bytes(root, path)  # first: what the store does not give is not damaged
+    try:
+        stored = pq.ParquetFile(pa.BufferReader(content)).read(columns=list(KINDS))
+    except (pa.ArrowException, OSError) as error:
+        what = "it is no Parquet. If all commits before it are there, it and _last_checkpoint may be deleted instead"
+        raise DamagedLogError(f"{root}/{path}", what) from error
     return [
         {kind: _plain(fact)} for kind in stored.column_names for fact in stored.column(kind).drop_null().to_pylist()
     ]
@@ -271,7 +300,7 @@ def _plain(fact: Mapping[str, Any]) -> Action:
 
 
 def actions(address: str, version: int) -> list[Action]:
-    """What one commit did, as the log has it. Raises storage.MissingFileError where its file is gone."""
+    """What one commit did, as the log has it. Raises UNREADABLE where its file is gone, or damaged."""
     key, path = (address, version), commit_path(version)
     seen = storage.token(address, path)
     with _lock:
@@ -288,7 +317,7 @@ def actions(address: str, version: int) -> list[Action]:
 
 
 def history(address: str, most: int | None = None, until: int | None = None) -> list[Commit]:
-    """The newest commits (of version `until` and before), newest first; it ends where older files were cleaned away."""
+    """The newest commits (of version `until` and before), newest first; it ends where older are gone or damaged."""
     if until is None:
         now = snapshot(address)
         until = now.version if now else -1
@@ -309,7 +338,7 @@ def _down(newest: int, first: int) -> range:
 def _commit(address: str, version: int) -> Commit | None:
     try:
         done = actions(address, version)
-    except storage.MissingFileError:
+    except UNREADABLE:
         return None
     said: Action = next((action["commitInfo"] for action in done if "commitInfo" in action), {})
     metrics = said.get("operationMetrics") or {}
@@ -338,8 +367,21 @@ def columns(metadata: Mapping[str, Any]) -> tuple[list[tuple[str, Any]], list[st
     return [(one["name"], one["type"]) for one in fields], list(metadata.get("partitionColumns") or ())
 
 
-def lost_version(address: str) -> int | None:
-    """The commit that is gone although later ones are there, so that nobody can read these; None where none is."""
+def harm(address: str) -> str:
+    """What of the log is gone or damaged, so that nobody can read the table; empty where all is there."""
+    if (lost := _lost_version(address)) is not None:
+        return f"{lost:020}.json is gone"
+    try:
+        snapshot(address)
+    except DamagedLogError as error:
+        return f"{error.file} is damaged"
+    except NoVersionError:
+        return "its beginning is gone"
+    return ""
+
+
+def _lost_version(address: str) -> int | None:
+    """The commit that is gone although later ones are there."""
     names = [file.path for file in storage.list_files(f"{address}/_delta_log")]
     there = {int(name[:20]) for name in names if re.fullmatch(r"\d{20}\.json", name)}
     begin = max((int(match[1]) for name in names if (match := CHECKPOINT.fullmatch(name))), default=-1)

@@ -167,7 +167,7 @@ def _restored(address: str, version: int) -> int | None:
     for before in range(version):
         try:
             found = before if _held(address, before) == wanted else found
-        except log.NoVersionError:  # cleaned away
+        except (log.NoVersionError, log.DamagedLogError):  # cleaned away, or lost
             continue
     return found
 
@@ -197,14 +197,14 @@ def lost_files(address: str, at: int | None = None) -> list[str]:
 
 
 def moved(address: str, since: int, now: int) -> bool:
-    """Whether a commit in (since, now] changed data or schema; a log file that is gone counts as a change."""
+    """Whether a commit in (since, now] changed data or schema; a commit that is gone or damaged counts as a change."""
     return any(_changes_data(address, version) for version in range(now, since, -1))
 
 
 def _changes_data(address: str, version: int) -> bool:
     try:
         actions = log.actions(address, version)
-    except storage.MissingFileError:
+    except log.UNREADABLE:
         return True
     facts = [action.get("add") or action.get("remove") or {} for action in actions]
     if any(fact.get("dataChange") for fact in facts):
@@ -216,7 +216,7 @@ def _changes_data(address: str, version: int) -> bool:
 def _columns_at(address: str, version: int) -> Any:  # noqa: ANN401  names, types and partitions; None for no table
     try:
         now = log.snapshot(address, version) if version >= 0 else None
-    except log.NoVersionError:
+    except (log.NoVersionError, log.DamagedLogError):
         return None
     return log.columns(now.metadata) if now else None
 

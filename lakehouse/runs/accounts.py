@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lakehouse.delta import ops, progress
+from lakehouse.delta import log, ops, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.formula import NAMES, PLACES
 from lakehouse.intake import ledger
@@ -39,7 +39,7 @@ class Rows:
 
 
 def loaded(root: str, taken: Iterable[Entry]) -> dict[Place, Rows]:
-    """The files that are claimed and by now appended to bronze, with their rows."""
+    """The files that are claimed and by now appended to bronze, with their rows; those of which the log tells it."""
     claimed = defaultdict(list)
     for entry in taken:
         if entry.status == "claimed":
@@ -47,6 +47,8 @@ def loaded(root: str, taken: Iterable[Entry]) -> dict[Place, Rows]:
     rows: dict[Place, Rows] = {}
     for table, entries in claimed.items():
         address = progress.address(root, table)
+        if log.harm(address):
+            continue
         state = progress.state(address)
         included = int(state.progress.inputs[ledger.FILES].version) if state and state.progress else -1
         first = min(entry.batch for entry in entries)
@@ -67,8 +69,14 @@ def _rows(entry: Entry, found: Mapping[Place, Rows]) -> Rows:
 
 
 def lost(root: str, landing: str, taken: Iterable[Entry]) -> list[Entry]:
-    """Files that a run claimed and never loaded, and that are gone or replaced by now: they can no longer be loaded."""
+    """Files that a run claimed and never loaded, and that are gone or replaced by now: they can no longer be loaded.
+
+    Not where the log of bronze cannot be read, which may say that they were.
+    """
     claimed = [entry for entry in taken if entry.status == "claimed"]
+    sources = {entry.delivery.table for entry in claimed}
+    unknown = {name for name in sources if log.harm(progress.address(root, name))}
+    claimed = [entry for entry in claimed if entry.delivery.table not in unknown]
     done = loaded(root, claimed)
     pending = [entry for entry in claimed if entry.place not in done]
     why = "a run broke off before it was loaded, and since then it was replaced or taken away"

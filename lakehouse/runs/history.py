@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse import engines
 from lakehouse.delta import log, ops, progress
+from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -143,12 +144,16 @@ def _row(one: Ran) -> dict[str, Any]:
 
 
 class History:
-    """What the tables' last runs did, the newest first; read when it is first asked for. `engine`: what runs next."""
+    """What the tables' last runs did, the newest first; read when it is first asked for. `engine`: what runs next.
+
+    Where it cannot be read nothing is known, which stops no run, and `problem` says why.
+    """
 
     def __init__(self, root: str, engine: str = engines.NATIVE) -> None:
         self._engine = engine
         self._address = progress.address(root, RUNS)
         self._reading = threading.Lock()
+        self.problem = ""
 
     def of(self, table: str) -> Sequence[Ran]:
         """At most the last 20 turns of the table, the newest first; those that broke too."""
@@ -162,7 +167,11 @@ class History:
     @cached_property
     def _by_table(self) -> Mapping[str, Sequence[Ran]]:
         by_table = defaultdict(list)
-        for row in ops.query(self._address, self._newest()):
+        try:
+            rows = ops.query(self._address, self._newest())
+        except LakehouseError as error:
+            rows, self.problem = [], str(error)
+        for row in rows:
             by_table[row["table_name"]].append(_ran(row))
         return by_table
 

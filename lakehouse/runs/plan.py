@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lakehouse.runs.history import Ran
 
 HALF = 0.5
+NOT_YET = "it is not there yet"
 FEW = 10_000  # changed rows: below, both ways take the time that a table takes anyway
 ALIKE = 4  # runs whose changed rows are at most this many times more or fewer
 CLEARLY, WORTHWHILE = 0.8, 5.0  # of the seconds, and seconds: what a choice has to save
@@ -32,13 +33,25 @@ CLEARLY, WORTHWHILE = 0.8, 5.0  # of the seconds, and seconds: what a choice has
 def decide_all(
     root: str, tables: Collection[Table], taken: list[Entry], history: History | None = None
 ) -> dict[str, Decision]:
-    """For each of the tables, as the lake stands now: each log is opened once, several at a time."""
+    """For each of the tables, as the lake stands now: each log is opened once, several at a time.
+
+    What stops one table is its decision, and stops no other; `decide` raises it.
+    """
     names = {name for table in tables for name in (table.name, *table.parents, progress.rejected(table.name))}
     history = history or History(root)
     with ThreadPoolExecutor(log.AT_ONCE) as pool:
         states = dict(zip(names, pool.map(lambda name: state(root, name), names), strict=True))
-        decisions = pool.map(lambda table: _decide(root, table, taken, history, states.__getitem__), tables)
+        decisions = pool.map(lambda table: _decided(root, table, taken, history, states.__getitem__), tables)
         return {one.table: one for one in decisions}
+
+
+def _decided(
+    root: str, table: Table, taken: list[Entry], history: History, state_of: Callable[[str], State | None]
+) -> Decision:
+    try:
+        return _decide(root, table, taken, history, state_of)
+    except LakehouseError as error:
+        return Decision(table.name, "stop", str(error))
 
 
 def decide(root: str, table: Table, taken: list[Entry], history: History | None = None) -> Decision:
@@ -50,7 +63,7 @@ def state(root: str, name: str) -> State | None:
     """None also where the log can not be read."""
     try:
         return progress.state(progress.address(root, name))
-    except log.NoVersionError:
+    except (log.NoVersionError, log.DamagedLogError):
         return None
 
 
@@ -62,21 +75,31 @@ def _decide(
         return _decide_bronze(root, table, state, taken)
     inputs = {name: _pinned(name, state_of) for name in table.inputs}
     if missing := [name for name, one in inputs.items() if one is None]:
-        return Decision(table.name, "wait", f"{', '.join(missing)} is not there yet", state=state)
+        return Decision(table.name, "wait", _why_not_there(root, missing), state=state)
     pinned = {name: one for name, one in inputs.items() if one is not None}
     settled = Decision(table.name, "nothing", "its inputs did not move", pinned, state)
-    gone = log.lost_version(progress.address(root, table.name))
-    if state is None or gone is not None:
-        why = "it is not there yet" if gone is None else f"version {gone} of its log is gone"
-        return replace(settled, path="first", reason=why, state=None, is_unreadable=gone is not None)
-    if state.progress is None:
-        return replace(settled, path="whole", reason=state.doubt)
+    harm = log.harm(progress.address(root, table.name))
+    if table.contract.write == "latest" and log.harm(progress.address(root, progress.rejected(table.name))):
+        settled = replace(settled, unreadable=(progress.rejected(table.name),))
+    if state is None or harm:
+        unreadable = (*settled.unreadable, table.name) if harm else settled.unreadable
+        return replace(
+            settled, path="first", reason=f"of its log {harm}" if harm else NOT_YET, state=None, unreadable=unreadable
+        )
+    if state.progress is None or settled.unreadable:
+        why = state.doubt or f"the log of {settled.unreadable[0]} cannot be read"
+        return replace(settled, path="whole", reason=why)
     lost = progress.lost_files(progress.address(root, table.name))
     why = f"{_some(lost)} of it is gone" if lost else _whole(root, table, state.progress, pinned, taken)
     if why := why or _otherwise_stored(table, state) or _other_quarantine(root, table, state.progress, state_of):
         return replace(settled, path="whole", reason=why)
     settled = replace(settled, moved=_moved(root, table, state.progress, pinned))
     return _choose(root, table, settled, taken, history) if settled.moved else _described(root, table, settled)
+
+
+def _why_not_there(root: str, missing: Sequence[str]) -> str:
+    harmed = [name for name in missing if log.harm(progress.address(root, name))]
+    return f"{', '.join(harmed)} cannot be read" if harmed else f"{', '.join(missing)} is not there yet"
 
 
 def _decide_bronze(root: str, table: Table, state: State | None, taken: list[Entry]) -> Decision:
@@ -112,10 +135,10 @@ def check_ledger(root: str, name: str, state: State | None, taken: Iterable[Entr
 
 def _check_log(root: str, name: str) -> None:
     address = progress.address(root, name)
-    if (gone := log.lost_version(address)) is not None:
+    if harm := log.harm(address):
         raise LakehouseError(
-            f"{name} cannot be read: {address}/{log.commit_path(gone)} is gone. Put that file back from a copy, or "
-            "load into a new lake: nothing else knows which rows were delivered."
+            f"{name} cannot be read: of {address}/_delta_log {harm}. Put that file back from a copy, or load all "
+            "deliveries into a new lake: nothing else knows which rows were delivered."
         )
 
 
@@ -141,7 +164,7 @@ def _last_whole(address: str, lost: set[str]) -> tuple[int | None, int]:
     for commit in log.history(address)[1:]:
         try:
             now, held = log.snapshot(address, commit.version), progress.state(address, commit.version)
-        except log.NoVersionError:
+        except (log.NoVersionError, log.DamagedLogError):
             break
         if now and held and held.progress and not lost & now.files.keys():
             return commit.version, int(held.progress.inputs[ledger.FILES].version)

@@ -127,20 +127,31 @@ class Run:
         """
         found = self._take(wanted)
         done: list[Done] = []
-        try:
+        measures: list[Measure] = []
+        failed: list[BaseException] = []
+
+        def work() -> None:
             if self._is_idle(wanted, done):
                 for one in done:
                     say(one)
             else:
                 self._turns(wanted, done, say)
-        finally:
+
+        def close() -> None:
+            measures.extend((*self._close(done), *self._failed))
+            if self._failed or any(one.decision.does_something for one in done):
+                quality.write(self.root, self.id, self.at, measures)
+
+        def note() -> None:
+            history.note(self.root, self.id, self.at, self.engine_name, done, self._broken)
+
+        for step in (work, close, note):
             try:
-                measures = (*self._close(done), *self._failed)
-                if self._failed or any(one.decision.does_something for one in done):
-                    quality.write(self.root, self.id, self.at, measures)
-            finally:
-                history.note(self.root, self.id, self.at, self.engine_name, done, self._broken)
-        return Report(tuple(done), found, measures, tuple(self._changes), tuple(self._suspects(done)))
+                step()
+            except BaseException as error:  # noqa: BLE001  raised below, with what the steps after it could not do
+                failed.append(error)
+        _raise(failed)
+        return Report(tuple(done), found, tuple(measures), tuple(self._changes), tuple(self._suspects(done)))
 
     def _suspects(self, done: Sequence[Done]) -> Iterator[Entry]:
         """The deliveries that were kept out whole."""
@@ -269,8 +280,8 @@ class Run:
         """What was done, and the seconds of its commits."""
         from lakehouse.writes.lake import Writer  # noqa: PLC0415
 
-        if decision.is_unreadable:
-            log.drop(self.lake.address(table.name))
+        for name in decision.unreadable:
+            log.drop(self.lake.address(name))
         state = decision.state
         size = self._size(table.name, *table.parents)
         engine = self.started().for_a_turn(size)

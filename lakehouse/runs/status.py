@@ -3,39 +3,41 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lakehouse.delta import log, progress
 from lakehouse.runs import plan
-from lakehouse.runs.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lakehouse.graph import Table
     from lakehouse.intake.ledger import Entry
-    from lakehouse.runs.history import Ran
+    from lakehouse.runs.history import History, Ran
     from lakehouse.runs.turns import Decision
 
 
 @dataclass(frozen=True)
 class Line:
-    """One table: `behind` says what a run would do, `rejected` counts its quarantine, `last` was its last turn."""
+    """One table: `behind` says what a run would do, `rejected` counts its quarantine, `last` was its last turn.
+
+    `problem`: what stops it, in words. Numbers of a table that cannot be read are None.
+    """
 
     table: str
-    version: int | None
-    rows: int | None
-    rejected: int | None
-    changed_at: datetime | None
-    behind: str
+    version: int | None = None
+    rows: int | None = None
+    rejected: int | None = None
+    changed_at: datetime | None = None
+    behind: str = ""
+    problem: str = ""
     last: Ran | None = None
 
 
-def lines(root: str, tables: Mapping[str, Table], taken: list[Entry], engine: str) -> list[Line]:
-    """One line per table, in the order of the graph; `engine`: the one that would run."""
-    history = History(root, engine)
+def lines(root: str, tables: Mapping[str, Table], taken: list[Entry], history: History) -> list[Line]:
+    """One line per table, in the order of the graph."""
     decisions = plan.decide_all(root, tables.values(), taken, history)
     with ThreadPoolExecutor(log.AT_ONCE) as pool:
         found = pool.map(lambda one: _line(root, one, next(iter(history.of(one.table)), None)), decisions.values())
@@ -43,19 +45,24 @@ def lines(root: str, tables: Mapping[str, Table], taken: list[Entry], engine: st
 
 
 def _line(root: str, decision: Decision, last: Ran | None) -> Line:
-    address = progress.address(root, decision.table)
-    behind = decision.reason if decision.does_something else ""
-    now = log.snapshot(address)
-    if now is None:
-        return Line(decision.table, None, None, None, None, behind, last)
-    changed_at = datetime.fromtimestamp(log.history(address, 1)[0].timestamp / 1000, UTC)
-    rejected = log.snapshot(progress.address(root, progress.rejected(decision.table)))
-    return Line(
-        decision.table,
-        now.version,
-        progress.rows(address, now.version),
-        (progress.rows(rejected.address, rejected.version) if rejected else 0) or 0,
-        changed_at,
-        behind,
-        last,
+    address, stops = progress.address(root, decision.table), decision.path == "stop"
+    behind, problem = ("stops", decision.reason) if stops else (decision.reason, "")
+    line = Line(decision.table, behind=behind if decision.does_something else "", problem=problem, last=last)
+    if log.harm(address) or (now := log.snapshot(address)) is None:
+        return line
+    newest = log.history(address, 1)
+    return replace(
+        line,
+        version=now.version,
+        rows=progress.rows(address, now.version),
+        rejected=_rejected(progress.address(root, progress.rejected(decision.table))),
+        changed_at=datetime.fromtimestamp(newest[0].timestamp / 1000, UTC) if newest else None,
     )
+
+
+def _rejected(address: str) -> int | None:
+    """None where it is not known."""
+    if log.harm(address):
+        return None
+    now = log.snapshot(address)
+    return (progress.rows(address, now.version) if now else 0) or 0

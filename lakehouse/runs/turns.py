@@ -20,13 +20,14 @@ ByFile = Mapping[tuple[str, int], Mapping[str, int]]
 
 @dataclass(frozen=True)
 class Decision:
-    """`path`: nothing, load, first, whole, incremental, new (deliveries in time), late, describe, or wait.
+    """`path`: nothing, load, first, whole, incremental, new (deliveries in time), late, describe, wait or stop.
 
-    To describe is to give columns the meanings of their contract; a table waits for a parent that is not there.
+    To describe is to give columns the meanings of their contract; a table waits for a parent that is not there, and
+    stops for what only a person can mend: then the reason has the words.
 
     `inputs` are pinned: both the decision and the run use these versions. `moved`: by input, the versions
     (since, until] that are new. By the logs `rows` of all `rows_of_inputs` changed; None where that was not asked.
-    `is_unreadable`: of the table that was, not even the log can be read.
+    `unreadable`: of these, the table that was or its quarantine, not even the log can be read.
     """
 
     table: str
@@ -37,7 +38,7 @@ class Decision:
     moved: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     rows: int | None = None
     rows_of_inputs: int | None = None
-    is_unreadable: bool = False
+    unreadable: tuple[str, ...] = ()
 
     @property
     def does_something(self) -> bool:

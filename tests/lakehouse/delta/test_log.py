@@ -193,6 +193,63 @@ def test_a_hint_at_a_checkpoint_that_is_gone_is_not_believed(tmp_path: Path) -> 
     assert paths(tmp_path) == ["a"]
 
 
+NO_COMMIT = [
+    b"",
+    b" \n",
+    b"{",
+    b'{"add": {"path": "a',
+    b"\x00" * 9,
+    b"\xff\xfe",
+    b"[1]",
+    b"5",
+    b'{"add": 5}',
+    b"<html></html>",
+]
+
+
+@pytest.mark.parametrize("text", NO_COMMIT)
+@pytest.mark.parametrize("version", [0, 1, 2])
+def test_a_commit_that_is_damaged_is_named_and_never_read_past(tmp_path: Path, version: int, text: bytes) -> None:
+    for path in ("a", "b", "c"):
+        logs.commit(tmp_path, logs.rows(1, path=path))
+    (tmp_path / log.commit_path(version)).write_bytes(text)
+    with pytest.raises(log.DamagedLogError, match=f"{version:020}.json is damaged: .* Bring that file back"):
+        log.snapshot(str(tmp_path))
+    assert log.harm(str(tmp_path)) == f"{version:020}.json is damaged"
+    assert [one.version for one in log.history(str(tmp_path), until=2)] == list(range(2, version, -1))
+
+
+@pytest.mark.parametrize("cut", [0, 4, 100, -1])
+def test_a_checkpoint_that_is_cut_is_named_and_the_remedy_that_is_said_helps(tmp_path: Path, cut: int) -> None:
+    for path in ("a", "b", "c"):
+        logs.commit(tmp_path, logs.rows(1, path=path))
+    checkpoint(tmp_path, name := f"{2:020}.checkpoint.parquet", METADATA, added("a"))
+    hint(tmp_path)
+    (file := tmp_path / "_delta_log" / name).write_bytes(file.read_bytes()[:cut])
+    with pytest.raises(log.DamagedLogError, match=r"checkpoint.parquet is damaged: .* it and _last_checkpoint may be"):
+        log.snapshot(str(tmp_path))
+    assert log.harm(str(tmp_path)) == f"{name} is damaged"
+    file.unlink()
+    (tmp_path / "_delta_log" / "_last_checkpoint").unlink()
+    assert paths(tmp_path) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"\x00\xff", b"[]", b"7", b"{}", b'{"version": "two"}', b'{"version": null}']
+)
+def test_a_hint_that_says_nothing_is_not_believed(tmp_path: Path, text: bytes) -> None:
+    checkpoint(tmp_path, f"{2:020}.checkpoint.parquet", METADATA, added("a"))
+    (tmp_path / "_delta_log" / "_last_checkpoint").write_bytes(text)
+    after_version_2(tmp_path)
+    assert paths(tmp_path) == ["a", "new"]
+
+
+def test_a_log_that_never_says_what_the_table_is_is_damaged(tmp_path: Path) -> None:
+    logs.commit(tmp_path)
+    (tmp_path / log.commit_path(0)).write_text(json.dumps(logs.rows(1, path="a")))
+    assert log.harm(str(tmp_path)) == f"{0:020}.json is damaged"
+
+
 def test_history_is_newest_first_and_ends_where_the_log_was_cleaned(tmp_path: Path) -> None:
     for number in range(20):
         logs.commit(tmp_path, operation=f"op {number}", note=f"note {number}")

@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 import shutil
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from rich.console import Console
 
+from jobs import printed
 from lakehouse.delta import log
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
+from lakehouse.runs.run import Run
 from tests.toy import Toy, of_monday
 
 if TYPE_CHECKING:
@@ -27,13 +31,18 @@ COMPUTED = (LINES, ORDERS, TOTALS, f"{LINES}__rejected")
 WHOLE = [(1, 7, 3), (1, 8, 5), (1, 9, 1)]
 
 
-@pytest.fixture
-def toy(tmp_path: Path, engine: Native) -> Toy:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, engine: Native) -> Toy:
     """Monday's orders 7 and 8; tuesday's 8 and 9, and 10, which is rejected."""
-    toy = of_monday(tmp_path, engine)
+    toy = of_monday(tmp_path_factory.mktemp("made"), engine)
     toy.deliver("tuesday.csv", "8,B,5,5.00", "9,C,1,1.00", "10,C,two,1.00")
     toy.run()
     return toy
+
+
+@pytest.fixture
+def toy(made: Toy, tmp_path: Path) -> Toy:
+    return made.copied(tmp_path / "toy")
 
 
 def is_right(toy: Toy) -> bool:
@@ -162,7 +171,23 @@ def without_its_folder(toy: Toy, name: str) -> None:
     shutil.rmtree(folder(toy, name))
 
 
-LOSSES = (without_a_file, without_the_first_commit, without_the_log, without_its_folder)
+def with_a_first_commit_without_bytes(toy: Toy, name: str) -> None:
+    (folder(toy, name) / log.commit_path(0)).write_bytes(b"")
+
+
+def with_a_newest_commit_that_is_cut(toy: Toy, name: str) -> None:
+    newest = max((folder(toy, name) / "_delta_log").glob("*.json"))
+    newest.write_bytes(newest.read_bytes()[:-20])
+
+
+def with_a_checkpoint_that_is_cut(toy: Toy, name: str) -> None:
+    toy.opened(name).create_checkpoint()
+    (checkpoint,) = (folder(toy, name) / "_delta_log").glob("*.parquet")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-20])
+
+
+DAMAGES = (with_a_first_commit_without_bytes, with_a_newest_commit_that_is_cut, with_a_checkpoint_that_is_cut)
+LOSSES = (without_a_file, without_the_first_commit, without_the_log, without_its_folder, *DAMAGES)
 
 
 @pytest.mark.parametrize("name", COMPUTED)
@@ -189,7 +214,7 @@ def test_a_commit_that_is_gone_between_others_is_never_written_over(toy: Toy) ->
     toy.deliver("wednesday.csv", "9,C,2,1.00")
     toy.run()
     (folder(toy, ORDERS) / log.commit_path(1)).unlink()
-    assert toy.run()[ORDERS].decision.reason == "version 1 of its log is gone"
+    assert toy.run()[ORDERS].decision.reason == f"of its log {1:020}.json is gone"
     assert toy.rows(ORDERS) == [*WHOLE[:2], (1, 9, 2)]
     assert toy.versions()[ORDERS] == 0
 
@@ -226,6 +251,50 @@ def test_bronze_that_lost_a_commit_takes_it_from_a_copy(toy: Toy) -> None:
         toy.run()
     commit.write_bytes(text)
     assert is_right(toy)
+
+
+NOTES = (
+    """
+    owner: tests
+    description: notes as delivered
+    write: append
+    grain: [_file, _row]
+    source: {files: ["notes/*.csv"], format: csv}
+    columns: {note: {type: string, meaning: what}}
+    """,
+    "def build(landing):\n    return landing\n",
+)
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES, without_the_first_commit, without_a_file])
+def test_what_stops_bronze_stops_no_other_source_and_no_look_at_the_lake(
+    toy: Toy, damage: Callable[[Toy, str], None]
+) -> None:
+    toy.sources["bronze.notes"] = NOTES
+    copy = shutil.copytree(folder(toy, BRONZE), toy.folder / "copy")
+    damage(toy, BRONZE)
+    (toy.landing / "notes").mkdir()
+    (toy.landing / "notes" / "a.csv").write_text("note\nA\n")
+    with pytest.raises(LakehouseError, match=r"^bronze\.orders (cannot be read|lost rows): .*from a copy"):
+        toy.run()
+    assert toy.rows("bronze.notes", "note") == [("A",)]
+    status = said(toy, printed.status)
+    assert "  stops  failed" in status
+    assert "bronze.orders stops: bronze.orders" in status
+    assert f"{TOTALS}  1  1  " in status
+    assert "bronze.orders stops: bronze.orders" in said(toy, printed.plan)
+    shutil.rmtree(folder(toy, BRONZE))
+    shutil.move(copy, folder(toy, BRONZE))
+    assert is_right(toy)
+
+
+def said(toy: Toy, shown: Callable[..., None]) -> str:
+    """As a person sees it, blanks in a row as two."""
+    text, tables = StringIO(), toy.tables()
+    one = Run(toy.lake.root, str(toy.landing), tables)
+    wanted = (tables,) if shown is printed.plan else ()
+    shown(Console(file=text, width=2000), one, *wanted, "native")
+    return re.sub(" {2,}", "  ", text.getvalue())
 
 
 # The ledger

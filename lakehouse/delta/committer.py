@@ -129,7 +129,8 @@ def _checkpoint(address: str) -> None:
     from deltalake import DeltaTable  # noqa: PLC0415
 
     try:
-        DeltaTable(address, storage_options=storage.for_deltalake(address)).create_checkpoint()
+        with storage.reachable(address) as place:
+            DeltaTable(place, storage_options=storage.for_deltalake(address)).create_checkpoint()
     except Exception:
         logging.getLogger(__name__).exception("no checkpoint of %s; the next tenth version tries again", address)
 

@@ -1,35 +1,48 @@
-"""The core's own tables, `ops.*`: small, appended to once per run by delta-rs, and read without a JVM."""
+"""The core's own tables, `ops.*`: small, appended to once per run, and asked by delta-rs, without a JVM."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from lakehouse.delta import progress
-from lakehouse.errors import LakehouseError, refusal
+from lakehouse.delta import log, progress
+from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    import pyarrow as pa
     from arro3.core import Array, Table
-    from deltalake import CommitProperties, DeltaTable
+    from deltalake import DeltaTable
 
+    from lakehouse.delta.committer import Target
+    from lakehouse.delta.log import Snapshot
+
+ATTEMPTS = 16  # of an append, each after another's
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Kind = Literal["text", "whole", "small", "real", "truth", "moment"]
 
 
 def append(root: str, name: str, types: Mapping[str, Kind], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Append rows to `ops.<name>` in one commit; without rows there is none. `moment` is a time with its zone."""
+    """Append rows to `ops.<name>` in one commit, behind those of others; without rows there is none.
+
+    `moment` is a time with its zone.
+    """
     if not rows:
         return
-    from deltalake import write_deltalake  # noqa: PLC0415
+    from lakehouse.delta import committer  # noqa: PLC0415  Arrow, which a look at the lake does not pay for
 
-    address = progress.address(root, name)
-    where = storage.for_deltalake(address)
-    with _in_words(address):
-        write_deltalake(address, arrow(types, rows), mode="append", schema_mode="merge", storage_options=where)
+    address, new = progress.address(root, name), _arrow_rows(types, rows)
+    for attempt in range(ATTEMPTS):
+        try:
+            committer.append(_target(address, new), _newest(address), new, None)
+        except committer.ConflictError:
+            if attempt == ATTEMPTS - 1:
+                raise
+        else:
+            return
 
 
 class WrittenMeanwhileError(LakehouseError):
@@ -38,81 +51,83 @@ class WrittenMeanwhileError(LakehouseError):
 
 def create(root: str, name: str, types: Mapping[str, Kind], rows: Sequence[Mapping[str, Any]]) -> None:
     """The first commit of `ops.<name>`. Raises WrittenMeanwhileError where there is one already."""
-    from deltalake import write_deltalake  # noqa: PLC0415
+    from lakehouse.delta import committer  # noqa: PLC0415  Arrow, which a look at the lake does not pay for
 
-    address = progress.address(root, name)
-    where, rules = storage.for_deltalake(address), _no_retry()
-    with _alone(name, address):
-        write_deltalake(address, arrow(types, rows), mode="error", storage_options=where, commit_properties=rules)
+    address, new = progress.address(root, name), _arrow_rows(types, rows)
+    with _alone(name):
+        committer.append(_target(address, new), -1, new, None)
 
 
-def merge(
+def replace(
     root: str,
     name: str,
     types: Mapping[str, Kind],
     rows: Sequence[Mapping[str, Any]],
     version: int,
     on: Sequence[str],
-    insert_unless: str = "",
+    gone: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """Update the rows that are the same `on` these columns, in the one commit that follows the version.
+    """These rows come, and those leave that are the same as they or as `gone` ones `on` these columns.
 
-    With `insert_unless`, a condition over the table's row `t`, rows are updated only where it holds, and others come
-    beside. Raises WrittenMeanwhileError where another commit follows the version.
+    In the one commit that follows the version. Raises WrittenMeanwhileError where another one follows it.
     """
-    table = open_table(progress.address(root, name), version)
-    if table is None:
-        raise LakehouseError(f"{progress.address(root, name)} is gone. Restore it before the next run.")
-    same = " and ".join(f"t.{column} = s.{column}" for column in on) + (
-        f" and {insert_unless}" if insert_unless else ""
-    )
-    source = arrow(types, rows)
-    merging = table.merge(
-        source,
-        same,
-        source_alias="s",
-        target_alias="t",
-        merge_schema=True,  # a ledger of before has fewer columns
-        commit_properties=_no_retry(),
-    )
-    merging = merging.when_matched_update_all()
-    with _alone(name, progress.address(root, name)):
-        (merging.when_not_matched_insert_all() if insert_unless else merging).execute()
+    from lakehouse.delta import committer  # noqa: PLC0415  Arrow, which a look at the lake does not pay for
+
+    address, new = progress.address(root, name), _arrow_rows(types, rows)
+    left = _arrow_rows({column: types[column] for column in on}, gone) if gone else None
+    with _alone(name):
+        stored = log.snapshot(address, version)
+        if stored is None:
+            raise LakehouseError(f"{address} is gone. Restore it before the next run.")
+        if set(new.column_names) <= set(log.schema(stored).names):
+            committer.replace_units(_target(address, new), version, on, new, left, None)
+        else:  # a ledger of before has fewer columns
+            committer.overwrite(_target(address, new), version, _all(stored, new, left, on), None)
 
 
-def _no_retry() -> CommitProperties:
-    from deltalake import CommitProperties  # noqa: PLC0415
+def _all(stored: Snapshot, new: pa.Table, left: pa.Table | None, on: Sequence[str]) -> pa.Table:
+    """The rows that stay, with the columns that are new, and the new ones."""
+    import pyarrow as pa  # noqa: PLC0415
 
-    return CommitProperties(max_commit_retries=0)
+    from lakehouse.delta import committer, feed  # noqa: PLC0415
+
+    rows, names = feed.read(stored.address, stored.version), list(on)
+    keys = pa.concat_tables([new.select(names), *([] if left is None else [left])])
+    leaving = set(committer.places_of(keys, rows).to_pylist())
+    stay = rows.take(pa.array([place for place in range(rows.num_rows) if place not in leaving], pa.int64()))
+    return pa.concat_tables([new.schema.empty_table(), stay, new], promote_options="default")
+
+
+def _target(address: str, rows: pa.Table) -> Target:
+    from lakehouse.delta.committer import Target  # noqa: PLC0415
+
+    return Target(address, rows.schema, properties={})
+
+
+def _newest(address: str) -> int:
+    now = log.snapshot(address)
+    return now.version if now else -1
 
 
 @contextmanager
-def _in_words(address: str) -> Iterator[None]:
-    """What the machine refuses is no other writer."""
-    from deltalake.exceptions import DeltaError  # noqa: PLC0415
+def _alone(name: str) -> Iterator[None]:
+    from lakehouse.delta import committer  # noqa: PLC0415  Arrow, which a look at the lake does not pay for
 
     try:
-        storage.check_room(address)
         yield
-    except (DeltaError, OSError) as error:
-        if said := refusal(error):
-            raise LakehouseError(f"{address} could not be written: {said}") from error
-        raise
-
-
-@contextmanager
-def _alone(name: str, address: str) -> Iterator[None]:
-    from deltalake.exceptions import DeltaError  # noqa: PLC0415
-
-    try:
-        with _in_words(address):
-            yield
-    except DeltaError as error:
+    except committer.ConflictError as error:
         raise WrittenMeanwhileError(f"Another run wrote {name} at the same moment. Start this one again.") from error
 
 
+def _arrow_rows(types: Mapping[str, Kind], rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """By a stream: where pyarrow makes a table itself it looks for pandas, and loads it, which takes a second."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    return pa.RecordBatchReader.from_stream(arrow(types, rows)).read_all()
+
+
 def arrow(types: Mapping[str, Kind], rows: Sequence[Mapping[str, Any]]) -> Table:
-    """The rows as deltalake takes them. By pyarrow a first table costs a second: it looks for pandas, and loads it."""
+    """The rows in Arrow's types."""
     from arro3.core import Table  # noqa: PLC0415
 
     columns = [_array(kind, [row[column] for row in rows]) for column, kind in types.items()]
@@ -135,22 +150,24 @@ def query(address: str, statement: str, version: int | None = None, **others: st
     from deltalake import QueryBuilder  # noqa: PLC0415
 
     builder = QueryBuilder()
-    for name, place in {"t": address, **others}.items():
-        opened = open_table(place, version if name == "t" else None)
-        if opened is None:
-            return []
-        builder = builder.register(name, opened)
-    table = builder.execute(statement).read_all()
+    with ExitStack() as until:
+        for name, place in {"t": address, **others}.items():
+            opened = until.enter_context(_opened(place, version if name == "t" else None))
+            if opened is None:
+                return []
+            builder = builder.register(name, opened)
+        table = builder.execute(statement).read_all()
     columns = [table.column(name).to_pylist() for name in table.column_names]
     return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def open_table(address: str, version: int | None = None) -> DeltaTable | None:
+@contextmanager
+def _opened(address: str, version: int | None = None) -> Iterator[DeltaTable | None]:
     """The table by delta-rs, at its newest version or another; None where there is none yet."""
+    if log.snapshot(address) is None:
+        yield None
+        return
     from deltalake import DeltaTable  # noqa: PLC0415
-    from deltalake.exceptions import TableNotFoundError  # noqa: PLC0415
 
-    try:
-        return DeltaTable(address, version=version, storage_options=storage.for_deltalake(address))
-    except TableNotFoundError:
-        return None
+    with storage.reachable(address) as place:
+        yield DeltaTable(place, version=version, storage_options=storage.for_deltalake(address))

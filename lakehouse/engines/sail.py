@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from lakehouse.engines.scratch import Scratch
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
+from lakehouse.store.cache import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MEMORY_SHARE, MOST_MEMORY = 0.25, 4 << 30  # of the machine's memory, for what is sorted, grouped and joined
 LONGEST_RUN = 7 * 24 * 3600  # seconds
-PLAIN = re.compile(r"[\w./:=+~@-]*", re.ASCII)
 
 
 @cache

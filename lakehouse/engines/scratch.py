@@ -10,7 +10,7 @@ from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, TextIO
 
-from lakehouse.store.cache import cache_folder
+from lakehouse.store.cache import plain_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,7 @@ class Scratch:
     @classmethod
     def make(cls, home: Path | None = None) -> Scratch:
         """A new folder; those whose processes ended without taking them away are taken away now."""
-        home = home or cache_folder() / "scratch"
+        home = home or plain_folder() / "scratch"
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         root = home / uuid.uuid4().hex
         root.mkdir(mode=0o700)

@@ -43,7 +43,7 @@ TYPES: Mapping[str, ops.Kind] = {
 }
 HALF_A_DAY_ANYWHERE = timedelta(hours=26)  # zones reach 14 hours ahead of UTC, and 12 behind
 CONTENT = 12  # letters
-VERSION_OF_A_FILE = ("table_name", "path", "size", "modified_at", "content")
+PLACE = ("table_name", "path", "batch")
 
 
 class ClaimedMeanwhileError(LakehouseError):
@@ -76,7 +76,7 @@ class Delivery:
 
     @property
     def version(self) -> tuple[object, ...]:
-        """What VERSION_OF_A_FILE names."""
+        """What tells it from other versions of the file."""
         return self.table, self.path, self.size, self.modified_at, self.content
 
     @property
@@ -207,14 +207,16 @@ def claim(root: str, ledger: Ledger, found: Sequence[Entry]) -> Ledger:
     another run wrote the ledger since it was read.
     """
     entries = [replace(one, batch=ledger.next_batch) for one in found]
+    again = {one.delivery.version for one in entries}
+    seen = [one for one in ledger.entries if not one.is_taken and one.delivery.version in again]
     with _alone():
         if ledger.version < 0:
             ops.create(root, FILES, TYPES, [_row(one) for one in entries])
         else:
-            rest = f"t.status not in {TAKEN}"
-            ops.merge(root, FILES, TYPES, [_row(one) for one in entries], ledger.version, VERSION_OF_A_FILE, rest)
-    again = {one.delivery.version for one in entries}
-    others = [one for one in ledger.entries if one.is_taken or one.delivery.version not in again]
+            rows = [_row(one) for one in entries]
+            ops.replace(root, FILES, TYPES, rows, ledger.version, PLACE, [_row(one) for one in seen])
+    left = {one.place for one in seen}
+    others = [one for one in ledger.entries if one.place not in left]
     return replace(ledger, version=ledger.next_batch, entries=(*others, *entries))
 
 
@@ -225,7 +227,7 @@ def settle(root: str, ledger: Ledger, outcomes: Iterable[Entry]) -> Ledger:
         return ledger
     rows = [_row(one) for one in settled.values()]
     with _alone():
-        ops.merge(root, FILES, TYPES, rows, ledger.version, ("table_name", "path", "batch"))
+        ops.replace(root, FILES, TYPES, rows, ledger.version, PLACE)
     entries = tuple(settled.get(one.place, one) for one in ledger.entries)
     return replace(ledger, version=ledger.version + 1, entries=entries)
 

@@ -1,7 +1,12 @@
-"""Where things that are fetched or built once are kept, outside of the project."""
+"""Where things that are fetched or built once, and files of a process, are kept, outside of the project."""
 
 import os
+import re
 from pathlib import Path
+
+from lakehouse.errors import LakehouseError, refusal
+
+PLAIN = re.compile(r"[\w./:=+~@-]*", re.ASCII)  # of such a path every library makes the same address
 
 
 def cache_folder() -> Path:
@@ -9,3 +14,19 @@ def cache_folder() -> Path:
     if named := os.environ.get("LAKEHOUSE_CACHE"):
         return Path(named).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lakehouse"
+
+
+def plain_folder() -> Path:
+    """The cache folder for what libraries of Rust read; one of this user's in /tmp where its path is not PLAIN."""
+    cache = cache_folder().absolute()
+    made = cache if PLAIN.fullmatch(str(cache)) else Path("/tmp", f"lakehouse-{os.getuid()}")  # noqa: S108  looked at below
+    try:
+        made.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise LakehouseError(f"{made} cannot be made: {refusal(error) or error.strerror} {OTHER}") from error
+    if made != cache and (made.is_symlink() or made.stat().st_uid != os.getuid()):
+        raise LakehouseError(f"{made} belongs to another user. {OTHER}")
+    return made
+
+
+OTHER = "Name another folder with LAKEHOUSE_CACHE."

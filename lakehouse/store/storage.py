@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
@@ -16,11 +15,13 @@ from functools import cache
 from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from urllib.parse import unquote
 from uuid import uuid4
 
 from lakehouse.errors import LakehouseError, refusal
+from lakehouse.store.cache import plain_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -34,7 +35,6 @@ AT_ONCE, SEVERAL = 8, 3
 ETAG = "etag:"
 # What delta-rs makes no address of: it ends in a panic, or looks in another folder.
 UNREACHABLE = re.compile(r"[\[\]|^\\\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
-ROOM = 32 << 10  # bytes: a small file of rows and a commit, by blocks
 
 
 @dataclass(frozen=True)
@@ -84,13 +84,19 @@ def for_spark(path: str) -> str:
     return "s3a://" + path.removeprefix("s3://") if is_s3(path) else "file://" + path
 
 
-def check_room(address: str) -> None:
-    """Raise OSError where a disk is so full that a library of Rust would end in a panic of its threads."""
-    if is_s3(address):
+@contextmanager
+def reachable(address: str) -> Iterator[str]:
+    """The address as delta-rs takes it, which resolves a link: of others a folder of links to what is in the table's.
+
+    To read it and to write into its log; what is written beside the log would stay in that folder.
+    """
+    if is_s3(address) or not UNREACHABLE.search(address):
+        yield address
         return
-    there = next(one for one in (Path(address), *Path(address).parents) if one.exists())
-    if shutil.disk_usage(there).free < ROOM:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), address)
+    with TemporaryDirectory(prefix="links-", dir=plain_folder()) as made:
+        for one in Path(address).iterdir():
+            Path(made, one.name).symlink_to(one)
+        yield made
 
 
 def for_deltalake(path: str) -> dict[str, str] | None:
@@ -148,12 +154,12 @@ def check(root: str, *, role: str, must_exist: bool) -> None:
     """Fail early, with words: before a JVM is started and before anything is written."""
     option, variable = ("--landing", "LAKEHOUSE_LANDING") if role == "landing" else ("--lake", "LAKEHOUSE_ROOT")
     if is_s3(root):
+        if role == "lake" and (odd := UNREACHABLE.search(root)):
+            raise LakehouseError(
+                f"The lake {root} cannot be reached on S3 for its {odd[0]!r}: delta-rs makes no address of it. Give "
+                f"another prefix, of letters, digits and -_.=+~@, with {option} or {variable}."
+            )
         _check_s3(root, role)
-    elif role == "lake" and (odd := UNREACHABLE.search(root)):
-        raise LakehouseError(
-            f"The lake folder {root} cannot be reached by delta-rs for its {odd[0]!r}: its path may have any character "
-            f"but [ ] | ^ \\, control characters, and %20 or the like. Give another folder with {option} or {variable}."
-        )
     elif must_exist and not Path(root).is_dir():
         raise LakehouseError(
             f"The {role} folder {root} does not exist. Give the folder with {option}, {variable} or conf/lake.yml."
@@ -409,9 +415,14 @@ def put(root: str, path: str, content: Any) -> None:  # noqa: ANN401  bytes, or 
     """Write a file that nobody else writes (its name is random); it is on the disk when this returns."""
     if not is_s3(root):
         full = Path(root, path)
-        _make_folder(full.parent)
-        _write_through(full, content)
-        _sync_folder(full.parent)
+        with _writing(full):
+            _make_folder(full.parent)
+            try:
+                _write_through(full, content)
+            except OSError:  # what is there of it would take the room that is missing
+                full.unlink(missing_ok=True)
+                raise
+            _sync_folder(full.parent)
         return
     from boto3.exceptions import S3UploadFailedError  # noqa: PLC0415
     from botocore.exceptions import ClientError  # noqa: PLC0415
@@ -435,17 +446,15 @@ def delete(root: str, path: str) -> None:
 def link(root: str, path: str, file: str) -> None:
     """A file of this machine as one of the folder's, by a copy only where they lie on different disks."""
     full = Path(root, path)
-    _make_folder(full.parent)
-    try:
+    with _writing(full):
+        _make_folder(full.parent)
         try:
             os.link(file, full)
         except OSError:
             shutil.copyfile(file, full)
         with full.open("rb") as stored:
             os.fsync(stored.fileno())
-    except OSError as error:
-        raise LakehouseError(f"{full} cannot be written: {refusal(error) or error.strerror}") from error
-    _sync_folder(full.parent)
+        _sync_folder(full.parent)
 
 
 def put_if_absent(root: str, path: str, content: bytes) -> bool | None:
@@ -470,20 +479,27 @@ def put_if_absent(root: str, path: str, content: bytes) -> bool | None:
 
 def _link_if_absent(full: Path, content: bytes) -> bool:
     """A link appears with the whole file or not at all, and never over another file; a rename would."""
-    _make_folder(full.parent)
     begun = full.with_name(f".{uuid4()}.tmp")
-    try:
-        _write_through(begun, content)
-        os.link(begun, full)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        advice = refusal(error) or f"{error.strerror}. The lake needs a file system that knows hard links."
-        raise LakehouseError(f"{full} cannot be written: {advice}") from error
-    finally:
-        begun.unlink(missing_ok=True)
-    _sync_folder(full.parent)
+    with _writing(full, " The lake needs a file system that knows hard links."):
+        _make_folder(full.parent)
+        try:
+            _write_through(begun, content)
+            os.link(begun, full)
+        except FileExistsError:
+            return False
+        finally:
+            begun.unlink(missing_ok=True)
+        _sync_folder(full.parent)
     return True
+
+
+@contextmanager
+def _writing(full: Path, advice: str = "") -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        why = refusal(error) or f"{error.strerror}.{advice}"
+        raise LakehouseError(f"{full} cannot be written: {why}") from error
 
 
 def _write_through(full: Path, content: bytes) -> None:

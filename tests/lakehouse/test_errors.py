@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,11 @@ from deltalake import write_deltalake
 
 from jobs import printed
 from lakehouse.conf import HOME
-from lakehouse.delta import committer, log, ops, progress
+from lakehouse.delta import committer, feed, log, ops, progress
 from lakehouse.delta.committer import Target
 from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError, refusal
-from lakehouse.store import storage
+from lakehouse.store import cache, storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -135,12 +136,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_is_one_sentence_and_names_no_other_run(small_disk: Path) -> None:
     root = str(small_disk)
     ops.create(root, "ops.some", TYPES, [{"a": 1}])
-    (small_disk / "filled").write_bytes(b"x" * (40 << 10))
-    written = r"ops/some could not be written: the disk is full\. Make room"
+    with suppress(OSError), (small_disk / "filled").open("wb", buffering=0) as filled:
+        while filled.write(b"x" * 1024):
+            pass
+    written = r"ops/some/.* cannot be written: the disk is full\. Make room"
     with pytest.raises(LakehouseError, match=written):
         ops.append(root, "ops.some", TYPES, [{"a": 1}])
     with pytest.raises(LakehouseError, match=written):
-        ops.merge(root, "ops.some", TYPES, [{"a": 1}], 0, ["a"], "true")
+        ops.replace(root, "ops.some", TYPES, [{"a": 1}], 0, ["a"])
     with pytest.raises(LakehouseError, match=r"x\.json cannot be written: the disk is full\. Make room"):
         storage.put_if_absent(root, "x.json", b"x" * (40 << 10))
     (small_disk / "filled").unlink()
@@ -188,6 +191,16 @@ NAMES = [
     "*",
     "`x`",
     "~",
+    "[x]",
+    "a%20b",
+    "%5B%2F",
+    "a|b",
+    "a^b",
+    "back\\slash",
+    "a\nb",
+    "a\x1bb",
+    "😀",
+    *(f"a{''.join(map(chr, range(first, first + 8))).replace('/', '')}" for first in range(1, 128, 8)),
 ]
 
 
@@ -197,15 +210,36 @@ def test_a_lake_may_have_a_name_as_people_give_it(name: str, tmp_path: Path) -> 
     storage.check(root, role="lake", must_exist=False)
     ops.create(root, "ops.some", TYPES, [{"a": 1}])
     ops.append(root, "ops.some", TYPES, [{"a": 2}])
-    ops.merge(root, "ops.some", TYPES, [{"a": 3}], 1, ["a"], "true")
+    ops.replace(root, "ops.some", TYPES, [{"a": 3}], 1, ["a"])
     assert sorted(row["a"] for row in ops.query(progress.address(root, "ops.some"), "select * from t")) == [1, 2, 3]
     assert [one.name for one in tmp_path.iterdir()] == [name]
 
 
-@pytest.mark.parametrize("name", ["[x]", "a%20b", "a|b", "a^b", "back\\slash", "a\nb", "a\x1bb"])
-def test_a_lake_that_delta_rs_would_lose_is_refused_with_the_character(name: str, tmp_path: Path) -> None:
-    with pytest.raises(
-        LakehouseError, match=r"cannot be reached by delta-rs for its .*Give another folder with --lake"
-    ):
-        storage.check(str(tmp_path / name), role="lake", must_exist=False)
-    storage.check(str(tmp_path), role="landing", must_exist=True)
+def test_a_checkpoint_of_a_lake_in_an_odd_folder_lies_in_its_own_log(tmp_path: Path) -> None:
+    target = Target(f"{tmp_path}/[x]%20\\/gold/some", pa.schema({"a": pa.int64()}))
+    for version in range(committer.CHECKPOINT_EVERY + 1):
+        committer.append(target, version - 1, pa.table({"a": [version]}), None)
+    assert (Path(target.address) / "_delta_log" / f"{committer.CHECKPOINT_EVERY:020}.checkpoint.parquet").exists()
+    (Path(target.address) / log.commit_path(0)).unlink()
+    log.forget(target.address)
+    assert len(feed.read(target.address)) == committer.CHECKPOINT_EVERY + 1
+
+
+def test_on_s3_a_lake_that_nobody_could_reach_is_refused_before_it_is_asked_for() -> None:
+    with pytest.raises(LakehouseError, match=r"cannot be reached on S3 for its '\['.*Give another prefix"):
+        storage.check("s3://bucket/a[b]", role="lake", must_exist=False)
+
+
+@pytest.mark.parametrize("name", ["größe [1]", "a%20b"])
+def test_scratch_lies_elsewhere_where_the_cache_has_no_plain_path(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAKEHOUSE_CACHE", f"{tmp_path}/{name}")
+    assert cache.plain_folder() == Path(f"/tmp/lakehouse-{os.getuid()}")  # noqa: S108
+    assert cache.plain_folder().stat().st_mode & 0o077 == 0
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000)
+    try:
+        with pytest.raises(LakehouseError, match=r"belongs to another user. .*LAKEHOUSE_CACHE"):
+            cache.plain_folder()
+    finally:
+        Path("/tmp/lakehouse-4000000").rmdir()  # noqa: S108

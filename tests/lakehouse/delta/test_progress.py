@@ -89,7 +89,7 @@ def test_a_note_of_a_later_format_is_refused_in_words() -> None:
 
 def test_a_table_that_is_not_there_has_no_state(tmp_path: Path) -> None:
     assert progress.state(str(tmp_path / "nowhere")) is None
-    assert ops.open_table(str(tmp_path / "nowhere")) is None
+    assert ops.query(str(tmp_path / "nowhere"), "select * from t") == []
 
 
 def test_the_newest_note_is_the_tables_progress(table: Path) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lakehouse.engines.native import Native
 
 
-@pytest.mark.parametrize("name", ["my lake", "größe", "a+b=c", "a#b", "what?"])
+@pytest.mark.parametrize("name", ["my lake", "größe", "a+b=c", "a#b", "what?", "[a]%20b|^\\c\n'\"d"])
 def test_a_table_is_read_wherever_it_lies(
     name: str, tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lakehouse.delta import ops, progress
+from lakehouse.delta import log, ops, progress
 from lakehouse.delta.progress import Input, State
 from lakehouse.errors import LakehouseError
 from lakehouse.runs import history, plan
@@ -115,9 +115,9 @@ def test_each_run_notes_its_tables_in_one_commit_and_an_idle_one_none(toy: Toy) 
     toy.deliver("tuesday.csv", "8,B,5,5.00")
     toy.run()
     toy.run()
-    log = ops.open_table(progress.address(toy.lake.root, history.RUNS))
-    assert log
-    assert log.version() == 1
+    now = log.snapshot(progress.address(toy.lake.root, history.RUNS))
+    assert now
+    assert now.version == 1
 
 
 @pytest.mark.slow

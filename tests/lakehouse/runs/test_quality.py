@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from lakehouse.contract import Contract, Source
-from lakehouse.delta import ops
+from lakehouse.delta import log, ops
 from lakehouse.formula import check_formula, evaluate
 from lakehouse.runs import quality
 from lakehouse.runs.quality import Loaded, Tally
@@ -223,7 +223,7 @@ def test_a_run_appends_its_measures_in_one_commit_and_an_idle_run_makes_none(tmp
     rule = Measure("silver.order_lines", "rule", "quantity_is_positive", None, "reject", checked=8, broken=2)
     score = Measure("silver.order_lines", "score", "score", 1, checked=8, value=75.0, note="100 * kept / rows")
     quality.write(str(tmp_path), "run1", NOON, [])
-    assert ops.open_table(f"{tmp_path}/ops/quality") is None
+    assert log.snapshot(f"{tmp_path}/ops/quality") is None
     quality.write(str(tmp_path), "run1", NOON, [rule, score])
     quality.write(str(tmp_path), "run2", NOON, [])
     rows = ops.query(f"{tmp_path}/ops/quality", "select * from t order by measure")
@@ -234,9 +234,9 @@ def test_a_run_appends_its_measures_in_one_commit_and_an_idle_run_makes_none(tmp
         stamp | {"market": 1, "measure": "score", "name": "score", "severity": None}
         | {"checked": 8, "broken": None, "share": None, "value": 75.0, "note": "100 * kept / rows"},
     ]  # fmt: skip
-    log = ops.open_table(f"{tmp_path}/ops/quality")
-    assert log is not None
-    assert log.version() == 0
+    now = log.snapshot(f"{tmp_path}/ops/quality")
+    assert now
+    assert now.version == 0
 
 
 def test_the_newest_measure_of_each_market_is_what_status_shows(tmp_path: Path) -> None:

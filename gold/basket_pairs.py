@@ -1,6 +1,7 @@
 """gold.basket_pairs: one row per market and pair of products that stand together in enough completed orders.
 
-A product that stands on two lines of an order is in that order once.
+A product that stands on two lines of an order is in that order once. The whole catalogue as one order has a million
+pairs and says nothing of what goes together: orders above the market's largest basket take no part, in any count.
 """
 
 from pyspark.sql import DataFrame
@@ -12,12 +13,19 @@ PLACES = 6
 
 
 def build(silver_sales: DataFrame, conf_baskets: DataFrame) -> DataFrame:
-    sold = silver_sales.where("order_status = 'COMPLETED' and sku is not null")
-    baskets = sold.select("market", "order_id", "sku").distinct()
+    limits = conf_baskets.select(
+        "market", F.col("minimum_support").cast("decimal(18,6)"), "minimum_orders", "largest_basket"
+    )
+    completed = silver_sales.where("order_status = 'COMPLETED'")
+    large = larger_orders(completed, limits)
+    sold = completed.where("sku is not null").select("market", "order_id", "sku").distinct()
+    baskets = sold.join(F.broadcast(large), on=["market", "order_id"], how="left_anti")
     markets = baskets.groupBy("market").agg(F.count_distinct("order_id").alias("market_orders"))
     products = baskets.groupBy("market", "sku").agg(F.count("*").alias("orders_with_sku"))
-    limits = conf_baskets.select("market", F.col("minimum_support").cast("decimal(18,6)"))
-    facts = F.broadcast(markets.join(limits, on="market", how="inner"))
+    left_out = large.groupBy("market").agg(F.count("*").alias("larger_orders"))
+    facts = F.broadcast(
+        markets.join(limits, on="market", how="inner").join(left_out, on="market", how="left").na.fill(0)
+    )
     # A pair is not more frequent than its products: rare ones are left out before pairs are made.
     common = products.join(facts, on="market", how="inner").where(is_enough("orders_with_sku"))
     candidates = baskets.join(F.broadcast(common.select("market", "sku")), on=["market", "sku"], how="left_semi")
@@ -41,11 +49,19 @@ def build(silver_sales: DataFrame, conf_baskets: DataFrame) -> DataFrame:
         share(together, F.col("orders_with_other"), PLACES).alias("reverse_confidence"),
         quotient(together * market_orders, by_chance, PLACES).alias("lift"),
         "minimum_support",
+        "larger_orders",
     )
 
 
+def larger_orders(completed: DataFrame, limits: DataFrame) -> DataFrame:
+    orders = completed.groupBy("market", "order_id").agg(F.count("*").alias("lines"))
+    known = orders.join(F.broadcast(limits), on="market", how="inner")
+    return known.where("lines > largest_basket").select("market", "order_id")
+
+
 def is_enough(orders: str) -> str:
-    return f"{orders} >= minimum_support * market_orders"
+    """A share alone would take half an order of sixty for enough."""
+    return f"{orders} >= minimum_support * market_orders and {orders} >= minimum_orders"
 
 
 def counted_pairs(baskets: DataFrame) -> DataFrame:

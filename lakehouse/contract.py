@@ -174,7 +174,8 @@ class Source(_Strict):
     """`files` are patterns below landing, the first that fits counts; `{market:int}` and `{date}` are read from it.
 
     `unknown_columns` (written `schema:`) says what becomes of columns that the contract does not name; a file without a
-    `required` column is not taken. A delivery's rows are compared with the median of its market's last 14.
+    `required` column is not taken. A delivery's rows are compared with the median of its market's last 14, which
+    `volume_between` limits, unless both are fewer than `volume_rows`: of a few rows any share is chance.
 
     `preamble`: what stands before a CSV's header, as a number of lines or as the pattern of each; `footer`: the pattern
     of each line behind its last row. Patterns are Python's, of the whole line.
@@ -193,6 +194,7 @@ class Source(_Strict):
     may_be_empty: bool = False
     fresh_within_hours: float | None = None
     volume_between: tuple[float, float] | None = None
+    volume_rows: Annotated[int, Field(ge=1)] = 20
 
     @model_validator(mode="after")
     def _lines_are_of_csv(self) -> Source:

@@ -16,7 +16,7 @@ HEADER = (
 )  # fmt: skip
 
 
-def build(silver_order_lines: DataFrame, conf_markets: DataFrame) -> DataFrame:
+def build(silver_order_lines: DataFrame, conf_markets: DataFrame, conf_baskets: DataFrame) -> DataFrame:
     header = row_hash(*HEADER)
     orders = silver_order_lines.groupBy(*ORDER).agg(
         F.min("line_number").alias("line_number"),
@@ -28,7 +28,9 @@ def build(silver_order_lines: DataFrame, conf_markets: DataFrame) -> DataFrame:
     lines = silver_order_lines.select(*ORDER, "line_number", *HEADER)
     first_lines = lines.join(orders, on=[*ORDER, "line_number"], how="inner")
     facts = ("point_value", "points_per", "pay_later_rate", "time_zone")
-    return with_facts(first_lines, conf_markets, "order_date", *facts).select(
+    largest = F.broadcast(conf_baskets.select("market", F.col("largest_basket").alias("_largest_basket")))
+    known = with_facts(first_lines, conf_markets, "order_date", *facts).join(largest, on="market", how="left")
+    return known.select(
         # ids
         "market",
         "order_id",
@@ -58,6 +60,7 @@ def build(silver_order_lines: DataFrame, conf_markets: DataFrame) -> DataFrame:
         "_one_header",
         expected_total().alias("_expected_total"),
         F.call_function("div", F.col("sub_total"), F.col("points_per")).alias("_expected_points"),
+        "_largest_basket",
     )
 
 

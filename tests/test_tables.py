@@ -61,6 +61,10 @@ def changing(versions: DataFrame) -> DataFrame:
     return versions.unionByName(later).where("customer_id % 5 <> 0")
 
 
+def pairs_of_one_order(baskets: DataFrame) -> DataFrame:
+    return baskets.withColumn("minimum_orders", F.lit(1).cast("bigint"))
+
+
 # What two days of sample exports are too few for.
 LIVENED = {
     "silver.order_lines": over_months,
@@ -99,7 +103,7 @@ def frames(engine: Native, tables: dict[str, Table], tmp_path_factory: pytest.Te
         if table.name in LIVENED:
             made = LIVENED[table.name](made)
         rows[table.name] = once(made)
-    return rows
+    return rows | {"conf.baskets": pairs_of_one_order(rows["conf.baskets"])}
 
 
 @pytest.fixture(scope="module")

@@ -142,7 +142,7 @@ def _volume(source: Source, table: str, market: int | None, new: Sequence[Loaded
         ratio = one.rows / median(usual) if usual else None
         if not one.rows and not source.may_be_empty:
             odd.append(f"{one.path} has no rows")
-        elif ratio is not None and one.rows and not _is_usual(source, ratio):
+        elif ratio is not None and one.rows and not _is_usual(source, one.rows, median(usual)):
             odd.append(f"{one.path} has {one.rows:,} rows, {ratio:.2f} times the usual {median(usual):,.0f}")
         if one.rows:
             usual.append(one.rows)
@@ -153,9 +153,9 @@ def _volume(source: Source, table: str, market: int | None, new: Sequence[Loaded
     return Measure(table, "volume", "rows_are_as_many_as_usual", market, value=worst, note=_some(odd), **facts)
 
 
-def _is_usual(source: Source, ratio: float) -> bool:
+def _is_usual(source: Source, rows: int, usual: float) -> bool:
     least, most = source.volume_between or (0, math.inf)
-    return least <= ratio <= most
+    return least <= rows / usual <= most or max(rows, usual) < source.volume_rows
 
 
 def _some(sentences: Sequence[str]) -> str:

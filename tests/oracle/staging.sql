@@ -51,7 +51,9 @@ WHERE kind = 'areas';
 CREATE OR REPLACE TABLE baskets AS
 SELECT
     cell(header, cells, 'market')::INTEGER AS market,
-    cell(header, cells, 'minimum_support')::DECIMAL(18, 6) AS minimum_support
+    cell(header, cells, 'minimum_support')::DECIMAL(18, 6) AS minimum_support,
+    cell(header, cells, 'minimum_orders')::BIGINT AS minimum_orders,
+    cell(header, cells, 'largest_basket')::BIGINT AS largest_basket
 FROM raw_rows
 WHERE kind = 'baskets';
 

@@ -45,6 +45,14 @@ WARNINGS: list[tuple[str, str, list[Cells]]] = [
     ("a cancelled order has points", "only_completed_orders_earn_points", [
         an_order_line(order_status="CANCELLED", earned_points=1)
     ]),
+    ("right: as many lines as a basket has", "", [
+        an_order_line(line_number=line, sub_total="2000.00", order_total="2000.00", earned_points=20)
+        for line in range(1, 101)
+    ]),
+    ("the whole catalogue", "lines_are_no_catalogue", [
+        an_order_line(line_number=line, sub_total="2020.00", order_total="2020.00", earned_points=20)
+        for line in range(1, 102)
+    ]),
 ]  # fmt: skip
 
 

@@ -152,6 +152,13 @@ def test_the_limits_of_volume_are_still_usual(rows: int, broken: int) -> None:
     assert one.broken == broken
 
 
+@pytest.mark.parametrize(("rows", "usual", "broken"), [(1, 19, 0), (19, 1, 0), (1, 20, 1), (20, 1, 1)])
+def test_of_a_few_rows_no_number_is_odd(rows: int, usual: int, broken: int) -> None:
+    source = a_source(volume_between=[0.5, 2], volume_rows=20)
+    (one,) = quality.volume(source, [a_file(rows, day=11)], [a_file(usual)])
+    assert one.broken == broken
+
+
 def test_new_files_of_one_run_are_compared_with_each_other_in_their_order() -> None:
     new = [a_file(100, day=3, path="c.csv"), a_file(10, day=1, path="a.csv"), a_file(10, day=2, path="b.csv")]
     (one,) = quality.volume(a_source(volume_between=[0.1, 5]), new, [])

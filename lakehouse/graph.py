@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import inspect
 import json
+import re
 import sys
 from dataclasses import dataclass, replace
 from datetime import date
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 HOME = conf.HOME
 VALID_FROM, VALID_UNTIL = "valid_from", "valid_until"
+# What somebody knows to be right although a rule of a table refuses it or warns of it.
+ACCEPTED, ACCEPTED_KEYS = "conf.accepted", ("table", "rule", "key", "why")
 # The core's own part of every definition: raise it when the way rows are read, judged or compared changes results.
 CORE = 6
 
@@ -83,6 +86,7 @@ def load(home: Path = HOME) -> dict[str, Table]:
                 raise LakehouseError(
                     f"{one.name} does not read {other}, so {name} cannot check it. Change {one.files}."
                 )
+    _check_accepted(home, tables)
     try:
         order = list(TopologicalSorter({name: one.parents for name, one in tables.items()}).static_order())
     except CycleError as error:
@@ -207,7 +211,8 @@ def conf_file(name: str, home: Path = HOME) -> tuple[str, list[dict[str, object]
     """`conf.markets`: the version (hash of the content) and the rows of conf/markets.yml, a list of flat mappings.
 
     Where some have `valid_from`, a date, all have that and `valid_until`: the `valid_from` of the next row of the same
-    market (or what else their first key says), null for the newest.
+    market (or what else their first key says), null for the newest. Those of conf.accepted, which may be none, are
+    texts: the `key` is `currency=NGN, rate_date=2023-06-14`, its columns in the order of their names.
     """
     path = home / "conf" / f"{name.removeprefix('conf.')}.yml"
     if not path.exists():
@@ -216,7 +221,9 @@ def conf_file(name: str, home: Path = HOME) -> tuple[str, list[dict[str, object]
         rows = conf.read(path)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise LakehouseError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    if (
+    if name == ACCEPTED:
+        rows = _accepted(path, rows)
+    elif (
         not isinstance(rows, list)
         or not rows
         or not all(isinstance(row, dict) and row.keys() - {VALID_FROM} == rows[0].keys() - {VALID_FROM} for row in rows)
@@ -224,7 +231,7 @@ def conf_file(name: str, home: Path = HOME) -> tuple[str, list[dict[str, object]
         raise LakehouseError(f"{path} must be a list of mappings that all have the same keys.")
     if any(VALID_FROM in row for row in rows):
         rows = _with_periods(path, rows)
-    for key in rows[0]:
+    for key in rows[0] if rows else ():
         kinds = {type(row[key]).__name__ for row in rows if row[key] is not None}
         if len(kinds) != 1:
             raise LakehouseError(
@@ -232,6 +239,36 @@ def conf_file(name: str, home: Path = HOME) -> tuple[str, list[dict[str, object]
                 "Quotes around each make them texts."
             )
     return hashlib.sha256(json.dumps(rows, default=str).encode()).hexdigest()[:16], rows
+
+
+def _accepted(path: Path, rows: object) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = []
+    for row in rows if isinstance(rows, list) else [rows]:
+        key = row.get("key") if isinstance(row, dict) else None
+        if not isinstance(row, dict) or not isinstance(key, dict) or row.keys() != {*ACCEPTED_KEYS}:
+            raise LakehouseError(
+                f"{path} must be a list of mappings with the keys {', '.join(ACCEPTED_KEYS)}, whose `key` is a mapping "
+                f"of columns to values, or [] for none. It has {row}."
+            )
+        found.append({**row, "key": ", ".join(f"{column}={value}" for column, value in sorted(key.items()))})
+    return found
+
+
+def _check_accepted(home: Path, tables: Mapping[str, Table]) -> None:
+    """Raises LakehouseError where a row of conf/accepted.yml can be about no row of a table: it would do nothing."""
+    _, rows = conf_file(ACCEPTED, home) if (home / "conf" / "accepted.yml").exists() else ("", [])
+    for row in rows:
+        promise = tables[str(row["table"])].contract if row["table"] in tables else None
+        names = sorted((promise.unit if promise.write == "latest" else promise.grain) if promise else ())
+        if promise is None:
+            wrong = f"there is no table {row['table']}"
+        elif row["rule"] not in promise.rules:
+            wrong = f"{row['table']} has no rule {row['rule']}"
+        elif re.findall(r"(?:^|, )(\w+)=", str(row["key"])) != names:
+            wrong = f"a row of {row['table']} is named by {', '.join(names)}, not by {row['key']}"
+        else:
+            continue
+        raise LakehouseError(f"conf/accepted.yml: {wrong}. Correct that row or take it out.")
 
 
 def _with_periods(path: Path, rows: list[dict[str, object]]) -> list[dict[str, object]]:

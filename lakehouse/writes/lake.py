@@ -19,6 +19,7 @@ from lakehouse.store import storage
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    import pyarrow as pa
     from pyspark.sql import DataFrame
 
     from lakehouse.delta.log import Snapshot
@@ -158,10 +159,15 @@ def _is_shape_of(target: Target, found: Snapshot) -> bool:
 
 def conf_rows(engine: Engine, inputs: Iterable[str]) -> dict[str, DataFrame]:
     """The rows of those of the inputs that are conf files."""
+    return {name: engine.frame(conf_table(name)) for name in inputs if name.startswith("conf.")}
+
+
+def conf_table(name: str) -> pa.Table:
+    """The rows of a conf file; only conf.accepted may have none, and has columns all the same."""
     import pyarrow as pa  # noqa: PLC0415  as in `records`: a question to a table does not pay for it
 
-    names = [name for name in inputs if name.startswith("conf.")]
-    return {name: engine.frame(pa.Table.from_pylist(graph.conf_file(name)[1])) for name in names}
+    texts = pa.schema([(key, pa.string()) for key in graph.ACCEPTED_KEYS])
+    return pa.Table.from_pylist(graph.conf_file(name)[1], schema=texts if name == graph.ACCEPTED else None)
 
 
 def conform(table: Table, built: DataFrame, *, without: str | None = None) -> DataFrame:

@@ -104,7 +104,7 @@ def home(tmp_path: Path) -> Path:
 
 def test_inputs_are_the_names_of_builds_parameters(tables: dict[str, Table]) -> None:
     assert tables["bronze.orders"].inputs == ("landing",)
-    assert tables["silver.orders"].inputs == ("silver.order_lines", "conf.markets")
+    assert tables["silver.orders"].inputs == ("silver.order_lines", "conf.markets", "conf.baskets")
     assert tables["silver.orders"].parents == ("silver.order_lines",)
 
 
@@ -228,6 +228,47 @@ def test_a_conf_file_that_is_no_yaml_is_named(home: Path, text: str) -> None:
 def test_a_conf_file_may_leave_a_value_empty(home: Path) -> None:
     (home / "conf/markets.yml").write_text("- {rate: }\n- {rate: 2}")
     assert graph.conf_file("conf.markets", home)[1] == [{"rate": None}, {"rate": 2}]
+
+
+ACCEPTED = "- {table: silver.orders, rule: RULE, key: KEY, why: it was a wedding}"
+
+
+def accepted(home: Path, key: str, rule: str = "lines_are_no_catalogue") -> None:
+    (home / "conf/accepted.yml").write_text(ACCEPTED.replace("KEY", key).replace("RULE", rule))
+
+
+def test_what_is_accepted_is_told_by_its_key_in_any_order(home: Path) -> None:
+    accepted(home, "{order_id: 7, market: 1}")
+    assert graph.load(home)
+    [row] = graph.conf_file("conf.accepted", home)[1]
+    assert row["key"] == "market=1, order_id=7"
+
+
+def test_nothing_may_be_accepted(home: Path) -> None:
+    (home / "conf/accepted.yml").write_text("# nothing\n[]")
+    assert graph.conf_file("conf.accepted", home)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (ACCEPTED.replace("silver.", "silver_"), r"accepted\.yml: there is no table silver_orders\. Correct that row"),
+        (ACCEPTED, r"accepted\.yml: silver\.orders has no rule RULE\. Correct that row"),
+        (
+            ACCEPTED.replace("RULE", "lines_are_no_catalogue").replace("KEY", "{order_id: 7}"),
+            r"accepted\.yml: a row of silver\.orders is named by market, order_id, not by order_id=7\.",
+        ),
+        (ACCEPTED.replace(", why: it was a wedding", ""), r"accepted\.yml must be a list of mappings with the keys"),
+        (ACCEPTED, r"accepted\.yml must be a list of mappings .* whose `key` is a mapping .* or \[\] for none"),
+        ("table: silver.orders", r"accepted\.yml must be a list of mappings"),
+        ("", r"accepted\.yml must be a list of mappings .* It has None"),
+    ],
+)
+def test_what_is_accepted_must_be_a_row_of_a_tables_rule(home: Path, text: str, words: str) -> None:
+    wanted = "7" if "whose" in words else "{market: 1, order_id: 7}"
+    (home / "conf/accepted.yml").write_text(text.replace("KEY", wanted))
+    with pytest.raises(LakehouseError, match=words):
+        graph.load(home)
 
 
 # what does not change a fingerprint

@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 
 from lakehouse import graph, transforms
 from lakehouse.engines.spelling import FUNCTIONS, refused
+from lakehouse.writes.lake import conf_table
 from tests.alike import assert_alike
 
 if TYPE_CHECKING:
@@ -615,7 +616,7 @@ def test_no_table_sums_what_can_begin_again_at_the_other_end(name: str, on_spark
     tables = graph.load()
     with connect(on=False):
         frames = {
-            one: on_spark.spark.createDataFrame(pa.Table.from_pylist(graph.conf_file(one)[1]))
+            one: on_spark.spark.createDataFrame(conf_table(one))
             for one in tables[name].inputs
             if one.startswith("conf.")
         }

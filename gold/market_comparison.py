@@ -9,7 +9,7 @@ from lakehouse.transforms import COMPARED, day_by_day
 
 
 def build(
-    silver_orders: DataFrame, silver_exchange_rates: DataFrame, conf_markets: DataFrame, conf_reporting: DataFrame
+    silver_orders: DataFrame, silver_judged_rates: DataFrame, conf_markets: DataFrame, conf_reporting: DataFrame
 ) -> DataFrame:
-    days = day_by_day(silver_orders, conf_markets, silver_exchange_rates, conf_reporting, "order_date")
+    days = day_by_day(silver_orders, conf_markets, silver_judged_rates, conf_reporting, "order_date")
     return days.select("market", "currency", "order_date", *COMPARED)

@@ -10,8 +10,8 @@ from lakehouse.transforms import COMPARED, day_by_day
 
 
 def build(
-    silver_orders: DataFrame, silver_exchange_rates: DataFrame, conf_markets: DataFrame, conf_reporting: DataFrame
+    silver_orders: DataFrame, silver_judged_rates: DataFrame, conf_markets: DataFrame, conf_reporting: DataFrame
 ) -> DataFrame:
     orders = silver_orders.withColumn("utc_date", F.to_date("ordered_at"))
-    days = day_by_day(orders, conf_markets, silver_exchange_rates, conf_reporting, "utc_date")
+    days = day_by_day(orders, conf_markets, silver_judged_rates, conf_reporting, "utc_date")
     return days.select("market", "currency", "utc_date", *COMPARED)

@@ -117,7 +117,7 @@ def summary(messages: Console, report: Report) -> None:
     for done in report.done:
         for kind, word in (("rejected", "[red]rejected[/]"), ("repaired", "mended"), ("warned", "[yellow]warning[/]")):
             for name, count in done.counts.get(kind, {}).items():
-                messages.print(f"  {word} {done.decision.table}: {name} {count:,}")
+                messages.print(f"  {word} {done.decision.table}: {name} {count:,}{_named(done, name)}")
         if done.counts.get("rejected"):
             messages.print(f"  [dim]see them with: lakehouse rejected {done.decision.table}[/]")
         _kept_out(messages, done)
@@ -131,6 +131,12 @@ def summary(messages: Console, report: Report) -> None:
     _vanished(messages, report)
     _suspects(messages, report.suspects)
     landing(messages, report.found)
+
+
+def _named(done: Done, rule: str) -> str:
+    """The rows that break a rule of a computed table, as its contract says them."""
+    notes = [one.note for one in done.measures if one.name == rule and one.measure == "rule" and one.note]
+    return "".join(f" [dim]{escape(visible(note))}[/]" for note in notes)
 
 
 def _kept_out(messages: Console, done: Done) -> None:

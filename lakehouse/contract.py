@@ -116,11 +116,16 @@ class Column(_Strict):
 
 
 class Rule(_Strict):
-    """`check` is a SQL condition over the table's columns; unknown (null) passes, as in SQL constraints."""
+    """`check` is a SQL condition over the table's columns; unknown (null) passes, as in SQL constraints.
+
+    `says`: SQL for a text that names a row which breaks it, for a rule that few rows of a computed table break: a run
+    shows the last three in the order of these texts.
+    """
 
     check: Annotated[str, Field(min_length=1)]
     severity: Literal["reject", "warn", "stop"]
     why: Annotated[str, Field(min_length=3)]
+    says: str | None = None
 
 
 class Check(_Strict):
@@ -252,6 +257,9 @@ class Contract(_Strict):
             wrong.append("source: goes with `write: append`, and is needed there")
         if (self.write in {"latest", "refresh"}) != bool(self.unit):
             wrong.append("unit: goes with `write: latest` and `write: refresh`, and is needed there")
+        if self.write in {"append", "latest"}:
+            said = [name for name, rule in self.rules.items() if rule.says]
+            wrong += [f"rules.{name}.says: goes with `write: refresh` and `write: replace`" for name in said]
         if self.write != "latest":
             wrong += [f"columns.{name}.from: goes with `write: latest`" for name, c in self.columns.items() if c.source]
             wrong += [
@@ -341,7 +349,7 @@ class Contract(_Strict):
         A row's hash goes by the columns' order; and a new check is asked of what is stored already.
         """
         columns = {name: column.model_dump(exclude={"meaning", "measured_in"}) for name, column in self.columns.items()}
-        rules = {name: rule.model_dump(exclude={"why"}) for name, rule in self.rules.items()}
+        rules = {name: rule.model_dump(exclude={"why", "says"}) for name, rule in self.rules.items()}
         checks = {name: check.model_dump(exclude={"why"}) for name, check in self.checks.items()}
         words = {"owner", "description", "score", "vectors"}
         words |= set() if self.write == "latest" else {"reject_limit", "reject_limit_rows"}

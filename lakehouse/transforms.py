@@ -190,6 +190,18 @@ def facts_of_today(markets: DataFrame, *facts: Column | str) -> DataFrame:
     return F.broadcast(newest.select("market", *facts))
 
 
+def place_of(*columns: str) -> Column:
+    """A row as conf/accepted.yml names it, whatever the order there: `currency=NGN, rate_date=2023-06-14`."""
+    parts = [F.concat_ws("=", F.lit(name), F.col(name).cast("string")) for name in sorted(columns)]
+    return F.concat_ws(", ", *parts)
+
+
+def accepted_by_hand(accepted: DataFrame, table: str, rule: str) -> DataFrame:
+    """`key`, as `place_of` spells it, of the rows of conf/accepted.yml for a table's rule, and true under its name."""
+    mine = accepted.where((F.col("table") == table) & (F.col("rule") == rule))
+    return mine.select("key", F.lit(True).alias(rule)).distinct()  # noqa: FBT003
+
+
 def customer_facts(customers: DataFrame, markets: DataFrame) -> DataFrame:
     """Delivered customers with their facts typed, and the market's `_currency`, null for a market nobody knows."""
     facts = facts_of_today(markets, F.col("currency").alias("_currency"))
@@ -307,7 +319,7 @@ def ages_of_cohorts(customer_orders: DataFrame) -> tuple[DataFrame, DataFrame]:
 def day_by_day(orders: DataFrame, markets: DataFrame, rates: DataFrame, reporting: DataFrame, day: str) -> DataFrame:
     """Per market and `day`, a column of the orders: the measures that markets are compared by, with the day's rate.
 
-    A rate that was not delivered is null, and what would be converted with it.
+    A rate that was not delivered, or is refused, is null, and what would be converted with it.
     """
     completed, _, _ = statuses()
     measures = orders.groupBy("market", "currency", day).agg(
@@ -317,8 +329,10 @@ def day_by_day(orders: DataFrame, markets: DataFrame, rates: DataFrame, reportin
         sum_where(completed, "order_total").alias("revenue"),
     )
     facts = facts_of_today(markets, "country", "time_zone").crossJoin(reporting)
+    delivered = (F.col("rate_date").alias(day), F.col("rate").alias("delivered"))
+    accepted = rates.where("is_accepted").select("currency", "reporting_currency", *delivered)
     known = measures.join(F.broadcast(facts), on="market", how="left").join(
-        rates.withColumnsRenamed({"rate_date": day, "rate": "delivered"}),
+        accepted,
         on=["currency", "reporting_currency", day],
         how="left",
     )

@@ -156,6 +156,10 @@ def an_exchange_rate(**cells: object) -> Cells:
     return {"currency": "KES", "reporting_currency": "USD", "rate_date": "2022-01-03", "rate": "0.00880000"} | cells
 
 
+def a_judged_rate(**cells: object) -> Cells:
+    return an_exchange_rate() | {"is_accepted": True} | cells
+
+
 # Rows of gold
 
 

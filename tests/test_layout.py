@@ -217,7 +217,8 @@ def sql_texts() -> dict[str, list[str]]:
     for name, one in contract.load(HOME / "conf").items():
         checks = [text for check in one.checks.values() for text in (check.this, check.that) if text]
         units = [text for reach in one.inputs.values() for text in reach.unit.values()]
-        found[name] = [*(rule.check for rule in one.rules.values()), *checks, *units, *one.document.values()]
+        rules = [text for rule in one.rules.values() for text in (rule.check, rule.says) if text]
+        found[name] = [*rules, *checks, *units, *one.document.values()]
     return found
 
 

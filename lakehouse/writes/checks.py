@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import Column, DataFrame, Row
 
-    from lakehouse.contract import Check, Contract
+    from lakehouse.contract import Check, Contract, Rule
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
 
@@ -30,6 +30,7 @@ SUMMED = re.compile(r"\bsum\(\s*(\w+)\s*\)", re.IGNORECASE)
 NUMBERS = ("int", "bigint", "decimal")
 UNIT_IS_KNOWN = "unit_is_known"
 ROWS = "rows of the table"
+NAMED = 3
 OF_THE_CORE = {
     GRAIN_IS_UNIQUE: (
         "each row of the table is one of its grain; twice the same would count twice in all that is made from it"
@@ -73,11 +74,12 @@ def _of_the_core(promise: Contract) -> dict[str, Column]:
 
 def _counted(promise: Contract, built: DataFrame) -> DataFrame:
     """All that one pass over the rows can tell: how many there are, and how many break a rule or the grain."""
-    broken = {name: F.count_if(_breaks(rule.check)) for name, rule in promise.rules.items()}
-    broken |= _of_the_core(promise)
+    counted = [
+        _count(name, F.count("*"), F.count_if(_breaks(rule.check)), _said(rule)) for name, rule in promise.rules.items()
+    ]
+    counted += [_count(name, F.count("*"), value) for name, value in _of_the_core(promise).items()]
     checked = {ROWS: F.count("*")}
     checked |= {name: F.count_if(_is_known(one.key)) for name, one in promise.checks.items() if one.key}
-    counted = [_count(name, F.count("*"), value) for name, value in broken.items()]
     counted += [_count(_checked(name), value) for name, value in checked.items()]
     return built.agg(F.array(*counted).alias("counted")).select(F.inline("counted"))
 
@@ -86,11 +88,20 @@ def _checked(name: str) -> str:
     return name if name == ROWS else f"checked {name}"
 
 
-def _count(name: str, checked: Column, broken: Column | int = 0) -> Column:
+def _said(rule: Rule) -> Column | None:
+    """The last of the texts that name the rows which break the rule."""
+    if not rule.says:
+        return None
+    texts = F.collect_list(F.when(_breaks(rule.check), F.expr(rule.says)))
+    return F.slice(F.sort_array(texts, asc=False), 1, NAMED)
+
+
+def _count(name: str, checked: Column, broken: Column | int = 0, first: Column | None = None) -> Column:
     value = F.lit(broken) if isinstance(broken, int) else broken
     columns = {"name": F.lit(name), "checked": checked.cast("bigint"), "broken": value.cast("bigint")}
+    named = F.lit(None) if first is None else first
     return F.struct(
-        *(column.alias(alias) for alias, column in columns.items()), F.lit(None).cast("array<string>").alias("first")
+        *(column.alias(alias) for alias, column in columns.items()), named.cast("array<string>").alias("first")
     )
 
 
@@ -109,7 +120,8 @@ def _measure(table: Table, name: str, found: Mapping[str, Row]) -> Measure:
     if name not in promise.checks:
         severity = promise.rules[name].severity if name in promise.rules else "stop"
         kind: Literal["rule", "check"] = "rule" if name in promise.rules else "check"
-        return Measure(table.name, kind, name, None, severity, found[name]["checked"], found[name]["broken"])
+        checked, broken, said = (found[name][value] for value in ("checked", "broken", "first"))
+        return Measure(table.name, kind, name, None, severity, checked, broken, note="; ".join(said or ()))
     one, answer = promise.checks[name], found.get(name)
     first = answer["first"] or () if answer else ()
     checked, broken = (answer["checked"], answer["broken"]) if answer else (0, 0)

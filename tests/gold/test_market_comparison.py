@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.rows import an_exchange_rate, an_order, only
+from tests.rows import a_judged_rate, an_order, only
 
 if TYPE_CHECKING:
     from tests.rows import Built
@@ -13,13 +13,13 @@ DAY = "2022-01-03"
 
 def test_a_missing_rate_gives_nulls_and_no_other_rate_is_taken(built: Built) -> None:
     rates = [
-        an_exchange_rate(rate_date="2022-01-01"),
-        an_exchange_rate(rate_date="2022-01-04"),
-        an_exchange_rate(rate_date=DAY, reporting_currency="EUR"),
-        an_exchange_rate(rate_date=DAY, currency="NGN"),
-        an_exchange_rate(rate_date=DAY, currency="USD", reporting_currency="KES"),
+        a_judged_rate(rate_date="2022-01-01"),
+        a_judged_rate(rate_date="2022-01-04"),
+        a_judged_rate(rate_date=DAY, reporting_currency="EUR"),
+        a_judged_rate(rate_date=DAY, currency="NGN"),
+        a_judged_rate(rate_date=DAY, currency="USD", reporting_currency="KES"),
     ]
-    (row,) = built(TABLE, {"silver_orders": [an_order()], "silver_exchange_rates": rates})
+    (row,) = built(TABLE, {"silver_orders": [an_order()], "silver_judged_rates": rates})
     names = ("revenue", "reporting_currency", "rate", "is_rate_missing", "reporting_revenue")
     assert only([row], *names) == [("20.00", "USD", None, "true", None)]
 
@@ -32,11 +32,11 @@ def test_revenue_is_converted_half_up_by_the_rate_of_its_own_day_and_currency(bu
         an_order(order_id=8, ordered_at="2022-01-03 21:30:00", order_date="2022-01-04", order_status="CANCELLED"),
     ]
     rates = [
-        an_exchange_rate(rate_date=DAY, rate="0.00005"),
-        an_exchange_rate(rate_date="2022-01-04", rate="2"),
-        an_exchange_rate(rate_date=DAY, currency="NGN", rate="0.002420010000"),
+        a_judged_rate(rate_date=DAY, rate="0.00005"),
+        a_judged_rate(rate_date="2022-01-04", rate="2"),
+        a_judged_rate(rate_date=DAY, currency="NGN", rate="0.002420010000"),
     ]
-    rows = built(TABLE, {"silver_orders": orders, "silver_exchange_rates": rates})
+    rows = built(TABLE, {"silver_orders": orders, "silver_judged_rates": rates})
     names = ("market", "currency", "order_date", "revenue", "rate", "is_rate_missing", "reporting_revenue")
     assert only(rows, *names, "reporting_average_order_value") == [
         ("1", "KES", DAY, "100.00", "0.000050000000", "false", "0.01", "0.0100"),

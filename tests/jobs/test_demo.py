@@ -97,7 +97,7 @@ def test_a_table_can_be_described_and_read_as_it_was(said: tuple[str, Path]) -> 
 
 
 def test_status_plan_and_rejected_answer(said: tuple[str, Path]) -> None:
-    assert _ask(said, "status").count("up to date") == 43
+    assert _ask(said, "status").count("up to date") == 44
     assert "Nothing new: a run would make no commit." in _ask(said, "plan")
     rejected = _ask(said, "rejected", "silver.order_lines")
     assert "the delivered text cannot be read as int" in rejected

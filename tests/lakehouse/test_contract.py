@@ -111,6 +111,14 @@ def test_only_a_table_written_latest_rejects(tmp_path: Path) -> None:
     assert contract.load(tmp_path)["silver.lines"].rules["ids_count"].severity == "reject"
 
 
+def test_only_a_rule_of_a_computed_table_names_its_rows(tmp_path: Path) -> None:
+    columns = {"order_id": a_column(), "line_number": a_column()}
+    promise = a_promise(write="latest", columns=columns, rules={"ids_count": a_rule(says="order_id")})
+    assert "rules.ids_count.says: goes with `write: refresh` and `write: replace`" in complaint(tmp_path, promise)
+    write(tmp_path, "silver.lines", promise | {"write": "refresh"})
+    assert contract.load(tmp_path)["silver.lines"].rules["ids_count"].says == "order_id"
+
+
 def test_a_unit_is_a_part_of_the_grain_and_made_of_columns(tmp_path: Path) -> None:
     promise = a_promise(grain=["order_id"], unit=["line_number"])
     assert complaint(tmp_path, promise) == "unit: must be part of the grain"

@@ -116,10 +116,10 @@ def local_to_utc(local: Column, time_zone: Column) -> Column:
 def average(total: Column, count: Column) -> Column:
     """The quotient as decimal(20,4), rounded half up; null where the count is 0.
 
-    `total` has at most three places. The whole part is taken off first, since `div` gives no more than 64 bits.
+    `total` has at most 25 digits and three places. The whole part is taken off first: `div` gives no more than 64 bits.
     """
     thousand = F.lit(1000).cast("decimal(4,0)")
-    thousandths = (F.abs(total.cast("decimal(23,3)")) * thousand).cast("decimal(23,0)")
+    thousandths = (F.abs(total.cast("decimal(28,3)")) * thousand).cast("decimal(28,0)")
     parts = F.when(count > 0, count).cast("decimal(10,0)") * thousand
     whole = whole_quotient(thousandths, parts).cast("decimal(17,0)")
     rest = (thousandths - whole * parts).cast("decimal(14,0)")
@@ -131,19 +131,21 @@ def average(total: Column, count: Column) -> Column:
 
 
 def share(part: Column, whole: Column, places: int = 4) -> Column:
-    """Part of a whole, amounts or counts, as decimal(18,places), halves away from zero; null where the whole is 0."""
+    """Part of a whole, amounts or counts, as decimal(18,places), halves away from zero; null where `quotient` is."""
     return quotient(part.cast("decimal(18,2)") * 100, whole.cast("decimal(18,2)") * 100, places)
 
 
 def quotient(numerator: Column, denominator: Column, places: int) -> Column:
     """Of two whole numbers, as decimal(18,places), halves away from zero; null where the denominator is 0.
 
+    Null also where it has more than 18 digits: a trillion times as much says only that there was nothing to compare.
     By whole numbers, since a quotient of decimals is rounded or cut before anybody can: (2n + d) div 2d.
     """
     top, bottom = (F.abs(value.cast("decimal(25,0)")) for value in (numerator, denominator))
     steps = F.lit(10**places).cast("decimal(8,0)")
     twice = F.lit(2).cast("decimal(1,0)")
-    whole = whole_quotient(top * steps * twice + bottom, F.nullif(bottom, F.lit(0)) * twice)
+    dividend, divisor = top * steps * twice + bottom, F.nullif(bottom, F.lit(0)) * twice
+    whole = F.when(~has_more_digits(dividend, divisor), F.call_function("div", dividend, divisor))
     signs = F.signum(numerator).cast("decimal(1,0)") * F.signum(denominator).cast("decimal(1,0)")
     step = F.lit(Decimal(1).scaleb(-places)).cast(f"decimal({places},{places})")
     return (whole.cast("decimal(18,0)") * signs.cast("decimal(1,0)") * step).cast(f"decimal(18,{places})")
@@ -151,9 +153,13 @@ def quotient(numerator: Column, denominator: Column, places: int) -> Column:
 
 def whole_quotient(dividend: Column, divisor: Column) -> Column:
     """`div` of decimals that are not negative, as bigint; an error beyond 18 digits, where Spark's would begin anew."""
-    is_too_large = F.call_function("div", dividend, F.lit(10**18).cast("decimal(19,0)")) >= divisor
     error = F.raise_error(F.lit("a quotient has more than 18 digits")).cast("bigint")
-    return F.when(is_too_large, error).otherwise(F.call_function("div", dividend, divisor))
+    return F.when(has_more_digits(dividend, divisor), error).otherwise(F.call_function("div", dividend, divisor))
+
+
+def has_more_digits(dividend: Column, divisor: Column) -> Column:
+    """Whether the quotient has more than 18 digits, so that 64 bits may not hold it."""
+    return F.call_function("div", dividend, F.lit(10**18).cast("decimal(19,0)")) >= divisor
 
 
 def money(text: Column | str, precision: int = 18, scale: int = 2) -> Column:
@@ -343,7 +349,7 @@ def day_by_day(orders: DataFrame, markets: DataFrame, rates: DataFrame, reportin
             "average_order_value": average(F.col("revenue"), F.col("completed_orders")),
             "rate": rate,
             "is_rate_missing": rate.isNull(),
-            "reporting_revenue": F.round(F.col("revenue") * rate, 2).cast("decimal(18,2)"),
+            "reporting_revenue": F.round(F.col("revenue") * rate, 2).cast("decimal(28,2)"),
         }
     ).withColumn("reporting_average_order_value", average(F.col("reporting_revenue"), F.col("completed_orders")))
 

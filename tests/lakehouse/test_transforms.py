@@ -249,6 +249,12 @@ def test_a_wall_clock_is_read_in_its_own_zone(spark: SparkSession) -> None:
     assert dict(zip(zones, results, strict=True)) == zones
 
 
+def test_a_quotient_of_more_than_18_digits_says_nothing(spark: SparkSession) -> None:
+    rows = typed(spark, {"top": "decimal(18,0)"}, [{"top": "9" * 14}, {"top": "1" + "0" * 14}, {"top": "-" + "9" * 18}])
+    quotients = rows.select(transforms.quotient(F.col("top"), F.lit(1), 4).alias("quotient"))
+    assert only(as_texts(quotients), "quotient") == [("99999999999999.0000",), (None,), (None,)]
+
+
 def test_averages_are_rounded_half_up_once(spark: SparkSession) -> None:
     pairs: list[Cells] = [{"place": n, "total": total, "count": count} for n, (total, count) in enumerate(AVERAGES)]
     totals = typed(spark, {"place": "int", "total": "decimal(18,3)", "count": "bigint"}, pairs)

@@ -162,6 +162,7 @@ WRONG = [
         "_broken": "amounts_are_plausible",
     }),
     Case("a barcode is no quantity", a_delivery_row(task_details_qty="100001"), {"_broken": "quantity_is_plausible"}),
+    Case("a code is no time", a_delivery_row(total_time_taken_min="1000001"), {"_broken": "minutes_are_plausible"}),
     Case("a code is no distance", a_delivery_row(distance_m="4111111111111111"), {"_broken": "distance_is_plausible"}),
     Case("an item has a unit", a_delivery_row(task_details_qty="0"), {"_broken": "quantity_is_positive"}),
     Case("nine stars are told", a_delivery_row(rating="9"), {"_warned": "rating_is_plausible"}),

@@ -147,13 +147,14 @@ class Check(_Strict):
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> Check:
-        kinds = {
+        whole = {
             "unique": bool(self.unique),
             "references with key": bool(self.references and self.key),
             "agrees_with with this and that": bool(self.agrees_with and self.this and self.that),
         }
-        if sum(kinds.values()) != 1:
-            raise ValueError(f"must be exactly one of: {', '.join(kinds)}")
+        begun = [self.unique, self.references or self.key, self.agrees_with or self.this or self.that or self.by]
+        if [*whole.values()] != [*map(bool, begun)] or sum(whole.values()) != 1:
+            raise ValueError(f"must be exactly one of: {', '.join(whole)}")
         return self
 
 

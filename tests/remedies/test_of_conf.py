@@ -1,0 +1,351 @@
+"""What is wrong in conf/ and in table files is told, and is right when it is written as the words say."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from lakehouse import conf, contract, graph
+from lakehouse.errors import LakehouseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HOME = Path(__file__).parents[2]
+NUMBER = {"type": "int", "meaning": "a number"}
+SOURCE = {"files": ["*.csv"], "format": "csv"}
+RULE = {"check": "id > 0", "severity": "warn", "why": "ids are counted"}
+CHECK = {"severity": "warn", "why": "ids are counted", "unique": ["id"]}
+KINDS: dict[str, dict[str, Any]] = {
+    "latest": {"unit": ["id"]},
+    "refresh": {"unit": ["id"]},
+    "replace": {},
+    "append": {"source": SOURCE},
+}
+
+
+def a_promise(write: str, changed: dict[str, Any]) -> dict[str, Any]:
+    """A right contract of the kind, changed; None takes a key out."""
+    right = {"owner": "tests", "description": "one row per id", "write": write, "grain": ["id"]}
+    promise = right | {"columns": {"id": NUMBER, "line": NUMBER}} | KINDS[write] | changed
+    return {key: value for key, value in promise.items() if value is not None}
+
+
+def columns(**changed: dict[str, Any]) -> dict[str, Any]:
+    return {"columns": {"id": NUMBER, "line": NUMBER} | changed}
+
+
+# How the table is written, what is wrong, what is said, and what is right.
+CONTRACTS = (
+    ("latest", columns(id=NUMBER | {"type": "text"}), "unknown type 'text'; known are", columns()),
+    ("latest", columns(id=NUMBER | {"type": "decimal(60,2)"}), "at most 38 digits, and no more decimals", columns()),
+    ("latest", columns(Id=NUMBER), "'Id' is not a name in snake_case", columns()),
+    ("latest", {"onwer": "tests"}, "onwer: is not a known key; take it out", {}),
+    ("latest", {"owner": None}, "owner: is missing", {}),
+    ("append", {"source": SOURCE | {"encoding": "utf8000"}}, "is no known encoding; utf-8, utf-16, latin-1", {}),
+    ("append", {"source": SOURCE | {"footer": "("}}, "'(' is no pattern: ", {"source": SOURCE | {"footer": "Total.*"}}),
+    ("append", {"source": SOURCE | {"footer": ".*"}}, "'.*' fits any line, rows too; say what its lines begin", {}),
+    (
+        "append",
+        {"source": SOURCE | {"format": "json", "footer": "Total.*"}},
+        "preamble and footer: go with `format: csv`, whose lines they are",
+        {"source": SOURCE | {"footer": "Total.*"}},
+    ),
+    (
+        "replace",
+        {"checks": {"ids": CHECK | {"references": "silver.orders"}}},
+        "must be exactly one of: unique, references with key, agrees_with",
+        {"checks": {"ids": CHECK}},
+    ),
+    (
+        "refresh",
+        {"inputs": {"silver.orders": {"unit": {"id": "id"}, "through": "silver.sales", "on": ["id"]}}},
+        "must be either `unit` with SQL for its columns, or `through` another input with `on`",
+        {"inputs": {"silver.orders": {"through": "silver.sales", "on": ["id"]}}},
+    ),
+    ("latest", {"grain": ["id", "shop"]}, "grain: 'shop' is not one of its columns", {"grain": ["id", "line"]}),
+    ("latest", {"source": SOURCE}, "source: goes with `write: append`, and is needed there", {}),
+    ("latest", {"unit": None}, "unit: goes with `write: latest` and `write: refresh`, and is needed there", {}),
+    ("replace", columns(id=NUMBER | {"from": "id"}), "columns.id.from: goes with `write: latest`", columns()),
+    (
+        "replace",
+        {"rules": {"ids": RULE | {"severity": "reject"}}},
+        "rules.ids.severity: only `write: latest` can reject; a later table warns",
+        {"rules": {"ids": RULE}},
+    ),
+    ("replace", {"score": "100"}, "score: goes with `write: latest`", {}),
+    (
+        "latest",
+        {"checks": {"ids": CHECK}},
+        "checks: go with `write: refresh` and `write: replace`, whose inputs they are compared with",
+        {},
+    ),
+    ("latest", {"document": {"total": "sum(id)"}}, "document.total: must begin with _, since it is not stored", {}),
+    ("latest", {"inputs": {"a.b": {"unit": {"id": "id"}}}}, "inputs: goes with `write: refresh`, whose units are", {}),
+    (
+        "refresh",
+        {"inputs": {"silver.orders": {"unit": {"shop": "id"}}}},
+        "inputs.silver.orders.unit: shop is not one of the unit's columns",
+        {"inputs": {"silver.orders": {"unit": {"id": "id"}}}},
+    ),
+    ("latest", {"unit": ["line"]}, "unit: must be part of the grain", {"grain": ["id", "line"], "unit": ["line"]}),
+    ("replace", {"checks": {"ids": CHECK | {"unique": ["shop"]}}}, "checks.ids: shop is not one of its columns", {}),
+    (
+        "replace",
+        {"checks": {"ids": CHECK}, "rules": {"ids": RULE}},
+        "checks.ids: is the name of another rule",
+        {"checks": {"ids_are_unique": CHECK}, "rules": {"ids": RULE}},
+    ),
+    (
+        "latest",
+        {"score": "rows ** 2"},
+        "the formula 'rows ** 2' cannot be computed ('rows ** 2' is no part of a formula); it may have numbers",
+        {"score": "100 * kept / rows"},
+    ),
+)
+
+
+@pytest.mark.parametrize(("write", "wrong", "words", "right"), CONTRACTS, ids=[words for *_, words, _ in CONTRACTS])
+def test_a_contract_is_right_when_it_is_written_as_the_words_say(
+    tmp_path: Path, write: str, wrong: dict[str, Any], words: str, right: dict[str, Any]
+) -> None:
+    path = tmp_path / "silver" / "toys.yml"
+    path.parent.mkdir()
+    path.write_text(yaml.safe_dump(a_promise(write, wrong)), encoding="utf-8")
+    with pytest.raises(LakehouseError, match="These contracts are not right:\n") as refused:
+        contract.load(tmp_path)
+    assert words in str(refused.value)
+    path.write_text(yaml.safe_dump(a_promise(write, right)), encoding="utf-8")
+    assert list(contract.load(tmp_path)) == ["silver.toys"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("owner: a\nowner: b", "the key 'owner' stands twice"),
+        ("owner: [a", "is not YAML: while parsing"),
+        ("owner: 2022-02-30", "day is out of range for month"),
+    ],
+)
+def test_a_contract_that_is_no_yaml_is_named_with_the_place(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "silver" / "toys.yml"
+    path.parent.mkdir()
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(LakehouseError, match=r"toys\.yml: is not YAML: ") as refused:
+        contract.load(tmp_path)
+    assert words in str(refused.value)
+    path.write_text(yaml.safe_dump(a_promise("latest", {})), encoding="utf-8")
+    assert list(contract.load(tmp_path)) == ["silver.toys"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "lake.yml cannot be read: "),
+        ("root: [", "lake.yml cannot be read: "),
+        ("root: lake", "landing: is missing"),
+        ("{root: lake, landing: exports, lnading: x}", "lnading: is not a known key; take it out"),
+        ("{root: 1, landing: exports}", "root: must be a text"),
+        ("1", "The settings are not right:"),
+    ],
+)
+def test_the_settings_are_right_when_they_are_written_as_the_words_say(
+    tmp_path: Path, text: str | None, words: str
+) -> None:
+    if text is not None:
+        (tmp_path / "lake.yml").write_text(text, encoding="utf-8")
+    with pytest.raises(LakehouseError) as refused:
+        conf.settings(tmp_path)
+    assert words in str(refused.value)
+    (tmp_path / "lake.yml").write_text("{root: lake, landing: exports}", encoding="utf-8")
+    assert conf.settings(tmp_path).root == "lake"
+
+
+class Project:
+    """Tables of layer gold and silver and files of conf/ in a folder of their own, as a developer writes them."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    def put(self, path: str, text: str) -> None:
+        (self.home / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.home / path).write_text(textwrap.dedent(text), encoding="utf-8")
+        name = path.removesuffix(".py").replace("/", ".")
+        sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+
+    def table(self, name: str, reads: str, write: str = "replace", **changed: object) -> None:
+        path = name.replace(".", "/")
+        self.put(f"conf/{path}.yml", yaml.safe_dump(a_promise(write, changed)))
+        self.put(f"{path}.py", f"def build({reads}):\n    return 1\n")
+
+    def without(self, path: str) -> None:
+        (self.home / path).unlink()
+        sys.modules.pop(path.removesuffix(".py").replace("/", "."), None)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """With bronze.toys, silver.toys of it, and gold.toys of that and of conf/shops.yml."""
+    for layer in contract.LAYERS:
+        (tmp_path / layer).mkdir()
+        package = importlib.import_module(layer)
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path / layer)])
+        for name in ("toys", "others", "more"):
+            monkeypatch.delitem(sys.modules, f"{layer}.{name}", raising=False)
+    made = Project(tmp_path)
+    made.table("bronze.toys", "landing", "append")
+    made.table("silver.toys", "bronze_toys", "latest")
+    made.table("gold.toys", "silver_toys, conf_shops")
+    made.put("conf/shops.yml", "- {shop: 1, city: Nairobi}\n- {shop: 2, city: Lagos}\n")
+    return made
+
+
+def without_a_contract(project: Project) -> None:
+    (project.home / "conf/silver/toys.yml").unlink()
+
+
+def with_its_contract(project: Project) -> None:
+    project.table("silver.toys", "bronze_toys", "latest")
+
+
+def checks_what_it_does_not_read(project: Project) -> None:
+    check = {"severity": "warn", "why": "as told", "references": "bronze.toys", "key": ["id"]}
+    project.table("gold.toys", "silver_toys", checks={"ids": check})
+
+
+def reads_what_it_checks(project: Project) -> None:
+    check = {"severity": "warn", "why": "as told", "references": "silver.toys", "key": ["id"]}
+    project.table("gold.toys", "silver_toys", checks={"ids": check})
+
+
+def reads_in_a_circle(project: Project) -> None:
+    project.table("gold.toys", "gold_others")
+    project.table("gold.others", "gold_toys")
+
+
+def reads_no_circle(project: Project) -> None:
+    project.table("gold.others", "silver_toys")
+
+
+def reads_one_source_twice(project: Project) -> None:
+    project.table("silver.others", "bronze_toys", "latest")
+
+
+def accounts_once(project: Project) -> None:
+    project.table("silver.others", "bronze_toys", "latest", score="100")
+
+
+def reaches_no_unit(project: Project) -> None:
+    project.table("gold.toys", "silver_toys", "refresh", inputs={"silver_toys": {"unit": {"id": "id"}}})
+
+
+def reaches_its_units(project: Project) -> None:
+    project.table("gold.toys", "silver_toys", "refresh", inputs={"silver.toys": {"unit": {"id": "id"}}})
+
+
+def goes_through_no_input(project: Project) -> None:
+    project.table("gold.toys", "silver_toys", "refresh", inputs={"silver.toys": {"through": "gold.a", "on": ["id"]}})
+
+
+def goes_in_a_circle(project: Project) -> None:
+    project.table("gold.toys", "silver_toys", "refresh", inputs={"silver.toys": {"through": "silver.toys", "on": ["id"]}})
+
+
+def reads_what_is_no_table(project: Project) -> None:
+    project.table("gold.toys", "sliver_toys")
+
+
+def reads_a_table(project: Project) -> None:
+    project.table("gold.toys", "silver_toys")
+
+
+def joins_where_it_parses(project: Project) -> None:
+    project.table("silver.toys", "bronze_toys, silver_others", "latest")
+
+
+def joins_in_a_table_of_its_own(project: Project) -> None:
+    project.table("silver.toys", "bronze_toys", "latest")
+    project.table("silver.more", "silver_toys", "refresh")
+
+
+def without_a_module(project: Project) -> None:
+    project.without("gold/toys.py")
+
+
+def without_a_build(project: Project) -> None:
+    project.put("gold/toys.py", "LIMIT = 1\n")
+
+
+def without_a_conf_file(project: Project) -> None:
+    project.without("conf/shops.yml")
+
+
+def says(shops: str) -> Callable[[Project], None]:
+    return lambda project: project.put("conf/shops.yml", shops)
+
+
+SHOPS = says("- {shop: '1', rate: 1.0}\n- {shop: '2', rate: 2.5}\n")
+PROJECTS: tuple[tuple[Callable[[Project], None], str, Callable[[Project], None]], ...] = (
+    (without_a_contract, "gold.toys reads silver.toys, which has no contract. Change gold/toys.py", with_its_contract),
+    (checks_what_it_does_not_read, "does not read bronze.toys, so ids cannot check it. Change", reads_what_it_checks),
+    (reads_in_a_circle, "These tables read each other in a circle: gold.", reads_no_circle),
+    (reads_one_source_twice, "all read bronze.toys; exactly one of them must have a `score:`", accounts_once),
+    (reaches_no_unit, "its inputs do not reach its units: silver_toys is no input. Change", reaches_its_units),
+    (goes_through_no_input, "silver.toys goes through gold.a, which is no input", reaches_its_units),
+    (goes_in_a_circle, "silver.toys -> silver.toys is a circle", reaches_its_units),
+    (reads_what_is_no_table, "build() reads sliver.toys, which can be no table. Its parameters are", reads_a_table),
+    (joins_where_it_parses, "is written `latest`, so its build() reads one bronze table", joins_in_a_table_of_its_own),
+    (without_a_module, "conf/gold/toys.yml has no module gold/toys.py. Write it, with a build().", reads_a_table),
+    (without_a_build, "gold/toys.py has no build(). Write it: its parameters are the tables it reads", reads_a_table),
+    (without_a_conf_file, "A build() has the parameter conf_shops, but there is no ", SHOPS),
+    (says("- {shop: ["), "conf/shops.yml is not YAML: while parsing", SHOPS),
+    (says("shop: 1"), "must be a list of mappings that all have the same keys.", SHOPS),
+    (says("- {shop: 1, rate: 1}\n- {shop: x, rate: 2}"), "all values of shop must be of one type, and are int", SHOPS),
+    (
+        says("- {shop: 1, valid_from: 2022-02-01}"),
+        "of shop 1 one row must have no valid_from, which holds from the beginning, and others each a day of its own",
+        says("- {shop: 1}\n- {shop: 1, valid_from: 2022-02-01}"),
+    ),
+)
+
+
+@pytest.mark.parametrize(("wrong", "words", "mended"), PROJECTS, ids=[words for _, words, _ in PROJECTS])
+def test_a_project_is_right_when_it_is_changed_as_the_words_say(
+    project: Project, wrong: Callable[[Project], None], words: str, mended: Callable[[Project], None]
+) -> None:
+    assert "gold.toys" in graph.load(project.home)
+    wrong(project)
+    with pytest.raises(LakehouseError) as refused:
+        graph.load(project.home)
+    assert words in str(refused.value)
+    mended(project)
+    assert "gold.toys" in graph.load(project.home)
+
+
+def test_a_table_that_needs_what_is_not_installed_is_imported_when_it_is(project: Project) -> None:
+    project.put("gold/toys.py", "import toys_of_tomorrow\n\n\ndef build(silver_toys):\n    return 1\n")
+    with pytest.raises(LakehouseError, match=r"gold/toys\.py needs toys_of_tomorrow, which is not installed\."):
+        _ = graph.load(project.home)["gold.toys"].build
+    project.put("toys_of_tomorrow.py", "")
+    sys.path.insert(0, str(project.home))
+    try:
+        assert graph.load(project.home)["gold.toys"].build
+    finally:
+        sys.path.remove(str(project.home))
+        del sys.modules["toys_of_tomorrow"]
+
+
+def test_a_table_that_is_not_there_is_named_with_those_that_are(project: Project) -> None:
+    tables = graph.load(project.home)
+    with pytest.raises(LakehouseError, match=r"There is no table gold\.tois\. There are: (?P<names>.*)\.$") as refused:
+        graph.selected(tables, ["gold.tois"])
+    known = str(refused.value).partition("There are: ")[2].removesuffix(".").split(", ")
+    assert list(graph.selected(tables, known)) == known == list(tables)

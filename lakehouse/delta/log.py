@@ -34,6 +34,10 @@ CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\.(\d{10})\.(\d{10})|\.[0-9a-f-
 PARTS = ("path", "partitionValues", "size", "modificationTime", "dataChange", "stats", "tags", "deletionVector")
 KINDS = (*(f"add.{part}" for part in PARTS), "metaData", "protocol", "txn", "domainMetadata", "sidecar")
 MAPS = {"partitionValues", "configuration", "options", "tags"}
+BACK = (
+    "Bring the file back from a copy. The folder of a computed table (silver, gold) may be deleted instead: the next "
+    "run builds it anew."
+)
 
 
 class NoVersionError(LakehouseError):
@@ -257,8 +261,11 @@ def _by_listing(address: str, version: int | None) -> Snapshot | None:
     if f"{0:020}.json" in names:
         return Snapshot(address, -1)
     if any(re.fullmatch(r"\d{20}\.(json|checkpoint.*)", name) for name in names):
-        wanted = "Its newest version" if version is None else f"Version {version}"
-        raise NoVersionError(f"{wanted} of {address} cannot be read: the log before it is gone. Read a newer version.")
+        if version is None:
+            raise NoVersionError(f"{address} cannot be read: a part of its log is gone. {BACK}")
+        raise NoVersionError(
+            f"Version {version} of {address} cannot be read: the log before it is gone. Read a newer version."
+        )
     return None
 
 

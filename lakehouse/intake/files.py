@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -115,16 +116,30 @@ def _read(work: Work, numbers: Iterable[int]) -> Iterator[pa.RecordBatch]:
     waiting, rows, size = list[pa.RecordBatch](), 0, 0
     for group in (work.groups[number] for number in numbers):
         for entry in group:
-            for part in _rows_of_file(work, kinds, entry):
-                if waiting and (rows + part.num_rows > ROWS_AT_ONCE or size + part.nbytes > BYTES_AT_ONCE):
-                    yield pa.concat_batches(waiting)
-                    waiting, rows, size = [], 0, 0
-                waiting.append(part)
-                rows, size = rows + part.num_rows, size + part.nbytes
-            if not storage.is_still(work.root, entry.delivery.stored):
-                raise LakehouseError(f"{entry.delivery.path} was replaced while it was loaded. Start the run again.")
+            with _as_claimed(work, entry):
+                for part in _rows_of_file(work, kinds, entry):
+                    if waiting and (rows + part.num_rows > ROWS_AT_ONCE or size + part.nbytes > BYTES_AT_ONCE):
+                        yield pa.concat_batches(waiting)
+                        waiting, rows, size = [], 0, 0
+                    waiting.append(part)
+                    rows, size = rows + part.num_rows, size + part.nbytes
     if waiting:
         yield pa.concat_batches(waiting)
+
+
+@contextmanager
+def _as_claimed(work: Work, entry: Entry) -> Iterator[None]:
+    """What the run claimed is what it loads: a file that is another by now, or gone, is the next run's."""
+    path, what = entry.delivery.path, ""
+    try:
+        yield
+        what = "" if storage.is_still(work.root, entry.delivery.stored) else "was replaced"
+    except (records.UnreadableError, records.HalfWrittenError):
+        what = "was replaced"
+    except storage.MissingFileError:
+        what = "was replaced or taken away"
+    if what:
+        raise LakehouseError(f"{path} {what} while it was loaded. Start the run again.")
 
 
 def _rows_of_file(work: Work, kinds: Mapping[str, pa.DataType], entry: Entry) -> Iterator[pa.RecordBatch]:

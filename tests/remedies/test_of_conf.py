@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import shutil
 import sys
 import textwrap
 from pathlib import Path
@@ -256,7 +255,9 @@ def goes_through_no_input(project: Project) -> None:
 
 
 def goes_in_a_circle(project: Project) -> None:
-    project.table("gold.toys", "silver_toys", "refresh", inputs={"silver.toys": {"through": "silver.toys", "on": ["id"]}})
+    project.table(
+        "gold.toys", "silver_toys", "refresh", inputs={"silver.toys": {"through": "silver.toys", "on": ["id"]}}
+    )
 
 
 def reads_what_is_no_table(project: Project) -> None:

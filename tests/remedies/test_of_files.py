@@ -1,0 +1,277 @@
+"""A file that is not taken says why, and is taken when what the words ask for is done."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lakehouse.delta.types import arrow_schema
+from lakehouse.errors import LakehouseError
+from lakehouse.intake import files, landing, ledger
+from lakehouse.intake.files import CORE_COLUMNS, Work
+from lakehouse.runs import accounts
+from tests import promises
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+NOW = datetime(2024, 1, 10, 12, tzinfo=UTC)
+BEFORE, MOMENTS_AGO, TOMORROW = (NOW.timestamp() + seconds for seconds in (-86_400, -60, 3 * 86_400))
+RIGHT = b"order_id,product\n7,A\n"
+OBJECT = b'{"order_id": "7"}\n'
+OF_CSV: dict[str, Any] = {"files": ["market_{market:int}/{date}/*", "market_{market:int}/*"], "format": "csv"}
+OF_JSON = OF_CSV | {"format": "json"}
+COLUMNS = {"order_id": "string", "product": "string"}
+
+
+@dataclass(frozen=True)
+class File:
+    content: bytes = RIGHT
+    path: str = "market_1/orders.csv"
+    at: float = BEFORE
+
+
+Source = dict[str, Any]
+UNREADABLE: tuple[tuple[str, File, Source, File, Source], ...] = (
+    # what is said; the file and its source as they are, and as they are right
+    ("has two columns that both fold to order_id: ", File(b"order_id,Order ID\n7,7\n"), OF_CSV, File(), OF_CSV),
+    ("has no header: its first row has no end within 256 KB", File(b"a" * 300_000), OF_CSV, File(), OF_CSV),
+    (
+        "has a header that is not utf-8: 'order_id;gr\\xF6\\xDFe'. Say `encoding:` in the source's contract.",
+        File("order_id;größe\n7;A\n".encode("latin-1")),
+        OF_CSV | {"delimiter": ","},
+        File("order_id;größe\n7;A\n".encode("latin-1")),
+        OF_CSV | {"encoding": "latin-1"},
+    ),
+    ("has a header with a NUL character: ", File("order_id\n7\n".encode("utf-16-le")), OF_CSV, File(), OF_CSV),
+    (
+        "has a header with a CR that ends no line; lines must end in LF",
+        File(b"order_id\r7\r8\n"),
+        OF_CSV,
+        File(),
+        OF_CSV,
+    ),
+    ("has a header with a quote that is never closed", File(b'order_id,"product\n7,A\n'), OF_CSV, File(), OF_CSV),
+    ("columns; at most 1,000 are read", File(b",".join([b"a"] * 1_001) + b"\n1\n"), OF_CSV, File(), OF_CSV),
+    ("is a corrupt gzip stream (", File(gzip.compress(RIGHT)[:-9] + b"x" * 9), OF_CSV, File(), OF_CSV),
+    ("has no object with a key in it.", File(b"[{}]\n"), OF_JSON, File(OBJECT), OF_JSON),
+    ("is not JSON in utf-8: it begins with '", File(b"order_id\n7\n"), OF_JSON, File(OBJECT), OF_JSON),
+    (
+        "has objects with more than 1,000 different keys.",
+        File(b"{" + b",".join(b'"a%d": 1' % one for one in range(1_001)) + b"}\n"),
+        OF_JSON,
+        File(OBJECT),
+        OF_JSON,
+    ),
+    (
+        "has no column product, which the contract requires",
+        File(b"order_id\n7\n"),
+        OF_CSV | {"required": ["product"]},
+        File(),
+        OF_CSV | {"required": ["product"]},
+    ),
+    (
+        "has its header in its line 3. Say `preamble: 2` in the source of conf/bronze/orders.yml",
+        File(b"Orders\nof monday\n" + RIGHT),
+        OF_CSV | {"required": ["product"]},
+        File(b"Orders\nof monday\n" + RIGHT),
+        OF_CSV | {"required": ["product"], "preamble": 2},
+    ),
+    (
+        "has columns that the contract does not name, and `schema: fail` forbids: 'shop'",
+        File(b"order_id,shop\n7,1\n"),
+        OF_CSV | {"schema": "fail"},
+        File(),
+        OF_CSV | {"schema": "fail"},
+    ),
+    ("is a PDF: it holds no rows that can be read, so deliver it as CSV.", File(b"%PDF-1.7\n"), OF_CSV, File(), OF_CSV),
+    (
+        "is a workbook (xls, or one with a password): save its sheet as CSV, and deliver that.",
+        File(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
+        OF_CSV,
+        File(),
+        OF_CSV,
+    ),
+    ("is an archive (zip): unpack it, and deliver the files in it.", File(b"PK\x03\x04"), OF_CSV, File(), OF_CSV),
+    ("is JSON: export its rows as CSV, and deliver those.", File(OBJECT), OF_CSV, File(), OF_CSV),
+    (
+        "is a web page (HTML): a login or an error was downloaded in its place, so fetch it again.",
+        File(b"<html><body>Log in"),
+        OF_CSV,
+        File(),
+        OF_CSV,
+    ),
+    (
+        "says that its day is 2024-02-10, and today is 2024-01-10. Correct the date in its path.",
+        File(path="market_1/2024-02-10/orders.csv"),
+        OF_CSV,
+        File(path="market_1/2024-01-10/orders.csv"),
+        OF_CSV,
+    ),
+    (
+        "was last written at 2024-01-13 12:00 UTC, which is yet to come. Set the writer's clock, and touch the file.",
+        File(at=TOMORROW),
+        OF_CSV,
+        File(),
+        OF_CSV,
+    ),
+    (
+        "lies in 2024-02-30, which is no date. Move it to a folder named as its day, like 2022-01-05.",
+        File(path="market_1/2024-02-30/orders.csv"),
+        OF_CSV,
+        File(path="market_1/2024-01-05/orders.csv"),
+        OF_CSV,
+    ),
+    (
+        "lies in 2024-1-5, which is nearly a date. Move it to a folder named as its day, like 2022-01-05.",
+        File(path="market_1/2024-1-5/orders.csv"),
+        OF_CSV | {"files": ["market_{market:int}/{date}/*", "market_{market:int}/**/*"]},
+        File(path="market_1/2024-01-05/orders.csv"),
+        OF_CSV | {"files": ["market_{market:int}/{date}/*", "market_{market:int}/**/*"]},
+    ),
+    (
+        "lies in a folder of market 99999999999, which is no number of a market.",
+        File(path="market_99999999999/orders.csv"),
+        OF_CSV,
+        File(),
+        OF_CSV,
+    ),
+)
+WAITING: tuple[tuple[str, File, Source, File, Source], ...] = (
+    (
+        "ends after 1 of 2 cells and without line break: its writer is not done, or was stopped.",
+        File(RIGHT + b"8", at=MOMENTS_AGO),
+        OF_CSV,
+        File(RIGHT + b"8,B\n", at=MOMENTS_AGO),
+        OF_CSV,
+    ),
+    (
+        "ends inside a line break or a character: its writer is not done, or was stopped.",
+        File(RIGHT + b"8,B\r", at=MOMENTS_AGO),
+        OF_CSV,
+        File(RIGHT + b"8,B\r\n", at=MOMENTS_AGO),
+        OF_CSV,
+    ),
+    (
+        "It is taken as it is an hour after it was last written.",
+        File(RIGHT + b"8", at=MOMENTS_AGO),
+        OF_CSV,
+        File(RIGHT + b"8", at=BEFORE),
+        OF_CSV,
+    ),
+    (
+        "ends in the middle of its gzip stream: its writer is not done, or was stopped.",
+        File(gzip.compress(RIGHT)[:-4]),
+        OF_CSV,
+        File(gzip.compress(RIGHT)),
+        OF_CSV,
+    ),
+    (
+        "is a JSON array without its end: its writer is not done, or was stopped.",
+        File(b"[" + OBJECT),
+        OF_JSON,
+        File(b"[" + OBJECT + b"]"),
+        OF_JSON,
+    ),
+    (
+        "ends inside a JSON object: its writer is not done, or was stopped.",
+        File(OBJECT + b'{"order'),
+        OF_JSON,
+        File(OBJECT + OBJECT),
+        OF_JSON,
+    ),
+    (
+        "its name says that it is being written",
+        File(path="market_1/orders.csv.part"),
+        OF_CSV,
+        File(path="market_1/orders.csv"),
+        OF_CSV,
+    ),
+)
+
+
+def deliver(folder: Path, file: File) -> Path:
+    path = folder / "landing" / file.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(file.content)
+    os.utime(path, (file.at, file.at))
+    return path
+
+
+def found(folder: Path, source: Source) -> list[tuple[str, str]]:
+    table = promises.a_table("bronze.orders", "append", "landing", source=source, columns=COLUMNS)
+    entries = landing.find(str(folder / "landing"), [table], ledger.Ledger(), {}, NOW).entries
+    return [(one.status, one.reason) for one in entries]
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "file", "source", "mended", "of_mended"),
+    [
+        *(("unreadable", *one) for one in UNREADABLE),
+        *(("waiting", *one) for one in WAITING),
+    ],
+)
+def test_a_file_is_taken_when_it_is_as_the_words_say(
+    tmp_path: Path, status: str, words: str, file: File, source: Source, mended: File, of_mended: Source
+) -> None:
+    path = deliver(tmp_path, file)
+    ((seen, reason),) = found(tmp_path, source)
+    assert (seen, words in reason) == (status, True), reason
+    path.unlink()
+    deliver(tmp_path, mended)
+    assert [taken for taken, _ in found(tmp_path, of_mended)] == ["claimed"]
+
+
+# While it is loaded
+
+
+def another_header(path: Path) -> None:
+    path.write_bytes(b"order_id,product,price\n7,A,1\n")
+
+
+def other_rows(path: Path) -> None:
+    path.write_bytes(b"order_id,product\n8,B\n9,C\n")
+
+
+def other_keys(path: Path) -> None:
+    path.write_bytes(b'{"order_id": "7", "shop": 1}\n')
+
+
+def no_file(path: Path) -> None:
+    path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("source", "right", "change", "what"),
+    [
+        (OF_CSV, RIGHT, another_header, "was replaced"),
+        (OF_CSV, RIGHT, other_rows, "was replaced"),
+        (OF_CSV, RIGHT, no_file, "was replaced or taken away"),
+        (OF_JSON, OBJECT, other_keys, "was replaced"),
+        (OF_JSON, OBJECT, no_file, "was replaced or taken away"),
+    ],
+)
+def test_a_file_that_is_another_than_was_claimed_is_left_to_the_next_run(
+    tmp_path: Path, source: Source, right: bytes, change: Callable[[Path], None], what: str
+) -> None:
+    path = deliver(tmp_path, File(right))
+    table = promises.a_table("bronze.orders", "append", "landing", source=source, columns=COLUMNS)
+    place, root = str(tmp_path / "landing"), str(tmp_path / "lake")
+    known = ledger.read(root)
+    known = ledger.claim(root, known, landing.find(place, [table], known, {}, NOW).news(known))
+    change(path)
+    if path.exists():
+        os.utime(path, (BEFORE + 1, BEFORE + 1))
+    work = Work(place, {}, arrow_schema(CORE_COLUMNS | COLUMNS | {"market": "int"}), frozenset(), [known.entries])
+    with pytest.raises(LakehouseError, match=f"{what} while it was loaded. Start the run again"):
+        list(files._read(work, [0]))  # noqa: SLF001  what runs in a worker
+    (lost,) = accounts.lost(root, place, known.entries)  # as the next run begins
+    known = ledger.settle(root, known, [lost])
+    found = landing.find(place, [table], known, {}, NOW)
+    assert [one.path for one in found.new] == ([] if change is no_file else [File().path])

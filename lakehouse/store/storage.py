@@ -33,6 +33,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 AT_ONCE, SEVERAL = 8, 3
 ETAG = "etag:"
+WAIT = "The store is not well: start again when it is."
 # What delta-rs makes no address of: it ends in a panic, or looks in another folder.
 UNREACHABLE = re.compile(r"[\[\]|^\\\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
 
@@ -179,8 +180,9 @@ def _check_s3(root: str, role: str) -> None:
             raise LakehouseError(
                 f"There is no bucket {bucket!r} for {where}. Create it, or correct the name."
             ) from error
+        advice = "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the policy."
         raise LakehouseError(
-            f"S3 refused access to {where}: {code}. Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the policy."
+            f"S3 refused access to {where}: {code}. {WAIT if _is_unwell(error) else advice}"
         ) from error
     except BotoCoreError as error:
         raise LakehouseError(
@@ -277,7 +279,7 @@ def _object(root: str, path: str, **part: str) -> dict[str, Any]:
             raise MissingFileError(f"There is no {root}/{path}.") from error
         if code in {"PreconditionFailed", "412"}:
             raise MissingFileError(f"{root}/{path} was replaced since it was listed.") from error
-        raise LakehouseError(f"S3 refused to read {root}/{path}: {code}. Check the AWS_* variables.") from error
+        raise _refusal("read", root, path, error) from error
     return answer
 
 
@@ -469,7 +471,7 @@ def put_if_absent(root: str, path: str, content: bytes) -> bool | None:
     except ClientError as error:
         if _status(error) in {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT}:
             return False
-        if _status(error) >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if _is_unwell(error):
             return None
         raise _refusal("write", root, path, error) from error
     except (BotoCoreError, HTTPClientError, HTTPError):
@@ -538,5 +540,11 @@ def _status(error: Any) -> int:  # noqa: ANN401  botocore has no types
     return int(error.response["ResponseMetadata"]["HTTPStatusCode"])
 
 
+def _is_unwell(error: Any) -> bool:  # noqa: ANN401  as above
+    """Whether it is the store's own trouble, which no key or policy changes."""
+    return hasattr(error, "response") and _status(error) >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
 def _refusal(what: str, root: str, path: str, error: Exception) -> LakehouseError:
-    return LakehouseError(f"S3 refused to {what} {root}/{path}: {error}. Check the AWS_* variables and the policy.")
+    advice = WAIT if _is_unwell(error) else "Check the AWS_* variables and the policy."
+    return LakehouseError(f"S3 refused to {what} {root}/{path}: {error}. {advice}")

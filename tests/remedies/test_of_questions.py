@@ -170,7 +170,7 @@ def command(*arguments: str) -> str:
         ),
         (
             ["rejected", "--export", "fixed.csv"],
-            "Each table's documents have columns of their own. Name one of: silver.customer_versions, silver.customers, ",
+            "Each table's documents have columns of their own. Name one of: silver.customer_versions, ",
             ["rejected", "silver.customers", "--export", "fixed.csv"],
         ),
     ],

@@ -1,0 +1,285 @@
+"""What a folder, an S3 and a MinIO refuse is told, and goes on when what the words ask for is done."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lakehouse.errors import LakehouseError
+from lakehouse.store import minio, storage
+from lakehouse.store.storage import MissingFileError
+from tests.lakehouse.store.test_minio import a_go
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+# A folder
+
+
+def test_a_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
+    with pytest.raises(LakehouseError, match=r"The landing folder .* does not exist\. Give the folder with --landing"):
+        storage.check(f"{tmp_path}/exports", role="landing", must_exist=True)
+    (tmp_path / "exports").mkdir()
+    storage.check(f"{tmp_path}/exports", role="landing", must_exist=True)
+
+
+def test_a_lake_that_delta_rs_cannot_reach_gets_another_name(tmp_path: Path) -> None:
+    with pytest.raises(LakehouseError, match=r"cannot be reached by delta-rs for its '\['.*Give another folder with"):
+        storage.check(f"{tmp_path}/[lake]", role="lake", must_exist=False)
+    storage.check(f"{tmp_path}/lake", role="lake", must_exist=False)
+
+
+def test_a_folder_that_may_not_be_listed_is_opened_to_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may list what it likes, so the system is asked to say what it says to others."""
+    (tmp_path / "a.csv").touch()
+
+    def closed(folder: Path) -> Iterator[os.DirEntry[str]]:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", closed)
+        with pytest.raises(LakehouseError, match=r"cannot be listed: Permission denied\. Let this user read it\."):
+            list(storage.list_files(str(tmp_path)))
+    assert [one.path for one in storage.list_files(str(tmp_path))] == ["a.csv"]
+
+
+def test_a_file_is_written_when_nothing_stands_in_its_way(tmp_path: Path) -> None:
+    (tmp_path / "from").write_bytes(b"x")
+    (tmp_path / "a").mkdir()
+    with pytest.raises(LakehouseError, match=r"/a cannot be written: a folder stands where a file is needed"):
+        storage.link(str(tmp_path), "a", str(tmp_path / "from"))
+    (tmp_path / "a").rmdir()
+    storage.link(str(tmp_path), "a", str(tmp_path / "from"))
+    assert (tmp_path / "a").read_bytes() == b"x"
+
+
+def test_a_commit_is_written_where_the_file_system_knows_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_links(*_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "link", without_links)
+        words = r"/a cannot be written: Operation not supported\. The lake needs a file system that knows hard links\."
+        with pytest.raises(LakehouseError, match=words):
+            storage.put_if_absent(str(tmp_path), "a", b"x")
+    assert storage.put_if_absent(str(tmp_path), "a", b"x")
+
+
+# S3
+
+
+class Store:
+    """It says what it is told to, one answer after the other, and then that all is well."""
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[int, str]] = []
+        store = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self) -> None:
+                self.rfile.read(int(self.headers.get("content-length") or 0))
+                status, code = store.answers.pop(0) if store.answers else (200, "")
+                if status == 0:  # it breaks off
+                    self.close_connection = True
+                    return
+                right = {"PUT": "", "GET": "<ListBucketResult/>" if "list-type" in self.path else "0123"}
+                said = f"<Error><Code>{code}</Code><Message>{code}</Message></Error>" if code else ""
+                body = (said or right.get(self.command, "")).encode()
+                self.send_response(status)
+                self.send_header("ETag", '"one"')
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(body)
+
+            do_GET = do_PUT = do_HEAD = answer  # noqa: N815  as http.server calls them
+
+            def log_message(self, *_: object) -> None:
+                """Not on the terminal."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.endpoint = f"http://127.0.0.1:{self.server.server_port}"
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    made = Store()
+    serving = threading.Thread(target=made.server.serve_forever, daemon=True)
+    serving.start()
+    facts = {"ENDPOINT_URL": made.endpoint, "ACCESS_KEY_ID": "who", "SECRET_ACCESS_KEY": "secret", "MAX_ATTEMPTS": "1"}
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
+    for name, value in facts.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))  # before it asks again
+    storage._client.cache_clear()  # noqa: SLF001
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+    serving.join()
+    storage._client.cache_clear()  # noqa: SLF001
+
+
+ROOT = "s3://bucket/lake"
+FILE = storage.StoredFile("a", 4, None, "one")  # type: ignore[arg-type]  # its time is not asked for
+
+
+def checked() -> None:
+    storage._check_s3(ROOT, "lake")  # noqa: SLF001
+
+
+def read() -> None:
+    assert storage.read_bytes(ROOT, "a") == b"0123"
+
+
+def opened_as_it_was() -> None:
+    with storage.open_file(ROOT, "a", f"{storage.ETAG}one") as file:
+        assert file.read() == b"0123"
+
+
+def looked_at() -> None:
+    assert storage.token(ROOT, "a") == '"one"'
+
+
+def written() -> None:
+    storage.put(ROOT, "a", b"0123")
+
+
+def put_as_a_commit() -> None:
+    assert storage.put_if_absent(ROOT, "a", b"0123")
+
+
+BROKEN = 4 * [(0, "")]
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked", "words"),
+    [
+        ([(404, "NoSuchBucket")], checked, "There is no bucket 'bucket' for the lake s3://bucket/lake at http://127"),
+        ([(403, "AccessDenied")], checked, r"AccessDenied\. Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the po"),
+        (
+            BROKEN,
+            checked,
+            r"S3 does not answer for the lake .*Check AWS_ENDPOINT_URL and that the store is running, and",
+        ),
+        (4 * [(503, "SlowDown")], checked, r"SlowDown\. The store is not well: start again when it is\."),
+        (4 * [(503, "SlowDown")], read, r"S3 refused to read .*SlowDown.*\. The store is not well: start again when"),
+        ([(404, "NoSuchKey")], read, r"There is no s3://bucket/lake/a\."),
+        ([(403, "AccessDenied")], read, r"S3 refused to read s3://bucket/lake/a: .*Check the AWS_\* variables and the"),
+        ([(412, "PreconditionFailed")], opened_as_it_was, r"s3://bucket/lake/a was replaced since it was listed\."),
+        (
+            BROKEN,
+            read,
+            r"broke off while it was asked to read s3://bucket/lake/a: .* Start the run again; it goes on wh",
+        ),
+        ([(403, "")], looked_at, r"S3 refused to look at s3://bucket/lake/a: .*Check the AWS_\* variables and the pol"),
+        ([(403, "AccessDenied")], written, r"S3 refused to write s3://bucket/lake/a: .*Check the AWS_\* variables and"),
+        ([(403, "AccessDenied")], put_as_a_commit, r"S3 refused to write s3://bucket/lake/a: .*Check the AWS_\* vari"),
+    ],
+)
+def test_what_a_store_refuses_goes_on_when_it_lets_us(
+    store: Store, answers: list[tuple[int, str]], asked: Callable[[], None], words: str
+) -> None:
+    store.answers += answers
+    with pytest.raises(LakehouseError, match=words) as refused:
+        asked()
+    assert isinstance(refused.value, MissingFileError) == (answers[0][1] in {"NoSuchKey", "PreconditionFailed"})
+    store.answers.clear()  # it is right now: the bucket, the keys, the policy, the connection
+    asked()
+
+
+# MinIO
+
+SERVER = f"""#!{sys.executable}
+import http.server, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+address = next(one for one in sys.argv if one.startswith("127."))
+http.server.HTTPServer(("127.0.0.1", int(address.rpartition(":")[2])), Handler).serve_forever()
+"""
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, and on PATH a Go that builds a server which answers."""
+    (tmp_path / "server.py").write_text(SERVER)
+    monkeypatch.setenv("LAKEHOUSE_CACHE", str(tmp_path / "cache"))
+    path = a_go(tmp_path, f"cp {tmp_path}/server.py $GOBIN/minio; chmod +x $GOBIN/minio")
+    monkeypatch.setenv("PATH", path)
+    return tmp_path / "cache"
+
+
+def silent(_: str) -> None:
+    """Nobody reads how it is built."""
+
+
+@pytest.mark.usefixtures("cache")
+def test_minio_is_built_when_there_is_a_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as without:
+        without.setenv("PATH", "/nowhere")
+        without.setattr("importlib.util.find_spec", lambda _: None)
+        with pytest.raises(LakehouseError, match=r"MinIO is built with Go: there is no Go .* Install Go \(Debian: apt"):
+            minio.binary(silent)
+    assert minio.binary(silent).exists()
+
+
+def test_minio_is_built_when_what_broke_the_build_is_mended(cache: Path, tmp_path: Path) -> None:
+    go = tmp_path / "bin" / "go"
+    right = go.read_text()
+    go.write_text(right.replace("\ncp ", "\necho no route to proxy.golang.org >&2; exit 1; cp "))
+    words = r"MinIO could not be built: `.*` ended with: no route to .*\nCheck the network, the room on the disk of"
+    with pytest.raises(LakehouseError, match=words):
+        minio.binary(silent)
+    go.write_text(right)
+    assert minio.binary(silent).is_relative_to(cache)
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (
+            "#!/bin/sh\necho no license\nexit 1\n",
+            r"MinIO does not answer at .*no license\n\nThe rest is in .*minio\.log",
+        ),
+        ("no program", r"minio does not start: .*Exec format error.* Delete it, and it is built again"),
+    ],
+)
+def test_a_minio_that_does_not_start_is_deleted_and_built_again(
+    cache: Path, tmp_path: Path, broken: str, words: str
+) -> None:
+    program = minio.binary(silent)
+    assert program.is_relative_to(cache)
+    program.write_text(broken)
+    with pytest.raises(LakehouseError, match=words):
+        minio.start(tmp_path / "minio", silent)
+    program.unlink()
+    server = minio.start(tmp_path / "minio", silent)
+    assert minio.status(tmp_path / "minio") == server
+    assert minio.stop(tmp_path / "minio")
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_state_of_minio_that_cannot_be_read_is_deleted(tmp_path: Path) -> None:
+    state = tmp_path / "minio.json"
+    state.write_text('{"endpoint": ')
+    words = r"minio\.json cannot be read \(JSONDecodeError\), so MinIO's credentials are unknown\. End a MinIO that"
+    with pytest.raises(LakehouseError, match=words):
+        minio.status(tmp_path / "minio")
+    state.unlink()
+    assert minio.status(tmp_path / "minio") is None
+    minio.start(tmp_path / "minio", silent)
+    assert minio.stop(tmp_path / "minio")

@@ -122,6 +122,7 @@ def _keep(at: tuple[str, int]) -> socket.socket:
     try:
         port.bind(at)
     except OSError as error:
+        port.close()
         raise LakehouseError(f"Someone took port {at[1]} while the engine started. Start again.") from error
     port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)  # nothing beside it
     return port

@@ -115,7 +115,7 @@ class Store:
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     made = Store()
-    serving = threading.Thread(target=made.server.serve_forever, daemon=True)
+    serving = threading.Thread(target=made.server.serve_forever, args=(0.01,), daemon=True)
     serving.start()
     facts = {"ENDPOINT_URL": made.endpoint, "ACCESS_KEY_ID": "who", "SECRET_ACCESS_KEY": "secret", "MAX_ATTEMPTS": "1"}
     monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)

@@ -93,7 +93,7 @@ def _blanks(table: Table, bronze: Contract) -> dict[str, set[str]]:
     blank = {name: set(everywhere) for name in bronze.columns}
     for column in table.contract.columns.values():
         if column.source:
-            blank[column.source] |= set(column.blank)
+            blank.setdefault(column.source, set(everywhere)).update(column.blank)
     return blank
 
 

@@ -197,7 +197,7 @@ def landing(console: Console, found: Found) -> None:
     """What landing holds that is not loaded, and why; and what is odd about what was."""
     for one in found.by_status("claimed"):
         if one.retracted:
-            console.print(f"  [yellow]retracted[/]: {_named(one)}")
+            console.print(f"  [yellow]retracted[/]: {_taken_back(one)}")
     odd = [one for one in found.by_status("claimed") if one.reason]
     for one in odd[:NAMED]:
         console.print(f"  [yellow]note[/]: {escape(visible(one.delivery.path))} {escape(visible(one.reason))}")
@@ -216,7 +216,7 @@ def landing(console: Console, found: Found) -> None:
         console.print(f"[dim]{files} ignored, no contract wants them: {named}{more}[/]")
 
 
-def _named(one: Entry) -> str:
+def _taken_back(one: Entry) -> str:
     """A delivery that is taken back."""
     return (
         f"{escape(visible(one.delivery.path))} [dim]{one.delivery.short_content}: {escape(visible(one.retracted))}[/]"
@@ -307,7 +307,7 @@ def status(console: Console, one: Run, engine: str) -> None:
     if taken_back := [each for each in one.taken if each.retracted]:
         console.print("\nRetracted deliveries, which conf/retracted.yml takes back:")
     for each in taken_back[:SHOWN]:
-        console.print(f"  {each.delivery.table}: {_named(each)}")
+        console.print(f"  {each.delivery.table}: {_taken_back(each)}")
     if found:
         landing(console, found)
 

@@ -181,7 +181,7 @@ def gone(path: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        (cut, r"\.json is damaged: a line of it is no JSON\. Bring the file back from a copy\."),
+        (cut, r"\.json is damaged: a line of it is no JSON\. Bring that file back from a copy\."),
         (gone, r"gold/toys cannot be read: a part of its log is gone\. Bring the file back from a copy\."),
     ],
 )
@@ -275,10 +275,10 @@ def test_the_core_writes_beside_another_run_when_that_is_done(tmp_path: Path) ->
     ops.create(root, "ops.some", TYPES, [{"a": 1}])
     with pytest.raises(ops.WrittenMeanwhileError, match=words):
         ops.create(root, "ops.some", TYPES, [{"a": 2}])
-    ops.merge(root, "ops.some", TYPES, [{"a": 2}], 0, ["a"], "true")
+    ops.replace(root, "ops.some", TYPES, [{"a": 2}], 0, ["a"])
     with pytest.raises(ops.WrittenMeanwhileError, match=words):
-        ops.merge(root, "ops.some", TYPES, [{"a": 3}], 0, ["a"], "true")
-    ops.merge(root, "ops.some", TYPES, [{"a": 3}], 1, ["a"], "true")
+        ops.replace(root, "ops.some", TYPES, [{"a": 3}], 0, ["a"])
+    ops.replace(root, "ops.some", TYPES, [{"a": 3}], 1, ["a"])
     assert sorted(row["a"] for row in ops.query(address, "select a from t")) == [1, 2, 3]
 
 
@@ -287,7 +287,7 @@ def test_a_table_of_the_core_that_went_is_restored(tmp_path: Path) -> None:
     ops.create(root, "ops.some", TYPES, [{"a": 1}])
     shutil.move(folder, tmp_path / "copy")
     with pytest.raises(LakehouseError, match=r"ops/some is gone\. Restore it before the next run\."):
-        ops.merge(root, "ops.some", TYPES, [{"a": 2}], 0, ["a"], "true")
+        ops.replace(root, "ops.some", TYPES, [{"a": 2}], 0, ["a"])
     shutil.move(tmp_path / "copy", folder)
-    ops.merge(root, "ops.some", TYPES, [{"a": 2}], 0, ["a"], "true")
+    ops.replace(root, "ops.some", TYPES, [{"a": 2}], 0, ["a"])
     assert len(ops.query(str(folder), "select a from t")) == 2

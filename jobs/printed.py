@@ -20,9 +20,9 @@ from rich.markup import escape
 from rich.segment import Segment
 from rich.table import Table as Grid
 
-from lakehouse.delta.log import DamagedLogError
 from lakehouse.errors import LakehouseError, refusal
 from lakehouse.readers.columns import defused
+from lakehouse.store import storage
 from lakehouse.store.cache import cache_folder
 
 if TYPE_CHECKING:
@@ -275,7 +275,8 @@ def status(console: Console, one: Run, engine: str) -> None:
     from lakehouse.runs.history import History  # noqa: PLC0415
 
     found = None
-    with _in_words(console, "The ledger, and what is new,", DamagedLogError):
+    storage.check(one.root, role="lake", must_exist=False)
+    with _in_words(console, "The ledger, and what is new,"):
         one.open()
         with _in_words(console, "New files"):  # a reader of the lake need not see its landing
             found = one.look()
@@ -313,12 +314,12 @@ def status(console: Console, one: Run, engine: str) -> None:
 
 
 @contextmanager
-def _in_words(console: Console, what: str, error: type[LakehouseError] = LakehouseError) -> Iterator[None]:
+def _in_words(console: Console, what: str) -> Iterator[None]:
     """What cannot be read takes nothing else with it."""
     try:
         yield
-    except error as why:
-        console.print(f"[yellow]{what} are not counted:[/] {escape(visible(str(why)))}")
+    except LakehouseError as error:
+        console.print(f"[yellow]{what} are not counted:[/] {escape(visible(str(error)))}")
 
 
 def _last(turn: Ran | None) -> str:

@@ -5,6 +5,7 @@ What was read once is kept for the process: a later call costs a look at the new
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections import OrderedDict
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
@@ -33,6 +35,10 @@ TABLE_FEATURES = (3, 7)  # from these versions on, a protocol lists its features
 CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\.(\d{10})\.(\d{10})|\.[0-9a-f-]{36})?\.(?:parquet|json)")
 PARTS = ("path", "partitionValues", "size", "modificationTime", "dataChange", "stats", "tags", "deletionVector")
 KINDS = (*(f"add.{part}" for part in PARTS), "metaData", "protocol", "txn", "domainMetadata", "sidecar")
+UUID_LENGTH = 20  # in base 85
+_B85 = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~"
+_Z85 = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
+_TO_Z85, _FROM_Z85 = bytes.maketrans(_B85, _Z85), bytes.maketrans(_Z85, _B85)
 MAPS = {"partitionValues", "configuration", "options", "tags"}
 BACK = (
     "Bring the file back from a copy. The folder of a computed table (silver, gold) may be deleted instead: the next "
@@ -361,6 +367,25 @@ def schema(snapshot: Snapshot) -> pa.Schema:
 
     fields = json.loads(snapshot.metadata["schemaString"])["fields"]
     return pa.schema([pa.field(one["name"], arrow_type(one["type"])) for one in fields])
+
+
+def place_of_vector(address: str, descriptor: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Root and path of the file of a deletion vector; None for one that stands in the log itself."""
+    kind, text = descriptor["storageType"], descriptor["pathOrInlineDv"]
+    if kind == "i":
+        return None
+    if kind != "u":
+        return storage.located(address, text)
+    name = f"deletion_vector_{UUID(bytes=from_z85(text[-UUID_LENGTH:]))}.bin"
+    return address, f"{text[:-UUID_LENGTH]}/{name}".lstrip("/")
+
+
+def to_z85(data: bytes) -> str:
+    return base64.b85encode(data).translate(_TO_Z85).decode()
+
+
+def from_z85(text: str) -> bytes:
+    return base64.b85decode(text.encode().translate(_FROM_Z85))
 
 
 def comments(snapshot: Snapshot) -> dict[str, str]:

@@ -38,6 +38,9 @@ def append(root: str, name: str, types: Mapping[str, Kind], rows: Sequence[Mappi
     for attempt in range(ATTEMPTS):
         try:
             committer.append(_target(address, new), _newest(address), new, None)
+        except log.DamagedLogError as error:
+            what = f"{error} Or move {address} away: it tells of earlier runs, and no number depends on it."
+            raise LakehouseError(what) from error
         except committer.ConflictError:
             if attempt == ATTEMPTS - 1:
                 raise
@@ -156,7 +159,13 @@ def query(address: str, statement: str, version: int | None = None, **others: st
             if opened is None:
                 return []
             builder = builder.register(name, opened)
-        table = builder.execute(statement).read_all()
+        try:
+            table = builder.execute(statement).read_all()
+        except Exception as error:
+            if lost := progress.lost_files(address, version):
+                what = f"{address}/{lost[0]} is gone or cut. Bring that file back from a copy."
+                raise LakehouseError(what) from error
+            raise
     columns = [table.column(name).to_pylist() for name in table.column_names]
     return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
 

@@ -187,13 +187,18 @@ def was_restored(address: str, since: int, now: int) -> bool:
 
 
 def lost_files(address: str, at: int | None = None) -> list[str]:
-    """Files that the table's log names and that are not below its folder any more, by their paths there."""
+    """Files of rows and of vectors that are not below the table's folder any more, or cut, as its log names them."""
     now = log.snapshot(address, at)
     if now is None or not now.files:
         return []
-    listed = {file.path for file in storage.list_files(address)}
-    named = {path: storage.located(address, path) for path in now.files}
-    return sorted(path for path, (root, plain) in named.items() if root == address and plain not in listed)
+    listed = {file.path: file.size for file in storage.list_files(address)}
+    named = [(path, *storage.located(address, path), int(file["size"])) for path, file in now.files.items()]
+    vectors = (file["deletionVector"] for file in now.files.values() if file.get("deletionVector"))
+    placed = [
+        (log.place_of_vector(address, one), int(one.get("offset") or 0) + int(one["sizeInBytes"])) for one in vectors
+    ]
+    named += [(place[1], *place, size) for place, size in placed if place]
+    return sorted({name for name, root, path, size in named if root == address and listed.get(path, -1) < size})
 
 
 def moved(address: str, since: int, now: int) -> bool:

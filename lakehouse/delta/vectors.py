@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import struct
 import uuid
 import zlib
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pyroaring import BitMap64
 
+from lakehouse.delta import log
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 MAGIC = struct.pack("<i", 1681511377)  # the portable format
 FILE_FORMAT = b"\x01"
 LARGEST = 64 * 1024 - 1  # a larger vector breaks readers of change feeds: delta-io/delta, issue 5662
-UUID_LENGTH = 20  # in base 85
-_B85 = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~"
-_Z85 = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
-_TO_Z85, _FROM_Z85 = bytes.maketrans(_B85, _Z85), bytes.maketrans(_Z85, _B85)
 
 
 def encode(rows: BitMap64) -> bytes:
@@ -48,20 +44,16 @@ def read(address: str, descriptor: Mapping[str, Any] | None) -> BitMap64:
     """The hidden rows; none where a file has no vector. Raises LakehouseError where the stored one is damaged."""
     if not descriptor:
         return BitMap64()
-    kind, text, size = descriptor["storageType"], descriptor["pathOrInlineDv"], descriptor["sizeInBytes"]
-    if kind == "i":
-        return decode(_from_z85(text)[:size])
-    if kind == "u":
-        name = f"deletion_vector_{uuid.UUID(bytes=_from_z85(text[-UUID_LENGTH:]))}.bin"
-        root, path = address, f"{text[:-UUID_LENGTH]}/{name}".lstrip("/")
-    else:
-        root, path = storage.located(address, text)
+    size, place = descriptor["sizeInBytes"], log.place_of_vector(address, descriptor)
+    if place is None:
+        return decode(log.from_z85(descriptor["pathOrInlineDv"])[:size])
+    root, path = place
     with storage.random_access(root, path) as file:
         file.seek(descriptor.get("offset") or 0)
         stored = file.read(size + 8)
     data, length, checksum = stored[4:-4], stored[:4], stored[-4:]
     if struct.unpack(">i", length) != (size,) or struct.pack(">I", zlib.crc32(data)) != checksum:
-        raise LakehouseError(f"The deletion vector {root}/{path} is damaged. Restore the file, or rebuild the table.")
+        raise LakehouseError(f"The deletion vector {root}/{path} is damaged. Bring that file back from a copy.")
     return decode(data)
 
 
@@ -73,7 +65,7 @@ def write(address: str, vectors: Iterable[BitMap64]) -> list[dict[str, Any]]:
         descriptors.append(
             {
                 "storageType": "u",
-                "pathOrInlineDv": base64.b85encode(name.bytes).translate(_TO_Z85).decode(),
+                "pathOrInlineDv": log.to_z85(name.bytes),
                 "offset": len(content),
                 "sizeInBytes": len(data),
                 "cardinality": len(rows),
@@ -83,10 +75,6 @@ def write(address: str, vectors: Iterable[BitMap64]) -> list[dict[str, Any]]:
     if descriptors:
         storage.put(address, f"deletion_vector_{name}.bin", bytes(content))
     return descriptors
-
-
-def _from_z85(text: str) -> bytes:
-    return base64.b85decode(text.encode().translate(_FROM_Z85))
 
 
 def positions(rows: BitMap64) -> np.ndarray[Any, Any]:

@@ -90,7 +90,7 @@ def _decide(
         why = state.doubt or f"the log of {settled.unreadable[0]} cannot be read"
         return replace(settled, path="whole", reason=why)
     lost = progress.lost_files(progress.address(root, table.name))
-    why = f"{_some(lost)} of it is gone" if lost else _whole(root, table, state.progress, pinned, taken)
+    why = f"{_some(lost)} of it is gone or cut" if lost else _whole(root, table, state.progress, pinned, taken)
     if why := why or _otherwise_stored(table, state) or _other_quarantine(root, table, state.progress, state_of):
         return replace(settled, path="whole", reason=why)
     settled = replace(settled, moved=_moved(root, table, state.progress, pinned))
@@ -107,8 +107,8 @@ def _decide_bronze(root: str, table: Table, state: State | None, taken: list[Ent
     _check_log(root, table.name)
     if state and state.progress is None:
         raise LakehouseError(
-            f"{table.name} at {root} was changed outside of the lakehouse: {state.doubt}. Restore the version "
-            "before it (RESTORE TABLE ... TO VERSION AS OF), or load into a new lake."
+            f"{table.name} was changed outside of the lakehouse: {state.doubt}. To go back, "
+            f"{_way_back(root, table.name, taken)}."
         )
     check_ledger(root, table.name, state, taken)
     _check_files(root, table.name, taken)
@@ -147,26 +147,35 @@ def _check_files(root: str, name: str, taken: Iterable[Entry]) -> None:
     address = progress.address(root, name)
     if not (lost := progress.lost_files(address)):
         return
+    way = _way_back(root, name, taken, lost)
+    raise LakehouseError(
+        f"{name} lost rows: {address}/{_some(lost)} is gone or cut. Put it back from a copy; or {way}."
+    )
+
+
+def _way_back(root: str, name: str, taken: Iterable[Entry], lost: Iterable[str] = ()) -> str:
+    """To the newest version of bronze that is ours and whole, and to the deliveries that came after it."""
+    address = progress.address(root, name)
     before, since = _last_whole(address, set(lost))
     again = sorted({one.delivery.path for one in taken if one.delivery.table == name and one.batch > since})
-    way = (
-        f"RESTORE TABLE delta.`{address}` TO VERSION AS OF {before} and run again, with these files in landing"
-        if before is not None
-        else "load into a new lake, with these files in landing"
-    )
-    raise LakehouseError(
-        f"{name} lost rows: {address}/{_some(lost)} is gone. Put it back from a copy; or {way}: {', '.join(again)}."
-    )
+    files = f", with these files in landing: {', '.join(again)}" if again else ""
+    if before is None:
+        return f"load into a new lake{files}"
+    by_spark = f"RESTORE TABLE delta.`{address}` TO VERSION AS OF {before} (Spark)"
+    return f"{by_spark} or DeltaTable({address!r}).restore({before}) (delta-rs), and run again{files}"
 
 
 def _last_whole(address: str, lost: set[str]) -> tuple[int | None, int]:
-    """The newest version of ours without any of these files, and the last batch that it includes."""
+    """The newest version of ours that has all its files, and none of these; and the last batch that it includes."""
     for commit in log.history(address)[1:]:
         try:
             now, held = log.snapshot(address, commit.version), progress.state(address, commit.version)
         except (log.NoVersionError, log.DamagedLogError):
             break
-        if now and held and held.progress and not lost & now.files.keys():
+        if not now or not held or not held.progress or lost & now.files.keys():
+            continue
+        lost = lost.union(progress.lost_files(address, commit.version))
+        if not lost & now.files.keys():
             return commit.version, int(held.progress.inputs[ledger.FILES].version)
     return None, -1
 
@@ -246,7 +255,7 @@ def _other_quarantine(root: str, table: Table, note: Progress, state_of: Callabl
     if now is None:
         return f"{name} is gone" if before else ""
     if lost := progress.lost_files(progress.address(root, name)):
-        return f"{_some(lost)} of {name} is gone"
+        return f"{_some(lost)} of {name} is gone or cut"
     is_same = before is not None and _is_only_maintained(progress.address(root, name), before, now)
     return "" if is_same else f"{name} is not as its last run left it"
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import struct
 from typing import TYPE_CHECKING
 
 import pytest
 from pyroaring import BitMap, BitMap64
 
-from lakehouse.delta import vectors
+from lakehouse.delta import log, vectors
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 
@@ -22,7 +21,7 @@ GOLDEN = bytes.fromhex("d1d339640100000000000000000000003a3000000100000000000100
 
 def inline(data: bytes) -> dict[str, object]:
     padded = data + b"\0" * (-len(data) % 4)
-    text = base64.b85encode(padded).translate(vectors._TO_Z85).decode()  # noqa: SLF001
+    text = log.to_z85(padded)
     return {"storageType": "i", "pathOrInlineDv": text, "sizeInBytes": len(data), "cardinality": 2}
 
 

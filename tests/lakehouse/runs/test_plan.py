@@ -118,8 +118,9 @@ def test_what_somebody_else_wrote_into_bronze_is_an_error_that_says_what_to_do(s
     settled.commit("bronze.orders", rows(), operation="DELETE")
     with pytest.raises(LakehouseError) as refused:
         settled.decide(ORDERS, taken(0, day=1))
-    words = f"bronze.orders at {settled.folder} was changed outside of the lakehouse: somebody else's DELETE made"
-    assert str(refused.value).startswith(f"{words} version 1. Restore the version before it (RESTORE TABLE")
+    words = "bronze.orders was changed outside of the lakehouse: somebody else's DELETE made version 1. To go back, "
+    there = f"RESTORE TABLE delta.`{settled.folder}/bronze/orders` TO VERSION AS OF 0 (Spark)"
+    assert str(refused.value).startswith(words + there)
 
 
 def test_optimize_of_bronze_is_nobodys_change(settled: Lake) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from deltalake import DeltaTable
 from rich.console import Console
 
 from jobs import printed
@@ -17,7 +18,7 @@ from lakehouse.delta import log
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
 from lakehouse.runs.run import Run
-from tests.toy import Toy, of_monday
+from tests.toy import Toy, of_monday, with_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,16 +74,31 @@ def a_file(toy: Toy, name: str) -> Path:
 # RESTORE of bronze
 
 
-def test_restoring_bronze_after_somebodys_delete_is_the_way_back(toy: Toy) -> None:
-    toy.opened(BRONZE).delete("order_id = '7'")
-    with pytest.raises(LakehouseError, match="Restore the version before it"):
+@pytest.mark.parametrize("times", [1, 3])
+def test_restoring_bronze_after_somebodys_delete_is_the_way_back(toy: Toy, times: int) -> None:
+    for order in (7, 8, 9)[:times]:
+        toy.opened(BRONZE).delete(f"order_id = '{order}'")
+    with pytest.raises(LakehouseError, match=r"TO VERSION AS OF 1 .* and run again\.$") as refused:
         toy.run()
-    restore(toy, 1)
+    found = re.search(r"DeltaTable\('(.+)'\).restore\((\d+)\)", str(refused.value))
+    assert found
+    DeltaTable(found[1]).restore(int(found[2]))
     assert toy.run()[BRONZE].decision.path == "nothing"
     assert is_right(toy)
     toy.deliver("wednesday.csv", "9,C,2,1.00")
     toy.run()
     assert toy.rows(ORDERS) == [*WHOLE[:2], (1, 9, 2)]
+
+
+def test_after_a_delete_and_a_vacuum_the_way_back_is_a_new_lake(toy: Toy, tmp_path: Path) -> None:
+    toy.opened(BRONZE).delete("order_id = '7'")
+    toy.opened(BRONZE).vacuum(0, dry_run=False, enforce_retention_duration=False)
+    monday, tuesday = "market_1/monday.csv", "market_1/tuesday.csv"
+    with pytest.raises(LakehouseError, match=f"load into a new lake, with these files in landing: {monday}, {tuesday}"):
+        toy.run()
+    shutil.move(toy.folder / "lake", tmp_path / "old")
+    toy.run()
+    assert is_right(toy)
 
 
 @pytest.mark.parametrize("between", ["nothing", "delete", "delivery", "restore"])
@@ -186,8 +202,19 @@ def with_a_checkpoint_that_is_cut(toy: Toy, name: str) -> None:
     checkpoint.write_bytes(checkpoint.read_bytes()[:-20])
 
 
+def with_a_file_that_is_cut(toy: Toy, name: str) -> None:
+    a_file(toy, name).write_bytes(a_file(toy, name).read_bytes()[:-20])
+
+
 DAMAGES = (with_a_first_commit_without_bytes, with_a_newest_commit_that_is_cut, with_a_checkpoint_that_is_cut)
-LOSSES = (without_a_file, without_the_first_commit, without_the_log, without_its_folder, *DAMAGES)
+LOSSES = (
+    without_a_file,
+    without_the_first_commit,
+    without_the_log,
+    without_its_folder,
+    with_a_file_that_is_cut,
+    *DAMAGES,
+)
 
 
 @pytest.mark.parametrize("name", COMPUTED)
@@ -197,6 +224,23 @@ def test_a_computed_table_that_lost_a_file_is_rebuilt_by_the_next_run(
 ) -> None:
     loss(toy, name)
     toy.run()
+    assert is_right(toy)
+
+
+@pytest.mark.parametrize("cut", [0, 4, None])
+def test_a_computed_table_that_lost_a_vector_is_rebuilt_by_the_next_run(
+    tmp_path: Path, engine: Native, cut: int | None
+) -> None:
+    toy = of_monday(tmp_path, engine)
+    toy.sources |= with_vectors(toy.sources)
+    toy.run()
+    toy.deliver("tuesday.csv", "8,B,5,5.00", "9,C,1,1.00", "10,C,two,1.00")
+    toy.run()
+    found = sorted(folder(toy, ORDERS).glob("deletion_vector_*"))
+    assert found
+    for vector in found:
+        vector.unlink() if cut is None else vector.write_bytes(vector.read_bytes()[:cut])
+    assert toy.run()[ORDERS].decision.reason.endswith(".bin of it is gone or cut")
     assert is_right(toy)
 
 
@@ -295,6 +339,56 @@ def said(toy: Toy, shown: Callable[..., None]) -> str:
     wanted = (tables,) if shown is printed.plan else ()
     shown(Console(file=text, width=2000), one, *wanted, "native")
     return re.sub(" {2,}", "  ", text.getvalue())
+
+
+# What the core notes of runs
+
+OF_RUNS = ("ops.runs", "ops.quality", "ops.schema_changes")
+
+
+def with_a_data_file_that_is_gone(toy: Toy, name: str) -> None:
+    for file in folder(toy, name).glob("*.parquet"):
+        file.unlink()
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES[:2], with_a_data_file_that_is_gone])
+def test_what_is_noted_of_runs_stops_no_table_and_no_look_at_the_lake(
+    toy: Toy, damage: Callable[[Toy, str], None], tmp_path: Path
+) -> None:
+    for name in OF_RUNS:
+        damage(toy, name)
+    status = said(toy, printed.status)
+    assert len(re.findall(r"not (?:shown|counted):.* (?:damaged|gone or cut)", status)) == len(OF_RUNS)
+    assert f"{TOTALS}  1  1  " in status
+    toy.deliver("wednesday.csv", "9,C,2,1.00")
+    if damage is with_a_data_file_that_is_gone:
+        with pytest.raises(LakehouseError, match=r"schema_changes/.* is gone or cut\. Bring that file back"):
+            toy.run()
+    else:
+        with pytest.raises(LakehouseError, match=r"is damaged: .*Or move \S+ away: it tells of earlier runs"):
+            toy.run()
+    assert toy.rows(ORDERS) == [*WHOLE[:2], (1, 9, 2)]
+    for name in OF_RUNS:
+        shutil.move(folder(toy, name), tmp_path / name)
+    toy.deliver("thursday.csv", "9,C,1,1.00")
+    assert toy.run()[ORDERS].decision.path == "incremental"
+    assert "not shown" not in said(toy, printed.status)
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES, with_a_data_file_that_is_gone])
+def test_a_damaged_ledger_is_named_the_tables_are_shown_and_a_copy_heals_it(
+    toy: Toy, damage: Callable[[Toy, str], None]
+) -> None:
+    copy = shutil.copytree(folder(toy, ledger.FILES), toy.folder / "copy")
+    damage(toy, ledger.FILES)
+    with pytest.raises(LakehouseError, match=r"ops/files/.*(damaged|gone or cut).*Bring that file back from a copy"):
+        toy.run()
+    status = said(toy, printed.status)
+    assert re.search(r"The ledger.* not counted: \S+/ops/files/", status)
+    assert f"{TOTALS}  1  1  " in status
+    shutil.rmtree(folder(toy, ledger.FILES))
+    shutil.move(copy, folder(toy, ledger.FILES))
+    assert is_right(toy)
 
 
 # The ledger

@@ -1,6 +1,6 @@
 """`ops.files`, the ledger: one row per delivered version of a file, claimed by one commit before it is loaded.
 
-No second planner can make the same commit: the batch number of its rows is the version of that commit. A bronze table's
+No second planner can make the same commit, so that batches are numbered by one after the other. A bronze table's
 progress is the last batch that it includes. What became of the rows is noted when the run ends.
 """
 
@@ -141,7 +141,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Ledger:
-    """The ledger at one version, -1 where there is none yet; the next version is the batch of the next claim.
+    """The ledger at one version, -1 where there is none yet.
 
     `id` is Delta's for the table, empty for one that this process made.
     """
@@ -152,7 +152,8 @@ class Ledger:
 
     @property
     def next_batch(self) -> int:
-        return self.version + 1
+        """Of the next claim: its version, unless the ledger was made anew, and knows of later batches."""
+        return max((self.version, *(one.batch for one in self.entries))) + 1
 
     def taken(self) -> list[Entry]:
         """The deliveries: what was loaded, or is about to be."""
@@ -200,13 +201,14 @@ def _entry(row: dict[str, Any]) -> Entry:
     return Entry(delivery, row["batch"], row["status"], row["reason"], counts, bool(row.get("is_gone")))
 
 
-def claim(root: str, ledger: Ledger, found: Sequence[Entry]) -> Ledger:
-    """Write the found file versions into the ledger, in one commit; its version is their batch.
+def claim(root: str, ledger: Ledger, found: Sequence[Entry], after: int = -1) -> Ledger:
+    """Write the found file versions into the ledger, in one commit, as its next batch, which comes `after` another.
 
-    What waited or could not be read and now is found again is the same row. Raises ClaimedMeanwhileError when
-    another run wrote the ledger since it was read.
+    One that has a batch keeps it: bronze holds it already. What waited or could not be read and now is found again is
+    the same row. Raises ClaimedMeanwhileError when another run wrote the ledger since it was read.
     """
-    entries = [replace(one, batch=ledger.next_batch) for one in found]
+    batch = max(ledger.next_batch, after + 1)
+    entries = [replace(one, batch=batch) if one.batch < 0 else one for one in found]
     again = {one.delivery.version for one in entries}
     seen = [one for one in ledger.entries if not one.is_taken and one.delivery.version in again]
     with _alone():
@@ -217,7 +219,7 @@ def claim(root: str, ledger: Ledger, found: Sequence[Entry]) -> Ledger:
             ops.replace(root, FILES, TYPES, rows, ledger.version, PLACE, [_row(one) for one in seen])
     left = {one.place for one in seen}
     others = [one for one in ledger.entries if one.place not in left]
-    return replace(ledger, version=ledger.next_batch, entries=(*others, *entries))
+    return replace(ledger, version=ledger.version + 1, entries=(*others, *entries))
 
 
 def settle(root: str, ledger: Ledger, outcomes: Iterable[Entry]) -> Ledger:

@@ -11,6 +11,7 @@ from lakehouse.delta import log, progress
 from lakehouse.delta.progress import Input
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
+from lakehouse.runs import accounts
 from lakehouse.runs.history import History
 from lakehouse.runs.turns import Decision
 
@@ -112,9 +113,8 @@ def _decide_bronze(root: str, table: Table, state: State | None, taken: list[Ent
         )
     check_ledger(root, table.name, state, taken)
     _check_files(root, table.name, taken)
-    included = state.progress.inputs[ledger.FILES] if state and state.progress else Input(-1)
     batches = [one.batch for one in taken if one.delivery.table == table.name]
-    pending = [batch for batch in batches if batch > int(included.version)]
+    pending = [batch for batch in batches if batch > accounts.included_batch(state)]
     inputs = {ledger.FILES: Input(max(batches, default=-1))}
     if not pending and state:
         return Decision(table.name, "nothing", "no new files", inputs, state)
@@ -122,14 +122,11 @@ def _decide_bronze(root: str, table: Table, state: State | None, taken: list[Ent
 
 
 def check_ledger(root: str, name: str, state: State | None, taken: Iterable[Entry]) -> None:
-    """Raises LakehouseError where a bronze table includes batches that the ledger lacks: it would load them again."""
-    included = int(state.progress.inputs[ledger.FILES].version) if state and state.progress else -1
-    if max((one.batch for one in taken if one.delivery.table == name), default=-1) < included:
-        address = progress.address(root, ledger.FILES)
+    """Raises LakehouseError where a bronze table holds deliveries that the ledger lacks: a run notes them first."""
+    if accounts.unknown(root, name, state, taken):
         raise LakehouseError(
-            f"{name} includes deliveries that {address} does not know: the ledger was lost or rewound. Restore it to "
-            f"the newest version that it had, {included} at least (RESTORE TABLE delta.`{address}` TO VERSION AS OF); "
-            "where its log is gone, too, put its folder back from a copy, or load into a new lake."
+            f"{name} includes deliveries that {progress.address(root, ledger.FILES)} does not know: the ledger was "
+            "lost or rewound. `lakehouse run` notes them again, from the files in landing."
         )
 
 

@@ -162,12 +162,15 @@ class Run:
     def _take(self, wanted: Container[str]) -> Found:
         """Claim what landing has for these tables; where another run was quicker, look again at what is left."""
         found = self.look()
+        sources = [name for name, one in self.tables.items() if name in wanted and one.contract.source]
+        states = {name: plan.state(self.root, name) for name in sources}
+        # Before anything is claimed: what a lost or rewound ledger does not know would come a second time.
+        known = [accounts.forgotten(self.root, *one, self.ledger, found) for one in states.items()]
+        if again := [entry for entries in known for entry in entries]:
+            self.ledger = ledger.claim(self.root, self.ledger, again)
+            found = self.look()
         mine = found.of(wanted)
         news = mine.news(self.ledger)
-        # Before anything is claimed: what a rewound ledger does not know would come a second time.
-        for name in self.tables:
-            if name in wanted and self.tables[name].contract.source:
-                plan.check_ledger(self.root, name, plan.state(self.root, name), self.taken)
         if not self.taken and not mine.new:
             raise LakehouseError(self._nothing_to_load(mine))
         changed = {one.place: one for one in mine.gone if news}
@@ -175,7 +178,8 @@ class Run:
             changed[one.place] = replace(one, is_gone=one.place in changed)
         self.ledger = ledger.settle(self.root, self.ledger, changed.values())
         if news:
-            self.ledger = ledger.claim(self.root, self.ledger, news)
+            included = max(map(accounts.included_batch, states.values()))
+            self.ledger = ledger.claim(self.root, self.ledger, news, after=included)
         return found
 
     def _nothing_to_load(self, found: Found) -> str:

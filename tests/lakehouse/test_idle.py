@@ -49,7 +49,8 @@ def settle(root: str, exports: str) -> None:
         inputs = inputs or {ledger.FILES: Input(LOADED.get(name, -1))}
         note = Progress(name, "monday", table.fingerprint, -1, inputs)
         target = Target(progress.address(root, name), ONE.schema, vectors=table.contract.vectors)
-        committer.append(target, -1, ONE, note.to_json())
+        rows = ONE if name in LOADED or not table.contract.source else ONE.slice(0, 0)
+        committer.append(target, -1, rows, note.to_json())
 
 
 def _input(root: str, name: str) -> Input:

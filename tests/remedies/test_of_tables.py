@@ -181,7 +181,7 @@ def gone(path: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        (cut, r"\.json is damaged: a line of it is no JSON\. Bring that file back from a copy\."),
+        (cut, r"\.json is damaged: a line of it is no JSON\. Bring that file back from a copy; a computed table"),
         (gone, r"gold/toys cannot be read: a part of its log is gone\. Bring the file back from a copy\."),
     ],
 )

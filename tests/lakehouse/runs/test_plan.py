@@ -11,7 +11,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from lakehouse import engines, graph
-from lakehouse.delta import committer, progress
+from lakehouse.delta import committer, ops, progress
 from lakehouse.delta.committer import Target
 from lakehouse.delta.progress import Input, Progress
 from lakehouse.errors import LakehouseError
@@ -98,8 +98,11 @@ def test_new_batches_of_the_ledger_are_loaded(settled: Lake) -> None:
     assert settled.decide(ORDERS, *files).inputs == {ledger.FILES: Input(2)}
 
 
-def test_a_ledger_that_knows_less_than_bronze_includes_is_an_error_and_no_reason_to_load_nothing(lake: Lake) -> None:
+def test_a_ledger_that_knows_less_than_bronze_includes_is_an_error_and_no_reason_to_load_nothing(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lake.load(batch=7)
+    monkeypatch.setattr(ops, "query", lambda *_: [{"_file": "7.csv", "_sequence": "its own", "_batch": 7}])
     with pytest.raises(LakehouseError, match="the ledger was lost or rewound"):
         lake.decide(ORDERS, taken(0, day=1))
 

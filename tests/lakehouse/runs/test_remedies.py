@@ -17,6 +17,7 @@ from jobs import printed
 from lakehouse.delta import log
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
+from lakehouse.runs import plan
 from lakehouse.runs.run import Run
 from tests.toy import Toy, of_monday, with_vectors
 
@@ -394,26 +395,120 @@ def test_a_damaged_ledger_is_named_the_tables_are_shown_and_a_copy_heals_it(
 # The ledger
 
 
-@pytest.mark.parametrize("delivers", [False, True])
-def test_a_rewound_ledger_claims_nothing_and_is_restored(toy: Toy, *, delivers: bool) -> None:
-    newest = ledger.read(toy.lake.root).version
+def restored(toy: Toy) -> None:
+    """To the version that has monday's delivery alone."""
     restore(toy, 1, ledger.FILES)
-    before = ledger.read(toy.lake.root).version
+
+
+def without_its_last_commits(toy: Toy) -> None:
+    newest = ledger.read(toy.lake.root).version
+    for version in range(2, newest + 1):
+        (folder(toy, ledger.FILES) / log.commit_path(version)).unlink()
+
+
+def deleted(toy: Toy) -> None:
+    shutil.rmtree(folder(toy, ledger.FILES))
+
+
+def without_some_rows(toy: Toy) -> None:
+    """Of the older file: nothing else tells that the ledger is behind."""
+    toy.opened(ledger.FILES).delete("path = 'market_1/monday.csv'")
+
+
+REWOUND = (restored, without_its_last_commits, deleted, without_some_rows)
+
+
+@pytest.mark.parametrize("rewind", REWOUND)
+@pytest.mark.parametrize("delivers", [False, True])
+def test_what_a_lost_ledger_knew_is_noted_again_and_nothing_comes_twice(
+    toy: Toy, rewind: Callable[[Toy], None], *, delivers: bool
+) -> None:
+    before = {one.delivery.sequence: (one.batch, one.status, one.counts) for one in ledger.read(toy.lake.root).taken()}
+    rewind(toy)
     if delivers:
         toy.deliver("wednesday.csv", "9,C,1,1.00")
-    with pytest.raises(LakehouseError, match="Restore it to the newest version that it had, 2 at least"):
-        toy.run()
-    assert ledger.read(toy.lake.root).version == before
-    restore(toy, newest, ledger.FILES)
+    done = toy.run()
+    assert (done[BRONZE].rows_in or 0, len(toy.rows(BRONZE))) == (delivers, 6 + delivers)
+    now = {one.delivery.sequence: (one.batch, one.status, one.counts) for one in ledger.read(toy.lake.root).taken()}
+    assert {one: (batch, status) for one, (batch, status, _) in now.items() if one in before} == {
+        one: (batch, status) for one, (batch, status, _) in before.items()
+    }
+    assert len(now) == 2 + delivers
+    assert all({"rows", "kept"} <= counts.keys() for *_, counts in now.values())
+    assert toy.rows(ORDERS) == WHOLE
+    assert not [one.decision for one in toy.run().values() if one.decision.does_something]
+    toy.deliver("thursday.csv", "7,A,2,10.00", "7,B,1,1.00")
     toy.run()
-    assert len(toy.rows(BRONZE)) == 6 + delivers
+    assert len(toy.rows(BRONZE)) == 8 + delivers
     assert toy.rows(ORDERS) == WHOLE
 
 
-def test_a_lost_ledger_is_put_back_from_a_copy(toy: Toy, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rewind", REWOUND)
+def test_files_that_a_lost_ledger_knew_and_landing_lacks_are_named_and_put_back(
+    toy: Toy, rewind: Callable[[Toy], None], tmp_path: Path
+) -> None:
+    """Whatever their time is now; in between the file holds something else, which is a delivery, too."""
+    for name in ("monday.csv", "tuesday.csv"):
+        shutil.move(toy.landing / "market_1" / name, tmp_path / name)
+    rewind(toy)
+    before = ledger.read(toy.lake.root).version
+    toy.deliver("monday.csv", "7,A,2,11.00")
+    with pytest.raises(LakehouseError, match=r"landing does not hold .*: .*(monday|tuesday).csv\. Put them back"):
+        toy.run()
+    assert ledger.read(toy.lake.root).version == before
+    for name in ("monday.csv", "tuesday.csv"):
+        shutil.copyfile(tmp_path / name, toy.landing / "market_1" / name)
+    toy.run()
+    assert is_right(toy)
+
+
+def test_a_lost_ledger_is_restored_or_put_back_from_a_copy(toy: Toy, tmp_path: Path) -> None:
+    newest = ledger.read(toy.lake.root).version
+    shutil.move(toy.landing / "market_1" / "tuesday.csv", tmp_path / "tuesday.csv")
+    restored(toy)
+    with pytest.raises(LakehouseError, match="restore the newest version that it had"):
+        toy.run()
+    restore(toy, newest, ledger.FILES)
+    assert is_right(toy)
     shutil.move(folder(toy, ledger.FILES), tmp_path / "copy")
-    with pytest.raises(LakehouseError, match="put its folder back from a copy"):
+    with pytest.raises(LakehouseError, match="Put them back"):
         toy.run()
     assert not folder(toy, ledger.FILES).exists()
     shutil.move(tmp_path / "copy", folder(toy, ledger.FILES))
     assert is_right(toy)
+
+
+def test_a_batch_that_brought_no_row_leaves_its_number_in_a_lost_ledger(toy: Toy) -> None:
+    """What comes next must not be taken for something that bronze includes."""
+    empty = toy.deliver("empty.csv")
+    toy.run()
+    deleted(toy)
+    empty.unlink()
+    toy.run()
+    toy.deliver("wednesday.csv", "9,C,1,1.00")
+    toy.run()
+    assert len(toy.rows(BRONZE)) == 7
+    assert toy.rows(ORDERS) == WHOLE
+
+
+def test_plan_says_that_a_run_notes_again_what_the_ledger_lost(toy: Toy) -> None:
+    restored(toy)
+    taken = ledger.read(toy.lake.root).taken()
+    with pytest.raises(LakehouseError, match="`lakehouse run` notes them again"):
+        plan.decide(toy.lake.root, toy.tables()[BRONZE], taken)
+    toy.run()
+    assert is_right(toy)
+
+
+def test_a_version_that_comes_again_under_its_name_stays_two_deliveries_of_a_lost_ledger(toy: Toy) -> None:
+    """A, then B, then A again, of which the ledger knows B alone: each A comes back as it was."""
+    toy.deliver("monday.csv", "7,A,4,10.00")
+    toy.run()
+    toy.deliver("monday.csv", "7,A,2,10.00", "7,B,1,1.00", "8,B,1,5.00")
+    toy.run()
+    rows, orders = len(toy.rows(BRONZE)), toy.rows(ORDERS)
+    toy.opened(ledger.FILES).delete(f"size = {(toy.landing / 'market_1' / 'monday.csv').stat().st_size}")
+    toy.deliver("thursday.csv", "30,A,1,1.00")
+    toy.run()
+    assert (len(toy.rows(BRONZE)), toy.rows(ORDERS)) == (rows + 1, [(1, 30, 1), *orders])
+    assert len([one for one in ledger.read(toy.lake.root).taken() if one.delivery.path.endswith("monday.csv")]) == 3

@@ -122,6 +122,7 @@ def summary(messages: Console, report: Report) -> None:
             messages.print(f"  [dim]see them with: lakehouse rejected {done.decision.table}[/]")
         _kept_out(messages, done)
         _losing(messages, done)
+        _changed(messages, done)
     for one in report.measures:
         if one.is_broken and one.measure in {"volume", "freshness", "reconciliation"}:
             market = "" if one.market is None else f" market {one.market}"
@@ -191,6 +192,17 @@ def _losing(messages: Console, done: Done) -> None:
         messages.print(f"  [yellow]older[/] {done.decision.table}: {escape(visible(path))} {what}")
     if len(losing) > NAMED:
         messages.print(f"  and {len(losing) - NAMED:,} more files, whose rows are older")
+
+
+def _changed(messages: Console, done: Done) -> None:
+    """New files with documents under keys that other documents had."""
+    for path, count in sorted(done.changed.items())[:NAMED]:
+        messages.print(
+            f"  [yellow]others[/] {done.decision.table}: {count:,} rows of {escape(visible(path))} are of other "
+            "documents than their keys stood for before (identity_is_kept)"
+        )
+    if len(done.changed) > NAMED:
+        messages.print(f"  and {len(done.changed) - NAMED:,} more files with such documents")
 
 
 def landing(console: Console, found: Found) -> None:

@@ -6,10 +6,11 @@ An unknown key, an unknown type or a missing owner is an error that names file a
 from __future__ import annotations
 
 import re
+from datetime import date  # noqa: TC003  pydantic reads it
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from lakehouse import conf
 from lakehouse.errors import LakehouseError
@@ -25,6 +26,7 @@ ANOTHER_ROW = "another_row_of_its_document"
 WITHIN_LIMIT = "file_is_within_reject_limit"
 KEEPS_TOTALS = "document_keeps_its_totals"
 NOT_REPEATED = "row_is_not_repeated"
+IDENTITY_IS_KEPT = "identity_is_kept"
 # The name of the rule that rejects such a row, and why. A row with several has the first of them: a cause stands before
 # its consequences (a lone CR joins two rows, so the row is too long as well).
 PROBLEMS = {
@@ -46,6 +48,11 @@ OF_THE_CORE = PROBLEMS | {
     ANOTHER_ROW: "a document enters whole or not at all, and another of its rows is wrong",
     KEEPS_TOTALS: "an earlier delivery of the document has its totals, so one without them is a part of it",
     NOT_REPEATED: "an earlier row of its document says exactly the same, and the document's sums hold neither way",
+    IDENTITY_IS_KEPT: (
+        "the last accepted delivery of its document has another identity (the contract's `identity:` names its columns)"
+        ": another document under the same key. A row of conf/accepted.yml that names the file accepts it, and so do "
+        "deliveries of two later days that say the same"
+    ),
     WITHIN_LIMIT: "more of its file's rows are wrong than the contract's reject_limit allows, so all are doubted",
 }
 LARGEST_DECIMAL = 38
@@ -209,6 +216,41 @@ class Source(_Strict):
         return self
 
 
+class Identity(_Strict):
+    """Columns that stay as they are as long as a document lives; unknown (null) is no change.
+
+    `on_change`: whether a delivery in which they are others than in the last accepted one before it is told of, or
+    rejected until its file is accepted (conf/accepted.yml) or the same was said on two later days.
+    """
+
+    columns: Annotated[tuple[str, ...], Field(min_length=1)]
+    on_change: Literal["warn", "reject"] = "warn"
+
+
+class Accepted(_Strict):
+    """A row of conf/accepted.yml: what somebody knows to be right although a rule of the table refuses it or warns.
+
+    It names the row, by `key`, or the `file` (as `lakehouse rejected` says it) whose documents have another identity.
+    """
+
+    table: str
+    rule: str
+    key: dict[str, str | int | date] = {}
+    file: str = ""
+    why: Annotated[str, Field(min_length=3)]
+
+    @model_validator(mode="after")
+    def _names_one(self) -> Accepted:
+        if bool(self.key) == bool(self.file):
+            raise ValueError("either `key:`, of columns and their values, or `file:` says what is accepted")
+        return self
+
+    @property
+    def place(self) -> str:
+        """The key's columns in the order of their names: `currency=NGN, rate_date=2023-06-14`."""
+        return ", ".join(f"{column}={value}" for column, value in sorted(self.key.items()))
+
+
 class Contract(_Strict):
     """One table's promise. `unit` is what is replaced as a whole: the grain, or coarser (an order with its lines).
 
@@ -218,7 +260,8 @@ class Contract(_Strict):
 
     `document` names aggregates over a document's rows without repeats, for its rules; beside the contract's columns
     they may use `_is_last`, whether a row ends its file, but for one that is cut. `totals`: which of its rows has what
-    they are held against; a document without one never replaces a document that has it. `repeats`: what exactly
+    they are held against; a document without one never replaces a document that has it. `identity`: what of a document
+    must not change. `repeats`: what exactly
     repeated rows are, unless a document's rules that reject hold only the other way. `reject_limit` is the share of a
     file's rows that may be in wrong documents; above it all of the file is rejected, unless it has fewer than
     `reject_limit_rows` rows. `score` is the formula of a source's quality, from 0 to 100.
@@ -238,6 +281,7 @@ class Contract(_Strict):
     columns: Annotated[dict[Name, Column], Field(min_length=1)]
     document: dict[str, str] = {}
     totals: str | None = None
+    identity: Identity | None = None
     rules: dict[Name, Rule] = {}
     checks: dict[Name, Check] = {}
     reject_limit: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -248,6 +292,7 @@ class Contract(_Strict):
     def _parts_agree(self) -> Contract:
         named = {"grain": self.grain, "unit": self.unit, "partition_by": self.partition_by}
         named["position"] = (self.position,) if self.position else ()
+        named["identity.columns"] = self.identity.columns if self.identity else ()
         wrong = [
             f"{key}: {column!r} is not one of its columns"
             for key, columns in named.items()
@@ -268,8 +313,8 @@ class Contract(_Strict):
                 for name, rule in self.rules.items()
                 if rule.severity == "reject"
             ]
-            alone = {"position": self.position, "document": self.document, "totals": self.totals, "score": self.score}
-            wrong += [f"{key}: goes with `write: latest`" for key, value in alone.items() if value]
+            alone = ("position", "document", "totals", "identity", "score")
+            wrong += [f"{key}: goes with `write: latest`" for key in alone if getattr(self, key)]
         wrong += self._checks_that_cannot_be()
         if self.checks and self.write not in {"refresh", "replace"}:
             wrong.append("checks: go with `write: refresh` and `write: replace`, whose inputs they are compared with")
@@ -326,6 +371,11 @@ class Contract(_Strict):
     def unit_is_one_row(self) -> bool:
         return set(self.unit) == set(self.grain)
 
+    @property
+    def rejects_changes(self) -> bool:
+        """Whether a document with another identity than before is kept out."""
+        return self.identity is not None and self.identity.on_change == "reject"
+
     def why(self, rule: str) -> str:
         """The reason of a rule, the contract's own or one of those that the core adds to every table."""
         if rule in self.rules:
@@ -354,6 +404,7 @@ class Contract(_Strict):
         checks = {name: check.model_dump(exclude={"why"}) for name, check in self.checks.items()}
         words = {"owner", "description", "score", "vectors"}
         words |= set() if self.write == "latest" else {"reject_limit", "reject_limit_rows"}
+        words |= set() if self.rejects_changes else {"identity"}
         return self.model_dump(exclude=words) | {
             "columns": columns,
             "order": list(columns),
@@ -377,6 +428,21 @@ def load(folder: Path) -> dict[str, Contract]:
     if wrong:
         raise LakehouseError("These contracts are not right:\n" + "\n".join(f"  {line}" for line in wrong))
     return contracts
+
+
+def accepted(folder: Path) -> list[Accepted]:
+    """The rows of accepted.yml; none where there is no such file."""
+    path = folder / "accepted.yml"
+    try:
+        return TypeAdapter(list[Accepted]).validate_python((conf.read(path) if path.exists() else None) or [])
+    except ValidationError as error:
+        wrong = [_sentence(path, dict(item)) for item in error.errors()]
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        wrong = [f"{path}: is not YAML: {' '.join(str(error).split())}"]
+    raise LakehouseError(
+        "\n".join(wrong)
+        + "\nIts rows have `table:`, `rule:`, `why:`, and `key:` or `file:` (as `lakehouse rejected` names it)."
+    )
 
 
 def _sentence(path: Path, item: dict[str, object]) -> str:

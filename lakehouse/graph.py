@@ -7,7 +7,6 @@ import hashlib
 import importlib.util
 import inspect
 import json
-import re
 import sys
 from dataclasses import dataclass, replace
 from datetime import date
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
-    from lakehouse.contract import Contract, Source
+    from lakehouse.contract import Accepted, Contract, Source
 
 HOME = conf.HOME
 VALID_FROM, VALID_UNTIL = "valid_from", "valid_until"
@@ -41,7 +40,8 @@ CORE = 6
 class Table:
     """`inputs` in the order of build's parameters: other tables, `conf.<file>`, or `landing` for bronze.
 
-    `accounts`: whether it says in the ledger what became of its source's rows, which one table of each source does.
+    `accepted`: the files that conf/accepted.yml accepts for it. `accounts`: whether it says in the ledger what became
+    of its source's rows, which one table of each source does.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Table:
     module: ModuleType
     inputs: tuple[str, ...]
     fingerprint: str
+    accepted: tuple[str, ...] = ()
     accounts: bool = True
 
     @property
@@ -71,7 +72,10 @@ class Table:
 def load(home: Path = HOME) -> dict[str, Table]:
     """Every table, parents before children. Needs no JVM."""
     contracts = contract.load(home / "conf")
-    tables = {name: table(name, promise, contracts) for name, promise in contracts.items()}
+    accepted = contract.accepted(home / "conf")
+    _check_accepted(home, contracts, accepted)
+    files = {name: tuple(sorted(one.file for one in accepted if one.file and one.table == name)) for name in contracts}
+    tables = {name: table(name, promise, contracts, accepted=files[name]) for name, promise in contracts.items()}
     tables |= {name: replace(tables[name], accounts=False) for name in _not_accounting(tables)}
     for one in tables.values():
         for name in one.inputs:
@@ -86,12 +90,32 @@ def load(home: Path = HOME) -> dict[str, Table]:
                 raise LakehouseError(
                     f"{one.name} does not read {other}, so {name} cannot check it. Change {one.files}."
                 )
-    _check_accepted(home, tables)
     try:
         order = list(TopologicalSorter({name: one.parents for name, one in tables.items()}).static_order())
     except CycleError as error:
         raise LakehouseError(f"These tables read each other in a circle: {' <- '.join(error.args[1])}.") from error
     return {name: tables[name] for name in order}
+
+
+def _check_accepted(home: Path, contracts: Mapping[str, Contract], rows: Iterable[Accepted]) -> None:
+    """Raises LakehouseError where a row of conf/accepted.yml can be about nothing of a table: it would do nothing."""
+    for row in rows:
+        promise = contracts.get(row.table)
+        names = sorted((promise.unit if promise.write == "latest" else promise.grain) if promise else ())
+        if promise is None:
+            wrong = f"there is no table {row.table}"
+        elif row.file and (row.rule != contract.IDENTITY_IS_KEPT or not promise.rejects_changes):
+            wrong = (
+                f"{row.table} rejects no file by {row.rule}; by {contract.IDENTITY_IS_KEPT} it does where its "
+                "`identity:` has `on_change: reject`"
+            )
+        elif not row.file and row.rule not in promise.rules:
+            wrong = f"{row.table} has no rule {row.rule}"
+        elif not row.file and sorted(row.key) != names:
+            wrong = f"a row of {row.table} is named by {', '.join(names)}, not by {row.place}"
+        else:
+            continue
+        raise LakehouseError(f"{home / 'conf/accepted.yml'}: {wrong}. Correct that row or take it out.")
 
 
 def _not_accounting(tables: Mapping[str, Table]) -> list[str]:
@@ -131,8 +155,14 @@ def _check_reaches(one: Table) -> None:
         )
 
 
-def table(name: str, promise: Contract, contracts: Mapping[str, Contract], module: ModuleType | None = None) -> Table:
-    """One table from its contract, those of its inputs, and its module (found by its name)."""
+def table(
+    name: str,
+    promise: Contract,
+    contracts: Mapping[str, Contract],
+    module: ModuleType | None = None,
+    accepted: tuple[str, ...] = (),
+) -> Table:
+    """One table from its contract, those of its inputs, its module (found by its name), and the files it accepts."""
     path = name.replace(".", "/")
     module = module or _find(name)
     inputs = tuple(_input_of(parameter) for parameter in _parameters(path, module))
@@ -148,7 +178,7 @@ def table(name: str, promise: Contract, contracts: Mapping[str, Contract], modul
             f"Change {path}.py; what needs a join is a table of its own."
         )
     source = contracts[sources[0]].source if promise.write == "latest" and sources[0] in contracts else None
-    return Table(name, promise, module, inputs, _fingerprint(promise, module, source))
+    return Table(name, promise, module, inputs, _fingerprint(promise, module, source, accepted), accepted)
 
 
 class _OnDemand(ModuleType):
@@ -214,6 +244,9 @@ def conf_file(name: str, home: Path = HOME) -> tuple[str, list[dict[str, object]
     market (or what else their first key says), null for the newest. Those of conf.accepted, which may be none, are
     texts: the `key` is `currency=NGN, rate_date=2023-06-14`, its columns in the order of their names.
     """
+    if name == ACCEPTED:
+        named = [one for one in contract.accepted(home / "conf") if one.key]
+        return _versioned([{"table": one.table, "rule": one.rule, "key": one.place, "why": one.why} for one in named])
     path = home / "conf" / f"{name.removeprefix('conf.')}.yml"
     if not path.exists():
         raise LakehouseError(f"A build() has the parameter {name.replace('.', '_')}, but there is no {path}.")
@@ -221,9 +254,7 @@ def conf_file(name: str, home: Path = HOME) -> tuple[str, list[dict[str, object]
         rows = conf.read(path)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise LakehouseError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    if name == ACCEPTED:
-        rows = _accepted(path, rows)
-    elif (
+    if (
         not isinstance(rows, list)
         or not rows
         or not all(isinstance(row, dict) and row.keys() - {VALID_FROM} == rows[0].keys() - {VALID_FROM} for row in rows)
@@ -231,44 +262,18 @@ def conf_file(name: str, home: Path = HOME) -> tuple[str, list[dict[str, object]
         raise LakehouseError(f"{path} must be a list of mappings that all have the same keys.")
     if any(VALID_FROM in row for row in rows):
         rows = _with_periods(path, rows)
-    for key in rows[0] if rows else ():
+    for key in rows[0]:
         kinds = {type(row[key]).__name__ for row in rows if row[key] is not None}
         if len(kinds) != 1:
             raise LakehouseError(
                 f"{path}: all values of {key} must be of one type, and are {', '.join(sorted(kinds)) or 'nothing'}. "
                 "Quotes around each make them texts."
             )
+    return _versioned(rows)
+
+
+def _versioned(rows: list[dict[str, object]]) -> tuple[str, list[dict[str, object]]]:
     return hashlib.sha256(json.dumps(rows, default=str).encode()).hexdigest()[:16], rows
-
-
-def _accepted(path: Path, rows: object) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = []
-    for row in rows if isinstance(rows, list) else [rows]:
-        key = row.get("key") if isinstance(row, dict) else None
-        if not isinstance(row, dict) or not isinstance(key, dict) or row.keys() != {*ACCEPTED_KEYS}:
-            raise LakehouseError(
-                f"{path} must be a list of mappings with the keys {', '.join(ACCEPTED_KEYS)}, whose `key` is a mapping "
-                f"of columns to values, or [] for none. It has {row}."
-            )
-        found.append({**row, "key": ", ".join(f"{column}={value}" for column, value in sorted(key.items()))})
-    return found
-
-
-def _check_accepted(home: Path, tables: Mapping[str, Table]) -> None:
-    """Raises LakehouseError where a row of conf/accepted.yml can be about no row of a table: it would do nothing."""
-    _, rows = conf_file(ACCEPTED, home) if (home / "conf" / "accepted.yml").exists() else ("", [])
-    for row in rows:
-        promise = tables[str(row["table"])].contract if row["table"] in tables else None
-        names = sorted((promise.unit if promise.write == "latest" else promise.grain) if promise else ())
-        if promise is None:
-            wrong = f"there is no table {row['table']}"
-        elif row["rule"] not in promise.rules:
-            wrong = f"{row['table']} has no rule {row['rule']}"
-        elif re.findall(r"(?:^|, )(\w+)=", str(row["key"])) != names:
-            wrong = f"a row of {row['table']} is named by {', '.join(names)}, not by {row['key']}"
-        else:
-            continue
-        raise LakehouseError(f"conf/accepted.yml: {wrong}. Correct that row or take it out.")
 
 
 def _with_periods(path: Path, rows: list[dict[str, object]]) -> list[dict[str, object]]:
@@ -295,13 +300,13 @@ def _next(day: object, days: Iterable[object]) -> date | None:
     return min(later, default=None)
 
 
-def _fingerprint(promise: Contract, module: ModuleType, source: Source | None) -> str:
+def _fingerprint(promise: Contract, module: ModuleType, source: Source | None, accepted: tuple[str, ...]) -> str:
     """Changes with what the rows depend on: code without comments and docstrings, the contract without its words.
 
-    A `latest` table also depends on what its source spells as nothing.
+    A `latest` table also depends on what its source spells as nothing, and on the files that are accepted.
     """
     blank = source.blank if source else ()
-    parts = [json.dumps(promise.definition(), sort_keys=True), code(module), json.dumps(blank), str(CORE)]
+    parts = [json.dumps(promise.definition(), sort_keys=True), code(module), json.dumps(blank), str(CORE), *accepted]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 

@@ -124,12 +124,16 @@ def with_vectors(sources: dict[str, tuple[str, str]]) -> dict[str, tuple[str, st
 
 @dataclass
 class Toy:
-    """`deliver` files, `run`, and look; `sources` may be changed between runs, as a developer would."""
+    """`deliver` files, `run`, and look; `sources` may be changed between runs, as a developer would.
+
+    `accepted`: the files that conf/accepted.yml would name for the lines.
+    """
 
     folder: Path
     engine: Engine
     sources: dict[str, tuple[str, str]] = field(default_factory=lambda: dict(SOURCES))
     clock: int = 1_700_000_000
+    accepted: tuple[str, ...] = ()
 
     @property
     def landing(self) -> Path:
@@ -151,7 +155,8 @@ class Toy:
             assert spec.loader is not None
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
-            found[name] = graph.table(name, contracts[name], contracts, module)
+            accepted = self.accepted if name == "silver.order_lines" else ()
+            found[name] = graph.table(name, contracts[name], contracts, module, accepted)
         return found
 
     def deliver(self, name: str, *rows: str, day: int | None = None, market: int = 1, header: str = HEADER) -> Path:

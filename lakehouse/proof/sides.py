@@ -25,7 +25,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
 from lakehouse.store import storage
 from lakehouse.writes import accounting, append, judging, parsing, quarantine, units
-from lakehouse.writes.judging import Known
+from lakehouse.writes.judging import KeptOut
 from lakehouse.writes.lake import conf_rows, conform
 
 if TYPE_CHECKING:
@@ -166,11 +166,11 @@ def _judged(subject: Subject) -> Pair:
     newest = quarantine.newest_of_file(subject.place.engine, counting)
     judge = partial(judging.judge, table, parsed, newest, replacing, -1)
     if subject.how == "whole":
-        first = judge(Known(retracted=retracted))
+        first = judge(KeptOut(retracted=retracted))
         beyond = accounting.account(subject.place.engine, table, first, defaultdict(type(None))).beyond
-        judged = judge(Known(beyond, retracted))
+        judged = judge(KeptOut(beyond, retracted))
     else:
-        judged = judge(Known(subject.note.refused, retracted))
+        judged = judge(KeptOut(subject.note.refused, retracted))
     right, rejected = _right_and_rejected(subject, judged)
     found = rejected.limit(0) if wrong is None else wrong
     return Pair(

@@ -362,6 +362,7 @@ class Run:
             accounts=table.accounts,
             late=batch.late,
             refused=account.refused,
+            changed=account.changed,
         )
 
     def _rebuild(self, writer: Writer, decision: Decision) -> Done:

@@ -50,9 +50,9 @@ class Done:
     """What one table's turn did. `rows_in` counts the rows that came in, `counts` where they went.
 
     `by_file`: of a table that judges delivered rows, the same by (file, batch), `by_market` by market, whether it
-    `accounts` for them in the ledger, and which new files are `late`. `refused`: why
-    some of the new files were kept out whole. `measures`: what its checks counted.
-    `units`: how many were computed, None for all. `phases`: the seconds of some parts of its turn, by name.
+    `accounts` for them in the ledger, and which new files are `late`. `refused`: why some of the new files were kept
+    out whole. `changed`: by new file, the rows of documents of another identity than before. `measures`: what its
+    checks counted. `units`: how many were computed, None for all. `phases`: the seconds of some parts of its turn.
     """
 
     decision: Decision
@@ -65,6 +65,7 @@ class Done:
     accounts: bool = False
     late: frozenset[str] = frozenset()
     refused: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    changed: Mapping[str, int] = field(default_factory=dict)
     measures: Sequence[Measure] = ()
     units: int | None = None
     phases: Mapping[str, float] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
-from lakehouse.contract import KEEPS_TOTALS, NOT_REPEATED, WITHIN_LIMIT
+from lakehouse.contract import IDENTITY_IS_KEPT, KEEPS_TOTALS, NOT_REPEATED, WITHIN_LIMIT
 from lakehouse.intake.ledger import MISDATED
 from lakehouse.writes.judging import RETRACTED
 from lakehouse.writes.rules import RULES_OF, rules_of
@@ -35,16 +35,16 @@ def _no_counts() -> Counts:
 class Account:
     """Where the new rows went. `counts`: by status (`rows`), by rule that rejected, warned or stops, what was mended.
 
-    `by_market`: the same of each market. `by_file`: (file, batch) -> rows by status, and rows warned of; `rules`:
-    (file, rule) -> rows that it rejected. `refused`: (file, batch) -> why, of the new files that are kept out whole,
-    and `beyond` their sequences. `to_write` and `to_reject` count all judged rows, also those of older
-    deliveries.
+    `by_market`: the same of each market. `by_file`: (file, batch) -> rows by status, and rows warned of. `changed`:
+    file -> rows of documents of another identity than before. `refused`: (file, batch) -> why, of the new files that
+    are kept out whole, and `beyond` their sequences. `to_write` and `to_reject` count all judged rows, also those of
+    older deliveries.
     """
 
     counts: Counts = field(default_factory=_no_counts)
     by_market: dict[int | None, Counts] = field(default_factory=dict)
     by_file: dict[tuple[str, int], Counter[str]] = field(default_factory=dict)
-    rules: Counter[tuple[str, str]] = field(default_factory=Counter)
+    changed: Counter[str] = field(default_factory=Counter)
     refused: dict[tuple[str, int], str] = field(default_factory=dict)
     beyond: tuple[str, ...] = ()
     to_write: int = 0
@@ -65,6 +65,8 @@ def account(
 ) -> Account:
     """Counts of the new rows, in one pass."""
     own = dict.fromkeys(("unit_is_unique", NOT_REPEATED, KEEPS_TOTALS, WITHIN_LIMIT), "reject")
+    if table.contract.identity:
+        own[IDENTITY_IS_KEPT] = table.contract.identity.on_change
     rules = {name: severity for name, (_, severity) in rules_of(table).items()} | own
     broken = [F.count_if(F.array_contains(RULES_OF[severity], name)).alias(name) for name, severity in rules.items()]
     by_its_day = [name for name, one in table.contract.rules.items() if "_delivered_at" in one.check]
@@ -92,13 +94,14 @@ def account(
             by_rule = {name: row[name] for name, severity in rules.items() if severity == "reject"}
             for name, times in (by_rule | ({row["_problem"]: count} if row["_problem"] else {})).items():
                 add("rejected", name, times)
-                result.rules[row["_file"], name] += times
         if status not in {"superseded", "duplicate", RETRACTED}:
+            result.changed[row["_file"]] += row.get(IDENTITY_IS_KEPT, 0)
             for name, severity in rules.items():
                 add("warned", name, row[name] if severity == "warn" else 0)
                 add("stopped", name, row[name] if severity == "stop" and status != "rejected" else 0)
     beyond = {one: share for one, share in sorted(shares.items()) if share.is_beyond(table.contract)}
     result.beyond = tuple(dict.fromkeys(sequence for sequence, *_ in beyond))
+    result.changed = +result.changed
     result.refused = {(file, batch): share.words(table.contract) for (_, file, batch), share in beyond.items()}
     return result
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
-from lakehouse.contract import EVIDENCE, KEEPS_TOTALS, NOT_REPEATED, WITHIN_LIMIT
+from lakehouse.contract import EVIDENCE, NOT_REPEATED, WITHIN_LIMIT
 from lakehouse.transforms import stripped
 from lakehouse.writes.parsing import flat, has_key
+from lakehouse.writes.predecessors import changes, keeping_identity, without_lost_totals
 from lakehouse.writes.rules import RULES_OF, broken, is_of_document, rules_of
 
 if TYPE_CHECKING:
@@ -28,16 +29,11 @@ RETRACTED = "retracted"  # the status of rows of deliveries that somebody took b
 
 
 @dataclass(frozen=True)
-class Known:
-    """What the rows that are judged do not tell.
-
-    `refused`: the sequences of the files that are kept out whole, `retracted`: of those that are taken back. `proven`:
-    units that the table holds with totals.
-    """
+class KeptOut:
+    """Sequences of files of which no row enters: `refused` for their many wrong ones, or `retracted` by somebody."""
 
     refused: tuple[str, ...] = ()
     retracted: tuple[str, ...] = ()
-    proven: DataFrame | None = None
 
 
 def judge(
@@ -46,15 +42,15 @@ def judge(
     newest_of_file: DataFrame,
     replacing: DataFrame | None,
     since: int,
-    known: Known | None = None,
+    out: KeptOut | None = None,
 ) -> DataFrame:
     """One `_status` per row: of its unit the newest right delivery is kept, and the newest, if not right, is rejected.
 
     `newest_of_file` (_file, _newest): the sequence of each file's newest version, which supersedes the keyless rows of
     its older ones. `replacing`: the places that newer rows correct (replaced_places). `since`: rows of later batches
-    are new (`_new`). `known`: what these rows alone do not tell.
+    are new (`_new`).
     """
-    return judge_flat(table, flat(parsed, since), newest_of_file, replacing, known or Known())
+    return judge_flat(table, flat(parsed, since), newest_of_file, replacing, out or KeptOut())
 
 
 def judge_flat(
@@ -62,25 +58,26 @@ def judge_flat(
     rows: DataFrame,
     newest_of_file: DataFrame,
     replacing: DataFrame | None,
-    known: Known,
+    out: KeptOut,
     once: Callable[[DataFrame], DataFrame] | None = None,
 ) -> DataFrame:
     """As `judge`; the rows need no columns but those that they are judged by.
 
-    `once` computes rows that are asked several things; with it documents are read a second way only where rows repeat.
+    `once` computes rows that are asked several things. With it documents are read a second way, and held against what
+    they were, only where rows repeat, and where there is another identity: planning that takes longer than a few rows.
     """
-    if known.refused:
+    if out.refused:
         broken = F.array_append("_broken", WITHIN_LIMIT)
         rows = rows.withColumn(
-            "_broken", F.when(F.col("_sequence").isin(*known.refused), broken).otherwise(F.col("_broken"))
+            "_broken", F.when(F.col("_sequence").isin(*out.refused), broken).otherwise(F.col("_broken"))
         )
-    counting = in_force(rows, known.retracted)
+    counting = in_force(rows, out.retracted)
     keyless = _judge_keyless(table, counting.where(~has_key(table)), newest_of_file)
-    judged = _judge_units(table, counting.where(has_key(table)), known.proven, once).unionByName(keyless)
+    judged = _judge_units(table, counting.where(has_key(table)), once).unionByName(keyless)
     judged = judged if replacing is None else _without_replaced(judged, replacing)
-    if not known.retracted:
+    if not out.retracted:
         return judged
-    taken_back = _alone(table, rows.where(F.col("_sequence").isin(*known.retracted)))
+    taken_back = _alone(table, rows.where(F.col("_sequence").isin(*out.retracted)))
     return judged.unionByName(taken_back.withColumn("_status", F.lit(RETRACTED)))
 
 
@@ -93,20 +90,24 @@ def judged_by(table: Table, columns: Iterable[str]) -> list[str]:
     """The columns that decide about a row: sorting by five windows takes as long as the rows are wide."""
     promise = table.contract
     rules = [one.check for name, one in promise.rules.items() if is_of_document(table, name)]
-    texts = [*promise.document.values(), *rules, promise.totals or ""]
+    identity = promise.identity.columns if promise.identity else ()
+    texts = [*promise.document.values(), *rules, promise.totals or "", *identity]
     named = {*re.findall(r"\w+", " ".join(texts)), *promise.unit}
     return [name for name in columns if name in named or name.startswith("_")]
 
 
-def _judge_units(
-    table: Table, rows: DataFrame, proven: DataFrame | None, once: Callable[[DataFrame], DataFrame] | None
-) -> DataFrame:
+def _judge_units(table: Table, rows: DataFrame, once: Callable[[DataFrame], DataFrame] | None) -> DataFrame:
     promise = table.contract
     unit, delivery = [F.col(name) for name in promise.unit], [*promise.unit, "_sequence"]
     of_unit, of_delivery = Window.partitionBy(*unit), Window.partitionBy(*delivery)
     in_place = Window.partitionBy(*delivery, "_repeat").orderBy("_row")
     # One shuffle by unit serves all the windows below.
-    rows = _without_repeats(table, rows.repartition(*unit), delivery, once)
+    rows = _marked(table, rows.repartition(*unit))
+    any_repeats = any_changes = True
+    if once:
+        rows = once(rows)
+        any_repeats, any_changes = rows.agg(F.max("_repeat"), F.max("_changes")).collect()[0]
+    rows = _without_repeats(table, rows, is_read_twice=any_repeats)
     is_right = F.sum(F.size("_broken")).over(of_delivery) == 0
     if promise.unit_is_one_row:
         alone = F.count_if(~F.col("_repeat")).over(of_delivery) == 1
@@ -115,7 +116,8 @@ def _judge_units(
         )
     if promise.position:
         rows = rows.withColumn(promise.position, F.row_number().over(in_place))
-    rows = _without_lost_totals(table, rows.withColumn("_right", is_right), delivery, proven)
+    rows = without_lost_totals(table, rows.withColumn("_right", is_right))
+    rows = keeping_identity(table, rows) if any_changes and promise.identity else rows
     rows = rows.withColumns(
         {
             "_newest_right": F.max(F.when(F.col("_accepted"), F.col("_sequence"))).over(of_unit),
@@ -130,29 +132,34 @@ def _judge_units(
         .when(is_rejected, "rejected")
         .otherwise("superseded")
     )
-    return rows.withColumn("_status", status).drop("_repeat", "_accepted", "_newest_right", "_newest")
+    return rows.withColumn("_status", status).drop("_repeat", "_changes", "_accepted", "_newest_right", "_newest")
 
 
-def _without_repeats(
-    table: Table, rows: DataFrame, delivery: Sequence[str], once: Callable[[DataFrame], DataFrame] | None
-) -> DataFrame:
+def _marked(table: Table, rows: DataFrame) -> DataFrame:
+    """`_repeat`: whether another row of its delivery says the same; `_changes`: whether its unit's identity does."""
+    nth = F.row_number().over(Window.partitionBy(*table.contract.unit, "_sequence", "_hash").orderBy("_row"))
+    has_others = _document_rules(table) or table.contract.repeats == "duplicate"
+    is_repeat = nth > 1 if has_others else F.lit(False)  # noqa: FBT003
+    return rows.withColumns({"_repeat": is_repeat, "_changes": changes(table)})
+
+
+def _document_rules(table: Table) -> dict[str, tuple[Column, str]]:
+    return {name: one for name, one in rules_of(table).items() if is_of_document(table, name)}
+
+
+def _without_repeats(table: Table, rows: DataFrame, *, is_read_twice: bool) -> DataFrame:
     """Asks the document's rules; `_repeat` marks the rows that only say again what another row of the document says.
 
     It is read without them or with them, as the contract says, unless its rules hold only the other way.
     """
-    rules = {name: one for name, one in rules_of(table).items() if is_of_document(table, name)}
-    if not rules and table.contract.repeats == "keep":
-        return rows.withColumn("_repeat", F.lit(False))  # noqa: FBT003
-    nth = F.row_number().over(Window.partitionBy(*delivery, "_hash").orderBy("_row"))
-    rows = rows.withColumn("_repeat", nth > 1)
-    rows = once(rows) if once else rows
+    rules, delivery = _document_rules(table), [*table.contract.unit, "_sequence"]
     if not rules:
         return rows
-    if once and rows.where("_repeat").isEmpty():
-        rows = _asked(table, rows, rules, "_found", delivery)
-        found = {column: F.concat(column, f"_found.{column}") for column in RULES_OF.values()}
-        return rows.withColumns(found).drop("_found")
-    return _read_both_ways(table, rows.withColumnRenamed("_repeat", "_again"), rules, delivery)
+    if is_read_twice:
+        return _read_both_ways(table, rows.withColumnRenamed("_repeat", "_again"), rules, delivery)
+    rows = _asked(table, rows, rules, "_found", delivery)
+    found = {column: F.concat(column, f"_found.{column}") for column in RULES_OF.values()}
+    return rows.withColumns(found).drop("_found")
 
 
 def _read_both_ways(
@@ -193,32 +200,6 @@ def _asked(
     found = F.struct(*(broken(asked, severity).alias(column) for severity, column in RULES_OF.items()))
     rows = rows.withColumns(columns | {"_says_nothing": says_nothing}).withColumn(reading, found)
     return rows.drop(*columns, "_says_nothing")
-
-
-def _without_lost_totals(table: Table, rows: DataFrame, delivery: Sequence[str], proven: DataFrame | None) -> DataFrame:
-    """`_accepted`: right by itself, and not without the totals that an earlier accepted delivery of its unit has.
-
-    Whatever has totals and is right is accepted, so the first of these tells. `proven`: units that the table holds with
-    totals; it tells of units of which all older deliveries are in it, and none among these rows.
-    """
-    if table.contract.totals is None:
-        return rows.withColumn("_accepted", F.col("_right"))
-    unit = list(table.contract.unit)
-    of_unit = Window.partitionBy(*unit)
-    rows = rows.withColumn("_has_totals", F.max(has_totals(table)).over(Window.partitionBy(*delivery)))
-    first = F.min(F.when(F.col("_right") & F.col("_has_totals"), F.col("_sequence"))).over(of_unit)
-    is_later = F.coalesce(first < F.col("_sequence"), F.lit(False))  # noqa: FBT003
-    if proven is not None:
-        rows = rows.join(proven.withColumn("_proven", F.lit(True)), on=unit, how="left")  # noqa: FBT003
-        is_later = is_later | (F.col("_proven").isNotNull() & F.min("_new").over(of_unit))
-    rows = rows.withColumn("_lost", ~F.col("_has_totals") & is_later)
-    broken = F.when(F.col("_lost"), F.array_append("_broken", KEEPS_TOTALS)).otherwise(F.col("_broken"))
-    accepted = {"_broken": broken, "_accepted": F.col("_right") & ~F.col("_lost")}
-    return rows.withColumns(accepted).drop("_has_totals", "_lost", "_proven")
-
-
-def has_totals(table: Table) -> Column:
-    return F.coalesce(F.expr(table.contract.totals or "false"), F.lit(False))  # noqa: FBT003
 
 
 def _judge_keyless(table: Table, rows: DataFrame, newest_of_file: DataFrame) -> DataFrame:

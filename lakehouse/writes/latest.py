@@ -18,9 +18,10 @@ from lakehouse.errors import LakehouseError
 from lakehouse.writes import measures as measured
 from lakehouse.writes import units
 from lakehouse.writes.accounting import account
-from lakehouse.writes.judging import Known, has_totals, in_force, judge_flat, judged_by, replaced_places
+from lakehouse.writes.judging import KeptOut, in_force, judge_flat, judged_by, replaced_places
 from lakehouse.writes.measures import ChecksFailedError
 from lakehouse.writes.parsing import PLACE, flat, has_key, parse, units_of
+from lakehouse.writes.predecessors import in_doubt
 from lakehouse.writes.quarantine import settle_rejected
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from lakehouse.writes.accounting import Account
     from lakehouse.writes.lake import Writer
 
+AT_HAND = 10_000  # keys, that this process may hold
 BYTES_OF_A_ROW = 64  # compressed in its table, a wide one
 
 
@@ -71,26 +73,27 @@ def settle(writer: Writer, batch: Batch) -> Account:
     Raises LakehouseError, before anything is written, where sums do not close or a rule stops.
     """
     table, promise, new = writer.table, writer.table.contract, batch.bronze.where(F.col("_batch") > batch.since)
-    places = batch.bronze if batch.late else new
-    replacing = (
-        replaced_places(in_force(places, batch.retracted), batch.versions) if batch.versions is not None else None
-    )
     with ExitStack() as cached:
         parsed = parse(table, batch.contract, new, batch.columns, batch.conf)
-        if batch.late:
-            parsed = parsed.unionByName(_older_rows(writer, batch, cached))
         rows, stored = _sliced(writer, flat(parsed, batch.since), batch, cached), writer.stored()
         if stored is None and not batch.is_whole:
             raise LakehouseError(f"{table.name} is not stored as its contract promises it. Start the run again.")
+        older = None
         if stored is not None and not batch.is_whole:
             stored = stored.join(rows.select(*promise.unit).distinct(), on=list(promise.unit), how="left_semi")
-        known = _known(writer, rows, stored, batch, cached)
-        parts, accounted = _accounted(writer, rows, replacing, batch, known, stored, cached)
+            older = _older_rows(writer, batch, rows, stored, cached)
+        places = new if older is None else batch.bronze
+        replacing = (
+            replaced_places(in_force(places, batch.retracted), batch.versions) if batch.versions is not None else None
+        )
+        rows = rows if older is None else rows.unionByName(older)
+        out = KeptOut(writer.before.refused if writer.before and not batch.is_whole else (), batch.retracted)
+        parts, accounted = _accounted(writer, rows, replacing, batch, out, stored, cached)
         if accounted.beyond:
-            why, known = accounted.refused, replace(known, refused=(*known.refused, *accounted.beyond))
-            parts, accounted = _accounted(writer, rows, replacing, batch, known, stored, cached)
+            why, out = accounted.refused, replace(out, refused=(*out.refused, *accounted.beyond))
+            parts, accounted = _accounted(writer, rows, replacing, batch, out, stored, cached)
             accounted.refused = why
-        writer.note = replace(writer.note, refused=known.refused)
+        writer.note = replace(writer.note, refused=out.refused)
         judged = units.together(part.judged for part in parts)
         _check_sums(table, batch.rows_in, accounted.counts["rows"])
         _check_stops(table, accounted)
@@ -130,42 +133,21 @@ class Part:
         return self.rows.join(places, on=list(PLACE), how="inner")
 
 
-def _known(writer: Writer, rows: DataFrame, stored: DataFrame | None, batch: Batch, cached: ExitStack) -> Known:
-    """Only what is taken back, where all rows of bronze are judged."""
-    if batch.is_whole or stored is None or writer.before is None:
-        return Known(retracted=batch.retracted)
-    of_totals = writer.table.contract.totals is not None
-    proven = _proven(writer, rows, stored, cached) if of_totals else None
-    return Known(writer.before.refused, batch.retracted, proven)
-
-
-def _proven(writer: Writer, rows: DataFrame, stored: DataFrame, cached: ExitStack) -> DataFrame | None:
-    """The units that the table holds with totals, of those that new rows deliver without; these are few."""
-    unit = list(writer.table.contract.unit)
-    documents = rows.where(has_key(writer.table)).groupBy(*unit, "_sequence")
-    lacking = documents.agg(F.max(has_totals(writer.table)).alias("_has_totals")).where("not _has_totals")
-    lacking = writer.engine.once(lacking.select(*unit).distinct(), cached)
-    if lacking.isEmpty():
-        return None
-    found = stored.where(has_totals(writer.table)).join(writer.engine.small_side(lacking), on=unit, how="left_semi")
-    return writer.engine.small_side(writer.engine.once(found.select(*unit).distinct(), cached))
-
-
 def _accounted(
     writer: Writer,
     rows: DataFrame,
     replacing: DataFrame | None,
     batch: Batch,
-    known: Known,
+    out: KeptOut,
     stored: DataFrame | None,
     cached: ExitStack,
 ) -> tuple[list[Part], Account]:
     """All rows judged and counted; whether a file is within its limit is known only after that."""
-    parts = list(_judged(writer, rows, replacing, batch, known, cached))
+    parts = list(_judged(writer, rows, replacing, batch, out, cached))
     if stored is not None:
         parts = [part.compared(writer, stored, cached) for part in parts]
     judged = units.together(part.judged for part in parts)
-    return parts, account(writer.engine, writer.table, judged, batch.markets, known.refused)
+    return parts, account(writer.engine, writer.table, judged, batch.markets, out.refused)
 
 
 def _judged(
@@ -173,7 +155,7 @@ def _judged(
     rows: DataFrame,
     replacing: DataFrame | None,
     batch: Batch,
-    known: Known,
+    out: KeptOut,
     cached: ExitStack,
 ) -> Iterator[Part]:
     """All rows judged; of many bytes slice by slice of the units, to bound memory."""
@@ -182,9 +164,7 @@ def _judged(
 
     def of(some: DataFrame, is_slice: Column | None = None) -> Part:
         narrow = some.select(*judged_by(table, some.columns))
-        judged = judge_flat(
-            table, narrow, batch.newest_of_file, replacing, known, lambda rows: engine.once(rows, cached)
-        )
+        judged = judge_flat(table, narrow, batch.newest_of_file, replacing, out, lambda rows: engine.once(rows, cached))
         return Part(some, engine.once(judged, cached), is_slice)
 
     slices = _slices(engine, batch)
@@ -234,27 +214,36 @@ def _check_stops(table: Table, accounted: Account) -> None:
         )
 
 
-def _older_rows(writer: Writer, batch: Batch, cached: ExitStack) -> DataFrame:
-    """The rows that bronze has, from before, of the units that late files name.
+def _older_rows(
+    writer: Writer, batch: Batch, rows: DataFrame, stored: DataFrame, cached: ExitStack
+) -> DataFrame | None:
+    """The rows that bronze has, from before, of the units that late files name, or that are in doubt; None for none.
 
     They are looked for twice: by their keys alone, which says where they stand, and then only they are read whole.
     """
     table, unit = writer.table, list(writer.table.contract.unit)
 
-    def known(rows: DataFrame) -> DataFrame:
+    def known(some: DataFrame) -> DataFrame | None:
         """Computed now, as the small side of a join where they are few: what they are looked for in stays put."""
-        found = writer.engine.once(rows, cached)
+        few = writer.engine.arrow(some.limit(AT_HAND + 1))
+        if few.num_rows <= AT_HAND:
+            return writer.engine.small_side(writer.engine.frame(few)) if few.num_rows else None
+        found = writer.engine.once(some, cached)
         return writer.engine.small_side(found) if found.count() <= FEW_ROWS else found
 
-    def keys(rows: DataFrame) -> DataFrame:
-        return units_of(table, batch.contract, rows, batch.columns, batch.conf).where(has_key(table))
-
-    is_new = F.col("_batch") > batch.since
-    late = keys(batch.bronze.where(is_new & F.col("_file").isin(*batch.late)))
-    touched = known(late.select(*unit).distinct())
-    older = batch.bronze.where(~is_new)
-    places = known(keys(older).join(touched, on=unit, how="left_semi").select(*PLACE))
-    return parse(table, batch.contract, older.join(places, on=list(PLACE), how="left_semi"), batch.columns, batch.conf)
+    late = rows.where(has_key(table) & F.col("_file").isin(*batch.late)).select(*unit) if batch.late else None
+    wanted = [some for some in (late, in_doubt(table, rows, stored)) if some is not None]
+    touched = known(units.together(wanted).distinct()) if wanted else None
+    if touched is None:
+        return None
+    older = batch.bronze.where(F.col("_batch") <= batch.since)
+    keys = units_of(table, batch.contract, older, batch.columns, batch.conf).where(has_key(table))
+    places = known(keys.join(touched, on=unit, how="left_semi").select(*PLACE))
+    if places is None:
+        return None
+    found = older.join(places, on=list(PLACE), how="left_semi")
+    parsed = parse(table, batch.contract, found, batch.columns, batch.conf)
+    return _sliced(writer, flat(parsed, batch.since), batch, cached)
 
 
 def as_stored(table: Table, judged: DataFrame, stored: DataFrame) -> DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from lakehouse.contract import IDENTITY_IS_KEPT
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
@@ -77,4 +78,5 @@ def _severities(promise: Contract) -> dict[str, str]:
     readable = [f"{name}_is_readable" for name, column in promise.columns.items() if column.source]
     required = [name for name, column in promise.columns.items() if column.required or name in promise.unit]
     of_columns = dict.fromkeys([*readable, *(f"{name}_is_present" for name in required)], "reject")
-    return of_columns | {name: rule.severity for name, rule in promise.rules.items()}
+    of_identity = {IDENTITY_IS_KEPT: promise.identity.on_change} if promise.identity else {}
+    return of_columns | of_identity | {name: rule.severity for name, rule in promise.rules.items()}

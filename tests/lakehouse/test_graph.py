@@ -279,7 +279,7 @@ def test_nothing_may_be_accepted(home: Path) -> None:
         ("table: silver.orders", r"accepted\.yml: Input should be a valid list"),
         (
             ACCEPTED.replace("key: KEY", "file: a.csv"),
-            r"silver\.orders rejects no file by RULE; by identity_is_kept it",
+            r"silver\.orders rejects no file by RULE; by identity_is_kept",
         ),
         ("- {table: [", r"accepted\.yml: is not YAML"),
     ],

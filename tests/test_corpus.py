@@ -115,7 +115,8 @@ def found(engine: Engine, tables: Tables, tmp_path_factory: pytest.TempPathFacto
         deliver(folder / "landing", name)
     root = str(folder / "lake")
     lifted = {name: without_limit(table) for name, table in tables.items()}
-    Run(root, str(folder / "landing"), lifted, engine=engine).execute(lifted)
+    report = Run(root, str(folder / "landing"), lifted, engine=engine).execute(lifted)
+    assert not [one for one in report.measures if one.measure == "reconciliation" and one.is_broken]
     return dict(found_in(root, tables))
 
 

@@ -245,6 +245,13 @@ def test_tables_do_not_divide() -> None:
             ], path
 
 
+def test_tables_gather_no_group_in_one_row() -> None:
+    """What belongs to no order, or to one product, only grows: a list of it is a row that no memory holds."""
+    for path, tree in code(*LAYERS).items():
+        names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        assert not names & {"collect_list", "collect_set"}, path
+
+
 def test_no_sum_takes_what_contracts_call_a_bigint_or_a_wide_decimal() -> None:
     """Such a sum begins again at the other end, without a word: transforms.whole_sum does not."""
     promised = {

@@ -34,7 +34,7 @@ Place = tuple[str, str, int]  # source, file, batch
 
 @dataclass(frozen=True)
 class Rows:
-    """Of one file: records that landing counted (JSON) or the reader numbered, and rows that bronze has."""
+    """Of one file: its records, as the reader counted them, and rows that bronze has."""
 
     in_file: int = 0
     in_bronze: int = 0
@@ -56,18 +56,22 @@ def loaded(root: str, taken: Iterable[Entry]) -> dict[Place, Rows]:
         first = min(entry.batch for entry in entries)
         counted = ops.query(
             address,
-            "select _file, _batch, count(*) as n, max(_row) as last from t "  # noqa: S608
+            "select _file, _batch, count(*) as n, max(case when _is_last then _row end) as last from t "  # noqa: S608
             f"where _batch >= {first} group by _file, _batch",
         )
-        found = {(table, row["_file"], row["_batch"]): Rows(row["last"], row["n"]) for row in counted}
+        found = {(table, row["_file"], row["_batch"]): Rows(row["last"] or 0, row["n"]) for row in counted}
         rows |= {entry.place: _rows(entry, found) for entry in entries if entry.batch <= included}
     return rows
 
 
 def _rows(entry: Entry, found: Mapping[Place, Rows]) -> Rows:
-    rows = found.get(entry.place, Rows())
-    records = entry.delivery.records
-    return rows if records is None else replace(rows, in_file=records)
+    """A JSON file's records are counted before it is claimed; of a CSV file the reader marks the last, with its number.
+
+    So a row that is lost on the way is missed wherever it stood; a file with a header has one at least.
+    """
+    rows, delivery = found.get(entry.place, Rows()), entry.delivery
+    least = 1 if delivery.header else 0
+    return replace(rows, in_file=delivery.records if delivery.records is not None else max(rows.in_file, least))
 
 
 def lost(root: str, landing: str, taken: Iterable[Entry]) -> list[Entry]:

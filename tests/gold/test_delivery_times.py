@@ -50,3 +50,9 @@ def test_tasks_without_an_order_have_a_row_and_unknown_minutes_are_null(built: B
         ("1", "no order", "0", "1", None, None, None, None, None),
         ("2", "no order", "1", "0", "3.0000", "3.00", "3.00", "3.00", "3.00"),
     ]
+
+
+def test_minutes_that_many_tasks_share_count_as_often_as_they_occur(built: Built) -> None:
+    tasks = [a_delivery_of_no_order(task_id=number, minutes="2.00" if number < 9 else "7.00") for number in range(10)]
+    (row,) = only(built(TABLE, {"silver_dated_deliveries": tasks}), "tasks", "average_minutes", *PERCENTILES)
+    assert row == ("10", "2.5000", "2.00", "2.00", "7.00", "7.00")

@@ -413,6 +413,33 @@ def test_a_row_of_bronze_that_ends_nowhere_breaks_the_reconciliation(tmp_path: P
         assert found["rows_end_in_one_place"] == (6, 6 - sum(lost.values()))
 
 
+MIDDLE, LAST, ALL = "_row <> 2", "not _is_last", "_file not like '%monday%'"
+
+
+@pytest.mark.parametrize(
+    ("changed", "counted"),
+    [
+        ("landing", (9, 0)),
+        (f'landing.where("{MIDDLE}")', (9, 2)),
+        (f'landing.where("{LAST}")', (2, 5)),  # how many there were is not known
+        (f'landing.where("{ALL}")', (4, 1)),
+        ("landing.unionByName(landing)", (9, 9)),
+    ],
+)
+def test_a_row_that_is_lost_or_doubled_between_a_file_and_bronze_is_missed(
+    tmp_path: Path, engine: Native, changed: str, counted: tuple[int, int]
+) -> None:
+    toy = Toy(tmp_path, engine)
+    toy.sources["bronze.orders"] = (toy.sources["bronze.orders"][0], f"def build(landing):\n    return {changed}\n")
+    toy.deliver("monday.csv", *MONDAY)
+    toy.deliver("tuesday.csv", "7,A,2,10.00", "8,A,2,10.00", "9,A,2,10.00")
+    toy.deliver("header.csv")
+    run = a_run(toy)
+    report = run.execute({"bronze.orders": run.tables["bronze.orders"]})
+    (one,) = [one for one in report.measures if one.name == "file_rows_are_bronze_rows"]
+    assert (one.checked, one.broken) == counted
+
+
 def test_a_run_says_which_columns_a_file_lacks_that_the_file_before_it_had(tmp_path: Path, engine: Native) -> None:
     toy = Toy(tmp_path, engine)
     toy.deliver("monday.csv", "7,A,2,10.00")

@@ -16,7 +16,7 @@ from rich.markup import escape
 
 from jobs import printed
 from lakehouse import engines
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, is_panic, refusal
 from lakehouse.intake.ledger import Ledger
 from lakehouse.runs.run import Run, StoppedError
 
@@ -93,8 +93,10 @@ class Rounds:
             self.messages.print(str(stopped))
         except LakehouseError as error:
             self._complain(str(error))
-        except Exception as error:  # noqa: BLE001  whatever it is, the next round may go well
-            self._complain(f"{type(error).__name__}: {error}")
+        except BaseException as error:  # whatever it is, the next round may go well
+            if not (isinstance(error, Exception) or is_panic(error)):
+                raise
+            self._complain(refusal(error) or f"{type(error).__name__}: {error}")
         finally:
             self.is_busy = False
             self._engine, self._ledger = run.engine, run.ledger

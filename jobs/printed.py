@@ -20,7 +20,7 @@ from rich.markup import escape
 from rich.segment import Segment
 from rich.table import Table as Grid
 
-from lakehouse.errors import LakehouseError, refusal
+from lakehouse.errors import LakehouseError, is_panic, refusal
 from lakehouse.readers.columns import defused
 from lakehouse.store import storage
 from lakehouse.store.cache import cache_folder
@@ -491,18 +491,20 @@ def errors(messages: Console) -> Iterator[None]:
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except Exception as failed:  # noqa: BLE001  the last edge: what else is one is a page for developers
+    except BaseException as failed:
+        if not (isinstance(failed, Exception) or is_panic(failed)):  # an end, as somebody asked for
+            raise
         error(messages, _refused(failed) or _unknown(failed))
         sys.exit(1)
 
 
-def _refused(failed: Exception) -> str:
+def _refused(failed: BaseException) -> str:
     """With the file, where Python knows it."""
     words, file = refusal(failed), getattr(failed, "filename", None)
     return f"{file}: {words}" if words and file else words[:1].upper() + words[1:]
 
 
-def _unknown(failed: Exception) -> str:
+def _unknown(failed: BaseException) -> str:
     """In a sentence, with the page where it is no use to a person."""
     page = cache_folder() / "error.log"
     said = f"{type(failed).__name__}: {str(failed).strip().partition(chr(10))[0]}"

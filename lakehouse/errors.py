@@ -13,6 +13,7 @@ class LakehouseError(Exception):
     """An error the user can act on; the command prints it without a traceback and exits 1."""
 
 
+MEMORY = "there is not enough memory. Give more (LAKEHOUSE_MEMORY=4g natively, LAKEHOUSE_DRIVER_MEMORY=6g for Spark)."
 # By what Python, Java, Rust or a store says, in this order: an engine that is ended says more than one thing.
 REFUSALS = (
     (
@@ -34,9 +35,10 @@ REFUSALS = (
     (r"Is a directory|os error 21\b", "a folder stands where a file is needed. Move it away, or name another place."),
     (r"Too many open files|os error 24\b", "too many files are open. Raise the limit (ulimit -n), and start again."),
     (
-        r"Java heap space|OutOfMemory|GC overhead|UNABLE_TO_ACQUIRE|Resources exhausted|MemoryError|os error 12\b",
-        "there is not enough memory. Give more (LAKEHOUSE_MEMORY=4g natively, LAKEHOUSE_DRIVER_MEMORY=6g for Spark).",
+        r"Java heap space|OutOfMemory|GC overhead|UNABLE_TO_ACQUIRE|Resources exhausted|Failed to allocate|MemoryError",
+        MEMORY,
     ),
+    (r"os error 12\b", MEMORY),
     (
         r"Answer from Java side is empty|Py4JNetworkError|Java gateway|SparkContext was shut down|stopped SparkContext",
         "Java ended while it computed, for want of memory if the machine ended it (`dmesg` says so). Start again.",
@@ -53,6 +55,11 @@ def refusal(error: BaseException) -> str:
     said = (f"{type(one).__name__}: {one}" for one in _behind(error))
     found = (words for text in said for pattern, words in REFUSALS if re.search(pattern, text))
     return next(found, "")
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether a library of Rust broke down: each has a class of its own for it, which is no Exception."""
+    return type(error).__name__ == "PanicException"
 
 
 def _behind(error: BaseException) -> Iterator[BaseException]:

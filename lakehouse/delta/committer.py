@@ -22,7 +22,7 @@ from pyroaring import BitMap64
 
 from lakehouse.delta import log, parquet, vectors
 from lakehouse.delta.progress import VECTORS
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, is_panic
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
@@ -131,7 +131,9 @@ def _checkpoint(address: str) -> None:
     try:
         with storage.reachable(address) as place:
             DeltaTable(place, storage_options=storage.for_deltalake(address)).create_checkpoint()
-    except Exception:
+    except BaseException as error:
+        if not (isinstance(error, Exception) or is_panic(error)):
+            raise
         logging.getLogger(__name__).exception("no checkpoint of %s; the next tenth version tries again", address)
 
 

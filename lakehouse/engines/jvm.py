@@ -80,7 +80,10 @@ def start(*, long: bool = False) -> SparkSession:
     builder = SparkSession.builder.appName("lakehouse")
     for key, value in settings.items():
         builder = builder.config(key, value)
-    return builder.getOrCreate()
+    session = builder.getOrCreate()
+    if "LAKEHOUSE_LOG" not in os.environ:  # where Java ends, the server of its counters prints a page as well
+        session.sparkContext._accumulatorServer.handle_error = lambda *_: None  # type: ignore[method-assign]  # noqa: SLF001
+    return session
 
 
 def _launch(settings: dict[str, str]) -> None:

@@ -86,7 +86,7 @@ def _settings(scratch: Scratch) -> dict[str, str]:
 def memory() -> int:
     """Bytes that the engine may use: LAKEHOUSE_MEMORY (such as 4g), else a quarter of the machine's, at most 4 GiB."""
     if named := os.environ.get("LAKEHOUSE_MEMORY"):
-        found = re.fullmatch(r"(\d+)([mg])", named.strip().lower())
+        found = re.fullmatch(r"0*([1-9]\d*)([mg])", named.strip().lower())
         if not found:
             raise LakehouseError(
                 f"LAKEHOUSE_MEMORY={named!r} is no size. Give megabytes or gigabytes, such as 512m or 4g."

@@ -6,13 +6,15 @@ import atexit
 import fcntl
 import shutil
 import uuid
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, TextIO
 
+from lakehouse.errors import LakehouseError, refusal
 from lakehouse.store.cache import plain_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import pyarrow as pa
@@ -30,11 +32,12 @@ class Scratch:
     def make(cls, home: Path | None = None) -> Scratch:
         """A new folder; those whose processes ended without taking them away are taken away now."""
         home = home or plain_folder() / "scratch"
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
         root = home / uuid.uuid4().hex
-        root.mkdir(mode=0o700)
-        lock = (root / ALIVE).open("w")
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with _in_words(root):
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            root.mkdir(mode=0o700)
+            lock = (root / ALIVE).open("w")
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         for other in home.iterdir():
             if other != root and _is_left(other):
                 shutil.rmtree(other, ignore_errors=True)
@@ -45,13 +48,14 @@ class Scratch:
     def folder(self) -> Path:
         """A new folder for something that is forgotten as a whole."""
         made = self.root / uuid.uuid4().hex
-        made.mkdir()
+        with _in_words(made):
+            made.mkdir()
         return made
 
     def link(self, target: str) -> Path:
         """A way to a folder that has only letters and digits where the folder's own name has others."""
         made = self.root / sha256(target.encode()).hexdigest()
-        with suppress(FileExistsError):  # another thread's, or an earlier one's
+        with _in_words(made), suppress(FileExistsError):  # another thread's, or an earlier one's
             made.symlink_to(target)
         return made
 
@@ -61,7 +65,8 @@ class Scratch:
 
         path = self.root / f"{uuid.uuid4().hex}.parquet"
         how = {"compression": "zstd", "compression_level": 1, "store_schema": False, "write_statistics": False}
-        pq.write_table(rows, path, **how)
+        with _in_words(path):
+            pq.write_table(rows, path, **how)
         return path
 
     def forget(self, place: Path) -> None:
@@ -70,6 +75,15 @@ class Scratch:
     def remove(self) -> None:
         self.forget(self.root)
         self._lock.close()
+
+
+@contextmanager
+def _in_words(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        why = refusal(error) or error.strerror
+        raise LakehouseError(f"{path} cannot be written: {why} LAKEHOUSE_CACHE names another place for it.") from error
 
 
 def _is_left(folder: Path) -> bool:

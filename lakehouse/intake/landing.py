@@ -192,7 +192,7 @@ def _look(landing: str, seen: _Seen, now: datetime) -> Entry:
         status, reason = "waiting", "changed while it was read: its writer is not done."
     except HalfWrittenError as error:
         status, reason = "waiting", str(error)
-    except UnreadableError as error:
+    except (UnreadableError, storage.RefusedFileError) as error:
         status, reason = "unreadable", str(error)
     except (OSError, storage.MissingFileError) as error:
         status, reason = "unreadable", f"cannot be opened: {getattr(error, 'strerror', None) or 'it is gone'}."

@@ -41,14 +41,33 @@ def decide_all(
     names = {name for table in tables for name in (table.name, *table.parents, progress.rejected(table.name))}
     history = history or History(root)
     with ThreadPoolExecutor(log.AT_ONCE) as pool:
-        states = dict(zip(names, pool.map(lambda name: state(root, name), names), strict=True))
-        decisions = pool.map(lambda table: _decided(root, table, taken, history, states.__getitem__), tables)
+        states = dict(zip(names, pool.map(lambda name: _state_or_error(root, name), names), strict=True))
+        decisions = pool.map(lambda table: _decided(root, table, taken, history, states), tables)
         return {one.table: one for one in decisions}
 
 
+def _state_or_error(root: str, name: str) -> State | LakehouseError | None:
+    try:
+        return state(root, name)
+    except LakehouseError as error:
+        return error
+
+
 def _decided(
-    root: str, table: Table, taken: list[Entry], history: History, state_of: Callable[[str], State | None]
+    root: str,
+    table: Table,
+    taken: list[Entry],
+    history: History,
+    states: Mapping[str, State | LakehouseError | None],
 ) -> Decision:
+    def state_of(name: str) -> State | None:
+        found = states[name]
+        if not isinstance(found, LakehouseError):
+            return found
+        if name in table.parents:  # whose own decision says why
+            return None
+        raise found
+
     try:
         return _decide(root, table, taken, history, state_of)
     except LakehouseError as error:
@@ -99,8 +118,15 @@ def _decide(
 
 
 def _why_not_there(root: str, missing: Sequence[str]) -> str:
-    harmed = [name for name in missing if log.harm(progress.address(root, name))]
+    harmed = [name for name in missing if _is_harmed(progress.address(root, name))]
     return f"{', '.join(harmed)} cannot be read" if harmed else f"{', '.join(missing)} is not there yet"
+
+
+def _is_harmed(address: str) -> bool:
+    try:
+        return bool(log.harm(address))
+    except LakehouseError:
+        return True
 
 
 def _decide_bronze(root: str, table: Table, state: State | None, taken: list[Entry]) -> Decision:

@@ -17,7 +17,7 @@ from lakehouse import engines, graph
 from lakehouse.delta import log, progress
 from lakehouse.delta.progress import Input, Progress
 from lakehouse.engines import protocol
-from lakehouse.errors import LakehouseError, refusal
+from lakehouse.errors import LakehouseError, is_panic, refusal
 from lakehouse.intake import landing, ledger, retracted, schema_changes
 from lakehouse.intake.ledger import ClaimedMeanwhileError, Ledger
 from lakehouse.runs import accounts, history, plan, quality
@@ -263,7 +263,7 @@ class Run:
         try:
             decision = plan.decide(self.root, table, self.taken, self.history)
             return self._settle(table, decision) if decision.does_something else Done(decision)
-        except Exception as error:
+        except BaseException as error:
             self._broken.append(history.failed(decision, time.monotonic() - begin, error))
             raise
 
@@ -418,7 +418,9 @@ def _in_words(table: Table) -> Iterator[None]:
     """What the engine could not do is a sentence, not a page; the page is the error's cause."""
     try:
         yield
-    except protocol.errors() as error:
+    except BaseException as error:
+        if not (isinstance(error, protocol.errors()) or is_panic(error)):
+            raise
         if said := refusal(error) or protocol.said_by_a_worker(error):
             raise LakehouseError(f"{table.name} could not be written: {said}") from error
         raise LakehouseError(

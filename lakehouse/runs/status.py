@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lakehouse.delta import log, progress
+from lakehouse.errors import LakehouseError
 from lakehouse.runs import plan
 
 if TYPE_CHECKING:
@@ -48,6 +49,14 @@ def _line(root: str, decision: Decision, last: Ran | None) -> Line:
     address, stops = progress.address(root, decision.table), decision.path == "stop"
     behind, problem = ("stops", decision.reason) if stops else (decision.reason, "")
     line = Line(decision.table, behind=behind if decision.does_something else "", problem=problem, last=last)
+    try:
+        return _with_numbers(line, address)
+    except LakehouseError as error:
+        return replace(line, problem=problem or str(error))
+
+
+def _with_numbers(line: Line, address: str) -> Line:
+    """As the log has them; none of a table that is not there, or cannot be read."""
     if log.harm(address) or (now := log.snapshot(address)) is None:
         return line
     newest = log.history(address, 1)
@@ -55,7 +64,7 @@ def _line(root: str, decision: Decision, last: Ran | None) -> Line:
         line,
         version=now.version,
         rows=progress.rows(address, now.version),
-        rejected=_rejected(progress.address(root, progress.rejected(decision.table))),
+        rejected=_rejected(progress.rejected(address)),
         changed_at=datetime.fromtimestamp(newest[0].timestamp / 1000, UTC) if newest else None,
     )
 

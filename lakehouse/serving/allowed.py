@@ -121,7 +121,7 @@ def _in_words() -> Iterator[None]:
     try:
         yield
     except (SqlglotError, LookupError, AttributeError, TypeError, ValueError, RecursionError) as error:
-        words = " ".join(str(error).partition("\n")[0].split())
+        words = " ".join(str(error.__cause__ or error).partition("\n")[0].split())  # "Missing ' from 1:9"
         raise LakehouseError(f"That is no SQL that can be read: {words}") from error
 
 

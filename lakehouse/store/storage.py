@@ -56,6 +56,10 @@ class MissingFileError(LakehouseError):
     """A file that was expected is not there."""
 
 
+class RefusedFileError(LakehouseError):
+    """A file that is there and that this machine does not read."""
+
+
 def each(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
     """The answers in order; several requests or files side by side, since starting threads for two takes longer."""
     every = list(items)
@@ -98,6 +102,16 @@ def reachable(address: str) -> Iterator[str]:
         for one in Path(address).iterdir():
             Path(made, one.name).symlink_to(one)
         yield made
+
+
+@contextmanager
+def _reading(full: Path, missing: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise MissingFileError(missing) from error
+    except OSError as error:
+        raise RefusedFileError(f"{full} cannot be read: {refusal(error) or error.strerror}") from error
 
 
 def for_deltalake(path: str) -> dict[str, str] | None:
@@ -161,6 +175,8 @@ def check(root: str, *, role: str, must_exist: bool) -> None:
                 f"another prefix, of letters, digits and -_.=+~@, with {option} or {variable}."
             )
         _check_s3(root, role)
+    elif not (there := next(one for one in (Path(root), *Path(root).parents) if one.exists())).is_dir():
+        raise LakehouseError(f"The {role} folder cannot be {root}: {there} is a file. Name a folder with {option}.")
     elif must_exist and not Path(root).is_dir():
         raise LakehouseError(
             f"The {role} folder {root} does not exist. Give the folder with {option}, {variable} or conf/lake.yml."
@@ -254,13 +270,11 @@ def read_bytes(root: str, path: str, *, first: int | None = None, last: int | No
         answer = _object(root, path, **part)
         with _in_words(f"read {root}/{path}"):
             return bytes(answer["Body"].read()) if answer else b""
-    try:
-        with Path(root, path).open("rb") as file:
-            if last:
-                file.seek(max(0, Path(root, path).stat().st_size - last))
-            return file.read(first or -1)
-    except FileNotFoundError as error:
-        raise MissingFileError(f"There is no {root}/{path}.") from error
+    full = Path(root, path)
+    with _reading(full, f"There is no {root}/{path}."), full.open("rb") as file:
+        if last:
+            file.seek(max(0, full.stat().st_size - last))
+        return file.read(first or -1)
 
 
 def _object(root: str, path: str, **part: str) -> dict[str, Any]:
@@ -368,9 +382,11 @@ def located(address: str, path: str) -> tuple[str, str]:
 def token(root: str, path: str) -> str | None:
     """What changes when a file is written anew, without reading it; None where there is no such file."""
     if not is_s3(root):
+        full = Path(root, path)
         try:
-            facts = Path(root, path).stat()
-        except (FileNotFoundError, NotADirectoryError):
+            with _reading(full, ""):
+                facts = full.stat()
+        except MissingFileError:
             return None
         return f"{facts.st_mtime_ns}-{facts.st_size}-{facts.st_ino}"
     from botocore.exceptions import ClientError  # noqa: PLC0415

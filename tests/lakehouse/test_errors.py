@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
@@ -18,12 +23,17 @@ from jobs import printed
 from lakehouse.conf import HOME
 from lakehouse.delta import committer, feed, log, ops, progress
 from lakehouse.delta.committer import Target
-from lakehouse.engines import protocol
+from lakehouse.engines import protocol, sail
+from lakehouse.engines.scratch import Scratch
 from lakehouse.errors import LakehouseError, refusal
 from lakehouse.store import cache, storage
+from lakehouse.writes import refresh
+from tests.toy import Toy, of_monday
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    from lakehouse.engines.native import Native
 
 FULL = "the disk is full. Make room"
 MOUNT = shutil.which("mount") or "mount"
@@ -108,6 +118,41 @@ def test_an_engine_gives_no_advice_to_switch_a_safety_off_and_lets_our_workers_s
     assert protocol.words(RuntimeError(f"{page}\n\n SQLSTATE: 38000")) == "a.csv changed. Start again."
 
 
+def test_a_panic_of_rust_is_a_sentence_and_an_end_that_somebody_asked_for_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A real one: delta-rs cannot make an address of brackets. It is no Exception."""
+    monkeypatch.setenv("LAKEHOUSE_CACHE", str(tmp_path))
+    with pytest.raises(SystemExit), printed.errors(printed.Terminal(stderr=True)):
+        write_deltalake(str(tmp_path / "[x]"), pa.table({"a": [1]}))
+    assert "Error: What happened has no words here yet: PanicException" in capsys.readouterr().err
+    with pytest.raises(KeyboardInterrupt), printed.errors(printed.Terminal(stderr=True)):
+        raise KeyboardInterrupt
+
+
+def test_a_panic_while_a_table_is_written_is_that_tables(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    def panics(*_: object) -> None:
+        write_deltalake(str(toy.folder / "[x]"), pa.table({"a": [1]}))
+
+    toy.deliver("tuesday.csv", "8,B,5,5.00")
+    with monkeypatch.context() as broken:
+        broken.setattr(refresh, "update", panics)
+        with pytest.raises(LakehouseError, match=r"^silver\.orders could not be written"):
+            toy.run()
+    turns = ops.query(toy.lake.address("ops.runs"), "select table_name from t where error is not null")
+    assert turns == [{"table_name": "silver.orders"}]
+    assert toy.run()["silver.orders"].decision.path == "incremental"
+
+
+def test_a_checkpoint_that_ends_in_a_panic_takes_no_commit_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "UNREACHABLE", re.compile("(?!)"))
+    target = Target(f"{tmp_path}/[x]", pa.schema({"a": pa.int64()}))
+    for version in range(committer.CHECKPOINT_EVERY + 1):
+        assert committer.append(target, version - 1, pa.table({"a": [version]}), None) == version
+
+
 def test_an_error_without_words_is_a_sentence_that_names_the_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -119,6 +164,11 @@ def test_an_error_without_words_is_a_sentence_that_names_the_page(
     assert "KeyError: 'market'" in said
     assert str(tmp_path / "error.log") in said
     assert "Traceback" in (tmp_path / "error.log").read_text()
+
+
+@pytest.fixture
+def toy(tmp_path: Path, engine: Native) -> Toy:
+    return of_monday(tmp_path, engine)
 
 
 @pytest.fixture
@@ -157,14 +207,174 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False, cwd=HOME)
 
 
+@pytest.mark.parametrize("role", ["lake", "landing"])
+@pytest.mark.parametrize("must_exist", [False, True])
+@pytest.mark.parametrize("below", ["", "/a", "/a/b"])
+def test_a_path_that_is_a_file_is_named(role: str, below: str, tmp_path: Path, *, must_exist: bool) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        LakehouseError, match=rf"^The {role} folder cannot be {tmp_path}/file{below}: \S+/file is a file"
+    ):
+        storage.check(f"{tmp_path}/file{below}", role=role, must_exist=must_exist)
+
+
 def test_a_lake_below_a_file_is_a_sentence_of_the_command(tmp_path: Path) -> None:
     (tmp_path / "landing" / "market_1").mkdir(parents=True)
     (tmp_path / "landing" / "market_1" / "Market 1 Orders.csv").write_text("Order ID\n1\n")
     (tmp_path / "file").touch()
     done = run("run", "--lake", str(tmp_path / "file" / "lake"), "--landing", str(tmp_path / "landing"))
     assert done.returncode == 1
-    assert "a file stands where a folder is needed" in done.stderr
+    assert f"The lake folder cannot be {tmp_path}/file/lake: {tmp_path}/file is a file." in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_full_disk_below_scratch_is_named_with_another_place(small_disk: Path) -> None:
+    scratch = Scratch.make(small_disk)
+    rows = pa.table({"a": np.random.default_rng(0).random(20_000)})
+    with pytest.raises(
+        LakehouseError, match=rf"^{small_disk}/\S+ cannot be written: the disk is full.* LAKEHOUSE_CACHE"
+    ):
+        scratch.write(rows)
+    scratch.remove()
+
+
+# What this user may not do: root may all, so the process gives that up ------------------------------------------------
+
+MODES = """
+import contextlib, io, json, os, sys
+from jobs import cli
+answers = []
+for place, mode, *arguments in json.load(sys.stdin):
+    was, said, sys.argv = os.stat(place).st_mode, io.StringIO(), ["lakehouse", *arguments]
+    os.chmod(place, mode)
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), contextlib.suppress(SystemExit):
+        try:
+            cli.main()
+        except SystemExit as ended:
+            said.write(f"[exit {ended.code or 0}]")
+    os.chmod(place, was)
+    answers.append(said.getvalue())
+json.dump(answers, sys.stdout)
+"""
+ORDERS_HEADER = (
+    "Order ID,Order Status,SKU,Quantity,Unit Price,Total Price,Order Total,Sub Total,Payment Method,Currency Symbol,"
+    "Customer ID,Description,Order Time"
+)
+AN_ORDER = "{},COMPLETED,A,1,100,100,100,100,CASH,KSh,42,,2022-01-05T10:00:00.000Z"
+NOT_ALLOWED = "this user may not do that there. Give the user the right to read and write"
+NOTHING, READ_ONLY, ALL = 0, 0o500, 0o755
+AN_ANSWER = ["sql", "select count(*) as n from silver.orders"]
+
+
+def deliver(landing: Path, day: int, orders: range) -> Path:
+    file = landing / "market_1" / f"2022-01-{day:02}" / "Market 1 Orders.csv"
+    file.parent.mkdir(parents=True)
+    file.write_text("\n".join([ORDERS_HEADER, *map(AN_ORDER.format, orders)]) + "\n")
+    return file
+
+
+def test_what_this_user_may_not_do_is_said_with_the_place_and_the_rest_is_done(tmp_path: Path) -> None:
+    lake, landing, cache_home = (tmp_path / name for name in ("lake", "landing", "cache"))
+    lake.mkdir()
+    cache_home.mkdir()
+    file = deliver(landing, 5, range(1, 4))
+    deliver(shutil.copytree(landing, tmp_path / "more"), 6, range(4, 6))
+    run_orders, run_more = ["run", "silver.orders"], ["run", "silver.orders", "--landing", f"{tmp_path}/more"]
+    steps: list[tuple[Path, int, list[str], str]] = [
+        (
+            cache_home,
+            READ_ONLY,
+            run_orders,
+            rf"cache/scratch/\S+ cannot be written: {NOT_ALLOWED}.*LAKEHOUSE_CACHE.*1\]",
+        ),
+        (landing, NOTHING, run_orders, r"landing cannot be listed: Permission denied\. Let this user read it.*1\]"),
+        (file.parent, NOTHING, run_orders, r"2022-01-05 cannot be listed: Permission denied.*1\]"),
+        (lake, ALL, run_orders, r"silver.orders +3 rows.*0\]"),
+        (lake, NOTHING, ["status"], rf"lake/ops/files/\S+ cannot be read: {NOT_ALLOWED}"),
+        (lake, NOTHING, AN_ANSWER, rf"lake/silver/orders/\S+ cannot be read: {NOT_ALLOWED}.*1\]"),
+        (lake / "silver" / "orders", NOTHING, AN_ANSWER, rf"lake/silver/orders/\S+ cannot be read: {NOT_ALLOWED}.*1\]"),
+        (lake / "silver" / "orders", NOTHING, ["status"], r"silver\.order_lines +0 +3 .*silver\.orders stops: .*0\]"),
+        (lake / "silver" / "orders", NOTHING, ["status"], r"silver\.customer_orders .*silver\.orders cannot be read"),
+        (lake / "ops" / "files", NOTHING, ["status"], r"ledger.*not counted.*silver\.orders +0 +3 .*0\]"),
+        (lake / "ops" / "files", READ_ONLY, AN_ANSWER, r"n\s+3\s+\[exit 0\]"),
+        (lake / "ops" / "runs", READ_ONLY, run_orders, r"Nothing new.*0\]"),
+        (lake / "ops" / "files", READ_ONLY, run_more, rf"lake/ops/files/\S+ cannot be written: {NOT_ALLOWED}.*1\]"),
+        (
+            lake / "silver" / "orders",
+            READ_ONLY,
+            run_more,
+            rf"lake/silver/orders/\S+ cannot be written: {NOT_ALLOWED}.*1\]",
+        ),
+        (lake, ALL, run_more, r"silver.orders +2 rows.*0\]"),
+    ]
+    answers = _as_a_user(
+        steps, LAKEHOUSE_ROOT=str(lake), LAKEHOUSE_LANDING=str(landing), LAKEHOUSE_CACHE=str(cache_home)
+    )
+    for (place, _, arguments, words), said in zip(steps, answers, strict=True):
+        assert re.search(words, said, re.DOTALL), (place, arguments, said)
+        assert "Traceback" not in said
+
+
+def _as_a_user(steps: Sequence[tuple[Path, int, list[str], str]], **variables: str) -> list[str]:
+    without = "--bounding-set=-dac_override,-dac_read_search"
+    command = [sys.executable, "-c", MODES]
+    if os.getuid() == 0:
+        command = [shutil.which("setpriv") or pytest.skip("root may all, without setpriv"), without, *command]
+    given = json.dumps([(str(place), mode, *arguments) for place, mode, arguments, _ in steps])
+    done = subprocess.run(
+        command, input=given, env=os.environ | variables, capture_output=True, text=True, check=True, cwd=HOME
+    )
+    answers: list[str] = json.loads(done.stdout)
+    return answers
+
+
+def test_an_engine_out_of_memory_is_a_sentence_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    deliver(tmp_path / "landing", 5, range(1, 501))
+    places = {"LAKEHOUSE_ROOT": f"{tmp_path}/lake", "LAKEHOUSE_LANDING": f"{tmp_path}/landing"}
+    done = run("run", "silver.orders", SAIL_RUNTIME__MEMORY_POOL__GREEDY__MAX_SIZE="20000", **places)
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "could not be written: there is not enough memory. Give more (LAKEHOUSE_MEMORY=4g" in done.stderr
+    done = run("run", "silver.orders", **places)
+    assert done.returncode == 0
+    assert "500 in = 500 kept" in done.stderr
+
+
+@pytest.mark.parametrize("said", ["0m", "4", "4k", "-1g", "1.5g", "much"])
+def test_a_memory_that_is_no_size_is_refused(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKEHOUSE_MEMORY", said)
+    with pytest.raises(LakehouseError, match=rf"^LAKEHOUSE_MEMORY='{said}' is no size\. Give megabytes or gigabytes"):
+        sail.memory()
+
+
+@pytest.mark.spark
+def test_java_that_is_killed_in_the_middle_of_a_run_is_a_sentence_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    deliver(tmp_path / "landing", 5, range(1, 4))
+    places = {"LAKEHOUSE_ROOT": f"{tmp_path}/lake", "LAKEHOUSE_LANDING": f"{tmp_path}/landing"}
+    command = [sys.executable, "-c", "from jobs.cli import main; main()", "run", "silver.orders", "--engine", "spark"]
+    with subprocess.Popen(command, env=os.environ | places, stderr=subprocess.PIPE, text=True, cwd=HOME) as started:
+        loaded = tmp_path / "lake" / "bronze" / "orders" / log.commit_path(0)
+        while started.poll() is None and not loaded.exists():
+            time.sleep(0.05)
+        os.kill(_java_of(started.pid), signal.SIGKILL)
+        _, said = started.communicate(timeout=120)
+    assert (started.returncode, "Traceback" in said) == (1, False), said
+    assert re.search(r"Error: .*Java ended while it computed.*Start again\.\n\Z", said), said
+    done = run("run", "silver.orders", **places)
+    assert done.returncode == 0, done.stderr
+    assert re.search("silver.orders +3 rows", done.stderr), done.stderr
+    verified = run("verify", "silver.orders", **places)
+    assert "1 of 1 tables are equal" in verified.stdout, verified
+
+
+def _java_of(process: int) -> int:
+    """Below it, its own children and theirs."""
+    children = [
+        int(one) for task in Path(f"/proc/{process}/task").iterdir() for one in (task / "children").read_text().split()
+    ]
+    for one in children:
+        if Path(f"/proc/{one}/comm").read_text() == "java\n":
+            return one
+    return next(found for one in children if (found := _java_of(one)))
 
 
 @pytest.mark.parametrize("cut", [b"{", b'{"add": {"path": "a', b"\x00\x00\x00", b"[1"])

@@ -208,9 +208,20 @@ def accepted_by_hand(accepted: DataFrame, table: str, rule: str) -> DataFrame:
     return mine.select("key", F.lit(True).alias(rule)).distinct()  # noqa: FBT003
 
 
+def first_day(markets: DataFrame) -> Column:
+    """`_first_day`: what a market's dates are not older than; the year 2000 where conf/markets.yml does not say it."""
+    known = F.col("first_day") if "first_day" in markets.columns else F.lit(None)
+    return F.coalesce(known.cast("date"), F.lit("2000-01-01").cast("date")).alias("_first_day")
+
+
+def begin_of(day: Column | str, time_zone: Column) -> Column:
+    """The instant at which a market's local day begins."""
+    return local_to_utc(_column(day).cast("timestamp"), time_zone)
+
+
 def customer_facts(customers: DataFrame, markets: DataFrame) -> DataFrame:
-    """Delivered customers with their facts typed, and the market's `_currency`, null for a market nobody knows."""
-    facts = facts_of_today(markets, F.col("currency").alias("_currency"))
+    """Delivered customers with their facts typed, and `_currency` and `_opened_at`, null for a market nobody knows."""
+    facts = facts_of_today(markets, F.col("currency").alias("_currency"), first_day(markets), "time_zone")
     return customers.join(facts, on="market", how="left").withColumns(
         {
             "customer_id": whole_number("customer_id"),
@@ -219,6 +230,7 @@ def customer_facts(customers: DataFrame, markets: DataFrame) -> DataFrame:
             "loyalty_points": whole_number("loyalty_points"),
             "number_of_employees": whole_number("number_of_employees"),
             "created_at": export_time("created_at"),
+            "_opened_at": begin_of("_first_day", F.col("time_zone")),
         }
     )
 

@@ -20,5 +20,6 @@ def build(bronze_customers: DataFrame, conf_markets: DataFrame) -> DataFrame:
         "number_of_employees",
         "created_at",
         "_currency",
+        "_opened_at",
         "_source",
     )

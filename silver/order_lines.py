@@ -6,7 +6,15 @@ Times in the export are the market's wall clock, although they are stamped Z. `C
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import exact_decimal, facts_of_today, local_to_utc, wall_clock, whole_number
+from lakehouse.transforms import (
+    begin_of,
+    exact_decimal,
+    facts_of_today,
+    first_day,
+    local_to_utc,
+    wall_clock,
+    whole_number,
+)
 
 
 def build(bronze_orders: DataFrame, conf_markets: DataFrame) -> DataFrame:
@@ -16,6 +24,7 @@ def build(bronze_orders: DataFrame, conf_markets: DataFrame) -> DataFrame:
         "currency",
         F.col("currency_sign").alias("_market_sign"),
         F.col("largest_amount").alias("_largest_amount"),
+        first_day(conf_markets),
     )
     zone = F.col("time_zone")
     return bronze_orders.join(facts, on="market", how="left").select(
@@ -52,6 +61,7 @@ def build(bronze_orders: DataFrame, conf_markets: DataFrame) -> DataFrame:
         F.col("flat_discount").alias("_flat_discount"),
         "_market_sign",
         "_largest_amount",
+        begin_of("_first_day", zone).alias("_opened_at"),
         "_delivered_at",
         "_source",
     )

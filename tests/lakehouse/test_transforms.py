@@ -255,6 +255,12 @@ def test_a_quotient_of_more_than_18_digits_says_nothing(spark: SparkSession) -> 
     assert only(as_texts(quotients), "quotient") == [("99999999999999.0000",), (None,), (None,)]
 
 
+@pytest.mark.parametrize(("said", "first"), [({"first_day": "2021-03-01"}, "2021-03-01"), ({}, "2000-01-01")])
+def test_the_first_day_of_a_market_may_be_left_out(spark: SparkSession, said: dict[str, str], first: str) -> None:
+    markets = typed(spark, {"market": "int"} | dict.fromkeys(said, "date"), [{"market": 1, **said}])
+    assert as_texts(markets.select(transforms.first_day(markets))) == [{"_first_day": first}]
+
+
 def test_averages_are_rounded_half_up_once(spark: SparkSession) -> None:
     pairs: list[Cells] = [{"place": n, "total": total, "count": count} for n, (total, count) in enumerate(AVERAGES)]
     totals = typed(spark, {"place": "int", "total": "decimal(18,3)", "count": "bigint"}, pairs)

@@ -50,6 +50,10 @@ CASES = [
         "_broken": "number_of_employees_is_readable",
     }),
     Case("a day alone is no instant", a_customer_row(created_at="2022-01-02"), {"_broken": "created_at_is_readable"}),
+    Case("nobody registered before the shop's first day", a_customer_row(created_at="2021-02-28T20:59:59.000Z"), {
+        "_warned": "created_at_is_plausible",
+    }),
+    Case("the first day begins at the market's midnight", a_customer_row(created_at="2021-02-28T21:00:00.000Z"), {}),
     Case("a market without facts is not right", a_customer_row(market=3), {"_broken": "market_is_known"}),
     Case("a customer has a market", a_customer_row(market=None), {"_broken": "market_is_present,market_is_known"}),
     Case("a broken object is not right", a_customer_row(_problem="row_is_too_long"), {

@@ -39,6 +39,10 @@ CASES = [
     }),
     Case("a currency is not worth nothing", an_exchange_rate_row(rate="0"), {"_broken": "rate_is_positive"}),
     Case("a rate below 0 is broken", an_exchange_rate_row(rate="-0.0088"), {"_broken": "rate_is_positive"}),
+    Case("the first market's first day may have a rate", an_exchange_rate_row(rate_date="2021-03-01"), {}),
+    Case("a day before all markets is none", an_exchange_rate_row(rate_date="2021-02-28"), {
+        "_broken": "rate_date_is_plausible",
+    }),
     *(
         Case(f"{column} is needed", an_exchange_rate_row(**{column: blank}), {"_broken": f"{column}_is_present"})
         for column, blank in [("currency", "-"), ("reporting_currency", ""), ("rate_date", "null"), ("rate", None)]

@@ -122,6 +122,15 @@ WRONG = [
     Case("an order is not older than the shop", an_order_row(
         order_time="1999-12-31T18:00:00.000Z", pickup_time="-"
     ), {"_broken": "ordered_at_is_plausible"}),
+    Case("the shop's first day begins at its own midnight", an_order_row(
+        order_time="2021-03-01T00:00:00.000Z", pickup_time="-"
+    ), {"ordered_at": "2021-02-28 21:00:00"}),
+    Case("a second before is too early", an_order_row(
+        order_time="2021-02-28T23:59:59.000Z", pickup_time="-"
+    ), {"_broken": "ordered_at_is_plausible"}),
+    Case("another market began on another day", an_order_row(
+        market=2, currency_symbol="₦", order_time="2021-06-30T23:59:59.000Z", pickup_time="-"
+    ), {"_broken": "ordered_at_is_plausible"}),
     Case("an order is not placed days after its delivery", an_order_row(
         order_time="2022-01-06T03:00:01.000Z", pickup_time="-"
     ), {"_broken": "order_is_older_than_its_file"}),

@@ -1,33 +1,31 @@
 """Every error that the code can raise has a row in tests/errors.yml: the test that raises it by its cause and reads it.
 
-The rows of a module are `words of the message: test`, and the test follows the remedy to its end, where it names one.
-Words are all that stands between the values of a message, or a part of it; one row may be of several that say the same.
-Where another test follows the remedy, a row is `{raised: test, followed: test}`; where none can, `{raised: test,
-nothing: why}`; what no user can meet is `{never: why}`. A message that is composed elsewhere has no words of its own:
-its row is `function(): {words: [functions or constants of that module or, with their path, of others]}`, and each
-sentence of these has its own row.
+By module and test: the words of the messages that the test raises and reads, `{}` for values, and whose remedies it
+follows to their end. `test_a, then test_b` is two: the first reads, the second follows. Under `nothing to follow` a row
+is `words: [test, why]`, under `never met` it is `words: why`. A message that has no words of its own is named by its
+function, `f()`; under `made of` stand the functions and constants that its words come from, each sentence of which has
+its own row.
 """
 
 from __future__ import annotations
 
 import ast
 import re
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import pytest
 import yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HOME = Path(__file__).parents[1]
-TABLE: dict[str, dict[str, str | dict[str, str | list[str]]]] = yaml.safe_load(
-    (HOME / "tests" / "errors.yml").read_text(encoding="utf-8")
-)
+NOTHING, NEVER, MADE_OF = "nothing to follow", "never met", "made of"
+Sections: TypeAlias = "dict[str, Any]"  # by test the words, by one of these names what it says
+TABLE: dict[str, Sections] = yaml.safe_load((HOME / "tests" / "errors.yml").read_text(encoding="utf-8"))
 FEWEST = 3  # words that tell one message from another
-ROLES = {"raised", "followed", "nothing", "never", "words"}
 Definition: TypeAlias = "ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign"
 
 
@@ -93,6 +91,8 @@ def raised(path: str) -> Iterator[tuple[str, str]]:
                 case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=args) if is_error(name):
                     first = args[0] if args else None
                     yield function.name, known.get(first.id, "") if isinstance(first, ast.Name) else text_of(first)
+                case ast.Call(func=ast.Attribute(attr="__init__"), args=[first]) if is_sentence(text_of(first)):
+                    yield function.name, text_of(first)
                 case ast.Raise(exc=ast.Name(id=name)) if is_error(name):
                     yield function.name, ""
 
@@ -111,27 +111,29 @@ def own(function: ast.FunctionDef) -> Iterator[ast.AST]:
             waiting += ast.iter_child_nodes(node)
 
 
-def definition(path: str, name: str) -> Definition | None:
-    """The function or constant of that name."""
+@cache
+def definitions(path: str) -> dict[str, Definition]:
+    """The functions and constants of the module by name."""
+    found: dict[str, Definition] = {}
     for node in ast.walk(parsed(path)):
         match node:
-            case ast.FunctionDef(name=found) | ast.ClassDef(name=found) if found == name:
-                return node
-            case ast.Assign(targets=[ast.Name(id=found)]) | ast.AnnAssign(target=ast.Name(id=found)) if found == name:
-                return node
-    return None
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                found.setdefault(name, node)
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                found.setdefault(name, node)
+    return found
 
 
 def composed(path: str) -> Iterator[tuple[str, str]]:
-    """(module, sentence) of what its rows say that messages are made from."""
-    for row in TABLE.get(path, {}).values():
-        for source in row.get("words", ()) if isinstance(row, dict) else ():
-            module, _, name = source.rpartition("::")
-            found = definition(module or path, name)
-            assert found is not None, f"{path}: there is no {source}"
-            yield from ((module or path, text) for text in texts_in(found) if is_sentence(text))
+    """(module, sentence) of what its rows say that messages are made of; a pattern is not said."""
+    for source in (one for sources in TABLE.get(path, {}).get(MADE_OF, {}).values() for one in sources):
+        module, _, name = source.rpartition("::")
+        found = definitions(module or path).get(name)
+        assert found is not None, f"{path}: there is no {source}"
+        yield from ((module or path, text) for text in texts_in(found) if is_sentence(text) and "|" not in text)
 
 
+@cache
 def messages() -> dict[str, dict[str, str]]:
     """By module: what identifies each message, and what it says."""
     found: dict[str, dict[str, str]] = {path: {} for path in code()}
@@ -147,18 +149,34 @@ def is_of(row: str, key: str, text: str) -> bool:
     return row == key if row.endswith("()") else plain(row) in text
 
 
-def roles(row: str | dict[str, str | list[str]]) -> dict[str, str | list[str]]:
-    return {"raised": row, "followed": row} if isinstance(row, str) else row
+@dataclass(frozen=True)
+class Row:
+    """What is said, and by which tests it is raised and followed; "" where none can."""
+
+    module: str
+    words: str
+    raised: str = ""
+    followed: str = ""
+
+    def is_read(self) -> bool:
+        words = re.escape(plain(self.words).strip("{} ")).replace(re.escape("{}"), ".*")
+        return self.words.endswith("()") or re.search(words, read_by(*place_of(self.raised))) is not None
 
 
-def rows() -> Iterator[tuple[str, str, dict[str, str | list[str]]]]:
-    for path, of_module in TABLE.items():
-        for words, row in of_module.items():
-            yield path, words, roles(row)
+def rows() -> Iterator[Row]:
+    for module, sections in TABLE.items():
+        for section, said in sections.items():
+            if section in {NEVER, MADE_OF}:
+                yield from (Row(module, words) for words in said)
+            elif section == NOTHING:
+                yield from (Row(module, words, test) for words, (test, _) in said.items())
+            else:
+                first, _, then = section.partition(", then ")
+                yield from (Row(module, words, first, then or first) for words in said)
 
 
 @cache
-def tests() -> dict[str, list[str]]:
+def known_tests() -> dict[str, list[str]]:
     """Where each test stands, by its name."""
     found: dict[str, list[str]] = {}
     for path in sorted((HOME / "tests").rglob("test_*.py")):
@@ -168,10 +186,10 @@ def tests() -> dict[str, list[str]]:
     return found
 
 
-def test_of(name: str) -> tuple[str, str]:
+def place_of(name: str) -> tuple[str, str]:
     """Its file and its name; a name that two files have is written with the end of its file's path."""
     file, _, test = name.rpartition("::")
-    places = [path for path in tests().get(test, []) if path.endswith(file)]
+    places = [path for path in known_tests().get(test, []) if path.endswith(file)]
     assert len(places) == 1, f"tests/errors.yml: {name} is {'no test' if not places else f'in {places}'}"
     return places[0], test
 
@@ -182,7 +200,7 @@ def read_by(path: str, test: str) -> str:
     found, waiting, texts = set[str](), [test], list[str]()
     while waiting:
         name = waiting.pop()
-        node = definition(path, name)
+        node = definitions(path).get(name)
         if node is not None and name not in found:
             found.add(name)
             texts += texts_in(node)
@@ -192,38 +210,41 @@ def read_by(path: str, test: str) -> str:
 
 
 def test_every_error_has_a_row() -> None:
+    known = {module: [row.words for row in rows() if row.module == module] for module in code()}
     without = [
-        f"{path}:\n  {text or key}: "
+        f"{path}:\n  test_...:\n    - {text or key}"
         for path, found in messages().items()
         for key, text in found.items()
-        if not any(is_of(row, key, text) for row in TABLE.get(path, {}))
+        if not any(is_of(words, key, text) for words in known[path])
     ]
-    assert not without, "add to tests/errors.yml, each with the test that raises it:\n" + "\n".join(without)
+    assert not without, "to tests/errors.yml, under the test that raises and follows each:\n" + "\n".join(without)
 
 
-def test_every_row_is_of_an_error() -> None:
-    known = messages()
-    stale = [
-        f"{path}: {row}"
-        for path, row, _ in rows()
-        if not any(is_of(row, key, text) for key, text in known.get(path, {}).items())
-    ]
-    assert not stale, "no such error is raised any more: take these rows out of tests/errors.yml, or correct them"
+def test_every_row_is_of_one_error() -> None:
+    wrong = []
+    for row in rows():
+        said = messages().get(row.module, {})
+        of = [key for key, text in said.items() if is_of(row.words, key, text)]
+        wrong += [(row.module, row.words, of)] if len(of) != 1 and plain(row.words) not in said.values() else []
+    assert not wrong, "no such error is raised any more, or these words do not tell one from another"
 
 
-def test_a_row_says_what_raises_its_error_and_what_follows() -> None:
-    for path, row, said in rows():
-        ways = ({"raised", "followed"}, {"raised", "nothing"}, {"never"}, {"words"})
-        assert said.keys() in ways, f"{path}: {row}"
-        assert row.endswith("()") or is_sentence(row) or "never" in said, f"{path}: {row} is too short to tell it"
+def test_the_tests_of_the_rows_are_there_and_read_their_words() -> None:
+    for row in rows():
+        for test in (row.raised, row.followed):
+            assert not test or place_of(test), row
+    unread = [row for row in rows() if row.raised and not row.is_read()]
+    assert not unread, "these tests hold no text with the words of the error that they are to read"
 
 
-@pytest.mark.parametrize("path", TABLE)
-def test_the_tests_of_a_row_read_its_words(path: str) -> None:
-    unread = []
-    for row, said in ((row, said) for module, row, said in rows() if module == path):
-        for role in ("raised", "followed"):
-            if role in said:
-                place, test = test_of(str(said[role]))
-                unread += [(row, test)] if role == "raised" and plain(row) not in read_by(place, test) else []
-    assert not unread, f"these tests hold no text with the words of the error of {path} that they are to read"
+def test_a_test_goes_on_where_it_is_said_to_follow() -> None:
+    """What it does with the remedy stands behind the block in which the error is raised."""
+    ends = {row.followed for row in rows() if row.followed and not goes_on(*place_of(row.followed))}
+    assert not ends, "these tests end where the error is raised"
+
+
+def goes_on(path: str, test: str) -> bool:
+    node = definitions(path)[test]
+    assert isinstance(node, ast.FunctionDef)
+    last = node.body[-1]
+    return not (isinstance(last, ast.With) and "raises" in ast.unparse(last.items[0]))

@@ -275,3 +275,17 @@ def test_a_file_that_is_another_than_was_claimed_is_left_to_the_next_run(
     known = ledger.settle(root, known, [lost])
     found = landing.find(place, [table], known, {}, NOW)
     assert [one.path for one in found.new] == ([] if change is no_file else [File().path])
+
+
+def test_what_is_no_file_is_taken_when_it_is_one(tmp_path: Path) -> None:
+    folder = tmp_path / "landing" / "market_1"
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "orders.csv")
+    assert found(tmp_path, OF_CSV) == [("unreadable", "is no file but a pipe, socket or device.")]
+    (folder / "orders.csv").unlink()
+    odd = folder / os.fsdecode(b"orders \xff.csv")
+    odd.write_bytes(RIGHT)
+    os.utime(odd, (BEFORE, BEFORE))
+    assert found(tmp_path, OF_CSV) == [("unreadable", "has a name that is not UTF-8; rename it.")]
+    odd.rename(folder / "orders.csv")
+    assert [status for status, _ in found(tmp_path, OF_CSV)] == ["claimed"]

@@ -16,6 +16,7 @@ from lakehouse.engines import sail
 from lakehouse.errors import LakehouseError
 from lakehouse.serving import allowed, docs, sql
 from lakehouse.store import storage
+from tests.jobs.test_cli import a_lake
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -184,6 +185,15 @@ def test_a_command_goes_on_when_it_is_called_as_the_words_say(
         monkeypatch.setenv({"lake": "LAKEHOUSE_ROOT", "landing": "LAKEHOUSE_LANDING"}[name], str(tmp_path / name))
     assert words in command(*wrong)
     assert words not in command(*right)
+
+
+def test_an_export_is_written_where_there_is_a_folder(tmp_path: Path) -> None:
+    a_lake(tmp_path / "lake", ("7", "A", "two", "42"))
+    ask = ["rejected", "silver.order_lines", "--lake", str(tmp_path / "lake"), "--export"]
+    words = "cannot be written: No such file or directory. Name a file in a folder that is there."
+    assert words in command(*ask, f"{tmp_path}/nowhere/fixed.csv")
+    assert "Wrote 1 row" in command(*ask, f"{tmp_path}/fixed.csv")
+    assert (tmp_path / "fixed.csv").exists()
 
 
 @pytest.mark.parametrize(

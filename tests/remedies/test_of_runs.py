@@ -326,8 +326,19 @@ def with_inputs_cleaned_away(toy: Toy) -> str:
     )
 
 
+def with_other_columns(toy: Toy) -> str:
+    """Somebody's writer, which carries the note on as ours do."""
+    state, rows = toy.lake.state(ORDERS), toy.opened(ORDERS).to_pyarrow_table().drop_columns(["units"])
+    assert state is not None
+    assert state.progress is not None
+    target = committer.Target(toy.lake.address(ORDERS), rows.schema)
+    committer.overwrite(target, state.version, rows, state.progress.to_json())
+    return r"^silver\.orders stores {'units': 'nothing'} where {'units': 'bigint'} is promised\. The next run builds it"
+
+
 @pytest.mark.parametrize(
-    "happened", [with_another_definition, with_another_input, without_a_note, with_inputs_cleaned_away]
+    "happened",
+    [with_another_definition, with_another_input, without_a_note, with_inputs_cleaned_away, with_other_columns],
 )
 def test_what_could_not_be_verified_is_after_the_next_run(toy: Toy, happened: Callable[[Toy], str]) -> None:
     words = happened(toy)
@@ -337,6 +348,24 @@ def test_what_could_not_be_verified_is_after_the_next_run(toy: Toy, happened: Ca
     toy.run()
     assert verified(toy, ORDERS).is_right
     assert is_right(toy)
+
+
+def test_what_an_engine_could_not_do_is_proven_and_explained_when_it_can(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_memory(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("lakehouse.proof.verify.sides.of", without_memory)
+        patched.setattr("lakehouse.writes.lake.Lake.read", without_memory)
+        reason = verified(toy, ORDERS).reason
+        assert reason.startswith("it could not be compared. The engine says: there is not enough memory. Give more")
+        words = r"silver\.orders cannot be read in version 0\. The engine says: there is not enough memory\. Give more"
+        with pytest.raises(LakehouseError, match=words):
+            explained(toy, ORDERS)
+    assert verified(toy, ORDERS).is_right
+    assert explained(toy, ORDERS)
 
 
 def test_a_table_that_is_not_there_is_explained_and_verified_when_it_is_built(toy: Toy) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,7 +12,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+from typer.testing import CliRunner
 
+from jobs import cli
 from lakehouse.errors import LakehouseError
 from lakehouse.store import minio, storage
 from lakehouse.store.storage import MissingFileError
@@ -60,16 +64,27 @@ def test_a_file_is_written_when_nothing_stands_in_its_way(tmp_path: Path) -> Non
     assert (tmp_path / "a").read_bytes() == b"x"
 
 
-def test_a_commit_is_written_where_the_file_system_knows_hard_links(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.EACCES, "this user may not do that there. Give the user the right to read and write, or name another"),
+        (errno.EROFS, "the file system is read only. Name another folder, or mount it so that it can be written."),
+        (errno.EMFILE, "too many files are open. Raise the limit (ulimit -n), and start again."),
+        (errno.EIO, "the file system did not do it. Look for room on the disk, and whether this user may write there"),
+        (errno.EOPNOTSUPP, "Operation not supported. The lake needs a file system that knows hard links."),
+    ],
+)
+def test_a_commit_is_written_where_the_system_lets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str
 ) -> None:
-    def without_links(*_: object) -> None:
-        raise OSError(95, "Operation not supported")
+    """Root may write where it likes, so the system is asked to say what it says to others."""
+
+    def refused(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "link", without_links)
-        words = r"/a cannot be written: Operation not supported\. The lake needs a file system that knows hard links\."
-        with pytest.raises(LakehouseError, match=words):
+        patched.setattr(os, "link", refused)
+        with pytest.raises(LakehouseError, match=rf"/a cannot be written: {re.escape(words)}"):
             storage.put_if_absent(str(tmp_path), "a", b"x")
     assert storage.put_if_absent(str(tmp_path), "a", b"x")
 
@@ -166,7 +181,11 @@ BROKEN = 4 * [(0, "")]
     ("answers", "asked", "words"),
     [
         ([(404, "NoSuchBucket")], checked, "There is no bucket 'bucket' for the lake s3://bucket/lake at http://127"),
-        ([(403, "AccessDenied")], checked, r"AccessDenied\. Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the po"),
+        (
+            [(403, "AccessDenied")],
+            checked,
+            r"S3 refused access to the lake .*AccessDenied\. Check AWS_ACCESS_KEY_ID, AWS_SEC",
+        ),
         (
             BROKEN,
             checked,
@@ -283,3 +302,13 @@ def test_a_state_of_minio_that_cannot_be_read_is_deleted(tmp_path: Path) -> None
     assert minio.status(tmp_path / "minio") is None
     minio.start(tmp_path / "minio", silent)
     assert minio.stop(tmp_path / "minio")
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_minio_that_is_not_running_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(minio, "FOLDER", tmp_path / "minio")
+    asked = CliRunner().invoke(cli.app, ["minio", "status"])
+    assert str(asked.exception) == "MinIO is not running. Start it with `lakehouse minio start`."
+    server = minio.start(minio.FOLDER, silent)  # what that does first
+    assert f"MinIO is running at {server.endpoint}" in CliRunner().invoke(cli.app, ["minio", "status"]).output
+    assert minio.stop(minio.FOLDER)

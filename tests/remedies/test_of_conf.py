@@ -42,7 +42,7 @@ def columns(**changed: dict[str, Any]) -> dict[str, Any]:
 
 
 # How the table is written, what is wrong, what is said, and what is right.
-CONTRACTS = (
+CONTRACTS: tuple[tuple[str, dict[str, Any], str, dict[str, Any]], ...] = (
     ("latest", columns(id=NUMBER | {"type": "text"}), "unknown type 'text'; known are", columns()),
     ("latest", columns(id=NUMBER | {"type": "decimal(60,2)"}), "at most 38 digits, and no more decimals", columns()),
     ("latest", columns(Id=NUMBER), "'Id' is not a name in snake_case", columns()),
@@ -338,7 +338,7 @@ def test_a_table_that_needs_what_is_not_installed_is_imported_when_it_is(project
     project.put("toys_of_tomorrow.py", "")
     sys.path.insert(0, str(project.home))
     try:
-        assert graph.load(project.home)["gold.toys"].build
+        assert graph.load(project.home)["gold.toys"].build.__name__ == "build"
     finally:
         sys.path.remove(str(project.home))
         del sys.modules["toys_of_tomorrow"]

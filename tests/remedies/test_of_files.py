@@ -268,7 +268,7 @@ def test_a_file_that_is_another_than_was_claimed_is_left_to_the_next_run(
     change(path)
     if path.exists():
         os.utime(path, (BEFORE + 1, BEFORE + 1))
-    work = Work(place, {}, arrow_schema(CORE_COLUMNS | COLUMNS | {"market": "int"}), frozenset(), [known.entries])
+    work = Work(place, {}, arrow_schema({**CORE_COLUMNS, **COLUMNS, "market": "int"}), frozenset(), [known.entries])
     with pytest.raises(LakehouseError, match=f"{what} while it was loaded. Start the run again"):
         list(files._read(work, [0]))  # noqa: SLF001  what runs in a worker
     (lost,) = accounts.lost(root, place, known.entries)  # as the next run begins

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from lakehouse.engines.native import Native
     from lakehouse.graph import Table
-    from lakehouse.runs.plan import Decision
+    from lakehouse.runs.turns import Decision
 
 pytestmark = pytest.mark.slow
 BRONZE, LINES, ORDERS, TOTALS = "bronze.orders", "silver.order_lines", "silver.orders", "gold.totals"

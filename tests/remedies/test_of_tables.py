@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
+from pyroaring import BitMap64
 
 from lakehouse.delta import committer, feed, log, ops, parquet, progress, vectors
 from lakehouse.delta.committer import Target
@@ -229,7 +230,7 @@ def test_a_feature_that_the_lake_does_not_know_is_dropped(tmp_path: Path) -> Non
 
 
 def test_a_deletion_vector_comes_from_a_copy_or_its_files_are_rewritten(tmp_path: Path) -> None:
-    (one,) = vectors.write(str(tmp_path), [vectors.BitMap64([1, 2])])
+    (one,) = vectors.write(str(tmp_path), [BitMap64([1, 2])])
     (file,) = tmp_path.iterdir()
     copy = file.read_bytes()
     file.write_bytes(copy[:-6] + bytes(6))
@@ -237,7 +238,7 @@ def test_a_deletion_vector_comes_from_a_copy_or_its_files_are_rewritten(tmp_path
         vectors.read(str(tmp_path), one)
     file.write_bytes(copy)
     assert list(vectors.read(str(tmp_path), one)) == [1, 2]
-    other = bytes(4) + vectors.encode(vectors.BitMap64([1, 2]))[4:]
+    other = bytes(4) + vectors.encode(BitMap64([1, 2]))[4:]
     with pytest.raises(LakehouseError, match=r"A deletion vector has an unknown format\. Rewrite the table's files"):
         vectors.decode(other)
     assert list(vectors.read(str(tmp_path), None)) == []  # what OPTIMIZE leaves has none

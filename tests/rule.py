@@ -22,6 +22,7 @@ class Row(NamedTuple):
     product: str
     quantity: str
     total: str = ""
+    customer: str = ""
 
 
 class Told(NamedTuple):
@@ -43,6 +44,7 @@ class Model:
     written: dict[str, datetime] = field(default_factory=dict)
     there: set[str] = field(default_factory=set)  # at the last look
     deliveries: list[Told] = field(default_factory=list)
+    retracted: set[tuple[str, tuple[Row, ...] | None]] = field(default_factory=set)  # a path, and what a version says
 
     def look(self) -> None:
         """Files that are seen at one look are told apart by what was there before it; one that finds news anywhere."""
@@ -64,21 +66,25 @@ class Model:
         """The rows to keep (order, line, product, quantity, total), and those to reject (order, rules, path, row)."""
         kept: list[tuple[object, ...]] = []
         wrong: list[tuple[object, ...]] = []
-        newest = {told.path: told for told in sorted(self.deliveries)}
+        newest = {told.path: told for told in self.counting()}
         for order_id, documents in self._documents().items():
-            accepted, refused, has_totals = [], [], False
+            accepted, refused, has_totals, known = [], [], False, Identity()
             for told, rows in documents:
                 lines, reasons = judged(rows)
                 totals = any(row.total for _, row in rows)
                 if has_totals and not totals:
                     reasons = {place: [*why, "document_keeps_its_totals"] for place, why in reasons.items()}
+                is_right = not any(reasons.values())
+                has_totals = has_totals or (is_right and totals)
+                if is_right and not known.takes(told.day, {row.customer for _, row in rows}):
+                    reasons = {place: ["identity_is_kept"] for place in reasons}
                 if any(reasons.values()):
                     refused = [
                         (order_id, tuple(sorted(why)) or ("another_row_of_its_document",), told.path, place)
                         for place, why in reasons.items()
                     ]
                 else:
-                    accepted, refused, has_totals = lines, [], has_totals or totals
+                    accepted, refused = lines, []
             numbered = enumerate(accepted, 1)
             kept += [(order_id, line, row.product, int(row.quantity), row.total) for line, row in numbered]
             wrong += refused
@@ -87,9 +93,13 @@ class Model:
             wrong += [(None, ("order_id_is_present", *unreadable(row)), told.path, place) for place, row in without]
         return sorted(kept), sorted(wrong, key=str)
 
+    def counting(self) -> list[Told]:
+        """The deliveries that nobody took back, in their order."""
+        return sorted(one for one in self.deliveries if not {(one.path, None), (one.path, one.rows)} & self.retracted)
+
     def _documents(self) -> dict[int, list[tuple[Told, list[tuple[int, Row]]]]]:
         found: dict[int, list[tuple[Told, list[tuple[int, Row]]]]] = defaultdict(list)
-        for told in sorted(self.deliveries):
+        for told in self.counting():
             of_file: dict[int, list[tuple[int, Row]]] = defaultdict(list)
             for place, row in enumerate(told.rows, 1):
                 if row.order_id:
@@ -97,6 +107,28 @@ class Model:
             for order_id, rows in of_file.items():
                 found[order_id].append((told, rows))
         return found
+
+
+@dataclass
+class Identity:
+    """Whose a document is: as it was, until another is said on three days in a row. Who is nobody changes nothing."""
+
+    is_of: str = ""
+    said: str = ""  # last
+    days: set[date] = field(default_factory=set)  # on which that was said without a break
+    is_first: bool = True  # nothing else was ever said
+
+    def takes(self, day: date, customers: set[str]) -> bool:
+        (customer,) = customers
+        if not customer:
+            return True
+        if customer != self.said:
+            self.is_first, self.said, self.days = not self.said, customer, set()
+        self.days.add(day)
+        is_believed = self.is_first or len(self.days) >= 3
+        if is_believed:
+            self.is_of = customer
+        return is_believed or customer == self.is_of
 
 
 def unreadable(row: Row) -> list[str]:

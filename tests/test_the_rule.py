@@ -7,7 +7,9 @@ touched, rewritten and taken away as it draws, and after each run silver and its
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 import os
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -23,6 +25,7 @@ from typer.testing import CliRunner
 from jobs import cli
 from lakehouse import graph
 from lakehouse.delta import ops
+from lakehouse.intake import retracted
 from lakehouse.proof import verify
 from lakehouse.proof.verify import Scope
 from lakehouse.writes.lake import Lake
@@ -31,7 +34,7 @@ from tests.rule import Model, Row
 from tests.toy import Toy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from lakehouse.engines.native import Native
 
@@ -59,6 +62,7 @@ SOURCES = {
           product: {type: string, meaning: what}
           quantity: {type: string, meaning: how many}
           total: {type: string, meaning: of the document}
+          customer: {type: string, meaning: whose it is}
         """,
         "def build(landing):\n    return landing\n",
     ),
@@ -72,6 +76,7 @@ SOURCES = {
         position: line_number
         repeats: duplicate
         totals: total is not null
+        identity: {columns: [customer], on_change: reject}
         columns:
           market: {type: int, meaning: of the folder}
           order_id: {type: bigint, from: order_id, meaning: the order}
@@ -79,6 +84,7 @@ SOURCES = {
           product: {type: string, meaning: what}
           quantity: {type: int, from: quantity, required: true, meaning: how many}
           total: {type: int, from: total, meaning: of all lines; null where the row does not say it}
+          customer: {type: string, meaning: whose it is}
         document:
           _units: sum(coalesce(quantity, 0))
         rules:
@@ -94,6 +100,7 @@ SOURCES = {
                 "product",
                 whole_number("quantity", "int").alias("quantity"),
                 whole_number("total", "int").alias("total"),
+                "customer",
                 "_source",
             )
         """,
@@ -150,11 +157,12 @@ class World:
             quantities = [self.random.randint(1, 9) for _ in range(self.random.randint(1, 3))]
             total = str(sum(quantities) + (self.random.random() < 0.15)) if self.random.random() < 0.6 else ""
             total = total or (str(sum(quantities)) if self.is_on_each else "")
+            customer = "" if self.is_on_each else self.random.choice("xxxxxxy ").strip()
+            line = Row(f"{self.seed}{order}", "", "", total if self.is_on_each else "", customer)
             lines = [
-                Row(f"{self.seed}{order}", f"{self.seed}{self.random.choice('AB')}", str(one)) for one in quantities
+                line._replace(product=f"{self.seed}{self.random.choice('AB')}", quantity=str(one)) for one in quantities
             ]
-            told = [self.is_on_each or place == len(lines) for place in range(1, len(lines) + 1)]
-            lines = [line._replace(total=total if is_told else "") for line, is_told in zip(lines, told, strict=True)]
+            lines[-1] = lines[-1]._replace(total=total)
             if self.random.random() < 0.2:
                 lines.append(self.random.choice(lines))
             if self.random.random() < 0.1:
@@ -166,6 +174,12 @@ class World:
 
     def some(self) -> tuple[str, tuple[tuple[Row, ...], datetime, date | None]]:
         return self.random.choice(sorted(self.model.files.items(), key=lambda one: one[0]))
+
+    def retractions(self, landing: Path) -> Iterator[dict[str, str]]:
+        for path, rows in sorted(self.model.retracted, key=str):
+            version = {} if rows is None else {"content": hashlib.sha256(self.text(rows).encode()).hexdigest()}
+            file = (self.folder / path).relative_to(landing).as_posix()
+            yield {"source": "bronze.orders", "file": file, "why": "a test"} | version
 
     def step(self) -> None:
         (self.random.choice(STEPS) if self.model.files else deliver)(self)
@@ -208,10 +222,37 @@ def link(world: World) -> None:
     world.told.append(f"{name} leads to {path}")
 
 
-STEPS: list[Callable[[World], None]] = [*[deliver] * 3, touch, *[rewrite] * 2, move, copy, remove, link]
+def take_back(world: World) -> None:
+    """A version of a file, or all of them."""
+    if world.model.deliveries:
+        told = world.random.choice(world.model.deliveries)
+        rows = world.random.choice([told.rows, None])
+        world.model.retracted.add((told.path, rows))
+        world.told.append(f"{told.path} is taken back, {'all of it' if rows is None else rows}")
 
 
-def a_day(worlds: Sequence[World]) -> None:
+def leave_again(world: World) -> None:
+    """What was taken back counts again."""
+    if world.model.retracted:
+        one = world.random.choice(sorted(world.model.retracted, key=str))
+        world.model.retracted.remove(one)
+        world.told.append(f"{one[0]} is no longer taken back")
+
+
+STEPS: list[Callable[[World], None]] = [
+    *[deliver] * 3,
+    touch,
+    *[rewrite] * 2,
+    move,
+    copy,
+    remove,
+    link,
+    take_back,
+    leave_again,
+]
+
+
+def a_day(worlds: Sequence[World], landing: Path) -> None:
     for world in worlds:
         for _ in range(world.random.randint(0, 3)):
             world.step()
@@ -219,6 +260,8 @@ def a_day(worlds: Sequence[World]) -> None:
     for world in worlds:
         world.model.look()
         world.told.append("a look")
+    rows = [row for world in worlds for row in world.retractions(landing)]
+    retracted.FILE.write_text(json.dumps(rows), encoding="utf-8")
 
 
 def compare(worlds: Sequence[World], lake: Lake, landing: Path, columns: Sequence[str]) -> None:
@@ -241,10 +284,11 @@ def test_silver_is_that_of_the_rule(tmp_path: Path, engine: Native, monkeypatch:
     zones = {market: ZONES[market % len(ZONES)] for market in range(1, SEEDS + 1)}
     rows: list[dict[str, object]] = [{"market": market, "time_zone": zone} for market, zone in zones.items()]
     monkeypatch.setattr(graph, "conf_file", lambda _: ("", rows))
+    monkeypatch.setattr(retracted, "FILE", tmp_path / "retracted.yml")
     toy = Toy(tmp_path, engine, SOURCES)
     worlds = [World(toy.landing / f"market_{one}", one, Model(zone), a_text) for one, zone in zones.items()]
     for _ in range(LOOKS):
-        a_day(worlds)
+        a_day(worlds, toy.landing)
         toy.run()
         compare(worlds, toy.lake, toy.landing, ("order_id", "line_number", "product", "quantity", "total"))
     tables = toy.tables()
@@ -275,13 +319,14 @@ def test_the_command_ends_where_the_rule_does(tmp_path: Path, monkeypatch: pytes
     lake, landing = tmp_path / "lake", tmp_path / "landing"
     monkeypatch.setenv("LAKEHOUSE_ROOT", str(lake))
     monkeypatch.setenv("LAKEHOUSE_LANDING", str(landing))
+    monkeypatch.setattr(retracted, "FILE", tmp_path / "retracted.yml")
     markets = [(1, "Africa/Nairobi", "KSh"), (2, "Africa/Lagos", "₦")]
     worlds = [
         World(landing / f"market_{market}/w{seed}", seed, Model(zone), partial(a_real_text, sign), is_on_each=True)
         for seed, (market, zone, sign) in zip(range(1, BY_COMMAND + 1), itertools.cycle(markets), strict=False)
     ]
     for _ in range(LOOKS_BY_COMMAND):
-        a_day(worlds)
+        a_day(worlds, landing)
         answer = CliRunner().invoke(cli.app, ["run", LINES])
         assert answer.exit_code == 0, answer.output
         compare(worlds, Lake(str(lake)), landing, ("order_id", "line_number", "sku", "quantity", "sub_total"))

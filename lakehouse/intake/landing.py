@@ -234,7 +234,7 @@ def _columns(landing: str, contract: Contract, delivery: Delivery, now: datetime
         with storage.open_file(landing, path, delivery.content) as stream:
             keys, kinds, rows = json_records.inspect_json(stream, layout)
         if rows and not keys:
-            raise UnreadableError("has no object with a key in it.")
+            raise UnreadableError("has no object with a key in it. Deliver it with rows.")
         return replace(delivery, header=keys, kinds=_by_name(kinds), layout=layout, records=rows), ""
     layout = replace(layout, footer=source.footer)
     header = csv_records.csv_header(head, layout)
@@ -291,13 +291,13 @@ def _clash(names: Mapping[str, str], kind: str) -> str:
     for name, count in Counter(names.values()).items():
         if count > 1 and kind == "csv":
             both = " and ".join(repr(text) for text, folded in names.items() if folded == name)
-            return f"has two columns that both fold to {name}: {both}."
+            return f"has two columns that both fold to {name}: {both}. Rename one of them."
     return ""
 
 
 def _missing(names: set[str], required: Iterable[str]) -> str:
     missing = [name for name in required if name not in names]
-    return f"has no column {', '.join(missing)}, which the contract requires." if missing else ""
+    return f"has no column {', '.join(missing)}, which the contract requires. Deliver it with that." if missing else ""
 
 
 def _unknown(names: Mapping[str, str], contract: Contract) -> str:
@@ -305,7 +305,8 @@ def _unknown(names: Mapping[str, str], contract: Contract) -> str:
     unknown = [text for text, name in names.items() if name not in known]
     if not unknown or contract.source is None or contract.source.unknown_columns != "fail":
         return ""
-    return f"has columns that the contract does not name, and `schema: fail` forbids: {', '.join(map(repr, unknown))}."
+    named = ", ".join(map(repr, unknown))
+    return f"has columns that the contract does not name, and `schema: fail` forbids: {named}. Name them there."
 
 
 def _told_apart(

@@ -37,7 +37,9 @@ def csv_header(head: bytes, layout: Layout, fold: Callable[[str], str] | None = 
     for column in header if fold else ():
         name = fold(column) if fold else column
         if name and name in names:
-            raise UnreadableError(f"has two columns that both fold to {name}: {names[name]!r} and {column!r}.")
+            raise UnreadableError(
+                f"has two columns that both fold to {name}: {names[name]!r} and {column!r}. Rename one of them."
+            )
         names[name] = column
     return header
 
@@ -53,7 +55,7 @@ def _read_header(text: str, layout: Layout, *, is_whole: bool) -> tuple[tuple[st
     found = _Grammar(layout, ()).parse(text, at)
     is_cut = not is_whole and (found is None or found.is_open or (found.end == len(text) and text[-1:] != "\n"))
     if found is None or is_cut or len(text[at : found.end].encode("utf-8", "surrogatepass")) > records.HEAD:
-        raise UnreadableError("has no header: its first row has no end within 256 KB.")
+        raise UnreadableError("has no header: its first row has no end within 256 KB. Deliver it with one.")
     _check_header(found, layout)
     return tuple(found.cells), found.end
 
@@ -66,13 +68,19 @@ def _check_header(found: _Found, layout: Layout) -> None:
             f"has a header that is not {layout.encoding}: '{bad}'. Say `encoding:` in the source's contract."
         )
     if "\0" in text:
-        raise UnreadableError("has a header with a NUL character: it is UTF-16 without BOM, or no CSV.")
+        raise UnreadableError(
+            "has a header with a NUL character: it is UTF-16 without BOM (say `encoding: utf-16-le`), or no CSV."
+        )
     if "\r" in text.replace("\r\n", ""):
         raise UnreadableError("has a header with a CR that ends no line; lines must end in LF or CRLF.")
     if found.is_open or found.is_spoilt:
-        raise UnreadableError("has a header with a quote that is never closed, or with text after a closing quote.")
+        raise UnreadableError(
+            "has a header with a quote that is never closed, or with text after a closing one. Double quotes in quotes."
+        )
     if len(found.cells) > records.MOST_COLUMNS:
-        raise UnreadableError(f"has {len(found.cells):,} columns; at most {records.MOST_COLUMNS:,} are read.")
+        raise UnreadableError(
+            f"has {len(found.cells):,} columns; at most {records.MOST_COLUMNS:,} are read. Deliver it with fewer."
+        )
 
 
 def find_header(head: bytes, layout: Layout, required: Collection[str], fold: Callable[[str], str]) -> int | None:

@@ -53,7 +53,9 @@ def inspect_json(stream: BinaryIO, layout: Layout, block: int = BLOCK) -> tuple[
             if seen[key] == records.SAMPLED:
                 known.add(key)
         if len(kinds) > MOST_KEYS:
-            raise UnreadableError(f"has objects with more than {MOST_KEYS:,} different keys.")
+            raise UnreadableError(
+                f"has objects with more than {MOST_KEYS:,} different keys. Export values as rows, not as keys."
+            )
     return tuple(kinds), kinds, rows
 
 
@@ -156,7 +158,9 @@ class _Reader:
         begin = self.text[self.at : self.at + NEAR]
         if first not in {"", "[", "{"} or "\0" in begin:  # NULs: UTF-16 without BOM
             begin = records.shown(begin).replace("\0", "\\0")
-            raise UnreadableError(f"is not JSON in {self.encoding}: it begins with '{begin}'.")
+            raise UnreadableError(
+                f"is not JSON in {self.encoding}: it begins with '{begin}'. Correct `format:` or the file."
+            )
         self.in_array = first == "["
         if self.in_array:
             self.at += 1

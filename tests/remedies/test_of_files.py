@@ -49,7 +49,13 @@ UNREADABLE: tuple[tuple[str, File, Source, File, Source], ...] = (
         File("order_id;größe\n7;A\n".encode("latin-1")),
         OF_CSV | {"encoding": "latin-1"},
     ),
-    ("has a header with a NUL character: ", File("order_id\n7\n".encode("utf-16-le")), OF_CSV, File(), OF_CSV),
+    (
+        "has a header with a NUL character: it is UTF-16 without BOM (say `encoding: utf-16-le`), or no CSV.",
+        File("order_id\n7\n".encode("utf-16-le")),
+        OF_CSV,
+        File("order_id\n7\n".encode("utf-16-le")),
+        OF_CSV | {"encoding": "utf-16-le"},
+    ),
     (
         "has a header with a CR that ends no line; lines must end in LF",
         File(b"order_id\r7\r8\n"),

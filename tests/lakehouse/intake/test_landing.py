@@ -269,7 +269,10 @@ def test_header_names_fold_to_snake_case_and_nameless_ones_get_their_place() -> 
 
 def test_a_file_with_two_headers_that_fold_to_one_name_is_not_taken_and_both_are_named(place: Place) -> None:
     place.deliver(ORDERS, "order_id,Order ID\n7,7\n")
-    assert place.reason() == "unreadable: has two columns that both fold to order_id: 'order_id' and 'Order ID'."
+    assert (
+        place.reason()
+        == "unreadable: has two columns that both fold to order_id: 'order_id' and 'Order ID'. Rename one of them."
+    )
 
 
 def test_nor_is_one_whose_header_repeats_a_name_to_the_letter(place: Place) -> None:
@@ -288,7 +291,8 @@ def test_columns_that_no_contract_names_are_refused_only_where_it_says_so(place:
     (one,) = place.find().entries
     assert one.status == status
     assert one.reason == (
-        "has columns that the contract does not name, and `schema: fail` forbids: 'Colour'." * (mode == "fail")
+        "has columns that the contract does not name, and `schema: fail` forbids: 'Colour'. Name them there."
+        * (mode == "fail")
     )
 
 
@@ -301,7 +305,7 @@ def test_a_correction_may_name_what_it_replaces_even_where_new_columns_are_refus
 def test_a_file_without_a_required_column_is_not_taken(place: Place) -> None:
     place.tables = [a_table(required=["order_id", "price"])]
     place.deliver(ORDERS, "order_id,Price (KES)\n7,1\n")
-    assert place.reason() == "unreadable: has no column price, which the contract requires."
+    assert place.reason() == "unreadable: has no column price, which the contract requires. Deliver it with that."
 
 
 def test_a_file_that_could_not_be_read_is_looked_at_again_when_its_contract_changed(place: Place) -> None:

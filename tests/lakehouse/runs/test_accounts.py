@@ -141,7 +141,10 @@ def test_the_reason_of_a_file_says_what_it_equals_or_why_it_is_not_loaded(toy: T
     assert found["market_1/monday.csv"] == "holds the same as market_2/same.csv"
     assert found["market_1/_temporary.csv"] == "its name says that it is being written"
     assert "without line break: its writer is not done" in found["market_1/half.csv"]
-    assert found["market_1/twice.csv"] == "has two columns that both fold to order_id: 'order_id' and 'Order ID'."
+    assert (
+        found["market_1/twice.csv"]
+        == "has two columns that both fold to order_id: 'order_id' and 'Order ID'. Rename one of them."
+    )
     assert found["market_2/same.csv"] == ""
 
 

@@ -3,8 +3,8 @@
 By module and test: the words of the messages that the test raises and reads, `{}` for values, and whose remedies it
 follows to their end. `test_a, then test_b` is two: the first reads, the second follows. Under `nothing to follow` a row
 is `words: [test, why]`, under `never met` it is `words: why`. A message that has no words of its own is named by its
-function, `f()`; under `made of` stand the functions and constants that its words come from, each sentence of which has
-its own row.
+function, `f()`. Under `made of` stand, by function, the functions and constants that its words come from: each sentence
+of these has its own row, and the message needs none.
 """
 
 from __future__ import annotations
@@ -121,6 +121,8 @@ def definitions(path: str) -> dict[str, Definition]:
                 found.setdefault(name, node)
             case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
                 found.setdefault(name, node)
+            case ast.Assign(targets=[ast.Tuple(elts=names)]):
+                found |= {one.id: node for one in names if isinstance(one, ast.Name)}
     return found
 
 
@@ -139,7 +141,10 @@ def messages() -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {path: {} for path in code()}
     for path in code():
         for function, text in raised(path):
-            found[path][text if is_sentence(text) else f"{function}()"] = plain(text)
+            if is_sentence(text):
+                found[path][text] = plain(text)
+            elif f"{function}()" not in TABLE.get(path, {}).get(MADE_OF, {}):
+                found[path][f"{function}()"] = ""
         for module, text in composed(path):
             found[module][text] = plain(text)
     return found
@@ -166,11 +171,11 @@ class Row:
 def rows() -> Iterator[Row]:
     for module, sections in TABLE.items():
         for section, said in sections.items():
-            if section in {NEVER, MADE_OF}:
+            if section == NEVER:
                 yield from (Row(module, words) for words in said)
             elif section == NOTHING:
                 yield from (Row(module, words, test) for words, (test, _) in said.items())
-            else:
+            elif section != MADE_OF:
                 first, _, then = section.partition(", then ")
                 yield from (Row(module, words, first, then or first) for words in said)
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from lakehouse.runs.history import Ran
     from lakehouse.runs.plan import Size
     from lakehouse.runs.run import Run
-    from lakehouse.runs.turns import Done, Report
+    from lakehouse.runs.turns import Decision, Done, Report
     from lakehouse.serving.docs import Docs
 
 SHOWN = 200
@@ -129,6 +129,7 @@ def summary(messages: Console, report: Report) -> None:
             messages.print(
                 f"  [yellow]warning[/] {one.table_name}{market}: {one.name} [dim]{escape(visible(one.note))}[/]"
             )
+    revalued(messages, (done.decision for done in report.done))
     _vanished(messages, report)
     _suspects(messages, report.suspects)
     landing(messages, report.found)
@@ -138,6 +139,17 @@ def _named(done: Done, rule: str) -> str:
     """The rows that break a rule of a computed table, as its contract says them."""
     notes = [one.note for one in done.measures if one.name == rule and one.measure == "rule" and one.note]
     return "".join(f" [dim]{escape(visible(note))}[/]" for note in notes)
+
+
+def revalued(console: Console, decisions: Iterable[Decision]) -> None:
+    """Facts that were edited in place: what past days are worth changes with them, without a delivery."""
+    facts = dict.fromkeys(words for one in decisions for words in one.revalues)
+    for words in [*facts][:NAMED]:
+        console.print(f"  [yellow]changed[/] {escape(visible(words))}, for past days too")
+    if len(facts) > NAMED:
+        console.print(f"  and {len(facts) - NAMED:,} more facts in conf")
+    if any(words.startswith("conf/markets.yml") for words in facts):
+        console.print("  [dim]of markets, a row of its own with valid_from keeps what was: see conf/markets.yml[/]")
 
 
 def _kept_out(messages: Console, done: Done) -> None:
@@ -267,6 +279,7 @@ def plan(console: Console, one: Run, wanted: Mapping[str, Table], engine: str) -
             console.print(f"\n[red]{name} stops:[/] {escape(visible(decision.reason))}")
     if not moving:
         console.print("Nothing new: a run would make no commit.")
+    revalued(console, decisions.values())
     landing(console, found)
 
 

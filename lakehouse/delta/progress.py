@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.delta import log
@@ -36,12 +36,14 @@ RECENT = 16  # commits that are read first
 class Input:
     """A version of one input: of a table (`id` is Delta's), of a conf file (its hash), or of the ledger (its batch).
 
-    `batch` is the last batch of deliveries in that version, where the input is bronze.
+    `batch` is the last batch of deliveries in that version, where the input is bronze; `content` what a conf file said,
+    as JSON, so that a later run can say what changed.
     """
 
     version: int | str
     id: str | None = None
     batch: int | None = None
+    content: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ class Progress:
     format: int = FORMAT
 
     def to_json(self) -> str:
-        return json.dumps({"lakehouse": asdict(self)}, separators=(",", ":"))
+        said = asdict(self, dict_factory=lambda facts: {k: v for k, v in facts if (k, v) != ("content", None)})
+        return json.dumps({"lakehouse": said}, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str | None) -> Progress | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -109,6 +110,7 @@ def _decide(
     if state.progress is None or settled.unreadable:
         why = state.doubt or f"the log of {settled.unreadable[0]} cannot be read"
         return replace(settled, path="whole", reason=why)
+    settled = replace(settled, revalues=_revalues(state.progress.inputs, pinned))
     lost = progress.lost_files(progress.address(root, table.name))
     why = f"{_some(lost)} of it is gone or cut" if lost else _whole(root, table, state.progress, pinned, taken)
     if why := why or _otherwise_stored(table, state) or _other_quarantine(root, table, state.progress, state_of):
@@ -210,7 +212,8 @@ def _some(names: Sequence[str]) -> str:
 def _pinned(name: str, state_of: Callable[[str], State | None]) -> Input | None:
     """The version of an input to read: both for the decision and for the data."""
     if name.startswith("conf."):
-        return Input(graph.conf_file(name)[0])
+        version, rows = graph.conf_file(name)
+        return Input(version, content=json.dumps(rows, default=str))
     state = state_of(name)
     if state is None:
         return None
@@ -308,6 +311,39 @@ def _made_anew(name: str, before: Input, now: Input) -> str:
     if int(now.version) < int(before.version):
         return f"{name} was rewound from version {before.version} to {now.version}"
     return ""
+
+
+def _revalues(before: Mapping[str, Input], now: Mapping[str, Input]) -> tuple[str, ...]:
+    """What rows of conf files that were there before say now; a new row, for days from its valid_from, changes none."""
+    found: list[str] = []
+    for name, one in now.items():
+        was = before.get(name)
+        if was and was.content and one.content and was != one and name != graph.ACCEPTED:
+            old, new = _by_key(was.content), _by_key(one.content)
+            place = f"{name.replace('.', '/')}.yml"
+            found += [
+                f"{place}, {key}: {fact} {_value(facts.get(fact))} -> {_value(value)}"
+                for key, facts in old.items()
+                for fact, value in new.get(key, {}).items()
+                if value != facts.get(fact)
+            ]
+            found += [f"{place}, {key} is gone" for key in old if key not in new]
+    return tuple(found)
+
+
+def _value(fact: object) -> object:
+    return "nothing" if fact is None else fact
+
+
+def _by_key(content: str) -> dict[str, dict[str, object]]:
+    """Rows by their first fact, which they are about, and the day from which they hold; until when, says the next."""
+    rows: dict[str, dict[str, object]] = {}
+    for row in json.loads(content):
+        row.pop(graph.VALID_UNTIL, None)
+        since = row.pop(graph.VALID_FROM, None)
+        name, value = next(iter(row.items()))
+        rows[f"{name} {value}{f' from {since}' if since else ''}"] = row
+    return rows
 
 
 def _moved(root: str, table: Table, note: Progress, inputs: Mapping[str, Input]) -> dict[str, tuple[int, int]]:

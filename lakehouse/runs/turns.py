@@ -27,7 +27,8 @@ class Decision:
 
     `inputs` are pinned: both the decision and the run use these versions. `moved`: by input, the versions
     (since, until] that are new. By the logs `rows` of all `rows_of_inputs` changed; None where that was not asked.
-    `unreadable`: of these, the table that was or its quarantine, not even the log can be read.
+    `unreadable`: of these, the table that was or its quarantine, not even the log can be read. `revalues`: the facts of
+    conf files that are others now than when the table was written, and hold for past days too.
     """
 
     table: str
@@ -39,6 +40,7 @@ class Decision:
     rows: int | None = None
     rows_of_inputs: int | None = None
     unreadable: tuple[str, ...] = ()
+    revalues: tuple[str, ...] = ()
 
     @property
     def does_something(self) -> bool:

@@ -14,6 +14,7 @@ from jobs import printed
 from lakehouse import engines
 from lakehouse.errors import LakehouseError
 from lakehouse.runs.run import Run
+from lakehouse.runs.turns import Decision
 from lakehouse.serving import sql
 from tests.toy import of_monday
 
@@ -70,6 +71,17 @@ def said(toy: Toy, command: str) -> dict[str, list[str]]:
     else:
         printed.status(console, one, "native")
     return {line.split()[0]: line.split()[1:] for line in text.getvalue().splitlines() if line.strip()}
+
+
+def test_facts_that_hold_for_past_days_too_are_said_once() -> None:
+    facts = tuple(f"conf/markets.yml, market {one}: point_value 1.00 -> 2.00" for one in range(printed.NAMED + 1))
+    console = Console(file=StringIO(), record=True, width=300)
+    printed.revalued(console, [Decision(name, "whole", "", revalues=facts) for name in (LINES, ORDERS)])
+    assert console.export_text().splitlines() == [
+        *(f"  changed {one}, for past days too" for one in facts[:-1]),
+        "  and 1 more facts in conf",
+        "  of markets, a row of its own with valid_from keeps what was: see conf/markets.yml",
+    ]
 
 
 def test_plan_counts_the_units_and_rows_that_a_turn_would_read(toy: Toy) -> None:

@@ -177,6 +177,43 @@ def test_a_changed_conf_file_rebuilds(lake: Lake) -> None:
     assert lake.says(a_table("gold.lines", "refresh", "conf.markets")) == ("nothing", "its inputs did not move")
 
 
+FACTS = [{"market": 1, "sign": "KSh", "point_value": "1.00"}, {"market": 2, "sign": "N", "point_value": "5.00"}]
+OTHER = FACTS[0] | {"point_value": "2.00"}
+
+
+def dated(facts: dict[str, object], since: str | None, until: str | None = None) -> dict[str, object]:
+    return facts | {"valid_from": since, "valid_until": until}
+
+
+@pytest.mark.parametrize(
+    ("rows_now", "words"),
+    [
+        (FACTS, []),
+        ([OTHER, FACTS[1]], ["market 1: point_value 1.00 -> 2.00"]),
+        ([FACTS[0] | {"sign": "K", "point_value": None}, FACTS[1]], [
+            "market 1: sign KSh -> K", "market 1: point_value 1.00 -> nothing",
+        ]),
+        ([FACTS[0] | {"open": 8}, FACTS[1]], ["market 1: open nothing -> 8"]),
+        ([FACTS[1]], ["market 1 is gone"]),
+        ([*FACTS, {**FACTS[0], "market": 3}], []),
+        ([dated(FACTS[0], None, "2022-02-01"), dated(OTHER, "2022-02-01"), dated(FACTS[1], None)], []),
+        ([dated(OTHER, None, "2022-02-01"), dated(OTHER, "2022-02-01"), dated(FACTS[1], None)], [
+            "market 1: point_value 1.00 -> 2.00",
+        ]),
+    ],
+)  # fmt: skip
+def test_facts_that_are_edited_in_place_are_said_since_they_hold_for_past_days(
+    lake: Lake, rows_now: list[dict[str, object]], words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = a_table("gold.sales", "refresh", "conf.markets")
+    monkeypatch.setattr(graph, "conf_file", lambda _: ("before", FACTS))
+    lake.commit("gold.sales", rows(), note=a_note(-1, dict(lake.decide(table).inputs)))
+    monkeypatch.setattr(graph, "conf_file", lambda _: (str(rows_now), rows_now))
+    decision = lake.decide(table)
+    assert decision.revalues == tuple(f"conf/markets.yml, {one}" for one in words)
+    assert decision.reason == "conf/markets.yml changed"
+
+
 def test_what_an_engine_computed_that_was_found_wrong_is_computed_again(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -185,6 +185,8 @@ def test_an_idle_run_makes_no_commit_and_starts_no_engine(toy: Toy) -> None:
     assert commits(toy) == before
     assert [one.delivery.path for one in report.found.by_status("unreadable")] == ["market_1/twice.csv"]
     assert len(report.found.by_status("waiting")) == 2
+    late = [(one.market, one.broken) for one in report.measures if one.measure == "freshness"]
+    assert late == [(1, 1), (2, 1)]  # that nothing comes is what it is for
 
 
 @pytest.mark.usefixtures("first", "no_engine")

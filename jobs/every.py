@@ -16,7 +16,7 @@ from rich.markup import escape
 
 from jobs import printed
 from lakehouse import engines
-from lakehouse.errors import LakehouseError, is_panic, refusal
+from lakehouse.errors import LakehouseError, is_panic
 from lakehouse.intake.ledger import Ledger
 from lakehouse.runs.run import Run, StoppedError
 
@@ -96,7 +96,7 @@ class Rounds:
         except BaseException as error:  # whatever it is, the next round may go well
             if not (isinstance(error, Exception) or is_panic(error)):
                 raise
-            self._complain(refusal(error) or f"{type(error).__name__}: {error}")
+            self._complain(printed.in_words(error))
         finally:
             self.is_busy = False
             self._engine, self._ledger = run.engine, run.ledger

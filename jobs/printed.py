@@ -507,8 +507,13 @@ def errors(messages: Console) -> Iterator[None]:
     except BaseException as failed:
         if not (isinstance(failed, Exception) or is_panic(failed)):  # an end, as somebody asked for
             raise
-        error(messages, _refused(failed) or _unknown(failed))
+        error(messages, in_words(failed))
         sys.exit(1)
+
+
+def in_words(failed: BaseException) -> str:
+    """What is no error on purpose."""
+    return _refused(failed) or _unknown(failed)
 
 
 def _refused(failed: BaseException) -> str:
@@ -520,7 +525,9 @@ def _refused(failed: BaseException) -> str:
 def _unknown(failed: BaseException) -> str:
     """In a sentence, with the page where it is no use to a person."""
     page = cache_folder() / "error.log"
-    said = f"{type(failed).__name__}: {str(failed).strip().partition(chr(10))[0]}"
+    from lakehouse.engines import protocol  # noqa: PLC0415
+
+    said = f"{type(failed).__name__}: {protocol.words(failed)}"
     with suppress(OSError):
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text("".join(traceback.format_exception(failed)), encoding="utf-8")

@@ -25,7 +25,9 @@ LOST = re.compile(
     r"FILE_NOT_EXIST|FileNotFound|NoSuchKey|Object at location .* not found|DELTA_VERSION_NOT|TIME_?TRAVEL"
 )
 OURS = re.compile(r"^(?:\w+: )?lakehouse\.[\w.]+Error: (.+)", re.MULTILINE)
-SWITCH = re.compile(r"(?<=\.) [^.]*\bspark(\.\w+)+[^.]*\.")
+NAME = re.compile(r"\[[\w.]+\] ")
+SENTENCE = re.compile(r"(?<=[.;!?])\s+")
+SWITCH = re.compile(r"\b(?:spark|datafusion|sail|pipelines)(?:\.\w+)+|\bSQLConf\b|\"LEGACY\"")  # of a setting
 FEW_ROWS = 1_000_000  # such as keys, of which a hash table fits into the memory of every worker
 SLICE = "_slice"  # a column by which rows that are computed once are kept apart: one slice is read without the others
 
@@ -163,7 +165,7 @@ class UnansweredError(LakehouseError):
     """A question that its engine does not understand, or cannot compute."""
 
     def __init__(self, words: str) -> None:
-        super().__init__(f"That cannot be answered: {words}")
+        super().__init__(f"That cannot be answered: {_without_switches(words)}")
 
 
 def is_about_lost_files(error: BaseException) -> bool:
@@ -177,7 +179,14 @@ def words(error: BaseException) -> str:
     What the machine refused is in our words, what a worker of ours said in its own; how to switch a safety off is not
     told.
     """
-    return refusal(error) or SWITCH.sub("", _said(error))
+    return refusal(error) or _without_switches(_said(error)) or type(error).__name__
+
+
+def _without_switches(said: str) -> str:
+    """The error's name and the sentences that name no setting: those that do say which check not to make."""
+    name = NAME.match(said)
+    begin = name[0] if name else ""
+    return begin + " ".join(one for one in SENTENCE.split(said.removeprefix(begin)) if not SWITCH.search(one))
 
 
 def said_by_a_worker(error: BaseException) -> str:

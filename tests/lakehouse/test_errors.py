@@ -10,12 +10,14 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyspark
 import pytest
 from deltalake import write_deltalake
 
@@ -25,7 +27,7 @@ from lakehouse.delta import committer, feed, log, ops, progress
 from lakehouse.delta.committer import Target
 from lakehouse.engines import protocol, sail
 from lakehouse.engines.scratch import Scratch
-from lakehouse.errors import LakehouseError, refusal
+from lakehouse.errors import MEMORY, LakehouseError, refusal
 from lakehouse.store import cache, storage
 from lakehouse.writes import refresh
 from tests.toy import Toy, of_monday
@@ -116,6 +118,29 @@ def test_an_engine_gives_no_advice_to_switch_a_safety_off_and_lets_our_workers_s
     page = "Traceback (most recent call last):\n  File x\nlakehouse.errors.LakehouseError: a.csv changed. Start again."
     assert protocol.said_by_a_worker(RuntimeError(f"{page}\n\n SQLSTATE: 38000")) == "a.csv changed. Start again."
     assert protocol.words(RuntimeError(f"{page}\n\n SQLSTATE: 38000")) == "a.csv changed. Start again."
+
+
+def _messages(said: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Of Spark's list of errors, each with the sentences of those below it; its settings are placeholders."""
+    for name, one in said.items():
+        begin = " ".join(one["message"])
+        below = one.get("subClass") or {"": {"message": []}}
+        yield from ((f"{name}.{key}", " ".join([begin, *more["message"]])) for key, more in below.items())
+
+
+def test_no_error_of_sparks_passes_on_which_safety_to_switch_off() -> None:
+    """All that its jar has; a setting's name stands where Spark puts it, and all else says what it is about."""
+    (jar,) = (Path(pyspark.__file__).parent / "jars").glob("spark-common-utils_*.jar")
+    with zipfile.ZipFile(jar) as stored:
+        every = dict(_messages(json.loads(stored.read("error/error-conditions.json"))))
+    assert len(every) > 1000
+    placeholder = re.compile(r"<(?:\w*[cC]onf(?:ig)?(?:Key|Name)?|key|autoBroadcastJoinThreshold|broadcastTimeout)>")
+    told = {name: placeholder.sub("spark.sql.ansi.enabled", text) for name, text in every.items()}
+    said = {name: protocol.words(RuntimeError(f"[{name}] {text} SQLSTATE: 22012")) for name, text in told.items()}
+    switches = re.compile(r"spark\.sql\.\w+|\bset \S+ to \"?(?:false|legacy)|bypass this error", re.IGNORECASE)
+    assert [text for text in said.values() if switches.search(text)] == []
+    assert said["DIVIDE_BY_ZERO."].startswith("[DIVIDE_BY_ZERO.] Division by zero. Use `try_divide`")
+    assert [text for name, text in said.items() if not text.startswith(f"[{name}] ")] == [MEMORY]
 
 
 def test_a_panic_of_rust_is_a_sentence_and_an_end_that_somebody_asked_for_is_one(

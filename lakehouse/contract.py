@@ -251,6 +251,26 @@ class Accepted(_Strict):
         return ", ".join(f"{column}={value}" for column, value in sorted(self.key.items()))
 
 
+class Window(_Strict):
+    """The documents of which a date is at most so many days before the dump's day."""
+
+    column: str
+    days: Annotated[int, Field(ge=0)]
+
+
+class FullDump(_Strict):
+    """Each file of the source should hold every document of its scope: of its path's `of`, and within `window`.
+
+    `vanished`: whether a document that a dump lacks is removed, or kept and told of. A dump removes nothing that holds
+    less than the share `least` of the known documents, was kept out, or has rows that name no document.
+    """
+
+    of: Annotated[tuple[str, ...], Field(min_length=1)]
+    window: Window | None = None
+    least: Annotated[float, Field(gt=0, le=1)] = 0.9
+    vanished: Literal["remove", "keep"] = "remove"
+
+
 class Contract(_Strict):
     """One table's promise. `unit` is what is replaced as a whole: the grain, or coarser (an order with its lines).
 
@@ -261,10 +281,10 @@ class Contract(_Strict):
     `document` names aggregates over a document's rows without repeats, for its rules; beside the contract's columns
     they may use `_is_last`, whether a row ends its file, but for one that is cut. `totals`: which of its rows has what
     they are held against; a document without one never replaces a document that has it. `identity`: what of a document
-    must not change. `repeats`: what exactly
-    repeated rows are, unless a document's rules that reject hold only the other way. `reject_limit` is the share of a
-    file's rows that may be in wrong documents; above it all of the file is rejected, unless it has fewer than
-    `reject_limit_rows` rows. `score` is the formula of a source's quality, from 0 to 100.
+    must not change. `full_dump`: that a document which a newer file lacks is gone; without it none is, since a file may
+    be a part. `repeats`: what exactly repeated rows are, unless a document's rules that reject hold only the other way.
+    `reject_limit` is the share of a file's rows that may be in wrong documents; above it all of the file is rejected,
+    unless it has fewer than `reject_limit_rows` rows. `score` is the formula of a source's quality, from 0 to 100.
     """
 
     owner: Annotated[str, Field(min_length=2)]
@@ -282,6 +302,7 @@ class Contract(_Strict):
     document: dict[str, str] = {}
     totals: str | None = None
     identity: Identity | None = None
+    full_dump: FullDump | None = None
     rules: dict[Name, Rule] = {}
     checks: dict[Name, Check] = {}
     reject_limit: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -313,8 +334,9 @@ class Contract(_Strict):
                 for name, rule in self.rules.items()
                 if rule.severity == "reject"
             ]
-            alone = ("position", "document", "totals", "identity", "score")
+            alone = ("position", "document", "totals", "identity", "full_dump", "score")
             wrong += [f"{key}: goes with `write: latest`" for key in alone if getattr(self, key)]
+        wrong += self._dumps_that_cannot_be()
         wrong += self._checks_that_cannot_be()
         if self.checks and self.write not in {"refresh", "replace"}:
             wrong.append("checks: go with `write: refresh` and `write: replace`, whose inputs they are compared with")
@@ -333,6 +355,17 @@ class Contract(_Strict):
         if wrong:
             raise ValueError("; ".join(wrong))
         return self
+
+    def _dumps_that_cannot_be(self) -> list[str]:
+        if self.full_dump is None:
+            return []
+        wrong = [
+            f"full_dump.of: {name!r} is no part of the unit" for name in self.full_dump.of if name not in self.unit
+        ]
+        window = self.full_dump.window
+        if window and (window.column not in self.columns or self.columns[window.column].type != "date"):
+            wrong.append(f"full_dump.window.column: {window.column!r} is not one of its columns of type date")
+        return wrong
 
     def _checks_that_cannot_be(self) -> list[str]:
         wrong = []
@@ -376,6 +409,11 @@ class Contract(_Strict):
         """Whether a document with another identity than before is kept out."""
         return self.identity is not None and self.identity.on_change == "reject"
 
+    @property
+    def removes_vanished(self) -> bool:
+        """Whether a document that a full dump lacks is removed."""
+        return self.full_dump is not None and self.full_dump.vanished == "remove"
+
     def why(self, rule: str) -> str:
         """The reason of a rule, the contract's own or one of those that the core adds to every table."""
         if rule in self.rules:
@@ -405,6 +443,7 @@ class Contract(_Strict):
         words = {"owner", "description", "score", "vectors"}
         words |= set() if self.write == "latest" else {"reject_limit", "reject_limit_rows"}
         words |= set() if self.rejects_changes else {"identity"}
+        words |= set() if self.removes_vanished else {"full_dump"}
         return self.model_dump(exclude=words) | {
             "columns": columns,
             "order": list(columns),

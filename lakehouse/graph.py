@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
-    from lakehouse.contract import Accepted, Contract, Source
+    from lakehouse.contract import Accepted, Contract, FullDump, Source
 
 HOME = conf.HOME
 VALID_FROM, VALID_UNTIL = "valid_from", "valid_until"
@@ -177,8 +177,20 @@ def table(
             f"{name} is written `latest`, so its build() reads one bronze table and conf, not {', '.join(sources)}. "
             f"Change {path}.py; what needs a join is a table of its own."
         )
+    if promise.full_dump and sources[0] in contracts:
+        _check_dumps(name, promise.full_dump, contracts[sources[0]])
     source = contracts[sources[0]].source if promise.write == "latest" and sources[0] in contracts else None
     return Table(name, promise, module, inputs, _fingerprint(promise, module, source, accepted), accepted)
+
+
+def _check_dumps(name: str, promise: FullDump, bronze: Contract) -> None:
+    """What the scope of a dump is said by must stand in each of its paths."""
+    patterns = bronze.source.files if bronze.source else ()
+    if lacking := [one for pattern in patterns for one in promise.of if f"{{{one}:int}}" not in pattern]:
+        raise LakehouseError(
+            f"conf/{name.replace('.', '/')}.yml: full_dump.of: {lacking[0]} does not stand as {{{lacking[0]}:int}} in "
+            f"all paths of its source: {', '.join(patterns)}. A file must say of what it holds all documents."
+        )
 
 
 class _OnDemand(ModuleType):

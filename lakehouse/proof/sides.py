@@ -24,12 +24,12 @@ from lakehouse.engines.protocol import FEW_ROWS
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
 from lakehouse.store import storage
-from lakehouse.writes import accounting, append, judging, parsing, quarantine, units
+from lakehouse.writes import accounting, append, dumps, judging, parsing, quarantine, units
 from lakehouse.writes.judging import KeptOut
 from lakehouse.writes.lake import conf_rows, conform
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from contextlib import ExitStack
 
     from pyspark.sql import Column, DataFrame
@@ -154,9 +154,12 @@ def _judged(subject: Subject) -> Pair:
     conf = conf_rows(subject.place.engine, table.inputs)
     columns = dict(bronze.dtypes)
     parsed = parsing.parse(table, subject.place.tables[source].contract, bronze, columns, conf)
+    some = None
     if subject.how != "whole":
         some = _marked(subject, _delivered_units(subject, parsed, stored, wrong))
-        parsed, stored = _belonging(subject, parsed, some), _belonging(subject, stored, some)
+        stored = _belonging(subject, stored, some)
+        # Whether a full dump is believed depends on all documents.
+        parsed = parsed if table.contract.removes_vanished else _belonging(subject, parsed, some)
         wrong = None if wrong is None else _belonging(subject, wrong, some)
     retracted = subject.note.retracted
     counting, replacing = _counting(subject), None
@@ -165,12 +168,14 @@ def _judged(subject: Subject) -> Pair:
         replacing = judging.replaced_places(judging.in_force(bronze, retracted), versions)
     newest = quarantine.newest_of_file(subject.place.engine, counting)
     judge = partial(judging.judge, table, parsed, newest, replacing, -1)
+    refused = subject.note.refused
     if subject.how == "whole":
         first = judge(KeptOut(retracted=retracted))
-        beyond = accounting.account(subject.place.engine, table, first, defaultdict(type(None))).beyond
-        judged = judge(KeptOut(beyond, retracted))
-    else:
-        judged = judge(KeptOut(subject.note.refused, retracted))
+        refused = accounting.account(subject.place.engine, table, first, defaultdict(type(None))).beyond
+    judged = judge(KeptOut(refused, retracted))
+    if table.contract.removes_vanished:
+        judged = _without_vanished(subject, judged, refused)
+        judged = judged if some is None else _belonging(subject, judged, some)
     right, rejected = _right_and_rejected(subject, judged)
     found = rejected.limit(0) if wrong is None else wrong
     return Pair(
@@ -179,6 +184,12 @@ def _judged(subject: Subject) -> Pair:
             _sides(progress.rejected(table.name), OF_A_REJECTED_ROW, rejected, found),
         )
     )
+
+
+def _without_vanished(subject: Subject, judged: DataFrame, refused: Collection[str]) -> DataFrame:
+    delivered = dumps.Delivered(_counting(subject), refused)
+    gone = dumps.vanished(subject.place.engine, subject.table, judged, delivered, subject.once).gone
+    return judged if gone is None else dumps.without_vanished(subject.table, judged, gone)
 
 
 def _right_and_rejected(subject: Subject, judged: DataFrame) -> tuple[DataFrame, DataFrame]:

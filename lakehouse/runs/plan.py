@@ -366,7 +366,10 @@ def _choose(root: str, table: Table, settled: Decision, taken: list[Entry], hist
     if table.contract.write == "replace":
         return choice
     if table.contract.write == "latest":
-        return replace(choice, path=_in_time_or_late(table, choice, taken))
+        path = _in_time_or_late(table, choice, taken)
+        if path == "late" and table.contract.full_dump:
+            return replace(choice, reason=f"{moves}, with a late file; what each dump lacks may be other documents now")
+        return replace(choice, path=path)
     for name in [name for name, one in did.items() if one is None]:
         return replace(choice, reason=f"the log of {name} no longer reaches back to version {settled.moved[name][0]}")
     choice = replace(choice, rows_of_inputs=progress.rows_of(root, settled.inputs))

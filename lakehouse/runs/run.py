@@ -347,6 +347,7 @@ class Run:
             since=-1 if known is None else int(known.batch or 0),
             late=self._late_files(table, known, decision),
             rows_in=self._rows_between(source, known, now),
+            taken=counting,
         )
         try:
             account = latest.settle(writer, batch)
@@ -363,6 +364,7 @@ class Run:
             late=batch.late,
             refused=account.refused,
             changed=account.changed,
+            measures=account.measures,
         )
 
     def _rebuild(self, writer: Writer, decision: Decision) -> Done:

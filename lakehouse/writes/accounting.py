@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lakehouse.contract import Contract
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
+    from lakehouse.writes.measures import Measure
 
 STATUSES = ("kept", "unchanged", "rejected", "duplicate", "superseded")
 Counts = dict[str, dict[str, int]]
@@ -37,8 +38,8 @@ class Account:
 
     `by_market`: the same of each market. `by_file`: (file, batch) -> rows by status, and rows warned of. `changed`:
     file -> rows of documents of another identity than before. `refused`: (file, batch) -> why, of the new files that
-    are kept out whole, and `beyond` their sequences. `to_write` and `to_reject` count all judged rows, also those of
-    older deliveries.
+    are kept out whole, and `beyond` their sequences. `measures`: what full dumps lack. `to_write` and `to_reject` count
+    all judged rows, also those of older deliveries.
     """
 
     counts: Counts = field(default_factory=_no_counts)
@@ -47,6 +48,7 @@ class Account:
     changed: Counter[str] = field(default_factory=Counter)
     refused: dict[tuple[str, int], str] = field(default_factory=dict)
     beyond: tuple[str, ...] = ()
+    measures: tuple[Measure, ...] = ()
     to_write: int = 0
     to_reject: int = 0
 

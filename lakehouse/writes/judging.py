@@ -91,7 +91,8 @@ def judged_by(table: Table, columns: Iterable[str]) -> list[str]:
     promise = table.contract
     rules = [one.check for name, one in promise.rules.items() if is_of_document(table, name)]
     identity = promise.identity.columns if promise.identity else ()
-    texts = [*promise.document.values(), *rules, promise.totals or "", *identity]
+    window = promise.full_dump.window.column if promise.full_dump and promise.full_dump.window else ""
+    texts = [*promise.document.values(), *rules, promise.totals or "", *identity, window]
     named = {*re.findall(r"\w+", " ".join(texts)), *promise.unit}
     return [name for name in columns if name in named or name.startswith("_")]
 
@@ -132,7 +133,7 @@ def _judge_units(table: Table, rows: DataFrame, once: Callable[[DataFrame], Data
         .when(is_rejected, "rejected")
         .otherwise("superseded")
     )
-    return rows.withColumn("_status", status).drop("_repeat", "_changes", "_accepted", "_newest_right", "_newest")
+    return rows.withColumn("_status", status).drop("_repeat", "_changes", "_newest_right", "_newest")
 
 
 def _marked(table: Table, rows: DataFrame) -> DataFrame:
@@ -211,7 +212,7 @@ def _judge_keyless(table: Table, rows: DataFrame, newest_of_file: DataFrame) -> 
 
 def _alone(table: Table, rows: DataFrame) -> DataFrame:
     """Rows that belong to no document, with the columns that documents have."""
-    rows = rows.withColumn("_right", F.lit(False))  # noqa: FBT003
+    rows = rows.withColumns({"_right": F.lit(False), "_accepted": F.lit(False)})  # noqa: FBT003
     return rows.withColumn(table.contract.position, F.lit(None).cast("int")) if table.contract.position else rows
 
 

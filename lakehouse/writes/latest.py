@@ -15,8 +15,8 @@ from pyspark.sql import functions as F
 
 from lakehouse.engines.protocol import FEW_ROWS, SLICE
 from lakehouse.errors import LakehouseError
+from lakehouse.writes import dumps, units
 from lakehouse.writes import measures as measured
-from lakehouse.writes import units
 from lakehouse.writes.accounting import account
 from lakehouse.writes.judging import KeptOut, in_force, judge_flat, judged_by, replaced_places
 from lakehouse.writes.measures import ChecksFailedError
@@ -25,13 +25,14 @@ from lakehouse.writes.predecessors import in_doubt
 from lakehouse.writes.quarantine import settle_rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pyspark.sql import Column, DataFrame
 
     from lakehouse.contract import Contract
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
+    from lakehouse.intake.ledger import Entry
     from lakehouse.writes.accounting import Account
     from lakehouse.writes.lake import Writer
 
@@ -45,8 +46,8 @@ class Batch:
 
     `columns` are bronze's with their types, `size` the bytes that it may have to read.
     `markets`: (file, batch) -> the market that its folder names. `late` are the new files that are not newer than all
-    that was there of their market before. `versions`, of all deliveries that count: None where nothing can correct
-    their rows. `retracted`: sequences of the deliveries that are taken back.
+    that was there of their market before. `taken`: all deliveries of the source that count. `versions`, of all these:
+    None where nothing can correct their rows. `retracted`: sequences of the deliveries that are taken back.
     """
 
     bronze: DataFrame
@@ -58,6 +59,7 @@ class Batch:
     markets: Mapping[tuple[str, int], int | None]
     since: int
     rows_in: int
+    taken: Sequence[Entry] = ()
     late: frozenset[str] = frozenset()
     versions: DataFrame | None = None
     retracted: tuple[str, ...] = ()
@@ -72,36 +74,36 @@ def settle(writer: Writer, batch: Batch) -> Account:
 
     Raises LakehouseError, before anything is written, where sums do not close or a rule stops.
     """
-    table, promise, new = writer.table, writer.table.contract, batch.bronze.where(F.col("_batch") > batch.since)
+    table, new = writer.table, batch.bronze.where(F.col("_batch") > batch.since)
     with ExitStack() as cached:
         parsed = parse(table, batch.contract, new, batch.columns, batch.conf)
         rows, stored = _sliced(writer, flat(parsed, batch.since), batch, cached), writer.stored()
         if stored is None and not batch.is_whole:
             raise LakehouseError(f"{table.name} is not stored as its contract promises it. Start the run again.")
-        older = None
-        if stored is not None and not batch.is_whole:
-            stored = stored.join(rows.select(*promise.unit).distinct(), on=list(promise.unit), how="left_semi")
-            older = _older_rows(writer, batch, rows, stored, cached)
+        older = None if stored is None or batch.is_whole else _older_rows(writer, batch, rows, stored, cached)
         places = new if older is None else batch.bronze
         replacing = (
             replaced_places(in_force(places, batch.retracted), batch.versions) if batch.versions is not None else None
         )
         rows = rows if older is None else rows.unionByName(older)
         out = KeptOut(writer.before.refused if writer.before and not batch.is_whole else (), batch.retracted)
-        parts, accounted = _accounted(writer, rows, replacing, batch, out, stored, cached)
+        parts, gone, accounted = _accounted(writer, rows, replacing, batch, out, stored, cached)
         if accounted.beyond:
             why, out = accounted.refused, replace(out, refused=(*out.refused, *accounted.beyond))
-            parts, accounted = _accounted(writer, rows, replacing, batch, out, stored, cached)
+            parts, gone, accounted = _accounted(writer, rows, replacing, batch, out, stored, cached)
             accounted.refused = why
         writer.note = replace(writer.note, refused=out.refused)
         judged = units.together(part.judged for part in parts)
         _check_sums(table, batch.rows_in, accounted.counts["rows"])
         _check_stops(table, accounted)
         any_wrong = accounted.to_reject > 0
-        settle_rejected(writer, judged, replacing, batch.newest_of_file, any_wrong=any_wrong, is_whole=batch.is_whole)
+        settle_rejected(
+            writer, judged, replacing, batch.newest_of_file, gone, any_wrong=any_wrong, is_whole=batch.is_whole
+        )
         kept = [part.kept(table) for part in parts]
         kept = [writer.engine.once(one, cached) for one in kept] if len(kept) > 1 else kept
-        _write(writer, units.together(kept), judged, stored, batch, cached, any_kept=accounted.to_write > 0)
+        missing = _missing(table, judged, stored, gone, is_whole=batch.is_whole)
+        _write(writer, units.together(kept), judged, stored, missing, cached, any_kept=accounted.to_write > 0)
     return accounted
 
 
@@ -141,13 +143,34 @@ def _accounted(
     out: KeptOut,
     stored: DataFrame | None,
     cached: ExitStack,
-) -> tuple[list[Part], Account]:
-    """All rows judged and counted; whether a file is within its limit is known only after that."""
+) -> tuple[list[Part], DataFrame | None, Account]:
+    """All rows judged and counted, and what dumps removed; whether a file is within its limit is known only after."""
+    table, engine = writer.table, writer.engine
     parts = list(_judged(writer, rows, replacing, batch, out, cached))
+    lacking = dumps.vanished(
+        engine,
+        table,
+        units.together(part.judged for part in parts),
+        dumps.Delivered(batch.taken, out.refused, batch.since),
+        lambda rows: engine.once(rows, cached),
+        None if batch.is_whole else stored,
+    )
+    if lacking.gone is not None:
+        left = [dumps.without_vanished(table, part.judged, lacking.gone) for part in parts]
+        parts = [replace(part, judged=engine.once(one, cached)) for part, one in zip(parts, left, strict=True)]
     if stored is not None:
-        parts = [part.compared(writer, stored, cached) for part in parts]
+        mine = stored if batch.is_whole else _touched(table, stored, rows)
+        parts = [part.compared(writer, mine, cached) for part in parts]
     judged = units.together(part.judged for part in parts)
-    return parts, account(writer.engine, writer.table, judged, batch.markets, out.refused)
+    accounted = account(engine, table, judged, batch.markets, out.refused)
+    accounted.measures = lacking.measures
+    return parts, lacking.gone, accounted
+
+
+def _touched(table: Table, stored: DataFrame, rows: DataFrame) -> DataFrame:
+    """What the table holds of the units that these rows name."""
+    unit = list(table.contract.unit)
+    return stored.join(rows.select(*unit).distinct(), on=unit, how="left_semi")
 
 
 def _judged(
@@ -232,7 +255,8 @@ def _older_rows(
         return writer.engine.small_side(found) if found.count() <= FEW_ROWS else found
 
     late = rows.where(has_key(table) & F.col("_file").isin(*batch.late)).select(*unit) if batch.late else None
-    wanted = [some for some in (late, in_doubt(table, rows, stored)) if some is not None]
+    doubted = in_doubt(table, rows, _touched(table, stored, rows))
+    wanted = [some for some in (late, doubted) if some is not None]
     touched = known(units.together(wanted).distinct()) if wanted else None
     if touched is None:
         return None
@@ -267,24 +291,36 @@ def stored_rows(table: Table, judged: DataFrame) -> DataFrame:
     return units.with_digest(table.contract, judged.where("_status = 'kept'")).select(*table.contract.stored_columns)
 
 
+def _missing(
+    table: Table, judged: DataFrame, stored: DataFrame | None, gone: DataFrame | None, *, is_whole: bool
+) -> DataFrame | None:
+    """The stored units that no delivery has, or that full dumps removed; None where that is not to be asked."""
+    if stored is None or not (is_whole or gone is not None):
+        return None
+    unit = list(table.contract.unit)
+    there = stored.select(*unit).distinct()
+    if gone is not None and not is_whole:
+        return there.join(gone.select(*unit), on=unit, how="left_semi")
+    right = judged.where("_status in ('kept', 'unchanged')").select(*unit)
+    return there.join(right, on=unit, how="left_anti")
+
+
 def _write(
     writer: Writer,
     kept: DataFrame,
     judged: DataFrame,
     stored: DataFrame | None,
-    batch: Batch,
+    missing: DataFrame | None,
     cached: ExitStack,
     *,
     any_kept: bool,
 ) -> None:
-    """Overwrite where nothing comparable is stored; else write the changed units and delete those nobody delivers."""
+    """Overwrite where nothing comparable is stored; else write the changed units and delete the missing ones."""
     if stored is None:
         writer.overwrite(kept)
         return
-    if batch.is_whole:
+    if missing is not None:
         unit = list(writer.table.contract.unit)
-        right = judged.where("_status in ('kept', 'unchanged')").select(*unit)
-        missing = stored.select(*unit).distinct().join(right, on=unit, how="left_anti")
         changed = judged.where("_status = 'kept'").select(*unit).distinct()
         marked = [(changed, F.lit(False)), (missing, F.lit(True))]  # noqa: FBT003
         differing = units.together(one.withColumn("_gone", is_gone) for one, is_gone in marked)

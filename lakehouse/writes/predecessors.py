@@ -40,7 +40,9 @@ def in_doubt(table: Table, rows: DataFrame, stored: DataFrame) -> DataFrame | No
     is_kept = (F.col("_least") == F.col("_least_was")) & (F.col("_most") == F.col("_most_was"))
     is_other = F.col("_least").isNotNull() & ~F.coalesce(is_kept, F.lit(False))  # noqa: FBT003
     lacks = ~F.col("_has") if promise.totals else F.lit(False)  # noqa: FBT003
-    return now.join(was, on=unit, how="inner").where(lacks | is_other).select(*unit).distinct()
+    # A document that a dump removed is stored no more, and held against what it was when it comes back.
+    how = "left" if promise.removes_vanished else "inner"
+    return now.join(was, on=unit, how=how).where(lacks | is_other).select(*unit).distinct()
 
 
 def has_totals(table: Table) -> Column:

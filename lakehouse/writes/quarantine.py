@@ -26,6 +26,7 @@ def settle_rejected(
     judged: DataFrame,
     replacing: DataFrame | None,
     newest_of_file: DataFrame,
+    gone: DataFrame | None,
     *,
     any_wrong: bool,
     is_whole: bool,
@@ -37,7 +38,9 @@ def settle_rejected(
             writer.overwrite_rejected(wrong)
         return
     if not is_whole:
-        wrong = wrong.unionByName(_still_wrong(writer.table, before, judged, replacing, newest_of_file))
+        unit = list(writer.table.contract.unit)
+        there = before if gone is None else before.join(gone.select(*unit), on=unit, how="left_anti")
+        wrong = wrong.unionByName(_still_wrong(writer.table, there, judged, replacing, newest_of_file))
     if sorted(before.dtypes) != sorted(wrong.dtypes) or _content(before) != _content(wrong):
         writer.overwrite_rejected(wrong)
     else:

@@ -111,7 +111,9 @@ class _Strict(BaseModel):
 class Column(_Strict):
     """`source` (written `from:`) is the delivered column it is parsed from; unreadable text breaks a rule.
 
-    `measured_in` is the unit of a number: days, orders, or `currency`, the row's own column of that name.
+    `measured_in` is the unit of a number: days, orders, or `currency`, the row's own column of that name. `lacking`:
+    where a file has no such column, its rows keep what they said in the last accepted delivery of their document,
+    instead of nothing. (A file that must have it is refused by its source's `required`.)
     """
 
     type: Annotated[str, AfterValidator(_known_type)]
@@ -120,6 +122,7 @@ class Column(_Strict):
     source: Annotated[str | None, Field(alias="from")] = None
     blank: tuple[str, ...] = ()
     required: bool = False
+    lacking: Literal["keep"] | None = None
 
 
 class Rule(_Strict):
@@ -337,6 +340,7 @@ class Contract(_Strict):
             alone = ("position", "document", "totals", "identity", "full_dump", "score")
             wrong += [f"{key}: goes with `write: latest`" for key in alone if getattr(self, key)]
         wrong += self._dumps_that_cannot_be()
+        wrong += self._columns_that_cannot_be_kept()
         wrong += self._checks_that_cannot_be()
         if self.checks and self.write not in {"refresh", "replace"}:
             wrong.append("checks: go with `write: refresh` and `write: replace`, whose inputs they are compared with")
@@ -365,6 +369,17 @@ class Contract(_Strict):
         window = self.full_dump.window
         if window and (window.column not in self.columns or self.columns[window.column].type != "date"):
             wrong.append(f"full_dump.window.column: {window.column!r} is not one of its columns of type date")
+        return wrong
+
+    def _columns_that_cannot_be_kept(self) -> list[str]:
+        kept = {name: column for name, column in self.columns.items() if column.lacking}
+        wrong = [
+            f"columns.{name}.lacking: needs `from:`, and goes with no `required:`, unit or position"
+            for name, column in kept.items()
+            if not column.source or column.required or name in {*self.unit, self.position}
+        ]
+        if kept and set(self.grain) - {*self.unit, self.position}:
+            wrong.append("columns.lacking: rows of two deliveries are matched by unit and position, its only grain")
         return wrong
 
     def _checks_that_cannot_be(self) -> list[str]:
@@ -410,6 +425,11 @@ class Contract(_Strict):
         return self.identity is not None and self.identity.on_change == "reject"
 
     @property
+    def keeps_lacking(self) -> dict[str, str]:
+        """The columns that keep what was known where a file lacks what they are read from; with that."""
+        return {name: column.source for name, column in self.columns.items() if column.lacking and column.source}
+
+    @property
     def removes_vanished(self) -> bool:
         """Whether a document that a full dump lacks is removed."""
         return self.full_dump is not None and self.full_dump.vanished == "remove"
@@ -437,7 +457,11 @@ class Contract(_Strict):
 
         A row's hash goes by the columns' order; and a new check is asked of what is stored already.
         """
-        columns = {name: column.model_dump(exclude={"meaning", "measured_in"}) for name, column in self.columns.items()}
+        told = {"meaning", "measured_in"}
+        columns = {
+            name: column.model_dump(exclude=told if column.lacking else {*told, "lacking"})
+            for name, column in self.columns.items()
+        }
         rules = {name: rule.model_dump(exclude={"why", "says"}) for name, rule in self.rules.items()}
         checks = {name: check.model_dump(exclude={"why"}) for name, check in self.checks.items()}
         words = {"owner", "description", "score", "vectors"}

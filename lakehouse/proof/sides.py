@@ -24,7 +24,7 @@ from lakehouse.engines.protocol import FEW_ROWS
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
 from lakehouse.store import storage
-from lakehouse.writes import accounting, append, dumps, judging, parsing, quarantine, units
+from lakehouse.writes import accounting, append, dumps, judging, lacking, parsing, quarantine, units
 from lakehouse.writes.judging import KeptOut
 from lakehouse.writes.lake import conf_rows, conform
 
@@ -195,8 +195,14 @@ def _without_vanished(subject: Subject, judged: DataFrame, refused: Collection[s
 def _right_and_rejected(subject: Subject, judged: DataFrame) -> tuple[DataFrame, DataFrame]:
     """The table's rows, without where they stand: a unit that was delivered again unchanged keeps its first place."""
     table, promise = subject.table, subject.table.contract
-    needed = judged.select(*promise.columns, *EVIDENCE, "_status", "_broken", "_sequence", "_delivered_at")
-    both = subject.once(needed.where("_status in ('kept', 'rejected')"))
+    needed = (*promise.columns, *EVIDENCE, "_status", "_broken", "_sequence", "_delivered_at")
+    kept = judged.where("_status = 'kept'")
+    if promise.keeps_lacking:
+        accepted = judged.where("_accepted and not _repeat")
+        values = lacking.kept_values(subject.place.engine, table, accepted, _counting(subject))
+        kept = kept if values is None else lacking.with_kept(table, kept, values)
+    rejected = judged.where("_status = 'rejected'")
+    both = subject.once(kept.select(*needed).unionByName(rejected.select(*needed)))
     columns = [name for name in promise.stored_columns if name not in EVIDENCE]
     right = units.with_digest(promise, both.where("_status = 'kept'")).select(*columns)
     return right, quarantine.rejected_rows(table, both)

@@ -133,7 +133,7 @@ def _judge_units(table: Table, rows: DataFrame, once: Callable[[DataFrame], Data
         .when(is_rejected, "rejected")
         .otherwise("superseded")
     )
-    return rows.withColumn("_status", status).drop("_repeat", "_changes", "_newest_right", "_newest")
+    return rows.withColumn("_status", status).drop("_changes", "_newest_right", "_newest")
 
 
 def _marked(table: Table, rows: DataFrame) -> DataFrame:
@@ -212,7 +212,7 @@ def _judge_keyless(table: Table, rows: DataFrame, newest_of_file: DataFrame) -> 
 
 def _alone(table: Table, rows: DataFrame) -> DataFrame:
     """Rows that belong to no document, with the columns that documents have."""
-    rows = rows.withColumns({"_right": F.lit(False), "_accepted": F.lit(False)})  # noqa: FBT003
+    rows = rows.withColumns(dict.fromkeys(("_right", "_accepted", "_repeat"), F.lit(False)))  # noqa: FBT003
     return rows.withColumn(table.contract.position, F.lit(None).cast("int")) if table.contract.position else rows
 
 

@@ -19,6 +19,7 @@ from lakehouse.writes import dumps, units
 from lakehouse.writes import measures as measured
 from lakehouse.writes.accounting import account
 from lakehouse.writes.judging import KeptOut, in_force, judge_flat, judged_by, replaced_places
+from lakehouse.writes.lacking import kept_values, with_kept
 from lakehouse.writes.measures import ChecksFailedError
 from lakehouse.writes.parsing import PLACE, flat, has_key, parse, units_of
 from lakehouse.writes.predecessors import in_doubt
@@ -111,12 +112,22 @@ def settle(writer: Writer, batch: Batch) -> Account:
 class Part:
     """Rows of a slice of the units, and what was judged of each, by its place: without what it says, which is wide.
 
-    `is_slice`: the condition under which a row of any frame belongs to it; None where there is one part.
+    `is_slice`: the condition under which a row of any frame belongs to it; None where there is one part. `values`: what
+    accepted rows say in columns that are kept where a file lacks them; None where none does.
     """
 
     rows: DataFrame
     judged: DataFrame
     is_slice: Column | None = None
+    values: DataFrame | None = None
+
+    def keeping(self, engine: Engine, table: Table, taken: Sequence[Entry], stored: DataFrame | None) -> Part:
+        """Accepted rows keep what was known of the columns that their files lack."""
+        position = [table.contract.position] if table.contract.position else []
+        places = self.judged.where("_accepted and not _repeat").select(*PLACE, *position)
+        mine = stored if stored is None or self.is_slice is None else stored.where(self.is_slice)
+        accepted = self.rows.join(places, on=list(PLACE), how="inner")
+        return replace(self, values=kept_values(engine, table, accepted, taken, mine))
 
     def compared(self, writer: Writer, stored: DataFrame, cached: ExitStack) -> Part:
         """Kept rows of units that are stored like this already are unchanged."""
@@ -132,7 +143,8 @@ class Part:
         """What is kept, with all that it says."""
         position = [table.contract.position] if table.contract.position else []
         places = self.judged.where("_status = 'kept'").select(*PLACE, *position, "_status")
-        return self.rows.join(places, on=list(PLACE), how="inner")
+        whole = self.rows.join(places, on=list(PLACE), how="inner")
+        return whole if self.values is None else with_kept(table, whole, self.values)
 
 
 def _accounted(
@@ -158,8 +170,11 @@ def _accounted(
     if lacking.gone is not None:
         left = [dumps.without_vanished(table, part.judged, lacking.gone) for part in parts]
         parts = [replace(part, judged=engine.once(one, cached)) for part, one in zip(parts, left, strict=True)]
-    if stored is not None:
-        mine = stored if batch.is_whole else _touched(table, stored, rows)
+    mine = None if stored is None else stored if batch.is_whole else _touched(table, stored, rows)
+    if table.contract.keeps_lacking:
+        before = None if batch.is_whole else mine
+        parts = [part.keeping(engine, table, batch.taken, before) for part in parts]
+    if mine is not None:
         parts = [part.compared(writer, mine, cached) for part in parts]
     judged = units.together(part.judged for part in parts)
     accounted = account(engine, table, judged, batch.markets, out.refused)

@@ -30,19 +30,21 @@ def in_doubt(table: Table, rows: DataFrame, stored: DataFrame) -> DataFrame | No
     These are judged from all their deliveries; None where a table has nothing to be in doubt about.
     """
     promise, unit = table.contract, list(table.contract.unit)
-    if promise.totals is None and promise.identity is None:
+    comes_back = promise.removes_vanished and bool(promise.keeps_lacking)
+    if promise.totals is None and promise.identity is None and not comes_back:
         return None
     says = {"_least": F.min(identity(table)), "_most": F.max(identity(table))}
     documents = rows.where(has_key(table)).groupBy(*unit, "_sequence")
     now = documents.agg(F.max(has_totals(table)).alias("_has"), *(one.alias(name) for name, one in says.items()))
-    was = stored.groupBy(*unit).agg(*(one.alias(f"{name}_was") for name, one in says.items()))
+    was = stored.groupBy(*unit).agg(F.count("*").alias("_was"), *(o.alias(f"{name}_was") for name, o in says.items()))
     # A table that forgot its identity, in a delivery that did not say it, knows nothing.
     is_kept = (F.col("_least") == F.col("_least_was")) & (F.col("_most") == F.col("_most_was"))
     is_other = F.col("_least").isNotNull() & ~F.coalesce(is_kept, F.lit(False))  # noqa: FBT003
     lacks = ~F.col("_has") if promise.totals else F.lit(False)  # noqa: FBT003
     # A document that a dump removed is stored no more, and held against what it was when it comes back.
     how = "left" if promise.removes_vanished else "inner"
-    return now.join(was, on=unit, how=how).where(lacks | is_other).select(*unit).distinct()
+    is_back = F.col("_was").isNull() if comes_back else F.lit(False)  # noqa: FBT003
+    return now.join(was, on=unit, how=how).where(lacks | is_other | is_back).select(*unit).distinct()
 
 
 def has_totals(table: Table) -> Column:

@@ -138,7 +138,7 @@ class Rounds:
 
 
 def _facts(report: Report) -> list[object]:
-    return [(one.delivery.path, one.status, one.reason) for one in report.found.entries]
+    return [report.found.absent, *((one.delivery.path, one.status, one.reason) for one in report.found.entries)]
 
 
 def _now() -> str:

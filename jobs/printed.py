@@ -219,6 +219,12 @@ def _changed(messages: Console, done: Done) -> None:
 
 def landing(console: Console, found: Found) -> None:
     """What landing holds that is not loaded, and why; and what is odd about what was."""
+    if found.absent:
+        files = "the file that was" if found.absent == 1 else f"any of the {found.absent:,} files that were"
+        console.print(
+            f"  [yellow]warning[/]: landing does not hold {files} taken from it. Is it the right folder or bucket, and "
+            "mounted? (Where files are taken away once they are loaded, this is not said for long.)"
+        )
     for one in found.by_status("claimed"):
         if one.retracted:
             console.print(f"  [yellow]retracted[/]: {_taken_back(one)}")

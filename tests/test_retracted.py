@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -178,6 +179,30 @@ def test_meanings_that_change_leave_what_is_kept_out(toy: Toy) -> None:
     assert held.progress is not None
     assert len(held.progress.retracted) == 1
     assert toy.run()[LINES].decision.path == "nothing"
+
+
+def test_a_file_that_was_put_into_another_markets_folder_is_said_and_taken_back_where_it_was(
+    toy: Toy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = toy.deliver("monday.csv", "7,A,2,1", market=2)
+    toy.deliver("other.csv", "9,A,3,1", market=1)
+    toy.run()
+    shutil.move(file, toy.landing / "market_1" / "monday.csv")
+    run = Run(str(toy.folder / "lake"), str(toy.landing), tables := toy.tables(), engine=toy.engine)
+    printed.summary(printed.answers(), run.execute(tables))
+    said = capsys.readouterr().out
+    assert "market_1/monday.csv holds the same as market_2/monday.csv, of another market" in said
+    assert '  - {source: bronze.orders, file: "market_1/monday.csv", content:' in said
+    assert toy.rows(ORDERS) == [(1, 7, 2), (1, 9, 3), (2, 7, 2)]
+    take_back(toy, "market_2/monday.csv")
+    toy.run()
+    assert toy.rows(ORDERS) == [(1, 7, 2), (1, 9, 3)]
+    shutil.move(toy.landing, toy.folder / "elsewhere")
+    toy.landing.mkdir()
+    printed.status(printed.answers(), Run(run.root, run.landing, tables), toy.engine.name)
+    assert "landing does not hold any of the 3 files that were taken from it" in capsys.readouterr().out
+    printed.summary(printed.answers(), Run(run.root, run.landing, tables, engine=toy.engine).execute(tables))
+    assert "landing does not hold any of the 3 files" in capsys.readouterr().out
 
 
 ROW = "{source: bronze.orders, file: market_1/monday.csv, why: a test}"

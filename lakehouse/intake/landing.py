@@ -19,7 +19,7 @@ from lakehouse.readers.records import HalfWrittenError, OpenEndError, Unreadable
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping
+    from collections.abc import Collection, Container, Iterable, Mapping
 
     from lakehouse.contract import Contract
     from lakehouse.graph import Table
@@ -46,11 +46,15 @@ class Found:
     """What landing holds beyond the ledger: file versions with their status, and files that no contract wants.
 
     `gone`: what files held that are not there any more (or again), other than when the ledger was written last.
+    `absent`: how many files were taken from landing, where it holds none of them, and it used to keep them.
+    `strangers`: new file versions that hold what a file of another market does.
     """
 
     entries: tuple[Entry, ...]
     ignored: tuple[str, ...]
     gone: tuple[Entry, ...] = ()
+    absent: int = 0
+    strangers: tuple[Delivery, ...] = ()
 
     def of(self, tables: Container[str]) -> Found:
         """Only what these tables want."""
@@ -153,7 +157,17 @@ def find(
     looked.sort(key=lambda one: one.delivery.sequence)
     gone = [(one, key not in there) for key, one in held.items()]
     moved = tuple(replace(one, is_gone=is_gone) for one, is_gone in gone if is_gone != one.is_gone)
-    return Found((*_told_apart(looked, held, there), *waiting), tuple(sorted(ignored)), moved)
+    told = _told_apart(looked, held, there)
+    strangers = _strangers(told, held.values())
+    entries = (*(_said(one, strangers.get(one.delivery.version)) for one in told), *waiting)
+    absent = 0 if there & held.keys() else _kept(held.values())
+    new = tuple(one.delivery for one in entries if one.delivery.version in strangers)
+    return Found(entries, tuple(sorted(ignored)), moved, absent, new)
+
+
+def _kept(held: Collection[Entry]) -> int:
+    """How many files landing should still have; none where at least half of them had been taken away before."""
+    return len(held) if 2 * sum(one.is_gone for one in held) < len(held) else 0
 
 
 def _identity(table: str, file: StoredFile | Delivery, content: str) -> tuple[object, ...]:
@@ -328,14 +342,40 @@ def _told_apart(
         if before and before.delivery.content == one.content:
             return _again(entry, before, "holds what it held when it was loaded last")
         others = [other for other in holders[one.table, one.content] if other.delivery.path != one.path]
-        left = [other for other in others if now[one.table, other.delivery.path] != one.content]
+        same = [other for other in others if other.delivery.parts == one.parts]
+        left = [other for other in same if now[one.table, other.delivery.path] != one.content]
         if left:
             return _again(entry, left[0], f"is {left[0].delivery.path} under another name")
         holders[one.table, one.content].append(entry)
-        reasons = [entry.reason, *(f"holds the same as {other.delivery.path}" for other in others[:1])]
+        reasons = [entry.reason, *(f"holds the same as {other.delivery.path}" for other in same[:1])]
         return replace(entry, reason="; ".join(reason for reason in reasons if reason))
 
     return [tell(entry) for entry in looked]
+
+
+def _strangers(told: Iterable[Entry], held: Iterable[Entry]) -> dict[tuple[object, ...], str]:
+    """New file versions that hold what another market's file does or did, each with that file.
+
+    They are loaded, since a copy may be meant (two markets of one price list), and a row in conf/retracted.yml takes
+    one back: to refuse it would keep out what nothing else brings.
+    """
+    known = defaultdict[tuple[str, str], list[Delivery]](list)
+    for one in held:
+        known[one.delivery.table, one.delivery.content].append(one.delivery)
+    found = dict[tuple[object, ...], str]()
+    for new in (one.delivery for one in told if one.status == "claimed" and one.delivery.header):
+        same = known[new.table, new.content]
+        if others := [other.path for other in same if other.parts != new.parts]:
+            found[new.version] = others[0]
+        same.append(new)
+    return found
+
+
+def _said(entry: Entry, of_another_market: str | None) -> Entry:
+    if of_another_market is None:
+        return entry
+    words = f"holds the same as {of_another_market}, of another market"
+    return replace(entry, reason="; ".join(one for one in (entry.reason, words) if one))
 
 
 def _again(entry: Entry, before: Entry, why: str) -> Entry:

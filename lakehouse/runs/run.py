@@ -151,12 +151,13 @@ class Run:
             except BaseException as error:  # noqa: BLE001  raised below, with what the steps after it could not do
                 failed.append(error)
         _raise(failed)
-        return Report(tuple(done), found, tuple(measures), tuple(self._changes), tuple(self._suspects(done)))
+        return Report(tuple(done), found, tuple(measures), tuple(self._changes), tuple(self._suspects(found, done)))
 
-    def _suspects(self, done: Sequence[Done]) -> Iterator[Entry]:
-        """The deliveries that were kept out whole."""
+    def _suspects(self, found: Found, done: Sequence[Done]) -> Iterator[Entry]:
+        """The deliveries that were kept out whole, and new ones that hold what another market's do."""
         refused = {(self.tables[one.decision.table].parents[0], *place) for one in done for place in one.refused}
-        return (one for one in self.taken if one.place in refused)
+        strangers = {one.version for one in found.strangers}
+        return (one for one in self.taken if one.place in refused or one.delivery.version in strangers)
 
     @_one_after_the_other
     def _take(self, wanted: Container[str]) -> Found:

@@ -677,6 +677,63 @@ def test_the_same_content_under_another_name_is_new_and_says_so(place: Place) ->
     assert place.reason() == f"claimed: holds the same as {ORDERS}"
 
 
+THEIRS = "market_2/2024-01-05/Orders.csv"
+
+
+@pytest.mark.parametrize("before", ["there", "in the same look", "gone", "long gone", "overwritten"])
+def test_what_a_file_of_another_market_holds_is_taken_and_said_by_name(place: Place, before: str) -> None:
+    """Also where it was moved there: it says something else of that market."""
+    file = place.deliver(ORDERS)
+    if before != "in the same look":
+        place.take()
+    if "gone" in before:
+        file.unlink()
+    if before == "long gone":
+        place.deliver("market_1/Orders 8.csv", "order_id\n8\n")
+        place.take()
+    if before == "overwritten":
+        place.deliver(ORDERS, "order_id\n9\n")
+    place.deliver(THEIRS)
+    found = place.take()
+    assert [one.path for one in found.strangers] == [THEIRS]
+    assert {one.delivery.path: (one.status, one.reason) for one in found.entries}[THEIRS] == (
+        "claimed",
+        f"holds the same as {ORDERS}, of another market",
+    )
+    assert place.find().strangers == ()
+
+
+def test_files_without_rows_and_other_content_are_no_strangers(place: Place) -> None:
+    for market in (1, 2):
+        place.deliver(f"market_{market}/Orders.csv", "order_id\n")
+        place.deliver(f"market_{market}/Orders 7.csv", f"order_id\n{market}\n")
+        place.deliver(f"market_{market}/Customers.json", "[]")
+    assert place.take().strangers == ()
+
+
+def test_a_landing_without_any_file_that_was_taken_from_it_is_said(place: Place) -> None:
+    for name in ("Orders 1", "Orders 2", "Orders 3"):
+        place.deliver(f"market_1/{name}.csv", f"order_id\n{name}\n")
+    assert place.take().absent == 0
+    landed = place.folder / "landing"
+    landed.rename(place.folder / "elsewhere")
+    landed.mkdir()
+    assert place.find().absent == 3  # not mounted
+    place.deliver("market_1/2024-01-05/Orders.csv", "order_id\n50\n")
+    assert place.find().absent == 3  # another folder
+    place.deliver("market_1/Orders 2.csv", "order_id\n60\n")
+    assert place.find().absent == 0  # a file of that name is there
+
+
+def test_a_landing_whose_files_are_taken_away_after_they_were_loaded_is_soon_what_is_usual(place: Place) -> None:
+    said = []
+    for day in range(1, 5):
+        file = place.deliver(f"market_1/2024-01-{day:02}/Orders.csv", f"order_id\n{day}\n")
+        said.append(place.take().absent)
+        file.unlink()
+    assert said == [0, 1, 0, 0]
+
+
 @pytest.mark.parametrize("until", ["gone", "other content"])
 def test_a_move_is_no_news_whatever_its_time_says(place: Place, until: str) -> None:
     """On S3 every move has a new time."""

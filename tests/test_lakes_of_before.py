@@ -54,8 +54,11 @@ def continued(folder: Path, engine: Native, before: dict[str, Decision]) -> Lake
 
 
 def test_the_plan_says_why_each_table_is_computed_anew(before: dict[str, Decision], tables: dict[str, Table]) -> None:
-    said = {one.reason for name, one in before.items() if not tables[name].contract.source}
-    assert said == {"its definition changed"}
+    computed = {name: one.reason for name, one in before.items() if not tables[name].contract.source}
+    new = {name for name, reason in computed.items() if reason == plan.NOT_YET}
+    readers = {name for name in computed if new & set(tables[name].parents)}
+    assert {computed[name] for name in computed.keys() - new - readers} == {"its definition changed"}
+    assert {computed[name] for name in readers} <= {f"{name} {plan.NOT_YET.removeprefix('it ')}" for name in new}
     assert {before[name].path for name, one in tables.items() if one.contract.source} == {"nothing"}
 
 

@@ -270,7 +270,7 @@ def test_bronze_that_lost_a_file_names_the_deliveries_that_bring_it_back(toy: To
     with pytest.raises(LakehouseError) as refused:
         toy.run()
     words = str(refused.value)
-    assert "is gone. Put it back from a copy; or RESTORE TABLE" in words
+    assert "is gone or cut. Put it back from a copy; or RESTORE TABLE" in words
     assert "and run again, with these files in landing: market_1/tuesday.csv." in words
     found = re.search(r"TO VERSION AS OF (\d+)", words)
     assert found

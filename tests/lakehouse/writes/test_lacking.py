@@ -98,7 +98,7 @@ def test_without_a_word_of_the_contract_a_lighter_file_says_nothing(tmp_path: Pa
     deliver(toy, File(2, has_prices=False, orders={7: [None]}))
     toy.run(LINES)
     assert toy.rows(LINES, "price") == [(Decimal("10.00"),)]
-    toy.sources[LINES] = (kept.replace(*reversed(KEEPS)), code)
+    toy.sources[LINES] = (kept.replace(KEEPS[1], KEEPS[0]), code)
     toy.run(LINES)
     assert toy.rows(LINES, "price") == [(None,)]
 

@@ -185,7 +185,7 @@ def _vanished(messages: Console, report: Report) -> None:
     for file, names in [*columns.items()][:NAMED]:
         messages.print(
             f"  [yellow]columns[/] {escape(visible(file))} has no {escape(visible(', '.join(names)))} any more: the "
-            "documents that it brings again are without"
+            "documents that it brings again are without, but for columns whose contract says `lacking: keep`"
         )
     if len(columns) > NAMED:
         messages.print(f"  and {len(columns) - NAMED:,} more files that lack columns")

@@ -23,6 +23,7 @@ from lakehouse.engines.joins import semi
 from lakehouse.engines.protocol import FEW_ROWS
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
+from lakehouse.readers.columns import NAMES_A_ROW
 from lakehouse.store import storage
 from lakehouse.writes import accounting, append, dumps, judging, lacking, parsing, quarantine, units
 from lakehouse.writes.judging import KeptOut
@@ -163,7 +164,7 @@ def _judged(subject: Subject) -> Pair:
         wrong = None if wrong is None else _belonging(subject, wrong, some)
     retracted = subject.note.retracted
     counting, replacing = _counting(subject), None
-    if "_replaces_file" in columns:
+    if set(NAMES_A_ROW) <= columns.keys():
         versions = quarantine.versions(subject.place.engine, counting)
         replacing = judging.replaced_places(judging.in_force(bronze, retracted), versions)
     newest = quarantine.newest_of_file(subject.place.engine, counting)

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
 # Columns that a corrected file brings for the core itself, whatever else is in it.
-OF_CORRECTIONS = ("_replaces_file", "_replaces_row", "_rejected_because")
+NAMES_A_ROW = ("_replaces_file", "_replaces_row")  # both: one alone corrects nothing
+OF_CORRECTIONS = (*NAMES_A_ROW, "_rejected_because")
 # What spreadsheets compute, or did before it was given apostrophes; a number they compute to itself.
 FORMULA = "'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
 NUMBER = re.compile(r"[-+]?[ \d.,]*%?")

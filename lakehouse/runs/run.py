@@ -20,6 +20,7 @@ from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError, is_panic, refusal
 from lakehouse.intake import landing, ledger, retracted, schema_changes
 from lakehouse.intake.ledger import ClaimedMeanwhileError, Ledger
+from lakehouse.readers.columns import NAMES_A_ROW
 from lakehouse.runs import accounts, history, plan, quality
 from lakehouse.runs.turns import Decision, Done, Report
 from lakehouse.store import storage
@@ -342,7 +343,7 @@ class Run:
             contract=self.tables[source].contract,
             conf=conf_rows(engine, table.inputs),
             newest_of_file=quarantine.newest_of_file(engine, counting),
-            versions=quarantine.versions(engine, counting) if "_replaces_file" in columns else None,
+            versions=quarantine.versions(engine, counting) if set(NAMES_A_ROW) <= columns.keys() else None,
             retracted=taken_back,
             markets={(one.delivery.path, one.batch): one.delivery.market for one in taken},
             since=-1 if known is None else int(known.batch or 0),

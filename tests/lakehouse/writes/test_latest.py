@@ -138,6 +138,11 @@ def test_a_row_of_the_wrong_width_is_rejected_with_its_place(toy: Toy) -> None:
     }
 
 
+def test_a_correction_that_names_a_file_and_no_row_corrects_nothing(toy: Toy) -> None:
+    toy.deliver("orders.csv", "7,A,2,10.00,market_1/2024-01-01/orders.csv", header=f"{HEADER},_replaces_file")
+    assert _counts(toy) == {"kept": 1}
+
+
 def test_keys_of_two_markets_do_not_meet(toy: Toy) -> None:
     toy.deliver("orders.csv", "7,A,2,10.00", market=1)
     toy.deliver("orders.csv", "7,B,1,1.00", market=2)

@@ -455,7 +455,7 @@ def test_a_run_says_which_columns_a_file_lacks_that_the_file_before_it_had(tmp_p
     console = Console(record=True, width=500, file=StringIO())
     printed.summary(console, report)
     said = [line.strip() for line in console.export_text().splitlines() if "columns" in line]
-    lost = "has no price, product any more: the documents that it brings again are without, but for columns whose contract "
-    lost += "says `lacking: keep`"
+    lost = "has no price, product any more: the documents that it brings again are without, but for columns whose "
+    lost += "contract says `lacking: keep`"
     assert said == [f"columns market_1/tuesday.csv {lost}"]
     assert a_run(toy, starts=False).execute(toy.tables()).changes == ()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from lakehouse.engines.native import Native
+    from lakehouse.engines.spark import Spark
     from lakehouse.graph import Table
 
 LINES = "silver.order_lines"
@@ -100,7 +101,7 @@ def histories(seed: int, markets: int) -> list[list[File]]:
     return found
 
 
-def rows_of(engine: Native, files: Sequence[File]) -> DataFrame:
+def rows_of(engine: Native | Spark, files: Sequence[File]) -> DataFrame:
     cells = [
         {
             "market": file.market, "order_id": order, "ordered": date(2024, 1, 1) + timedelta(days=day),
@@ -117,7 +118,7 @@ def rows_of(engine: Native, files: Sequence[File]) -> DataFrame:
     return engine.frame(pa.Table.from_pylist(cells, schema=SCHEMA.append(pa.field("ordered", pa.date32()))))
 
 
-def toy_of(tmp_path: Path, engine: Native, *, has_window: bool, vanished: str = "remove") -> Toy:
+def toy_of(tmp_path: Path, engine: Native | Spark, *, has_window: bool, vanished: str = "remove") -> Toy:
     """The product is the order's day."""
     toy = Toy(tmp_path, engine)
     contract, code = toy.sources[LINES]
@@ -131,7 +132,7 @@ def toy_of(tmp_path: Path, engine: Native, *, has_window: bool, vanished: str = 
     return toy
 
 
-def judged(engine: Native, table: Table, files: Sequence[File], refused: Sequence[str]) -> DataFrame:
+def judged(engine: Native | Spark, table: Table, files: Sequence[File], refused: Sequence[str]) -> DataFrame:
     newest = engine.spark.createDataFrame([], "_file string, _newest string")
     return judging.judge_flat(table, rows_of(engine, files), newest, None, judging.KeptOut(tuple(refused)))
 
@@ -145,7 +146,7 @@ def found_in(rows: DataFrame, status: str) -> dict[int, dict[int, int]]:
 
 
 def of_dumps(
-    engine: Native, table: Table, files: Sequence[File], refused: Sequence[str], stored: DataFrame | None = None
+    engine: Native | Spark, table: Table, files: Sequence[File], refused: Sequence[str], stored: DataFrame | None = None
 ) -> tuple[DataFrame, DataFrame | None]:
     rows = judged(engine, table, files, refused)
     taken = [Entry(file.delivery, file.number, "loaded") for file in files]
@@ -155,7 +156,7 @@ def of_dumps(
 
 @pytest.mark.parametrize("has_window", [True, False])
 def test_what_dumps_remove_is_that_of_a_fold_over_random_histories(
-    tmp_path: Path, engine: Native, *, has_window: bool
+    tmp_path: Path, engine: Native | Spark, *, has_window: bool
 ) -> None:
     """A market is a history; and each again in two parts, of which the second knows only what is stored."""
     table = toy_of(tmp_path, engine, has_window=has_window).tables()[LINES]
@@ -177,6 +178,11 @@ def test_what_dumps_remove_is_that_of_a_fold_over_random_histories(
     kept = found_in(new, "kept")
     both = {market: left.get(market, {}) | kept.get(market, {}) for market in left.keys() | kept.keys()}
     assert {market: one for market, one in both.items() if one} == silver
+
+
+@pytest.mark.slow
+def test_spark_removes_the_same(tmp_path: Path, on_spark: Spark) -> None:
+    test_what_dumps_remove_is_that_of_a_fold_over_random_histories(tmp_path, on_spark, has_window=True)
 
 
 def _rejected(toy: Toy) -> set[tuple[object, ...]]:

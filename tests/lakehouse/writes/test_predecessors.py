@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from lakehouse.engines.native import Native
+    from lakehouse.engines.spark import Spark
     from lakehouse.graph import Table
 
 LINES = "silver.order_lines"
@@ -105,7 +106,7 @@ def at(said: Said) -> datetime:
     return datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=said.day)
 
 
-def rows_of(engine: Native, documents: Sequence[tuple[int, int, Said]]) -> DataFrame:
+def rows_of(engine: Native | Spark, documents: Sequence[tuple[int, int, Said]]) -> DataFrame:
     """A frame of deliveries, each (order, place in its history, what it says): documents of one and of two rows."""
     cells = [
         {
@@ -121,7 +122,7 @@ def rows_of(engine: Native, documents: Sequence[tuple[int, int, Said]]) -> DataF
     return engine.frame(pa.Table.from_pylist(cells, schema=SCHEMA))
 
 
-def toy_of(tmp_path: Path, engine: Native, *, rejects: bool, has_totals: bool) -> Toy:
+def toy_of(tmp_path: Path, engine: Native | Spark, *, rejects: bool, has_totals: bool) -> Toy:
     toy = Toy(tmp_path, engine, accepted=(NAMED,))
     contract, code = toy.sources[LINES]
     keys = f"identity: {{columns: [product], on_change: {'reject' if rejects else 'warn'}}}"
@@ -130,7 +131,7 @@ def toy_of(tmp_path: Path, engine: Native, *, rejects: bool, has_totals: bool) -
     return toy
 
 
-def judged(engine: Native, table: Table, rows: DataFrame) -> DataFrame:
+def judged(engine: Native | Spark, table: Table, rows: DataFrame) -> DataFrame:
     newest = engine.spark.createDataFrame([], "_file string, _newest string")
     return judging.judge_flat(table, rows, newest, None, judging.KeptOut())
 
@@ -144,7 +145,7 @@ def by_order(rows: DataFrame, status: str) -> dict[int, int]:
 
 @pytest.mark.parametrize(("rejects", "has_totals"), [*itertools.product((True, False), repeat=2)])
 def test_what_is_accepted_is_that_of_a_fold_over_random_histories(
-    tmp_path: Path, engine: Native, *, rejects: bool, has_totals: bool
+    tmp_path: Path, engine: Native | Spark, *, rejects: bool, has_totals: bool
 ) -> None:
     table = toy_of(tmp_path, engine, rejects=rejects, has_totals=has_totals).tables()[LINES]
     every = dict(enumerate(histories(7, 400)))
@@ -164,7 +165,7 @@ def test_what_is_accepted_is_that_of_a_fold_over_random_histories(
 
 @pytest.mark.parametrize(("rejects", "has_totals"), [*itertools.product((True, False), repeat=2)])
 def test_units_that_are_in_no_doubt_need_nothing_but_what_is_new(
-    tmp_path: Path, engine: Native, *, rejects: bool, has_totals: bool
+    tmp_path: Path, engine: Native | Spark, *, rejects: bool, has_totals: bool
 ) -> None:
     """Deliveries in time: what is stored is judged on from, and the units in doubt from all that was delivered."""
     table = toy_of(tmp_path, engine, rejects=rejects, has_totals=has_totals).tables()[LINES]
@@ -274,3 +275,10 @@ def test_a_changed_identity_is_told_with_its_file_and_counted(tmp_path: Path, en
     (measure,) = ops.query(progress.address(toy.lake.root, quality.QUALITY), "select * from t where broken > 0")
     assert (measure["name"], measure["severity"], measure["checked"]) == ("identity_is_kept", "warn", 2)
     assert toy.rows(LINES, "order_id", "product") == [(7, "B"), (8, "C")]
+
+
+@pytest.mark.slow
+def test_spark_holds_deliveries_against_the_same(tmp_path: Path, on_spark: Spark) -> None:
+    both = {"rejects": True, "has_totals": True}
+    test_what_is_accepted_is_that_of_a_fold_over_random_histories(tmp_path, on_spark, **both)
+    test_units_that_are_in_no_doubt_need_nothing_but_what_is_new(tmp_path, on_spark, **both)

@@ -244,9 +244,14 @@ def _shown(root: str, schema: str | None) -> pa.Table:
     from lakehouse import graph  # noqa: PLC0415  with contracts, which no other question needs
 
     views = [f"ops.{one.stem}" for one in sorted((conf.HOME / "conf" / "ops").glob("*.sql"))]
-    names = [name for name in graph.load() if progress.state(progress.address(root, name))] + views
+    names = [name for name in graph.load() if _is_there(progress.address(root, name))] + views
     pairs = [name.split(".") for name in names if schema is None or name.startswith(f"{schema.lower()}.")]
     return _texts_of(("namespace", "tableName"), pairs)
+
+
+def _is_there(address: str) -> bool:
+    """Also a table whose log cannot be read: who asks for its rows is told."""
+    return bool(log.harm(address)) or log.snapshot(address) is not None
 
 
 def _texts_of(names: Sequence[str], rows: Iterable[Sequence[str]]) -> pa.Table:

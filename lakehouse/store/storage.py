@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 AT_ONCE, SEVERAL = 8, 3
+DAMAGED = (
+    "it is damaged. Bring that file back from a copy; where it is a computed table's (silver, gold), it may be deleted "
+    "instead: the next run builds the table anew."
+)
 ETAG = "etag:"
 WAIT = "The store is not well: start again when it is."
 # What delta-rs makes no address of: it ends in a panic, or looks in another folder.
@@ -411,7 +415,8 @@ def random_access(root: str, path: str) -> Iterator[Any]:
     except FileNotFoundError as error:
         raise MissingFileError(f"There is no {root}/{path}.") from error
     except (OSError, pa.ArrowInvalid) as error:
-        raise LakehouseError(f"{root}/{path} cannot be read: {error}. Check the file and the store.") from error
+        why = refusal(error) or (f"{error}. Check the file and the store." if is_s3(root) else DAMAGED)
+        raise LakehouseError(f"{root}/{path} cannot be read: {why}") from error
 
 
 def _arrow_s3() -> Any:  # noqa: ANN401  pyarrow has no types

@@ -245,6 +245,21 @@ def test_a_computed_table_that_lost_a_vector_is_rebuilt_by_the_next_run(
     assert is_right(toy)
 
 
+@pytest.mark.parametrize("at", [0, 300, -20])
+@pytest.mark.parametrize("name", [LINES, ORDERS, f"{LINES}__rejected"])
+def test_a_file_that_holds_something_else_may_be_deleted(toy: Toy, name: str, at: int) -> None:
+    content = bytearray(a_file(toy, name).read_bytes())
+    for place in range(at, at + 20):
+        content[place] ^= 0xFF
+    a_file(toy, name).write_bytes(content)
+    toy.deliver("wednesday.csv", "9,C,2,1.00")
+    with pytest.raises(LakehouseError, match=r"it is damaged\. .* may be deleted instead") as refused:
+        toy.run()
+    Path(str(refused.value).split(" cannot be read")[0].split()[-1]).unlink()
+    toy.run()
+    assert toy.rows(ORDERS) == [*WHOLE[:2], (1, 9, 2)]
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_lost_file_and_a_new_delivery_come_together(toy: Toy, loss: Callable[[Toy, str], None]) -> None:
     loss(toy, ORDERS)

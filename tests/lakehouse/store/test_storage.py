@@ -192,7 +192,7 @@ def test_a_landing_folder_must_exist_and_a_lakes_need_not(tmp_path: Path) -> Non
 
 def test_a_file_is_no_landing_folder(tmp_path: Path) -> None:
     (tmp_path / "orders.csv").touch()
-    assert "orders.csv is a file. Name a folder with --landing" in refusal(f"{tmp_path}/orders.csv", "landing")
+    assert "orders.csv is a file. Name a folder with --landing." in refusal(f"{tmp_path}/orders.csv", "landing")
 
 
 # a store

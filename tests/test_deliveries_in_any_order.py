@@ -235,6 +235,9 @@ def exports(tables: Tables, engine: Engine, tmp_path_factory: pytest.TempPathFac
     twice = {name: str(2 * Decimal(row[name])) for name in ("Unit Price", "Total Price")}
     dearer = alone | twice | {"Order ID": "99000003", "Sub Total": twice["Total Price"]}
     write(third / "Orders corrected.csv", alone | place, dearer | place)
+    pair = row | {"Order Status": "COMPLETED", "Sub Total": twice["Total Price"]}
+    lines = [pair | {"Order ID": str(98000000 + order), "SKU": sku} for order in range(5) for sku in ("A1", "B1")]
+    write(second / "Orders of one pair.csv", *lines)
     for day, platforms in ((first, ["WEB"]), (second, ["ANDROID", "IOS"]), (third, ["WEB"])):
         for number, platform in enumerate(platforms):
             customer = {"Customer ID": int(row["Customer ID"]), "Last Used Platform": platform, "Is Blocked": 1}

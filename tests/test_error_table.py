@@ -132,7 +132,9 @@ def composed(path: str) -> Iterator[tuple[str, str]]:
         module, _, name = source.rpartition("::")
         found = definitions(module or path).get(name)
         assert found is not None, f"{path}: there is no {source}"
-        yield from ((module or path, text) for text in texts_in(found) if is_sentence(text) and "|" not in text)
+        yield from (
+            (module or path, text) for text in texts_in(found) if is_sentence(text) and not set("|\\") & set(text)
+        )
 
 
 @cache

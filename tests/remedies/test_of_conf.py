@@ -94,6 +94,12 @@ CONTRACTS: tuple[tuple[str, dict[str, Any], str, dict[str, Any]], ...] = (
         "inputs.silver.orders.unit: shop is not one of the unit's columns",
         {"inputs": {"silver.orders": {"unit": {"id": "id"}}}},
     ),
+    (
+        "latest",
+        {"rules": {"ids": RULE | {"says": "id"}}},
+        "rules.ids.says: goes with `write: refresh` and `write: replace`",
+        {"rules": {"ids": RULE}},
+    ),
     ("latest", {"unit": ["line"]}, "unit: must be part of the grain", {"grain": ["id", "line"], "unit": ["line"]}),
     ("replace", {"checks": {"ids": CHECK | {"unique": ["shop"]}}}, "checks.ids: shop is not one of its columns", {}),
     (
@@ -293,6 +299,15 @@ def says(shops: str) -> Callable[[Project], None]:
     return lambda project: project.put("conf/shops.yml", shops)
 
 
+def accepts(rows: str) -> Callable[[Project], None]:
+    def of_toys(project: Project) -> None:
+        project.table("silver.toys", "bronze_toys", "latest", rules={"ids": RULE})
+        project.put("conf/accepted.yml", rows)
+
+    return of_toys
+
+
+WEDDING = "- {table: silver.toys, rule: ids, key: {id: 7}, why: a wedding}"
 SHOPS = says("- {shop: '1', rate: 1.0}\n- {shop: '2', rate: 2.5}\n")
 PROJECTS: tuple[tuple[Callable[[Project], None], str, Callable[[Project], None]], ...] = (
     (without_a_contract, "gold.toys reads silver.toys, which has no contract. Change gold/toys.py", with_its_contract),
@@ -310,6 +325,28 @@ PROJECTS: tuple[tuple[Callable[[Project], None], str, Callable[[Project], None]]
     (says("- {shop: ["), "conf/shops.yml is not YAML: while parsing", SHOPS),
     (says("shop: 1"), "must be a list of mappings that all have the same keys.", SHOPS),
     (says("- {shop: 1, rate: 1}\n- {shop: x, rate: 2}"), "all values of shop must be of one type, and are int", SHOPS),
+    (
+        accepts("- {table: silver.toys, rule: ids, key: {id: 7}}"),
+        "0.why: is missing\nIts rows have `table:`, `rule:`, `why:`, and `key:` or `file:`",
+        accepts(WEDDING),
+    ),
+    (
+        accepts(WEDDING.replace("key: {id: 7}, ", "")),
+        "either `key:`, of columns and their values, or `file:` says what is accepted",
+        accepts(WEDDING),
+    ),
+    (accepts(WEDDING.replace("toys", "tois")), "there is no table silver.tois. Correct that row or", accepts(WEDDING)),
+    (accepts(WEDDING.replace("ids", "id")), "silver.toys has no rule id. Correct that row or take it out", accepts("")),
+    (
+        accepts(WEDDING.replace("id: 7", "line: 7")),
+        "a row of silver.toys is named by id, not by line=7. Correct that row",
+        accepts(WEDDING),
+    ),
+    (
+        accepts(WEDDING.replace("key: {id: 7}", "file: a.csv")),
+        "silver.toys rejects no file by ids; by identity_is_kept it does where its `identity:` has",
+        accepts(WEDDING),
+    ),
     (
         says("- {shop: 1, valid_from: 2022-02-01}"),
         "of shop 1 one row must have no valid_from, which holds from the beginning, and others each a day of its own",

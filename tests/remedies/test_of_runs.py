@@ -13,7 +13,7 @@ from jobs import printed
 from lakehouse.delta import committer
 from lakehouse.delta.feed import UnreadableChangesError
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import ledger
+from lakehouse.intake import ledger, retracted
 from lakehouse.proof import explain, verify
 from lakehouse.proof.verify import Scope, Verdict
 from lakehouse.runs import plan
@@ -286,6 +286,39 @@ def test_changes_that_cannot_be_read_are_no_error_of_a_run(toy: Toy, monkeypatch
     reason = toy.run()[ORDERS].decision.reason
     assert reason.endswith(f", but {words}")
     assert is_right(toy)
+
+
+BACK = "- {source: bronze.orders, file: market_1/tuesday.csv, why: a test}"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("- {source", r"retracted\.yml cannot be read: while parsing"),
+        (
+            "source: bronze.orders",
+            r"must be a list of rows like - {source: \.\.\., file: \.\.\., content: \.\.\., why: ",
+        ),
+        (
+            BACK.replace("why", "wyh"),
+            r"retracted\.yml is not right:\n  row 1: why is missing\n  row 1: wyh is not a know",
+        ),
+        (
+            BACK.replace("tues", "thurs"),
+            r"names what was not delivered:\n  row 1 names .*Correct it, or take the row out",
+        ),
+    ],
+)
+def test_a_delivery_is_taken_back_when_its_row_is_as_the_words_say(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch, text: str, words: str
+) -> None:
+    monkeypatch.setattr(retracted, "FILE", toy.folder / "retracted.yml")
+    retracted.FILE.write_text(text, encoding="utf-8")
+    with pytest.raises(LakehouseError, match=words):
+        toy.run()
+    retracted.FILE.write_text(BACK, encoding="utf-8")
+    toy.run()
+    assert toy.rows(ORDERS) == [(1, 7, 3), (1, 8, 1)]
 
 
 # Proofs

@@ -8,6 +8,7 @@ import re
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -15,14 +16,15 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs import cli
+from lakehouse.engines.scratch import Scratch
 from lakehouse.errors import LakehouseError
+from lakehouse.store import cache as cache_of_files
 from lakehouse.store import minio, storage
 from lakehouse.store.storage import MissingFileError
 from tests.lakehouse.store.test_minio import a_go
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 # A folder
 
@@ -32,12 +34,6 @@ def test_a_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
         storage.check(f"{tmp_path}/exports", role="landing", must_exist=True)
     (tmp_path / "exports").mkdir()
     storage.check(f"{tmp_path}/exports", role="landing", must_exist=True)
-
-
-def test_a_lake_that_delta_rs_cannot_reach_gets_another_name(tmp_path: Path) -> None:
-    with pytest.raises(LakehouseError, match=r"cannot be reached by delta-rs for its '\['.*Give another folder with"):
-        storage.check(f"{tmp_path}/[lake]", role="lake", must_exist=False)
-    storage.check(f"{tmp_path}/lake", role="lake", must_exist=False)
 
 
 def test_a_folder_that_may_not_be_listed_is_opened_to_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,6 +83,62 @@ def test_a_commit_is_written_where_the_system_lets_it(
         with pytest.raises(LakehouseError, match=rf"/a cannot be written: {re.escape(words)}"):
             storage.put_if_absent(str(tmp_path), "a", b"x")
     assert storage.put_if_absent(str(tmp_path), "a", b"x")
+
+
+def test_a_folder_below_a_file_gets_another_place(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        LakehouseError, match=r"The lake folder cannot be .*: \S+/file is a file\. Name a folder with --l"
+    ):
+        storage.check(f"{tmp_path}/file/lake", role="lake", must_exist=False)
+    storage.check(f"{tmp_path}/lake", role="lake", must_exist=False)
+
+
+def test_a_file_that_may_not_be_read_is_opened_to_the_user(tmp_path: Path) -> None:
+    """Root may read what it likes: a folder stands where the file is to be."""
+    (tmp_path / "a").mkdir()
+    with pytest.raises(
+        LakehouseError, match=r"/a cannot be read: a folder stands where a file is needed\. Move it away"
+    ):
+        storage.read_bytes(str(tmp_path), "a")
+    (tmp_path / "a").rmdir()
+    (tmp_path / "a").write_bytes(b"x")
+    assert storage.read_bytes(str(tmp_path), "a") == b"x"
+
+
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [
+        (
+            "a file",
+            r"cannot be made: a file stands where a folder is needed\. .*Name another folder with LAKEHOUSE_CACHE",
+        ),
+        ("of another", r"belongs to another user\. Name another folder with LAKEHOUSE_CACHE\."),
+    ],
+)
+def test_files_that_are_fetched_lie_where_the_user_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str, words: str
+) -> None:
+    (tmp_path / "file").touch()
+    with monkeypatch.context() as patched:
+        patched.setenv("LAKEHOUSE_CACHE", str(tmp_path / ("file/cache" if why == "a file" else "a%20b")))
+        patched.setattr(os, "getuid", lambda: 4_000_001)
+        try:
+            with pytest.raises(LakehouseError, match=words):
+                cache_of_files.plain_folder()
+        finally:
+            if why != "a file":
+                Path("/tmp/lakehouse-4000001").rmdir()  # noqa: S108  made for that user
+    monkeypatch.setenv("LAKEHOUSE_CACHE", str(tmp_path / "cache"))
+    assert cache_of_files.plain_folder() == tmp_path / "cache"
+
+
+def test_scratch_is_written_where_nothing_stands_in_its_way(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    words = r"cannot be written: a file stands where a folder is needed\. .* LAKEHOUSE_CACHE names another place for it"
+    with pytest.raises(LakehouseError, match=words):
+        Scratch.make(tmp_path / "file")
+    Scratch.make(tmp_path / "folder").remove()
 
 
 # S3
@@ -215,6 +267,15 @@ def test_what_a_store_refuses_goes_on_when_it_lets_us(
     assert isinstance(refused.value, MissingFileError) == (answers[0][1] in {"NoSuchKey", "PreconditionFailed"})
     store.answers.clear()  # it is right now: the bucket, the keys, the policy, the connection
     asked()
+
+
+def test_a_lake_on_s3_that_delta_rs_cannot_reach_gets_another_prefix(store: Store) -> None:
+    with pytest.raises(
+        LakehouseError, match=r"cannot be reached on S3 for its '\['.* Give another prefix, of letters, dig"
+    ):
+        storage.check("s3://bucket/[lake]", role="lake", must_exist=False)
+    storage.check("s3://bucket/lake", role="lake", must_exist=False)
+    assert not store.answers
 
 
 # MinIO

@@ -178,11 +178,29 @@ def gone(path: Path) -> None:
     path.unlink()
 
 
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def of_somebody_else(path: Path) -> None:
+    path.write_bytes(b"[1]")
+
+
+def without_the_schema(path: Path) -> None:
+    path.write_bytes(b"\n".join(line for line in path.read_bytes().splitlines() if b"metaData" not in line))
+
+
 @pytest.mark.parametrize("way", ["from a copy", "deleted"])
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
         (cut, r"\.json is damaged: a line of it is no JSON\. Bring that file back from a copy; a computed table"),
+        (emptied, r"\.json is damaged: nothing stands in it\. Bring that file back from a copy; a computed table"),
+        (
+            of_somebody_else,
+            r"\.json is damaged: a line of it is no action of Delta's\. Bring that file back from a copy",
+        ),
+        (without_the_schema, r"\.json is damaged: no commit says what the table is\. Bring that file back from a copy"),
         (gone, r"gold/toys cannot be read: a part of its log is gone\. Bring the file back from a copy\."),
     ],
 )
@@ -204,6 +222,22 @@ def test_a_log_that_is_not_whole_comes_from_a_copy_or_goes(
     else:
         first.write_bytes(copy)
     assert names(made) == ["tea", "tea"]
+
+
+def test_a_checkpoint_that_is_damaged_goes_where_all_commits_are_there(target: Target, tmp_path: Path) -> None:
+    for version in range(10):
+        committer.note_only(target, version, None)
+    checkpoint = tmp_path / "gold" / "toys" / "_delta_log" / f"{10:020}.checkpoint.parquet"
+    cut(checkpoint)
+    log.forget(target.address)
+    words = (
+        r"damaged: it is no Parquet\. If all commits before it are there, it and _last_checkpoint may be deleted ins"
+    )
+    with pytest.raises(LakehouseError, match=words):
+        names(target)
+    checkpoint.unlink()
+    checkpoint.with_name("_last_checkpoint").unlink()
+    assert names(target) == ["tea"]
 
 
 def test_a_version_whose_log_was_cleaned_is_not_read_and_a_newer_one_is(target: Target, tmp_path: Path) -> None:
@@ -234,7 +268,7 @@ def test_a_deletion_vector_comes_from_a_copy_or_its_files_are_rewritten(tmp_path
     (file,) = tmp_path.iterdir()
     copy = file.read_bytes()
     file.write_bytes(copy[:-6] + bytes(6))
-    with pytest.raises(LakehouseError, match=r"The deletion vector .* is damaged\. Restore the file, or rebuild"):
+    with pytest.raises(LakehouseError, match=r"The deletion vector .* is damaged\. Bring that file back from a copy"):
         vectors.read(str(tmp_path), one)
     file.write_bytes(copy)
     assert list(vectors.read(str(tmp_path), one)) == [1, 2]

@@ -3,8 +3,8 @@
 By module and test: the words of the messages that the test raises and reads, `{}` for values, and whose remedies it
 follows to their end. `test_a, then test_b` is two: the first reads, the second follows. Under `nothing to follow` a row
 is `words: [test, why]`, under `never met` it is `words: why`. A message that has no words of its own is named by its
-function, `f()`. Under `made of` stand, by function, the functions and constants that its words come from: each sentence
-of these has its own row, and the message needs none.
+function, `f()`. Under `made of` stand, by function, the functions (with those that they call) and constants that its
+words come from: each sentence of these has its own row, and the message needs none.
 """
 
 from __future__ import annotations
@@ -130,11 +130,23 @@ def composed(path: str) -> Iterator[tuple[str, str]]:
     """(module, sentence) of what its rows say that messages are made of; a pattern is not said."""
     for source in (one for sources in TABLE.get(path, {}).get(MADE_OF, {}).values() for one in sources):
         module, _, name = source.rpartition("::")
-        found = definitions(module or path).get(name)
-        assert found is not None, f"{path}: there is no {source}"
-        yield from (
-            (module or path, text) for text in texts_in(found) if is_sentence(text) and not set("|\\") & set(text)
-        )
+        assert name in definitions(module or path), f"{path}: there is no {source}"
+        for found in with_what_it_calls(module or path, name):
+            sentences = (text for text in texts_in(found) if is_sentence(text) and not set("|\\") & set(text))
+            yield from ((module or path, text) for text in sentences)
+
+
+def with_what_it_calls(module: str, name: str) -> Iterator[Definition]:
+    """The definition, and the functions of its module that it calls."""
+    known, seen, waiting = definitions(module), {name}, [name]
+    while waiting:
+        node = known[waiting.pop()]
+        yield node
+        calls = [one.func for one in ast.walk(node) if isinstance(one, ast.Call)]
+        called = {one.attr if isinstance(one, ast.Attribute) else ast.unparse(one) for one in calls}
+        new = {one for one in (called & known.keys()) - seen if isinstance(known[one], ast.FunctionDef)}
+        seen |= new
+        waiting += new
 
 
 @cache

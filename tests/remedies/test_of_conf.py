@@ -100,6 +100,30 @@ CONTRACTS: tuple[tuple[str, dict[str, Any], str, dict[str, Any]], ...] = (
         "rules.ids.says: goes with `write: refresh` and `write: replace`",
         {"rules": {"ids": RULE}},
     ),
+    (
+        "latest",
+        {"full_dump": {"of": ["shop"]}},
+        "full_dump.of: 'shop' is no part of the unit",
+        {"full_dump": {"of": ["id"]}},
+    ),
+    (
+        "latest",
+        {"full_dump": {"of": ["id"], "window": {"column": "id", "days": 2}}},
+        "full_dump.window.column: 'id' is not one of its columns of type date",
+        {"full_dump": {"of": ["id"]}},
+    ),
+    (
+        "latest",
+        columns(line=NUMBER | {"lacking": "keep"}),
+        "columns.line.lacking: needs `from:`, and goes with no `required:`, unit or position",
+        columns(line=NUMBER | {"from": "line", "lacking": "keep"}),
+    ),
+    (
+        "latest",
+        columns(line=NUMBER | {"from": "line", "lacking": "keep"}) | {"grain": ["id", "line"]},
+        "columns.lacking: rows of two deliveries are matched by unit and position, its only grain",
+        columns(line=NUMBER | {"from": "line", "lacking": "keep"}),
+    ),
     ("latest", {"unit": ["line"]}, "unit: must be part of the grain", {"grain": ["id", "line"], "unit": ["line"]}),
     ("replace", {"checks": {"ids": CHECK | {"unique": ["shop"]}}}, "checks.ids: shop is not one of its columns", {}),
     (
@@ -307,6 +331,18 @@ def accepts(rows: str) -> Callable[[Project], None]:
     return of_toys
 
 
+def dumps(of: str) -> Callable[[Project], None]:
+    source = SOURCE | {"files": ["shop_{id:int}/*.csv"]}
+
+    def of_toys(project: Project) -> None:
+        project.table("bronze.toys", "landing", "append", source=source)
+        project.table(
+            "silver.toys", "bronze_toys", "latest", full_dump={"of": [of]}, unit=["id", "line"], grain=["id", "line"]
+        )
+
+    return of_toys
+
+
 WEDDING = "- {table: silver.toys, rule: ids, key: {id: 7}, why: a wedding}"
 SHOPS = says("- {shop: '1', rate: 1.0}\n- {shop: '2', rate: 2.5}\n")
 PROJECTS: tuple[tuple[Callable[[Project], None], str, Callable[[Project], None]], ...] = (
@@ -325,6 +361,11 @@ PROJECTS: tuple[tuple[Callable[[Project], None], str, Callable[[Project], None]]
     (says("- {shop: ["), "conf/shops.yml is not YAML: while parsing", SHOPS),
     (says("shop: 1"), "must be a list of mappings that all have the same keys.", SHOPS),
     (says("- {shop: 1, rate: 1}\n- {shop: x, rate: 2}"), "all values of shop must be of one type, and are int", SHOPS),
+    (
+        dumps("line"),
+        "conf/silver/toys.yml: full_dump.of: line does not stand as {line:int} in all paths of its source: shop_{id",
+        dumps("id"),
+    ),
     (
         accepts("- {table: silver.toys, rule: ids, key: {id: 7}}"),
         "0.why: is missing\nIts rows have `table:`, `rule:`, `why:`, and `key:` or `file:`",

@@ -49,7 +49,7 @@ def a_file(random: Random, day: int) -> File:
     for order in range(8):
         if random.random() < 0.7:
             prices = [random.choice([None, day * 10 + line]) for line in range(random.randint(1, 3))]
-            orders[order] = prices if random.random() < 0.9 else None
+            orders[order] = prices if random.random() < 0.7 else None
     return File(day, random.random() < 0.5, orders)
 
 

@@ -282,7 +282,8 @@ def test_a_data_file_that_cannot_be_read_comes_from_a_copy(target: Target, tmp_p
     (file,) = (tmp_path / "gold" / "toys").glob("*.parquet")
     copy = file.read_bytes()
     cut(file)
-    with pytest.raises(LakehouseError, match=r"gold/toys/.*\.parquet cannot be read: it is damaged\. Bring that file back from a copy"):
+    words = r"gold/toys/.*\.parquet cannot be read: it is damaged\. Bring that file back from a copy"
+    with pytest.raises(LakehouseError, match=words):
         feed.read(target.address)
     gone(file)
     with pytest.raises(storage.MissingFileError, match=r"There is no .*\.parquet\."):

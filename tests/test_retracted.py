@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lakehouse.engines.native import Native
+    from lakehouse.engines.spark import Spark
 
 pytestmark = pytest.mark.slow
 BRONZE, LINES, ORDERS, TOTALS = "bronze.orders", "silver.order_lines", "silver.orders", "gold.totals"
@@ -254,3 +256,24 @@ def test_the_row_that_takes_a_file_back_is_read_as_it_is_meant(path: str) -> Non
     one = Delivery(BRONZE, path, 1, at, "012345678901234", at, {})
     retracted.FILE.write_text(retracted.line(one, "x"), encoding="utf-8")
     assert retracted.read() == (retracted.Retraction(BRONZE, path, "x", "012345678901"),)
+
+
+@pytest.mark.spark
+def test_spark_takes_back_and_heals_one_version_of_a_file_as_native_does(
+    toy: Toy, on_spark: Spark, tmp_path: Path
+) -> None:
+    toy.deliver("monday.csv", "9,C,two,1.00", ",D,1,1.00", day=1)
+    toy.run()
+    toy.deliver("monday.csv", "10,C,two,1.00", ",E,1,1.00", day=1)
+    toy.deliver("wrong.csv", "7,A,9,10.00", "8,,1,1.00", day=2)
+    toy.run()
+    (first, *_) = sorted(ledger.read(toy.lake.root).taken(), key=lambda one: one.batch)
+    states = []
+    for lake in (toy.copied(tmp_path / "native"), replace(toy.copied(tmp_path / "spark"), engine=on_spark)):
+        place = f"{first.delivery.path},1@{first.delivery.short_content}"
+        lake.deliver("fixed.csv", f"90,C,2,1.00,{place}", day=3, header=CORRECTING)
+        take_back(lake, "market_1/2024-01-02/wrong.csv")
+        lake.run()
+        states.append(state(lake))
+    assert states[0] == states[1]
+    assert [row[0] for row in states[0][-1]] == [10, None]

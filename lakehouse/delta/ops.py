@@ -150,6 +150,11 @@ def _array(kind: Kind, values: list[Any]) -> Array:
 
 def query(address: str, statement: str, version: int | None = None, **others: str) -> list[dict[str, Any]]:
     """Rows of a small answer; the table is `t`, `others` by their names. Empty where there is no such table."""
+    return list(each(address, statement, version, **others))
+
+
+def each(address: str, statement: str, version: int | None = None, **others: str) -> Iterator[dict[str, Any]]:
+    """As `query`, of an answer of many rows: they are never all there at once as Python's objects."""
     from deltalake import QueryBuilder  # noqa: PLC0415
 
     builder = QueryBuilder()
@@ -157,17 +162,18 @@ def query(address: str, statement: str, version: int | None = None, **others: st
         for name, place in {"t": address, **others}.items():
             opened = until.enter_context(_opened(place, version if name == "t" else None))
             if opened is None:
-                return []
+                return
             builder = builder.register(name, opened)
         try:
-            table = builder.execute(statement).read_all()
+            batches = builder.execute(statement).read_all().to_batches()
         except Exception as error:
             if lost := progress.lost_files(address, version):
                 what = f"{address}/{lost[0]} is gone or cut. Bring that file back from a copy."
                 raise LakehouseError(what) from error
             raise
-    columns = [table.column(name).to_pylist() for name in table.column_names]
-    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
+    for batch in batches:
+        columns = [batch.column(name).to_pylist() for name in batch.column_names]
+        yield from (dict(zip(batch.column_names, row, strict=True)) for row in zip(*columns, strict=True))
 
 
 @contextmanager

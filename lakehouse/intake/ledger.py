@@ -7,9 +7,12 @@ progress is the last batch that it includes. What became of the rows is noted wh
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.delta import log, ops, progress
@@ -21,13 +24,15 @@ from lakehouse.store import storage
 from lakehouse.store.storage import StoredFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
 
 
 FILES = "ops.files"
 TAKEN = ("claimed", "loaded", "empty")
 MISDATED = "misdated"  # rows that a rule rejects which looks at the file's day
 COUNTS = ("rows", *PLACES, MISDATED)
+PLACE_OF_A_COUNT = {name: place for place, name in enumerate(COUNTS)}
+SHARED = 4096  # headers, layouts and days that are kept once for all the files that have them
 TYPES: Mapping[str, ops.Kind] = {
     **dict.fromkeys(("table_name", "path"), "text"),
     "size": "whole",
@@ -50,7 +55,7 @@ class ClaimedMeanwhileError(LakehouseError):
     """Another run wrote the ledger between this one's look and its claim."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """One version of one file. `sequence` orders deliveries: by day, by when they were written, path, content.
 
@@ -113,7 +118,28 @@ class Delivery:
         return self.delivered_at
 
 
-@dataclass(frozen=True)
+class _Counts(Mapping[str, int]):
+    """Numbers of rows by what became of them: those of COUNTS that are known."""
+
+    __slots__ = ("_numbers",)
+
+    def __init__(self, numbers: tuple[int | None, ...]) -> None:
+        self._numbers = numbers
+
+    def __getitem__(self, name: str) -> int:
+        number = self._numbers[PLACE_OF_A_COUNT[name]]
+        if number is None:
+            raise KeyError(name)
+        return number
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, number in zip(COUNTS, self._numbers, strict=True) if number is not None)
+
+    def __len__(self) -> int:
+        return sum(number is not None for number in self._numbers)
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A row of the ledger: claimed (then loaded, empty or lost), duplicate, unreadable or waiting; `reason` says why.
 
@@ -178,58 +204,89 @@ def read(root: str, known: Ledger | None = None) -> Ledger:
         return Ledger()
     if known and (known.id, known.version) == (now.id, now.version):
         return known
-    rows = ops.query(address, "select * from t", version=now.version)
+    rows = ops.each(address, "select * from t", version=now.version)
     return Ledger(now.version, tuple(_entry(row) for row in rows), now.id)
 
 
-def _entry(row: dict[str, Any]) -> Entry:
+def _entry(row: Mapping[str, Any]) -> Entry:
+    """Small, since there is one for each version of a file that ever came: what they share they have together."""
+    written_at = row.get("written_at")
     delivery = Delivery(
-        table=row["table_name"],
+        table=sys.intern(row["table_name"]),
         path=row["path"],
         size=row["size"],
         modified_at=row["modified_at"],
         content=row["content"],
-        delivered_at=row["delivered_at"],
-        parts=json.loads(row["parts"]),
-        header=tuple(json.loads(row["header"])),
-        kinds=json.loads(row["kinds"]),
-        layout=Layout.from_json(json.loads(row["layout"])) if row["layout"] else None,
+        delivered_at=_same(row["delivered_at"]),
+        parts=_mapping(row["parts"]),
+        header=_texts(row["header"]),
+        kinds=_mapping(row["kinds"]),
+        layout=_layout(row["layout"]) if row["layout"] else None,
         records=row["records"],
-        written_at=row.get("written_at"),
+        written_at=row["modified_at"] if written_at == row["modified_at"] else written_at,
     )
-    counts = {name: row[name] for name in COUNTS if row.get(name) is not None}
-    return Entry(delivery, row["batch"], row["status"], row["reason"], counts, bool(row.get("is_gone")))
+    counts = _Counts(tuple(row.get(name) for name in COUNTS))
+    said = (sys.intern(row["status"]), sys.intern(row["reason"]))
+    return Entry(delivery, row["batch"], *said, counts, bool(row.get("is_gone")))
+
+
+@lru_cache(SHARED)
+def _same(day: datetime) -> datetime:
+    return day
+
+
+@lru_cache(SHARED)
+def _mapping(text: str) -> dict[str, Any]:
+    return json.loads(text)  # type: ignore[no-any-return]
+
+
+@lru_cache(SHARED)
+def _texts(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
+
+
+@lru_cache(SHARED)
+def _layout(text: str) -> Layout:
+    return Layout.from_json(json.loads(text))
 
 
 def claim(root: str, ledger: Ledger, found: Sequence[Entry], after: int = -1) -> Ledger:
     """Write the found file versions into the ledger, in one commit, as its next batch, which comes `after` another.
 
-    One that has a batch keeps it: bronze holds it already. What waited or could not be read and now is found again is
-    the same row. Raises ClaimedMeanwhileError when another run wrote the ledger since it was read.
+    One that has a batch keeps it: bronze holds it already. Of a file that waited or could not be read the row is
+    what it is now. Raises ClaimedMeanwhileError when another run wrote the ledger since it was read.
     """
     batch = max(ledger.next_batch, after + 1)
     entries = [replace(one, batch=batch) if one.batch < 0 else one for one in found]
+    rows = [_row(one) for one in entries]
     again = {one.delivery.version for one in entries}
-    seen = [one for one in ledger.entries if not one.is_taken and one.delivery.version in again]
+    paths = {(one.delivery.table, one.delivery.path) for one in entries}
+    seen = [one for one in ledger.entries if _is_seen_again(one, again, paths)]
     with _alone():
         if ledger.version < 0:
-            ops.create(root, FILES, TYPES, [_row(one) for one in entries])
+            ops.create(root, FILES, TYPES, rows)
         else:
-            rows = [_row(one) for one in entries]
             ops.replace(root, FILES, TYPES, rows, ledger.version, PLACE, [_row(one) for one in seen])
     left = {one.place for one in seen}
     others = [one for one in ledger.entries if one.place not in left]
-    return replace(ledger, version=ledger.version + 1, entries=(*others, *entries))
+    return replace(ledger, version=ledger.version + 1, entries=(*others, *map(_entry, rows)))
+
+
+def _is_seen_again(one: Entry, versions: Container[object], paths: Container[object]) -> bool:
+    """A file that grows, or that is not what it should be, has one row until it is taken, and not one for each look."""
+    if one.status in {"waiting", "unreadable"}:
+        return (one.delivery.table, one.delivery.path) in paths
+    return not one.is_taken and one.delivery.version in versions
 
 
 def settle(root: str, ledger: Ledger, outcomes: Iterable[Entry]) -> Ledger:
     """Note what became of deliveries that were taken. Raises ClaimedMeanwhileError as `claim` does."""
-    settled = {one.place: one for one in outcomes}
-    if not settled:
+    rows = [_row(one) for one in {one.place: one for one in outcomes}.values()]
+    if not rows:
         return ledger
-    rows = [_row(one) for one in settled.values()]
     with _alone():
         ops.replace(root, FILES, TYPES, rows, ledger.version, PLACE)
+    settled = {one.place: one for one in map(_entry, rows)}
     entries = tuple(settled.get(one.place, one) for one in ledger.entries)
     return replace(ledger, version=ledger.version + 1, entries=entries)
 

@@ -9,10 +9,12 @@ import gzip
 import io
 import lzma
 import os
+import pickle
 import tarfile
+import tracemalloc
 import zipfile
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -20,9 +22,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakehouse.intake import landing, ledger
-from lakehouse.intake.ledger import ClaimedMeanwhileError
+from lakehouse.intake.ledger import ClaimedMeanwhileError, Delivery, Entry, Ledger
 from lakehouse.readers import records
 from lakehouse.readers.columns import column_name, column_names
+from lakehouse.readers.records import Layout
 from tests import promises
 
 if TYPE_CHECKING:
@@ -895,3 +898,58 @@ def test_a_broken_or_circular_link_does_not_stop_the_other_files(place: Place, l
     place.deliver(ORDERS)
     link(place.folder / "landing")
     assert new(place.find()) == [ORDERS]
+
+
+# the ledger's size
+
+
+def test_a_file_that_grows_has_one_row_until_it_is_taken_and_then_one_for_each_version(place: Place) -> None:
+    for number in range(1, 6):
+        rows = "\n".join(["order_id,product", *["7,A"] * number, "7"])
+        place.deliver(ORDERS, rows, at=int(datetime.now(UTC).timestamp()))
+        place.deliver("market_1/Orders twice.csv", "order_id,order_id\n" + "7,7\n" * number)
+        known = ledger.read(place.root)
+        found = landing.find(str(place.folder / "landing"), place.tables, known)
+        ledger.claim(place.root, known, found.news(known))
+        assert place.entries() == {ORDERS: "waiting", "market_1/Orders twice.csv": "unreadable"}
+        assert len(ledger.read(place.root).entries) == 2
+    place.deliver(ORDERS, "order_id,product\n7,A\n")
+    place.deliver("market_1/Orders twice.csv", "order_id\n7\n")
+    place.take()
+    assert [one.status for one in ledger.read(place.root).entries] == ["claimed", "claimed"]
+    place.deliver(ORDERS, "order_id,product\n8,A\n")
+    place.take()
+    assert [one.delivery.path for one in ledger.read(place.root).taken()].count(ORDERS) == 2
+
+
+def test_a_version_of_a_file_costs_less_than_a_kilobyte_of_memory(place: Place) -> None:
+    """However many columns it has: most versions have those of others."""
+    at, header = datetime(2024, 1, 1, tzinfo=UTC), tuple(f"Column {number}" for number in range(40))
+    versions = [
+        Delivery(
+            table="bronze.orders",
+            path=f"market_1/{number}/Orders.csv",
+            size=10_000 + number,
+            modified_at=at + timedelta(seconds=number),
+            content=f"{number:064}",
+            delivered_at=at,
+            parts={"market": 1},
+            header=header,
+            kinds=dict.fromkeys(header, "text"),
+            layout=Layout("csv"),
+            written_at=at + timedelta(seconds=number),
+        )
+        for number in range(3000)
+    ]
+    places = dict.fromkeys(ledger.COUNTS, 1000)
+    known = ledger.claim(place.root, Ledger(), [Entry(one, -1, "claimed") for one in versions])
+    known = ledger.settle(place.root, known, [replace(one, status="loaded", counts=places) for one in known.entries])
+    tracemalloc.start()
+    try:
+        read = ledger.read(place.root)
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size / len(read.entries) < 1024
+    assert sorted(read.entries, key=str) == sorted(known.entries, key=str)
+    assert pickle.loads(pickle.dumps(read.entries[0])) == read.entries[0]  # noqa: S301  it goes to workers

@@ -138,7 +138,7 @@ def test_every_file_has_its_status_and_its_sums_close(toy: Toy) -> None:
 def test_the_reason_of_a_file_says_what_it_equals_or_why_it_is_not_loaded(toy: Toy) -> None:
     found = reasons(toy)
     # Written at the same moment, which is the day before in Lagos.
-    assert found["market_1/monday.csv"] == "holds the same as market_2/same.csv"
+    assert found["market_1/monday.csv"] == "holds the same as market_2/same.csv, of another market"
     assert found["market_1/_temporary.csv"] == "its name says that it is being written"
     assert "without line break: its writer is not done" in found["market_1/half.csv"]
     assert (

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from lakehouse.runs.history import Ran
     from lakehouse.writes.lake import Lake, Writer
 
-SIDE_BY_SIDE = 3
+# Turns at a time: small ones wait for each other's round trips, those of a table of so many bytes for the cores.
+SIDE_BY_SIDE, OF_LARGE_ONES, LARGE = 3, 2, 64 << 20
 # Bytes of new files, and of the tables that others are computed whole from: so many are worth compiling the code well.
 MUCH, MUCH_STORED = 128 << 20, 16 << 20
 P = ParamSpec("P")
@@ -224,13 +225,19 @@ class Run:
         # Before there are threads: its parts import each other in circles, of which a second thread sees a half.
         import pyspark.sql  # noqa: F401, PLC0415
 
-        order = TopologicalSorter({name: [p for p in table.parents if p in wanted] for name, table in wanted.items()})
+        parents = {name: [one for one in table.parents if one in wanted] for name, table in wanted.items()}
+        order = TopologicalSorter(parents)
+        behind = _longest_ways(parents)
         order.prepare()
         failed: list[BaseException] = []
-        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        at_once = OF_LARGE_ONES if any(map(self._is_large, wanted)) else SIDE_BY_SIDE
+        with ThreadPoolExecutor(at_once) as pool:
+            ready: list[str] = []
             running: dict[Future[Done], str] = {}
             while True:
-                running |= {pool.submit(self._turn, wanted[name]): name for name in order.get_ready()}
+                ready = sorted([*ready, *order.get_ready()], key=lambda name: -behind[name])
+                running |= {pool.submit(self._turn, wanted[name]): name for name in ready[: at_once - len(running)]}
+                ready = [name for name in ready if name not in running.values()]
                 if not running:
                     break
                 finished, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -301,6 +308,12 @@ class Run:
             return Done(decision), sum(writer.seconds)
         write = {"append": self._append, "latest": self._latest}.get(table.contract.write, self._rebuild)
         return write(writer, decision), sum(writer.seconds)
+
+    def _is_large(self, name: str) -> bool:
+        try:
+            return progress.size(progress.address(self.root, name)) > LARGE
+        except LakehouseError:  # its own turn says what is wrong with it
+            return False
 
     def _size(self, *names: str) -> int:
         """Bytes of the new files, for all tables or these, and of what these hold: what may have to be read."""
@@ -406,6 +419,15 @@ class Run:
         address = self.lake.address(source)
         before = progress.rows(address, int(known.version)) if known else 0
         return (progress.rows(address, int(now.version)) or 0) - (before or 0)
+
+
+def _longest_ways(parents: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """How many turns wait for each, one behind the other: what others wait for longest goes first."""
+    behind = dict.fromkeys(parents, 0)
+    for name in reversed([*TopologicalSorter(parents).static_order()]):
+        for parent in parents[name]:
+            behind[parent] = max(behind[parent], behind[name] + 1)
+    return behind
 
 
 def _raise(errors: Sequence[BaseException]) -> None:

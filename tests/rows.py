@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 from pyspark.sql import functions as F
 
+from lakehouse.documents import judging, parsing, rules
 from lakehouse.intake.files import CORE_COLUMNS
-from lakehouse.writes import judging, parsing, rules
 from lakehouse.writes.lake import conf_rows, conform
 
 if TYPE_CHECKING:

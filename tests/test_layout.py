@@ -280,6 +280,7 @@ FLOORS = (
     "readers",
     "intake",
     "writes",
+    "documents",
     "runs",
     "serving",
     "proof",

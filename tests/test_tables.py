@@ -12,9 +12,10 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from jobs import samples
 from lakehouse import engines, graph
+from lakehouse.documents import judging, latest, parsing
 from lakehouse.intake import landing
 from lakehouse.intake.ledger import Entry, Ledger
-from lakehouse.writes import append, judging, latest, needed, parsing, units
+from lakehouse.writes import append, needed, units
 from lakehouse.writes.checks import check
 from lakehouse.writes.lake import conf_rows, conform
 from lakehouse.writes.measures import ChecksFailedError

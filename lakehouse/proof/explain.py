@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 
 from lakehouse import graph
 from lakehouse.delta import log, progress
+from lakehouse.documents import judging, parsing
 from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger, retracted
@@ -24,7 +25,7 @@ from lakehouse.proof.changes import History, Place
 from lakehouse.proof.excerpt import EVIDENCE, PLACE, Excerpt, Use, Values, excerpt, shown, uses
 from lakehouse.serving import allowed
 from lakehouse.transforms import whole_sum
-from lakehouse.writes import judging, parsing, units
+from lakehouse.writes import units
 from lakehouse.writes.lake import conf_rows
 
 if TYPE_CHECKING:

@@ -18,6 +18,8 @@ from pyspark.sql import functions as F
 
 from lakehouse.contract import DIGEST, EVIDENCE
 from lakehouse.delta import progress
+from lakehouse.documents import accounting, dumps, judging, lacking, parsing, quarantine
+from lakehouse.documents.judging import KeptOut
 from lakehouse.engines import protocol
 from lakehouse.engines.joins import semi
 from lakehouse.engines.protocol import FEW_ROWS
@@ -25,8 +27,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
 from lakehouse.readers.columns import NAMES_A_ROW
 from lakehouse.store import storage
-from lakehouse.writes import accounting, append, dumps, judging, lacking, parsing, quarantine, units
-from lakehouse.writes.judging import KeptOut
+from lakehouse.writes import append, units
 from lakehouse.writes.lake import conf_rows, conform
 
 if TYPE_CHECKING:

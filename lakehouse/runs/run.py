@@ -338,7 +338,7 @@ class Run:
         return Done(decision, rows_in=written, counts={"rows": {"kept": written}})
 
     def _latest(self, writer: Writer, decision: Decision) -> Done:
-        from lakehouse.writes import latest, quarantine  # noqa: PLC0415
+        from lakehouse.documents import latest, quarantine  # noqa: PLC0415
         from lakehouse.writes.lake import conf_rows  # noqa: PLC0415
 
         table, source, engine = writer.table, writer.table.parents[0], writer.engine

@@ -1,1 +1,1 @@
-"""The four ways of writing a table (append, latest, refresh, replace), its rules and checks."""
+"""The ways of writing a computed table (append, refresh, replace), and its checks."""

@@ -11,10 +11,10 @@ import pytest
 
 from lakehouse import engines, graph
 from lakehouse.delta import log, parquet
+from lakehouse.documents import latest
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import landing, ledger
 from lakehouse.runs import plan, run
-from lakehouse.writes import latest
 from lakehouse.writes.lake import Writer
 from tests.toy import Toy, of_monday
 

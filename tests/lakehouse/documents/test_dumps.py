@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
+from tests.lakehouse.documents.test_predecessors import SCHEMA
 
 from lakehouse.delta import ops, progress
+from lakehouse.documents import dumps, judging
 from lakehouse.errors import LakehouseError
 from lakehouse.intake.ledger import Delivery, Entry
 from lakehouse.proof import verify
 from lakehouse.runs import quality
-from lakehouse.writes import dumps, judging
-from tests.lakehouse.writes.test_predecessors import SCHEMA
 from tests.toy import HEADER, Toy
 
 if TYPE_CHECKING:

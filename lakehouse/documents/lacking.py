@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
-from lakehouse.writes.parsing import PLACE
+from lakehouse.documents.parsing import PLACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

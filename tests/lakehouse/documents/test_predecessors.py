@@ -13,9 +13,9 @@ import pyarrow as pa
 import pytest
 
 from lakehouse.delta import ops, progress
+from lakehouse.documents import judging, predecessors
 from lakehouse.proof import verify
 from lakehouse.runs import quality
-from lakehouse.writes import judging, predecessors
 from tests.toy import Toy
 
 if TYPE_CHECKING:

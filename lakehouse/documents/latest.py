@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from lakehouse.documents import dumps
+from lakehouse.documents.accounting import account
+from lakehouse.documents.judging import KeptOut, in_force, judge_flat, judged_by, replaced_places
+from lakehouse.documents.lacking import kept_values, with_kept
+from lakehouse.documents.parsing import PLACE, flat, has_key, parse, units_of
+from lakehouse.documents.predecessors import in_doubt
+from lakehouse.documents.quarantine import settle_rejected
 from lakehouse.engines.protocol import FEW_ROWS, SLICE
 from lakehouse.errors import LakehouseError
-from lakehouse.writes import dumps, units
 from lakehouse.writes import measures as measured
-from lakehouse.writes.accounting import account
-from lakehouse.writes.judging import KeptOut, in_force, judge_flat, judged_by, replaced_places
-from lakehouse.writes.lacking import kept_values, with_kept
+from lakehouse.writes import units
 from lakehouse.writes.measures import ChecksFailedError
-from lakehouse.writes.parsing import PLACE, flat, has_key, parse, units_of
-from lakehouse.writes.predecessors import in_doubt
-from lakehouse.writes.quarantine import settle_rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,10 +32,10 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
     from lakehouse.contract import Contract
+    from lakehouse.documents.accounting import Account
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
     from lakehouse.intake.ledger import Entry
-    from lakehouse.writes.accounting import Account
     from lakehouse.writes.lake import Writer
 
 AT_HAND = 10_000  # keys, that this process may hold

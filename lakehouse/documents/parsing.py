@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from lakehouse.contract import EVIDENCE
+from lakehouse.documents.rules import broken, is_of_document, rules_of
 from lakehouse.errors import LakehouseError
 from lakehouse.transforms import stripped
 from lakehouse.writes import units
 from lakehouse.writes.lake import conform
-from lakehouse.writes.rules import broken, is_of_document, rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence

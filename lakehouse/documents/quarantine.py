@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from lakehouse.contract import ANOTHER_ROW, EVIDENCE
+from lakehouse.documents.parsing import has_key
 from lakehouse.writes import units
-from lakehouse.writes.parsing import has_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

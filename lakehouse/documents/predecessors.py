@@ -12,9 +12,9 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from lakehouse.contract import IDENTITY_IS_KEPT, KEEPS_TOTALS
+from lakehouse.documents.parsing import has_key
+from lakehouse.documents.rules import RULES_OF
 from lakehouse.writes import units
-from lakehouse.writes.parsing import has_key
-from lakehouse.writes.rules import RULES_OF
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -13,10 +13,10 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from lakehouse.contract import EVIDENCE, NOT_REPEATED, WITHIN_LIMIT
+from lakehouse.documents.parsing import flat, has_key
+from lakehouse.documents.predecessors import changes, keeping_identity, without_lost_totals
+from lakehouse.documents.rules import RULES_OF, broken, is_of_document, rules_of
 from lakehouse.transforms import stripped
-from lakehouse.writes.parsing import flat, has_key
-from lakehouse.writes.predecessors import changes, keeping_identity, without_lost_totals
-from lakehouse.writes.rules import RULES_OF, broken, is_of_document, rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

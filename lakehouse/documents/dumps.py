@@ -17,10 +17,10 @@ import pyarrow as pa
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
+from lakehouse.documents.parsing import has_key
 from lakehouse.readers.columns import OF_CORRECTIONS
 from lakehouse.writes import units
 from lakehouse.writes.measures import Measure
-from lakehouse.writes.parsing import has_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
-from tests.lakehouse.documents.test_predecessors import SCHEMA
 
 from lakehouse.delta import ops, progress
 from lakehouse.documents import dumps, judging
@@ -17,6 +16,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.intake.ledger import Delivery, Entry
 from lakehouse.proof import verify
 from lakehouse.runs import quality
+from tests.lakehouse.documents.test_predecessors import SCHEMA
 from tests.toy import HEADER, Toy
 
 if TYPE_CHECKING:

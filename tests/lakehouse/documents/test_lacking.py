@@ -8,8 +8,8 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.lakehouse.documents.test_dumps import verified
 
+from tests.lakehouse.documents.test_dumps import verified
 from tests.toy import HEADER, Toy
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobs import printed
+from lakehouse import engines
 from lakehouse.delta import progress
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger, retracted
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lakehouse.engines.native import Native
-    from lakehouse.engines.spark import Spark
 
 pytestmark = pytest.mark.slow
 BRONZE, LINES, ORDERS, TOTALS = "bronze.orders", "silver.order_lines", "silver.orders", "gold.totals"
@@ -259,9 +259,9 @@ def test_the_row_that_takes_a_file_back_is_read_as_it_is_meant(path: str) -> Non
 
 
 @pytest.mark.spark
-def test_spark_takes_back_and_heals_one_version_of_a_file_as_native_does(
-    toy: Toy, on_spark: Spark, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("on_spark")
+def test_spark_takes_back_and_heals_one_version_of_a_file_as_native_does(toy: Toy, tmp_path: Path) -> None:
+    engines.start(engines.NATIVE)
     toy.deliver("monday.csv", "9,C,two,1.00", ",D,1,1.00", day=1)
     toy.run()
     toy.deliver("monday.csv", "10,C,two,1.00", ",E,1,1.00", day=1)
@@ -269,7 +269,8 @@ def test_spark_takes_back_and_heals_one_version_of_a_file_as_native_does(
     toy.run()
     (first, *_) = sorted(ledger.read(toy.lake.root).taken(), key=lambda one: one.batch)
     states = []
-    for lake in (toy.copied(tmp_path / "native"), replace(toy.copied(tmp_path / "spark"), engine=on_spark)):
+    for name in (engines.NATIVE, engines.SPARK):
+        lake = replace(toy.copied(tmp_path / name), engine=engines.start(name))
         place = f"{first.delivery.path},1@{first.delivery.short_content}"
         lake.deliver("fixed.csv", f"90,C,2,1.00,{place}", day=3, header=CORRECTING)
         take_back(lake, "market_1/2024-01-02/wrong.csv")

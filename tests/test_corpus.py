@@ -142,8 +142,11 @@ def found_in(root: str, tables: Tables) -> Iterator[tuple[str, Found]]:
     for source in (name for name, table in tables.items() if table.contract.source):
         judge = judge_of(tables, source).name
         stored |= {name: rows_of(root, name) for name in (source, judge, f"{judge}__rejected")}
+    meant = {(case.source, case.delivered) for case in CASES.values()}  # one is wanted by another source, too
     for row in ops.query(f"{root}/ops/files", "select * from t"):
         source, path = row["table_name"], row["path"]
+        if (source, path) not in meant:
+            continue
         judge = judge_of(tables, source).name
         yield path, found_of(row, *(stored[name][path] for name in (source, judge, f"{judge}__rejected")))
 

@@ -39,6 +39,7 @@ class Model:
     """One market's files as a person sees them, what each name held when somebody looked last, and what that told."""
 
     zone: str
+    least: float | None = None  # the share of known orders that each file, a full dump of its market, must hold
     files: dict[str, tuple[tuple[Row, ...], datetime, date | None]] = field(default_factory=dict)
     seen: dict[str, tuple[tuple[Row, ...], datetime]] = field(default_factory=dict)
     written: dict[str, datetime] = field(default_factory=dict)
@@ -64,30 +65,27 @@ class Model:
 
     def silver(self) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
         """The rows to keep (order, line, product, quantity, total), and those to reject (order, rules, path, row)."""
-        kept: list[tuple[object, ...]] = []
-        wrong: list[tuple[object, ...]] = []
+        documents = defaultdict[int, Document](Document)
         newest = {told.path: told for told in self.counting()}
-        for order_id, documents in self._documents().items():
-            accepted, refused, has_totals, known = [], [], False, Identity()
-            for told, rows in documents:
-                lines, reasons = judged(rows)
-                totals = any(row.total for _, row in rows)
-                if has_totals and not totals:
-                    reasons = {place: [*why, "document_keeps_its_totals"] for place, why in reasons.items()}
-                is_right = not any(reasons.values())
-                has_totals = has_totals or (is_right and totals)
-                if is_right and not known.takes(told.day, {row.customer for _, row in rows}):
-                    reasons = {place: ["identity_is_kept"] for place in reasons}
-                if any(reasons.values()):
-                    refused = [
-                        (order_id, tuple(sorted(why)) or ("another_row_of_its_document",), told.path, place)
-                        for place, why in reasons.items()
-                    ]
-                else:
-                    accepted, refused = lines, []
-            numbered = enumerate(accepted, 1)
-            kept += [(order_id, line, row.product, int(row.quantity), row.total) for line, row in numbered]
-            wrong += refused
+        for told in self.counting():
+            known = {order_id for order_id, one in documents.items() if one.accepted}
+            delivered = defaultdict[int, list[tuple[int, Row]]](list)
+            for place, row in enumerate(told.rows, 1):
+                if row.order_id:
+                    delivered[int(row.order_id)].append((place, row))
+            for order_id, rows in delivered.items():
+                documents[order_id].take(told, rows)
+            if self._is_believed_without(known - delivered.keys(), known, told):
+                for order_id in known - delivered.keys():
+                    documents[order_id].vanish()
+        kept = [
+            (order_id, line, row.product, int(row.quantity), row.total)
+            for order_id, one in documents.items()
+            for line, row in enumerate(one.accepted, 1)
+        ]
+        wrong: list[tuple[object, ...]] = [
+            (order_id, *reason) for order_id, one in documents.items() for reason in one.refused
+        ]
         for told in newest.values():
             without = [(place, row) for place, row in enumerate(told.rows, 1) if not row.order_id]
             wrong += [(None, ("order_id_is_present", *unreadable(row)), told.path, place) for place, row in without]
@@ -97,16 +95,11 @@ class Model:
         """The deliveries that nobody took back, in their order."""
         return sorted(one for one in self.deliveries if not {(one.path, None), (one.path, one.rows)} & self.retracted)
 
-    def _documents(self) -> dict[int, list[tuple[Told, list[tuple[int, Row]]]]]:
-        found: dict[int, list[tuple[Told, list[tuple[int, Row]]]]] = defaultdict(list)
-        for told in self.counting():
-            of_file: dict[int, list[tuple[int, Row]]] = defaultdict(list)
-            for place, row in enumerate(told.rows, 1):
-                if row.order_id:
-                    of_file[int(row.order_id)].append((place, row))
-            for order_id, rows in of_file.items():
-                found[order_id].append((told, rows))
-        return found
+    def _is_believed_without(self, gone: set[int], known: set[int], told: Told) -> bool:
+        """Whether a full dump may lack these: it holds enough of what is known, and says of each row whose it is."""
+        if self.least is None or not all(row.order_id for row in told.rows):
+            return False
+        return len(known - gone) >= self.least * len(known)
 
 
 @dataclass
@@ -129,6 +122,35 @@ class Identity:
         if is_believed:
             self.is_of = customer
         return is_believed or customer == self.is_of
+
+
+@dataclass
+class Document:
+    """What an order is after each of its deliveries: the accepted one, and the newest where that is not accepted."""
+
+    accepted: list[Row] = field(default_factory=list)
+    refused: list[tuple[tuple[str, ...], str, int]] = field(default_factory=list)
+    has_totals: bool = False
+    identity: Identity = field(default_factory=Identity)
+
+    def take(self, told: Told, rows: Sequence[tuple[int, Row]]) -> None:
+        lines, reasons = judged(rows)
+        totals = any(row.total for _, row in rows)
+        if self.has_totals and not totals:
+            reasons = {place: [*why, "document_keeps_its_totals"] for place, why in reasons.items()}
+        is_right = not any(reasons.values())
+        self.has_totals = self.has_totals or (is_right and totals)
+        if is_right and not self.identity.takes(told.day, {row.customer for _, row in rows}):
+            reasons = {place: ["identity_is_kept"] for place in reasons}
+        if any(reasons.values()):
+            other = ("another_row_of_its_document",)
+            self.refused = [(tuple(sorted(why)) or other, told.path, place) for place, why in reasons.items()]
+        else:
+            self.accepted, self.refused = lines, []
+
+    def vanish(self) -> None:
+        """It is gone; what it was is remembered."""
+        self.accepted, self.refused = [], []
 
 
 def unreadable(row: Row) -> list[str]:

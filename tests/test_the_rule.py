@@ -77,6 +77,7 @@ SOURCES = {
         repeats: duplicate
         totals: total is not null
         identity: {columns: [customer], on_change: reject}
+        # dumps
         columns:
           market: {type: int, meaning: of the folder}
           order_id: {type: bigint, from: order_id, meaning: the order}
@@ -280,13 +281,18 @@ def compare(worlds: Sequence[World], lake: Lake, landing: Path, columns: Sequenc
         assert found == world.model.silver(), "\n".join([f"seed {world.seed}", *world.told])
 
 
-def test_silver_is_that_of_the_rule(tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("least", [None, 0.5], ids=["any files", "full dumps"])
+def test_silver_is_that_of_the_rule(
+    least: float | None, tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch
+) -> None:
     zones = {market: ZONES[market % len(ZONES)] for market in range(1, SEEDS + 1)}
     rows: list[dict[str, object]] = [{"market": market, "time_zone": zone} for market, zone in zones.items()]
     monkeypatch.setattr(graph, "conf_file", lambda _: ("", rows))
     monkeypatch.setattr(retracted, "FILE", tmp_path / "retracted.yml")
-    toy = Toy(tmp_path, engine, SOURCES)
-    worlds = [World(toy.landing / f"market_{one}", one, Model(zone), a_text) for one, zone in zones.items()]
+    contract, code = SOURCES[LINES]
+    dumps = "" if least is None else f"full_dump: {{of: [market], least: {least}, vanished: remove}}"
+    toy = Toy(tmp_path, engine, SOURCES | {LINES: (contract.replace("# dumps", dumps), code)})
+    worlds = [World(toy.landing / f"market_{one}", one, Model(zone, least), a_text) for one, zone in zones.items()]
     for _ in range(LOOKS):
         a_day(worlds, toy.landing)
         toy.run()

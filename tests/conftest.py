@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 HOME = Path(__file__).parents[1]
 SHARED = HOME.parent / "shared" / "data"
 SPARK = "spark"
-ITS_FIXTURES = ("on_spark", "lake_by_spark")
+ON_SPARK = "on_spark"
 # What takes longest goes first, so that neither process waits long for the other at the end.
-FIRST = (SPARK, "tests/jobs/test_spark_submit.py", "tests/test_bombs.py")
+FIRST = (SPARK, "tests/jobs/test_spark_submit.py", "tests/test_bombs.py", ON_SPARK)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -50,13 +50,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 
 class Together(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """A file's tests in one process, for what they build once; all files with Spark's session, so that one starts.
+    """A file's tests in one process, for what they build once; all that look at Spark's lake, so that one is built.
 
     By file and not by `xdist_group`, which xdist 3.8 does not find with pytest 9.2.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return _together(nodeid.partition("::")[0])
+        path = nodeid.partition("::")[0]
+        return SPARK if _needs(path) == SPARK else path
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -65,13 +66,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("spark"):
             item.add_marker(pytest.mark.slow)
     places = {name: place for place, name in enumerate(FIRST)}
-    items.sort(key=lambda item: places.get(_together(item.nodeid.partition("::")[0]), len(FIRST)))
+    items.sort(key=lambda item: places.get(_needs(item.nodeid.partition("::")[0]), len(FIRST)))
 
 
 @cache
-def _together(path: str) -> str:
+def _needs(path: str) -> str:
+    """What a file's tests wait for: the lake that Spark builds, Spark alone, or only themselves."""
     text = (HOME / path).read_text(encoding="utf-8")
-    return SPARK if any(f"{name}:" in text for name in ITS_FIXTURES) or '"on_spark"' in text else path
+    if "lake_by_spark:" in text:
+        return SPARK
+    return ON_SPARK if "on_spark:" in text or '"on_spark"' in text else path
 
 
 @pytest.fixture(scope="session")

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from lakehouse.engines.protocol import Engine
 
+pytestmark = pytest.mark.slow
 CUSTOMER_ORDERS, SALES, DAYS, LINES = (
     "silver.customer_orders",
     "silver.sales",
@@ -236,7 +237,7 @@ MUTANTS = {
     ),
     "the tie-break": Mutant(
         Delivery.sequence.fget,  # type: ignore[attr-defined]
-        " {self.path} {self.content[:12]}",
+        " {self.path} {self.short_content}",
         "",
         test_of_two_files_of_the_same_day_and_second_the_one_behind_by_its_path_is_the_newer,
     ),

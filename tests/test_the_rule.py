@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from lakehouse.engines.native import Native
 
 pytestmark = pytest.mark.slow
-SEEDS, LOOKS = 500, 8
+SEEDS, OF_DUMPS, LOOKS = 500, 100, 8
 BY_COMMAND, LOOKS_BY_COMMAND = 10, 5
 ZONES = ("Africa/Nairobi", "America/Los_Angeles", "Asia/Kathmandu", "Pacific/Kiritimati")
 LINES = "silver.order_lines"
@@ -281,11 +281,11 @@ def compare(worlds: Sequence[World], lake: Lake, landing: Path, columns: Sequenc
         assert found == world.model.silver(), "\n".join([f"seed {world.seed}", *world.told])
 
 
-@pytest.mark.parametrize("least", [None, 0.5], ids=["any files", "full dumps"])
+@pytest.mark.parametrize(("least", "seeds"), [(None, SEEDS), (0.5, OF_DUMPS)], ids=["any files", "full dumps"])
 def test_silver_is_that_of_the_rule(
-    least: float | None, tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch
+    least: float | None, seeds: int, tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    zones = {market: ZONES[market % len(ZONES)] for market in range(1, SEEDS + 1)}
+    zones = {market: ZONES[market % len(ZONES)] for market in range(1, seeds + 1)}
     rows: list[dict[str, object]] = [{"market": market, "time_zone": zone} for market, zone in zones.items()]
     monkeypatch.setattr(graph, "conf_file", lambda _: ("", rows))
     monkeypatch.setattr(retracted, "FILE", tmp_path / "retracted.yml")

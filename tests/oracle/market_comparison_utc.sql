@@ -51,7 +51,7 @@ SELECT
     -- a rate has twelve decimals
     hundredths(half_up(
         cents(revenue)::HUGEINT * (rate::DECIMAL(24, 12) * 1000000000000::DECIMAL(13, 0))::HUGEINT, 1000000000000::HUGEINT
-    )) AS reporting_revenue,
+    ))::DECIMAL(28, 2) AS reporting_revenue,
     average_amount(reporting_revenue, completed_orders) AS reporting_average_order_value
 FROM rated
 ORDER BY market, currency, utc_date;

@@ -321,8 +321,16 @@ def _arrow(rows: DataFrame) -> pa.Table:
     """Not by `toArrow`, which asks for the schema first, one more call; types that Arrow has twice become the plain."""
     if ROWS in vars(rows):
         return vars(rows)[ROWS]
-    found = reading.together(files) if (files := _files(rows)) else _connect(rows)._to_table()[0]  # noqa: SLF001
+    found = reading.together(files) if (files := _files(rows)) else _answer(rows)
     return found.cast(pa.schema([pa.field(one.name, _plain(one.type)) for one in found.schema]))
+
+
+def _answer(rows: DataFrame) -> pa.Table:
+    """Asked once more where no answer came: gRPC says so of a message that it failed to parse (grpc/grpc 34670)."""
+    try:
+        return _connect(rows)._to_table()[0]  # noqa: SLF001
+    except AssertionError:
+        return _connect(rows)._to_table()[0]  # noqa: SLF001
 
 
 def _connect(rows: DataFrame) -> Any:  # noqa: ANN401  the frame as Connect has it, whose own names Spark's types lack

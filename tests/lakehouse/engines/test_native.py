@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -167,3 +167,18 @@ def test_the_next_start_takes_away_what_a_killed_process_left(tmp_path: Path) ->
         assert list(tmp_path.iterdir()) == [mine.root]
     finally:
         mine.remove()
+
+
+def test_an_answer_that_does_not_come_is_asked_for_again(engine: Native, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GRPC ends a stream of which it failed to parse a message as if there was none, which Connect does not expect."""
+    rows, asked = engine.spark.range(3), list[bool]()
+    to_table: Any = rows._to_table  # noqa: SLF001
+
+    def answer() -> object:
+        asked.append(True)
+        assert len(asked) > 1
+        return to_table()
+
+    monkeypatch.setattr(rows, "_to_table", answer)
+    assert engine.arrow(rows).column("id").to_pylist() == [0, 1, 2]
+    assert len(asked) == 2

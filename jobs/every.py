@@ -16,7 +16,7 @@ from rich.markup import escape
 
 from jobs import printed
 from lakehouse import engines
-from lakehouse.errors import LakehouseError, is_panic
+from lakehouse.errors import LakehouseError, is_failure
 from lakehouse.intake.ledger import Ledger
 from lakehouse.runs.run import Run, StoppedError
 
@@ -94,7 +94,7 @@ class Rounds:
         except LakehouseError as error:
             self._complain(str(error))
         except BaseException as error:  # whatever it is, the next round may go well
-            if not (isinstance(error, Exception) or is_panic(error)):
+            if not is_failure(error):
                 raise
             self._complain(printed.in_words(error))
         finally:

@@ -20,7 +20,7 @@ from rich.markup import escape
 from rich.segment import Segment
 from rich.table import Table as Grid
 
-from lakehouse.errors import LakehouseError, is_panic, refusal
+from lakehouse.errors import LakehouseError, is_failure, refusal
 from lakehouse.readers.columns import defused
 from lakehouse.store import storage
 from lakehouse.store.cache import cache_folder
@@ -511,7 +511,7 @@ def errors(messages: Console) -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except BaseException as failed:
-        if not (isinstance(failed, Exception) or is_panic(failed)):  # an end, as somebody asked for
+        if not is_failure(failed):
             raise
         error(messages, in_words(failed))
         sys.exit(1)

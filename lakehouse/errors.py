@@ -62,6 +62,11 @@ def is_panic(error: BaseException) -> bool:
     return type(error).__name__ == "PanicException"
 
 
+def is_failure(error: BaseException) -> bool:
+    """Whether something broke, a library of Rust too; else it is an end that somebody asked for."""
+    return isinstance(error, Exception) or is_panic(error)
+
+
 def _behind(error: BaseException) -> Iterator[BaseException]:
     """The error, and what it came from."""
     seen, one = set[int](), error

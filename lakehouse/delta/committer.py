@@ -22,7 +22,7 @@ from pyroaring import BitMap64
 
 from lakehouse.delta import log, parquet, vectors
 from lakehouse.delta.progress import VECTORS
-from lakehouse.errors import LakehouseError, is_panic
+from lakehouse.errors import LakehouseError, is_failure
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _checkpoint(address: str) -> None:
         with storage.reachable(address) as place:
             DeltaTable(place, storage_options=storage.for_deltalake(address)).create_checkpoint()
     except BaseException as error:
-        if not (isinstance(error, Exception) or is_panic(error)):
+        if not is_failure(error):
             raise
         logging.getLogger(__name__).exception("no checkpoint of %s; the next tenth version tries again", address)
 

@@ -61,7 +61,8 @@ class DamagedLogError(LakehouseError):
         self.file = place.rpartition("/")[2]
 
 
-UNREADABLE = (storage.MissingFileError, DamagedLogError)
+UNREADABLE = (storage.MissingFileError, DamagedLogError)  # a commit
+NO_SNAPSHOT = (NoVersionError, DamagedLogError)  # a version, or the whole table
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,7 @@ def _restored(address: str, version: int) -> int | None:
     for before in range(version):
         try:
             found = before if _held(address, before) == wanted else found
-        except (log.NoVersionError, log.DamagedLogError):  # cleaned away, or lost
+        except log.NO_SNAPSHOT:  # cleaned away, or lost
             continue
     return found
 
@@ -224,7 +224,7 @@ def _changes_data(address: str, version: int) -> bool:
 def _columns_at(address: str, version: int) -> Any:  # noqa: ANN401  names, types and partitions; None for no table
     try:
         now = log.snapshot(address, version) if version >= 0 else None
-    except (log.NoVersionError, log.DamagedLogError):
+    except log.NO_SNAPSHOT:
         return None
     return log.columns(now.metadata) if now else None
 

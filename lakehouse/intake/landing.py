@@ -359,11 +359,12 @@ def _strangers(told: Iterable[Entry], held: Iterable[Entry]) -> dict[tuple[objec
     They are loaded, since a copy may be meant (two markets of one price list), and a row in conf/retracted.yml takes
     one back: to refuse it would keep out what nothing else brings.
     """
+    news = [one.delivery for one in told if one.status == "claimed" and one.delivery.header]
     known = defaultdict[tuple[str, str], list[Delivery]](list)
-    for one in held:
+    for one in held if news else ():
         known[one.delivery.table, one.delivery.content].append(one.delivery)
     found = dict[tuple[object, ...], str]()
-    for new in (one.delivery for one in told if one.status == "claimed" and one.delivery.header):
+    for new in news:
         same = known[new.table, new.content]
         if others := [other.path for other in same if other.parts != new.parts]:
             found[new.version] = others[0]

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakehouse.delta import log, ops, progress
 from lakehouse.errors import LakehouseError
@@ -116,6 +116,21 @@ class Delivery:
         if self.written_at and abs(self.written_at - self.delivered_at - timedelta(hours=12)) <= HALF_A_DAY_ANYWHERE:
             return self.written_at
         return self.delivered_at
+
+
+class Said(NamedTuple):
+    """What a `sequence` is made of."""
+
+    delivered_at: datetime
+    written_at: datetime
+    path: str
+    short_content: str
+
+
+def said_by(sequence: str) -> Said:
+    day, at, rest = sequence.split(" ", 2)
+    path, _, content = rest.rpartition(" ")
+    return Said(datetime.fromisoformat(day), datetime.fromisoformat(at), path, content)
 
 
 class _Counts(Mapping[str, int]):

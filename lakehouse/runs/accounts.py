@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from lakehouse.delta import log, ops, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.formula import NAMES, PLACES
-from lakehouse.intake.ledger import FILES, MISDATED, Entry
+from lakehouse.intake.ledger import FILES, MISDATED, Entry, said_by
 from lakehouse.readers.columns import OF_CORRECTIONS
 from lakehouse.runs import quality
 from lakehouse.runs.quality import Loaded, Tally
@@ -19,12 +18,13 @@ from lakehouse.writes import measures as measured
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from lakehouse.contract import Source
     from lakehouse.delta.progress import State
     from lakehouse.graph import Table
     from lakehouse.intake.landing import Found
-    from lakehouse.intake.ledger import Ledger
+    from lakehouse.intake.ledger import Said
     from lakehouse.runs.turns import ByFile, Decision, Done
     from lakehouse.store.storage import StoredFile
     from lakehouse.writes.measures import Measure
@@ -51,8 +51,7 @@ def loaded(root: str, taken: Iterable[Entry]) -> dict[Place, Rows]:
         address = progress.address(root, table)
         if log.harm(address):
             continue
-        state = progress.state(address)
-        included = int(state.progress.inputs[FILES].version) if state and state.progress else -1
+        included = included_batch(progress.state(address))
         first = min(entry.batch for entry in entries)
         counted = ops.query(
             address,
@@ -121,14 +120,8 @@ def _put_back(landing: str, entry: Entry, file: StoredFile | None) -> Entry | No
 class Held:
     """A version of a file that bronze holds, and the batch that brought it."""
 
-    path: str
     sequence: str
     batch: int
-
-    @property
-    def content(self) -> str:
-        """Its beginning."""
-        return self.sequence.rpartition(" ")[2]
 
 
 def included_batch(state: State | None) -> int:
@@ -150,35 +143,35 @@ def unknown(root: str, source: str, state: State | None, taken: Iterable[Entry])
     if is_whole if rows is None else rows == sum(one.counts.get("rows", 0) for one in mine):
         return []
     known = {one.delivery.sequence for one in mine}
-    held = ops.query(address, "select distinct _file, _sequence, _batch from t order by _sequence", state.version)
-    every = [Held(row["_file"], row["_sequence"], row["_batch"]) for row in held]
+    held = ops.query(address, "select distinct _sequence, _batch from t order by _sequence", state.version)
+    every = [Held(row["_sequence"], row["_batch"]) for row in held]
     return [one for one in every if one.sequence not in known]
 
 
-def forgotten(root: str, source: str, state: State | None, ledger: Ledger, found: Found) -> list[Entry]:
+def forgotten(root: str, source: str, state: State | None, taken: Iterable[Entry], found: Found) -> list[Entry]:
     """The deliveries that bronze holds and the ledger does not know, each as it was, with the batch that bronze says.
 
     A version of a file has one identity, and bronze never gets it twice, whatever others did to the ledger. Raises
     LakehouseError where landing no longer holds such a file.
     """
-    taken = [one for one in ledger.taken() if one.delivery.table == source]
-    lacking = unknown(root, source, state, taken)
-    there = {(one.delivery.path, one.delivery.short_content): one for one in (*taken, *found.entries)}
-    again = [(one, there.get((one.path, one.content))) for one in lacking]
-    if gone := sorted({one.path for one, entry in again if entry is None}):
+    mine = [one for one in taken if one.delivery.table == source]
+    if not (lacking := unknown(root, source, state, mine)):
+        return []
+    there = {(one.delivery.path, one.delivery.short_content): one for one in (*mine, *found.entries)}
+    told = [(one, said_by(one.sequence)) for one in lacking]
+    again = [(one, said, there.get((said.path, said.short_content))) for one, said in told]
+    if gone := sorted({said.path for _, said, entry in again if entry is None}):
         address = progress.address(root, FILES)
         raise LakehouseError(
             f"{source} includes deliveries that {address} does not know: it was lost or rewound, and landing does "
             f"not hold their files as they were: {', '.join(gone)}. Put them back (their content tells them), or "
             f"restore the newest version that it had (RESTORE TABLE delta.`{address}` TO VERSION AS OF)."
         )
-    return [_as_held(entry, one) for one, entry in again if entry]
+    return [_as_held(entry, one, said) for one, said, entry in again if entry]
 
 
-def _as_held(entry: Entry, held: Held) -> Entry:
-    day, at, _ = held.sequence.split(" ", 2)
-    times = {"delivered_at": datetime.fromisoformat(day), "written_at": datetime.fromisoformat(at)}
-    delivery = replace(entry.delivery, **times)  # type: ignore[arg-type]
+def _as_held(entry: Entry, held: Held, said: Said) -> Entry:
+    delivery = replace(entry.delivery, delivered_at=said.delivered_at, written_at=said.written_at)
     return Entry(delivery, held.batch, "claimed", entry.reason if entry.is_taken else "")
 
 

@@ -84,7 +84,7 @@ def state(root: str, name: str) -> State | None:
     """None also where the log can not be read."""
     try:
         return progress.state(progress.address(root, name))
-    except (log.NoVersionError, log.DamagedLogError):
+    except log.NO_SNAPSHOT:
         return None
 
 
@@ -195,13 +195,13 @@ def _last_whole(address: str, lost: set[str]) -> tuple[int | None, int]:
     for commit in log.history(address)[1:]:
         try:
             now, held = log.snapshot(address, commit.version), progress.state(address, commit.version)
-        except (log.NoVersionError, log.DamagedLogError):
+        except log.NO_SNAPSHOT:
             break
         if not now or not held or not held.progress or lost & now.files.keys():
             continue
         lost = lost.union(progress.lost_files(address, commit.version))
         if not lost & now.files.keys():
-            return commit.version, int(held.progress.inputs[ledger.FILES].version)
+            return commit.version, accounts.included_batch(held)
     return None, -1
 
 
@@ -247,12 +247,12 @@ def _otherwise_retracted(bronze: str, note: Progress, taken: Iterable[Entry]) ->
     mine = (one for one in taken if one.retracted and one.delivery.table == bronze)
     now = {one.delivery.sequence for one in mine if until is None or one.batch <= until}
     changed = {"was retracted": now - {*note.retracted}, "is no longer retracted": {*note.retracted} - now}
-    return "; ".join(f"{_some(paths_of(some))} {words}" for words, some in changed.items() if some)
+    return "; ".join(f"{_some(_paths(some))} {words}" for words, some in changed.items() if some)
 
 
-def paths_of(sequences: Iterable[str]) -> list[str]:
+def _paths(sequences: Iterable[str]) -> list[str]:
     """Of the files whose deliveries have these sequences."""
-    return sorted(one.split(" ", 2)[2].rpartition(" ")[0] for one in sequences)
+    return sorted(ledger.said_by(one).path for one in sequences)
 
 
 def _otherwise_stored(table: Table, state: State) -> str:

@@ -139,11 +139,12 @@ def _volume(source: Source, table: str, market: int | None, new: Sequence[Loaded
     usual: deque[int] = deque((rows for rows in before if rows), maxlen=USUAL)
     ratios, odd = [], []
     for one in new:
-        ratio = one.rows / median(usual) if usual else None
+        typical = median(usual) if usual else None
+        ratio = one.rows / typical if typical else None
         if not one.rows and not source.may_be_empty:
             odd.append(f"{one.path} has no rows")
-        elif ratio is not None and one.rows and not _is_usual(source, one.rows, median(usual)):
-            odd.append(f"{one.path} has {one.rows:,} rows, {ratio:.2f} times the usual {median(usual):,.0f}")
+        elif typical and ratio and not _is_usual(source, one.rows, typical):
+            odd.append(f"{one.path} has {one.rows:,} rows, {ratio:.2f} times the usual {typical:,.0f}")
         if one.rows:
             usual.append(one.rows)
             ratios += [ratio] if ratio is not None else []

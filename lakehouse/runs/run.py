@@ -168,7 +168,7 @@ class Run:
         sources = [name for name, one in self.tables.items() if name in wanted and one.contract.source]
         states = {name: plan.state(self.root, name) for name in sources}
         # Before anything is claimed: what a lost or rewound ledger does not know would come a second time.
-        known = [accounts.forgotten(self.root, *one, self.ledger, found) for one in states.items()]
+        known = [accounts.forgotten(self.root, *one, self.taken, found) for one in states.items()]
         if again := [entry for entries in known for entry in entries]:
             self.ledger = ledger.claim(self.root, self.ledger, again)
             found = self.look()
@@ -236,8 +236,9 @@ class Run:
             running: dict[Future[Done], str] = {}
             while True:
                 ready = sorted([*ready, *order.get_ready()], key=lambda name: -behind[name])
-                running |= {pool.submit(self._turn, wanted[name]): name for name in ready[: at_once - len(running)]}
-                ready = [name for name in ready if name not in running.values()]
+                free = at_once - len(running)
+                running |= {pool.submit(self._turn, wanted[name]): name for name in ready[:free]}
+                ready = ready[free:]
                 if not running:
                     break
                 finished, _ = wait(running, return_when=FIRST_COMPLETED)

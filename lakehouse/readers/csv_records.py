@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SMALL = 64 * 1024
 MOST_CELLS = 2_000_000  # of such a piece, should every second byte begin a row that is padded to the header's width
 MOST_LOOKED_AT = 100  # lines in which a header is looked for
-BLANK_LINES = re.compile(r"(?:\r?\n)*+")
+BLANK_LINES = re.compile(r"(?:\r?\n)*")
 
 
 def csv_header(head: bytes, layout: Layout, fold: Callable[[str], str] | None = None) -> tuple[str, ...]:

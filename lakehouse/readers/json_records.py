@@ -25,10 +25,10 @@ NEAR = 16  # an error so near to the end of the text may be a number, word or es
 TEXTS = {str, type(None)}
 BLANKS = re.compile(r"[ \t\r\n]*+")
 SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")  # whether it is alone, only decoding tells
-# Up to the next key whose value is an object or array, over members that have others: the scanner says no positions.
-STRING = r'"(?:[^"\\]++|\\.)*+"'
-NESTED = re.compile(rf'(?:[^"]++|{STRING}(?!\s*+:\s*+[\[{{]))*+({STRING})\s*+:\s*+')
-TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*+"|[\[{]++|["\]},\n]')
+# No possessive group holds a choice: Python before 3.11.5 matches such groups wrongly (python/cpython 106052).
+STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+MEMBER = re.compile(rf"({STRING})\s*+(?::\s*+([\[{{])?)?")  # a key, or a text, and the bracket that opens its value
+TOKEN = re.compile(r'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"|[\[{]++|["\]},\n]')
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -312,8 +312,9 @@ def _as_written(raw: str, cells: dict[str, Any]) -> dict[str, str]:
     """The members of a right object that are no text, as the object's text has them."""
     words = {key: "true" if value else "false" for key, value in cells.items() if isinstance(value, bool)}
     nested, at = dict[str, str](), 0
-    while found := NESTED.match(raw, at):
-        end = SCANNER.raw_decode(raw, found.end())[1]
-        nested[json.loads(found[1])] = raw[found.end() : end]
-        at = end
+    while found := MEMBER.search(raw, at):  # the scanner says no positions
+        at = found.end()
+        if found[2]:
+            at = SCANNER.raw_decode(raw, found.start(2))[1]
+            nested[json.loads(found[1])] = raw[found.start(2) : at]
     return words | {key: text for key, text in nested.items() if isinstance(cells[key], list | tuple)}

@@ -155,6 +155,7 @@ SUMS: dict[str, tuple[str, dict[str, str | None]]] = {
 }
 
 
+@pytest.mark.slow
 def test_the_largest_sums_of_what_rules_accept_overflow_nowhere(engine: Native) -> None:
     frames = built(engine, MOST_ROWS)
     for name, (where, expected) in SUMS.items():
@@ -168,6 +169,7 @@ def test_neither_do_they_on_spark(on_spark: Spark) -> None:
     assert as_texts(built(on_spark, MOST_ROWS, name)[name].where(where).select(*expected)) == [expected]
 
 
+@pytest.mark.slow
 def test_the_largest_values_that_rules_accept_overflow_nowhere(engine: Native) -> None:
     """An order's own sums, and an order by the largest rate."""
     frames = built(engine, 1, *OF_ONE_ORDER, "gold.market_comparison", "gold.market_comparison_utc")

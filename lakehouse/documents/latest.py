@@ -260,15 +260,18 @@ def _older_rows(
 
     They are looked for twice: by their keys alone, which says where they stand, and then only they are read whole.
     """
-    table, unit = writer.table, list(writer.table.contract.unit)
+    table, engine, unit = writer.table, writer.engine, list(writer.table.contract.unit)
 
-    def known(some: DataFrame) -> DataFrame | None:
-        """Computed now, as the small side of a join where they are few: what they are looked for in stays put."""
-        few = writer.engine.arrow(some.limit(AT_HAND + 1))
+    def known(some: DataFrame) -> tuple[DataFrame, int] | None:
+        """Computed now, with how many they are: so few that this process holds them, or none, in most runs."""
+        few = engine.arrow(some.limit(AT_HAND + 1))
         if few.num_rows <= AT_HAND:
-            return writer.engine.small_side(writer.engine.frame(few)) if few.num_rows else None
-        found = writer.engine.once(some, cached)
-        return writer.engine.small_side(found) if found.count() <= FEW_ROWS else found
+            return (engine.frame(few), few.num_rows) if few.num_rows else None
+        found = engine.once(some, cached)
+        return found, found.count()
+
+    def having(rows: DataFrame, keys: DataFrame, count: int) -> DataFrame:
+        return engine.few_of(rows, keys) if count <= FEW_ROWS else rows.join(keys, on=keys.columns, how="left_semi")
 
     late = rows.where(has_key(table) & F.col("_file").isin(*batch.late)).select(*unit) if batch.late else None
     doubted = in_doubt(table, rows, _touched(table, stored, rows))
@@ -277,11 +280,11 @@ def _older_rows(
     if touched is None:
         return None
     older = batch.bronze.where(F.col("_batch") <= batch.since)
-    keys = units_of(table, batch.contract, older, batch.columns, batch.conf).where(has_key(table))
-    places = known(keys.join(touched, on=unit, how="left_semi").select(*PLACE))
+    keys = units_of(table, batch.contract, older, batch.columns, batch.conf)
+    places = known(having(keys, *touched).select(*PLACE))
     if places is None:
         return None
-    found = older.join(places, on=list(PLACE), how="left_semi")
+    found = having(batch.bronze, *places)
     parsed = parse(table, batch.contract, found, batch.columns, batch.conf)
     return _sliced(writer, flat(parsed, batch.since), batch, cached)
 

@@ -26,6 +26,7 @@ from lakehouse.delta import committer, feed, log, parquet
 from lakehouse.engines import NATIVE, channel, reading, sail
 from lakehouse.engines.joins import semi
 from lakehouse.engines.protocol import FEW_BYTES, FEW_ROWS, SLICE
+from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -48,7 +49,7 @@ MOST_ROWS_OF_A_FILE = parquet.LARGEST
 MOST_SLICES = 64
 MOST_HELD = 256  # small tables at a version
 T = TypeVar("T")
-ROWS, FILES, SOME = "_lakehouse_rows", "_lakehouse_files", "_some"
+ROWS, FILES, STORED, SOME = "_lakehouse_rows", "_lakehouse_files", "_lakehouse_stored", "_some"
 
 
 class Native:
@@ -92,7 +93,19 @@ class Native:
         if found is not None and sum(int(one["size"]) for one in found.files.values()) <= FEW_BYTES:
             return self._held(found)
         made = self.spark.read.format("delta").option("versionAsOf", version).load(sail.reachable(address))
-        return _known(_not_constant(made), log.schema(found)) if found else _not_constant(made)
+        return _of_table(_not_constant(made), found) if found else _not_constant(made)
+
+    def few_of(self, rows: DataFrame, keys: DataFrame) -> DataFrame:
+        """By a scan that decodes of a column only what the keys want, where files alone say which rows there are.
+
+        Slower for many rows, and where conditions are computed (measured: 0.6 for 2.5 s, 5 for 1).
+        """
+        stored: Snapshot | None = vars(rows).get(STORED)
+        if stored and not stored.partition_by and not any(one.get("deletionVector") for one in stored.files.values()):
+            files = ("/".join(storage.located(sail.reachable(stored.address), path)) for path in stored.files)
+            scan = self.spark.read.options(pushdown_filters=True, reorder_filters=True).schema(rows.schema)
+            rows = _known(_not_constant(scan.parquet(*files)), log.schema(stored))
+        return rows.join(self.small_side(keys), on=keys.columns, how="left_semi")
 
     def _held(self, found: Snapshot) -> DataFrame:
         key = (found.address, found.id, found.version)
@@ -285,6 +298,11 @@ def _not_constant(rows: DataFrame) -> DataFrame:
     its xxhash64 ends in a panic. Conditions are moved below it all the same. Files of our own in scratch say no bounds.
     """
     return rows.withColumn(SOME, F.rand()).where(F.col(SOME) >= 0).drop(SOME)
+
+
+def _of_table(rows: DataFrame, stored: Snapshot) -> DataFrame:
+    """The frame, which remembers which rows of which table it has, and need not ask for its schema."""
+    return _with(_known(rows, log.schema(stored)), **{STORED: stored})
 
 
 def _made_of(rows: DataFrame, files: list[str]) -> DataFrame:

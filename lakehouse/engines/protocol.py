@@ -104,6 +104,10 @@ class Engine(Protocol):
         """The rows as the small side of a join: the other side is neither moved nor sorted."""
         ...
 
+    def few_of(self, rows: DataFrame, keys: DataFrame) -> DataFrame:
+        """The rows that the few keys have by all of their columns, of a table, as `read` gave it, or of any frame."""
+        ...
+
     def slices(self, size: int) -> int:
         """In how many parts a table is computed whole whose inputs have so many bytes, so that memory is enough."""
         ...

@@ -126,6 +126,9 @@ class Spark:
     def small_side(self, rows: DataFrame) -> DataFrame:
         return rows.hint("shuffle_hash" if self.is_small else "broadcast")
 
+    def few_of(self, rows: DataFrame, keys: DataFrame) -> DataFrame:
+        return rows.join(self.small_side(keys), on=keys.columns, how="left_semi")
+
     def slices(self, size: int) -> int:  # noqa: ARG002  its shuffles and sorts spill
         return 1
 

@@ -86,8 +86,9 @@ def _changed(lake: Path, name: str, before: int) -> int | None:
     if table is None or table.contract.write == "append":
         return None
     # By our own reader: delta-rs panics at a vector over a file of several row groups.
-    rows = feed.changes(str(lake.joinpath(*name.split("."))), before, versions(lake)[name])  # noqa: F841  by name
-    grain, columns = ", ".join(table.contract.grain), ", ".join(table.contract.columns)
+    rows = feed.changes(str(lake.joinpath(*name.split("."))), before, versions(lake)[name])
+    stored = [name for name in table.contract.columns if name in rows.column_names]  # a peer's table has fewer
+    grain, columns = ", ".join(table.contract.grain), ", ".join(stored)
     sign = "case when _change_type in ('insert', 'update_postimage') then 1 else -1 end"
     found = (
         duckdb.connect()

@@ -34,6 +34,7 @@ def test_only_skus_of_completed_orders_count_and_each_once_an_order(built: Built
     assert only(rows, "sku", "other_sku", *MEASURES) == [("A", "B", "5", "7", "5", "7", "0.714286", "0.714286")]
 
 
+@pytest.mark.slow
 def test_a_pair_must_reach_the_exact_minimum_of_its_own_market(built: Built) -> None:
     """5 of 1,000 is market 1's half a per cent, 5 of 1,001 is not; market 2 wants more: 13 of 2,000."""
     many, more = [*["AB"] * 5, *"C" * 995], [*["AB"] * 5, *"C" * 996]
@@ -60,6 +61,7 @@ def an_order_of(lines: int, order_id: int) -> list[Cells]:
     return [a_sale(order_id=order_id, line_number=line, sku=sku) for line, sku in enumerate(skus)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lines", "counts"), [(100, ("6", "9", "0")), (101, ("5", "8", "1")), (1_500, ("5", "8", "1"))]
 )

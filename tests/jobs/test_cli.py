@@ -224,6 +224,7 @@ def test_a_computed_table_shows_what_was_rejected_on_the_way_to_it(
     assert (answer.code, answer.out) == (0, "Nothing is rejected in silver.order_lines.\n")
 
 
+@pytest.mark.slow
 def test_without_java_a_run_by_spark_says_how_to_get_it(tmp_path: Path, exports: Path) -> None:
     answer = of(HOME, "run", "--engine", "spark", "--lake", f"{tmp_path}/lake", "--landing", str(exports))
     assert answer.code == 1

@@ -298,6 +298,7 @@ def deliver(landing: Path, day: int, orders: range) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_what_this_user_may_not_do_is_said_with_the_place_and_the_rest_is_done(tmp_path: Path) -> None:
     lake, landing, cache_home = (tmp_path / name for name in ("lake", "landing", "cache"))
     lake.mkdir()
@@ -353,6 +354,7 @@ def _as_a_user(steps: Sequence[tuple[Path, int, list[str], str]], **variables: s
     return answers
 
 
+@pytest.mark.slow
 def test_an_engine_out_of_memory_is_a_sentence_and_the_next_run_goes_on(tmp_path: Path) -> None:
     deliver(tmp_path / "landing", 5, range(1, 501))
     places = {"LAKEHOUSE_ROOT": f"{tmp_path}/lake", "LAKEHOUSE_LANDING": f"{tmp_path}/landing"}

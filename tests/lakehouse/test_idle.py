@@ -91,6 +91,7 @@ def exports(tmp_path: Path) -> Path:
 ANSWERS = {"plan": "Nothing new: a run would make no commit.", "run": "Nothing new: every table is up to date"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["plan", "status", "run"])
 def test_nothing_to_do_is_learnt_without_java_or_spark(tmp_path: Path, exports: Path, command: str) -> None:
     root = str(tmp_path / "lake")
@@ -105,6 +106,7 @@ QUESTION = "select count(*) as tables from gold.daily_sales"
 OF_AN_ANSWER = "numpy pyarrow"  # it comes in Arrow's format; not Spark's client, whose import takes two seconds
 
 
+@pytest.mark.slow
 def test_a_question_loads_no_client_of_spark(tmp_path: Path, exports: Path) -> None:
     root = str(tmp_path / "lake")
     settle(root, str(exports))

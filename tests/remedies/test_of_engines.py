@@ -121,6 +121,7 @@ def done(numbers: Iterable[int]) -> Iterator[pa.RecordBatch]:
     yield pa.record_batch({"n": pa.array([*numbers], pa.int64())})
 
 
+@pytest.mark.slow
 def test_a_run_whose_reader_was_killed_is_started_again(tmp_path: Path) -> None:
     words = r"A process that read delivered files ended before it was done: it was killed, perhaps because memory was"
     with pytest.raises(LakehouseError, match=words):

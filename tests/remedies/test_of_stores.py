@@ -229,6 +229,7 @@ def put_as_a_commit() -> None:
 BROKEN = 4 * [(0, "")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answers", "asked", "words"),
     [

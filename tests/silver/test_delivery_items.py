@@ -191,6 +191,7 @@ def test_every_rule_is_broken_by_some_row(items: dict[str, Texts], tables: dict[
     assert rules_of(tables[TABLE]) <= broken_in(items)
 
 
+@pytest.mark.slow
 def test_a_file_that_ends_within_a_task_is_told_by_its_missing_totals(judged: Judged) -> None:
     whole = a_delivery_row(task_id="901", subtotal="20")
     rows = judged(TABLE, [a_delivery_row(), whole, a_delivery_row(task_id="902", _is_last=True)])
@@ -201,6 +202,7 @@ def test_a_file_that_ends_within_a_task_is_told_by_its_missing_totals(judged: Ju
     ]
 
 
+@pytest.mark.slow
 def test_exactly_repeated_items_are_two_items_in_the_order_of_the_file(judged: Judged) -> None:
     last = a_delivery_row(subtotal="40", discount="KSh 20.00")
     rows = judged(TABLE, [a_delivery_row(), a_delivery_row(task_id="901"), a_delivery_row(), last])

@@ -239,6 +239,7 @@ def test_every_rule_is_broken_by_some_row(lines: dict[str, Texts], tables: dict[
     assert rules_of(tables[TABLE]) <= broken_in(lines)
 
 
+@pytest.mark.slow
 def test_an_exact_repeat_is_a_duplicate_and_lines_are_numbered_without_it(judged: Judged) -> None:
     first, second = an_order_row(sub_total="40"), an_order_row(sku="B", sub_total="40")
     rows = judged(TABLE, [first, second, first, an_order_row(order_id="8")])
@@ -250,6 +251,7 @@ def test_an_exact_repeat_is_a_duplicate_and_lines_are_numbered_without_it(judged
     ]
 
 
+@pytest.mark.slow
 def test_an_order_whose_lines_are_not_all_there_is_kept_out(judged: Judged) -> None:
     rows = judged(TABLE, [an_order_row(sub_total="40"), an_order_row(order_id="8"), an_order_row(order_id="8")])
     assert only(rows, "order_id", "_status", "_broken") == [

@@ -378,6 +378,7 @@ def test_files_that_an_engine_wrote_replace_units_too(tmp_path: Path, sail: Spar
     assert_all_agree(sail, target)
 
 
+@pytest.mark.slow
 def test_a_file_whose_vector_would_be_too_large_is_copied_and_hidden_whole(tmp_path: Path, sail: SparkSession) -> None:
     schema = pa.schema({"n": pa.int64(), "odd": pa.bool_()})
     target, rows = Target(str(tmp_path), schema, vectors=True), 1_100_000

@@ -154,6 +154,7 @@ def of_dumps(
     return (rows if gone is None else dumps.without_vanished(table, rows, gone)), gone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_window", [True, False])
 def test_what_dumps_remove_is_that_of_a_fold_over_random_histories(
     tmp_path: Path, engine: Native | Spark, *, has_window: bool

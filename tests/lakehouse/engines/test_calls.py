@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import pytest
 from pyspark.sql.connect.client.core import SparkConnectClient
 
 from tests.toy import Toy
@@ -12,14 +13,13 @@ from tests.toy import Toy
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
-
     from lakehouse.engines.native import Native
 
 MOST_ANALYZED, MOST_EXECUTED = 12, 4  # of a turn that computes some units
 MOST_OF_A_LATEST = 8  # executed: it also judges, accounts for rows, and looks at the quarantine
 
 
+@pytest.mark.slow
 def test_a_small_turn_asks_the_server_a_few_times(
     tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,6 +119,7 @@ def test_who_came_before_the_door_was_shut_is_noticed_and_cut_off(server: SparkC
         stranger.communicate(timeout=10)
 
 
+@pytest.mark.slow
 def test_nobody_is_served_while_the_door_is_being_shut(server: SparkConnectServer) -> None:
     server.start(background=True)
     fd = next(fd for fd, one in guard._sockets() if one.getsockname() == server.listening_address)  # noqa: SLF001

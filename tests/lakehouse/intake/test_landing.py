@@ -922,6 +922,7 @@ def test_a_file_that_grows_has_one_row_until_it_is_taken_and_then_one_for_each_v
     assert [one.delivery.path for one in ledger.read(place.root).taken()].count(ORDERS) == 2
 
 
+@pytest.mark.slow
 def test_a_version_of_a_file_costs_less_than_a_kilobyte_of_memory(place: Place) -> None:
     """However many columns it has: most versions have those of others."""
     at, header = datetime(2024, 1, 1, tzinfo=UTC), tuple(f"Column {number}" for number in range(40))

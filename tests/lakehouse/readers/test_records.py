@@ -124,6 +124,7 @@ def test_a_footer_is_no_row_and_what_is_like_it_before_is_one(end: str, block: i
     csv_records.check_end(data, layout, HEADER)
 
 
+@pytest.mark.slow
 def test_a_footer_behind_many_blocks_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "HEAD", 64)
     for rows in range(100, 125):

@@ -199,6 +199,7 @@ def test_setting_up_again_gives_the_same_users(server: Server, reader_and_writer
     assert minio.reader_and_writer(server) == reader_and_writer
 
 
+@pytest.mark.slow
 def test_users_of_a_store_that_compose_runs_have_the_secrets_of_the_environment(
     server: Server, reader_and_writer: tuple[Account, Account], monkeypatch: pytest.MonkeyPatch
 ) -> None:

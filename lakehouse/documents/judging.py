@@ -17,6 +17,7 @@ from lakehouse.documents.parsing import flat, has_key
 from lakehouse.documents.predecessors import changes, keeping_identity, without_lost_totals
 from lakehouse.documents.rules import RULES_OF, broken, is_of_document, rules_of
 from lakehouse.transforms import stripped
+from lakehouse.writes import units
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from lakehouse.graph import Table
 
+MANY = 100_000  # rows: to read some of them otherwise takes longer than to plan that does
 RETRACTED = "retracted"  # the status of rows of deliveries that somebody took back
 
 
@@ -98,16 +100,26 @@ def judged_by(table: Table, columns: Iterable[str]) -> list[str]:
 
 
 def _judge_units(table: Table, rows: DataFrame, once: Callable[[DataFrame], DataFrame] | None) -> DataFrame:
+    unit = list(table.contract.unit)
+    # One shuffle by unit serves all the windows below.
+    rows = _marked(table, rows.repartition(*unit))
+    if once is None:
+        return _settled(table, rows, any_repeats=True, any_changes=True)
+    rows = once(rows)
+    any_repeats, any_changes, count = rows.agg(F.max("_repeat"), F.max("_changes"), F.count("*")).collect()[0]
+    if not any_repeats or count <= MANY:
+        return _settled(table, rows, any_repeats=any_repeats, any_changes=any_changes)
+    # To read a document in two ways takes as long again as all the rest: of many, only those that have repeats.
+    repeating = once(rows.where("_repeat").select(*unit).distinct())
+    parts = ((rows.join(repeating, on=unit, how=how), how == "left_semi") for how in ("left_anti", "left_semi"))
+    return units.together(once(_settled(table, some, any_repeats=two, any_changes=any_changes)) for some, two in parts)
+
+
+def _settled(table: Table, rows: DataFrame, *, any_repeats: bool, any_changes: bool) -> DataFrame:
     promise = table.contract
     unit, delivery = [F.col(name) for name in promise.unit], [*promise.unit, "_sequence"]
     of_unit, of_delivery = Window.partitionBy(*unit), Window.partitionBy(*delivery)
     in_place = Window.partitionBy(*delivery, "_repeat").orderBy("_row")
-    # One shuffle by unit serves all the windows below.
-    rows = _marked(table, rows.repartition(*unit))
-    any_repeats = any_changes = True
-    if once:
-        rows = once(rows)
-        any_repeats, any_changes = rows.agg(F.max("_repeat"), F.max("_changes")).collect()[0]
     rows = _without_repeats(table, rows, is_read_twice=any_repeats)
     is_right = F.sum(F.size("_broken")).over(of_delivery) == 0
     if promise.unit_is_one_row:

@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.delta import feed, log
 from lakehouse.delta.committer import Target
+from lakehouse.documents import judging
 from lakehouse.engines import native
 from lakehouse.engines.native import Native
 from lakehouse.engines.protocol import FEW_BYTES, Change
@@ -55,6 +56,7 @@ def test_however_many_rows_and_slices_the_tables_are_the_same(
 
     expected = tables(tmp_path / "expected")
     monkeypatch.setattr(native, "FEW_BYTES", few)
+    monkeypatch.setattr(judging, "MANY", few)
     monkeypatch.setattr(Native, "slices", lambda *_: slices)
     assert tables(tmp_path / "found") == expected
 

@@ -282,6 +282,7 @@ FLOORS = (
     "writes",
     "documents",
     "runs",
+    "recovery",
     "serving",
     "proof",
 )  # each may import those before it

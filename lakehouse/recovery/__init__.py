@@ -1,0 +1,1 @@
+"""Points to go back to, and back to them: releases, rewind, maintain, check."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,10 +21,11 @@ from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from lakehouse.delta.log import Action, Snapshot
 
+T = TypeVar("T")
 CHANGE, VERSION = "_change_type", "_commit_version"
 MOST_KNOWN = 256 << 20  # bytes of changes that are kept
 DELETE, INSERT = "delete", "insert"
@@ -68,12 +69,23 @@ def read(
     address: str, version: int | None = None, columns: Sequence[str] | None = None, where: pc.Expression | None = None
 ) -> pa.Table:
     """The rows of a table at its newest version or another. Raises LakehouseError where there is no table."""
+    return pa.concat_tables(of_each_file(address, lambda rows: rows, version, columns, where))
+
+
+def of_each_file(
+    address: str,
+    use: Callable[[pa.Table], T],
+    version: int | None = None,
+    columns: Sequence[str] | None = None,
+    where: pc.Expression | None = None,
+) -> list[T]:
+    """What `use` makes of the rows of each file, and of no rows first; those of few files are in memory at a time."""
     snapshot = _stored(address, version)
     schema = log.schema(snapshot)
     wanted = schema.names if columns is None else list(columns)
-    parts = storage.each(lambda file: _live(address, file, schema, wanted, where), snapshot.files.values())
     empty = pa.schema([schema.field(name) for name in wanted]).empty_table()
-    return pa.concat_tables([empty, *parts])
+    files = snapshot.files.values()
+    return [use(empty), *storage.each(lambda file: use(_live(address, file, schema, wanted, where)), files)]
 
 
 def _stored(address: str, version: int | None) -> Snapshot:

@@ -247,6 +247,15 @@ def _hint(text: bytes) -> tuple[int, list[str]] | None:
         return None
 
 
+def last_checkpoint(address: str) -> int:
+    """The version of the newest checkpoint, as the log's own hint says; -1 where it says none."""
+    try:
+        hint = _hint(storage.read_bytes(address, "_delta_log/_last_checkpoint"))
+    except storage.MissingFileError:
+        return -1
+    return hint[0] if hint else -1
+
+
 def _names(hint: Mapping[str, Any]) -> list[str]:
     begin, parts = f"{hint['version']:020}.checkpoint", hint.get("parts")
     if path := (hint.get("v2Checkpoint") or {}).get("path"):

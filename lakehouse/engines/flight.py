@@ -40,8 +40,9 @@ class Flight:
 
     def table(self, name: str, address: str, version: int, columns: Sequence[str]) -> None:
         named = ", ".join(f"`{column}`" for column in columns)
-        place = sail.reachable(address)
-        self.view(name, f"select {named} from delta.`{place}` version as of {version}")  # noqa: S608
+        folder = sail.copied(address, version)
+        there = f"parquet.`{folder}`" if folder else f"delta.`{sail.reachable(address)}` version as of {version}"
+        self.view(name, f"select {named} from {there}")  # noqa: S608
 
     def view(self, name: str, statement: str) -> None:
         self.arrow(f"create or replace temporary view `{name}` as {statement}")

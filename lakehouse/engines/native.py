@@ -92,6 +92,10 @@ class Native:
         found = log.snapshot(address, version)
         if found is not None and sum(int(one["size"]) for one in found.files.values()) <= FEW_BYTES:
             return self._held(found)
+        if found is not None and (folder := sail.copied(address, version)):
+            made = self._of_files(str(folder))
+            weakref.finalize(made._plan, self.scratch.forget, folder)  # noqa: SLF001  as in _unnamed
+            return _known(made, log.schema(found))
         made = self.spark.read.format("delta").option("versionAsOf", version).load(sail.reachable(address))
         return _of_table(_not_constant(made), found) if found else _not_constant(made)
 

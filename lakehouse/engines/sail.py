@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
+from lakehouse.delta import log
 from lakehouse.engines.scratch import Scratch
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
@@ -18,6 +19,7 @@ from lakehouse.store.cache import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 MEMORY_SHARE, MOST_MEMORY = 0.25, 4 << 30  # of the machine's memory, for what is sorted, grouped and joined
 LONGEST_RUN = 7 * 24 * 3600  # seconds
@@ -42,6 +44,21 @@ def reachable(address: str) -> str:
             "Name another prefix, or let Spark compute: --engine spark."
         )
     return str(scratch().link(address))
+
+
+def copied(address: str, version: int) -> Path | None:
+    """A folder of scratch with the rows, where Sail would not find them; None where it does.
+
+    Of a version before the last checkpoint Sail 0.7.2 looks for the commits just before it, and says that the others
+    are missing.
+    """
+    if log.last_checkpoint(address) <= version:
+        return None
+    from lakehouse.delta import feed  # noqa: PLC0415  with Arrow's functions, which only an old version needs
+
+    folder = scratch().folder()
+    feed.of_each_file(address, lambda rows: scratch().write(rows, folder), version)
+    return folder
 
 
 def warn(why_not: str) -> None:

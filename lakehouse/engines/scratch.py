@@ -59,11 +59,11 @@ class Scratch:
             made.symlink_to(target)
         return made
 
-    def write(self, rows: pa.Table) -> Path:
-        """The rows as one file, which says no bounds: see native's `_not_constant`."""
+    def write(self, rows: pa.Table, folder: Path | None = None) -> Path:
+        """The rows as one file, of this folder or another one; it says no bounds: see native's `_not_constant`."""
         import pyarrow.parquet as pq  # noqa: PLC0415  only a turn with work pays for it
 
-        path = self.root / f"{uuid.uuid4().hex}.parquet"
+        path = (folder or self.root) / f"{uuid.uuid4().hex}.parquet"
         how = {"compression": "zstd", "compression_level": 1, "store_schema": False, "write_statistics": False}
         with _in_words(path):
             pq.write_table(rows, path, **how)

@@ -12,12 +12,13 @@ import pytest
 from lakehouse import engines
 from lakehouse.delta import committer
 from lakehouse.delta.committer import Target
-from lakehouse.engines import flight, guard
+from lakehouse.engines import flight, guard, native
 from lakehouse.engines.protocol import UnansweredError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lakehouse.engines.native import Native
     from lakehouse.engines.protocol import Reader
 
 SCHEMA = pa.schema({"id": pa.int64(), "day": pa.string(), "n": pa.int64()})
@@ -42,6 +43,21 @@ def test_a_table_is_what_it_was_at_its_version(tmp_path: Path, reader: Reader, n
         reader.table("t", target.address, version, ["n", "day"])
         found = reader.arrow("select * from t order by n")
         assert found.to_pylist() == [{"n": 10 * one, "day": f"day {one % 2}"} for one in ids]
+
+
+def test_a_version_before_a_checkpoint_is_found(
+    tmp_path: Path, engine: Native, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sail 0.7.2 looks for the log of some of them only from the commit before on."""
+    monkeypatch.setattr(native, "FEW_BYTES", -1)
+    target = Target(str(tmp_path), SCHEMA, vectors=True)
+    committer.overwrite(target, -1, rows(*range(100)), None)
+    for base in range(11):
+        committer.replace_units(target, base, ["id"], rows(), pa.table({"id": [base]}), None)
+    for version in (0, 5, 10, 11):
+        reader.table("t", target.address, version, ["n", "day"])
+        assert reader.arrow("select count(*) as n from t").to_pylist() == [{"n": 100 - version}]
+        assert engine.read(target.address, version).count() == 100 - version
 
 
 def test_rows_come_as_they_are_asked_for_and_views_may_name_views(reader: Reader) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from typer.core import TyperCommand
 
 from jobs import printed
@@ -52,6 +53,16 @@ EngineOption = Annotated[
         show_default="conf/lake.yml",
     ),
 ]
+ReleaseOption = Annotated[
+    int | None,
+    typer.Option("--release", metavar="N", min=1, help="Every table as of this release: see `lakehouse releases`."),
+]
+AsOfOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME", help="As of the release that was the newest then: '2022-01-05 12:00:00' (UTC where no zone)."
+    ),
+]
 TablesArgument = Annotated[
     list[str] | None,
     typer.Argument(
@@ -82,21 +93,31 @@ def run(
     landing: LandingOption = None,
     engine: EngineOption = None,
 ) -> None:
-    """Load what is new in landing and bring tables up to date; what did not move is not touched."""
+    """Load what is new in landing, bring tables up to date, and release them; what did not move is not touched."""
+    from jobs import published
     from lakehouse import graph
     from lakehouse.runs.run import Run
 
     known = graph.load()
     wanted = graph.selected(known, tables or [])
     if every:
-        from jobs.every import Rounds, seconds
+        from jobs.every import Rounds, release_every, seconds
 
-        Rounds(messages, *places(lake, landing), known, wanted, seconds(every), engine_name=engine_name(engine)).go_on()
+        where, how_often = places(lake, landing), seconds(every)
+        rounds = Rounds(messages, *where, known, wanted, how_often, engine_name=engine_name(engine))
+        rounds.release_every = release_every()
+        rounds.go_on()
         return
     one = Run(*places(lake, landing), known, engine=engine_name(engine))
     with printed.run(messages, one, wanted) as say:
-        report = one.execute(wanted, say)
+        try:
+            report = one.execute(wanted, say)
+        except LakehouseError:
+            if words := published.words_of_a_stop(one):
+                messages.print(escape(words))
+            raise
     printed.summary(messages, report)
+    published.after(messages, one, report)
 
 
 @app.command()
@@ -122,11 +143,102 @@ def status(lake: LakeOption = None, landing: LandingOption = None) -> None:
 
 
 @app.command()
+def publish(
+    despite: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RULE", help="A rule that stopped a table: what landed is released all the same."),
+    ] = None,
+    why: Annotated[str | None, typer.Option(metavar="TEXT", help="Why that does no harm; it is kept.")] = None,
+    lake: LakeOption = None,
+) -> None:
+    """Release all tables as they stand, if they go with each other: the last step of spark-submit and of a scheduler.
+
+    `lakehouse run` does it by itself. Ends with 1, and says which table lacks what, where they do not.
+    """
+    from jobs import published
+    from lakehouse import graph
+    from lakehouse.recovery import releases
+
+    if bool(despite) != bool(why):
+        raise LakehouseError('--despite RULE and --why "..." go together: a release says why it was made all the same.')
+    root = storage.normalise(places(lake, None)[0])
+    storage.check(root, role="lake", must_exist=True)
+    made = releases.publish(root, graph.load(), dict.fromkeys(despite or [], why or ""))
+    if made:
+        published.published(messages, made)
+    else:
+        messages.print("Nothing moved since the last release, which stays the newest.")
+
+
+@app.command(name="releases")
+def releases_(lake: LakeOption = None) -> None:
+    """List the releases, the newest first: when, how many tables moved, the lowest score; needs no JVM."""
+    from jobs import published
+    from lakehouse.recovery import releases
+
+    root = storage.normalise(places(lake, None)[0])
+    storage.check(root, role="lake", must_exist=True)
+    published.listed(printed.answers(), releases.releases(root))
+
+
+@app.command()
+def diff(
+    old: Annotated[int, typer.Argument(help="The number of a release.")],
+    new: Annotated[int, typer.Argument(help="That of a later one.")],
+    lake: LakeOption = None,
+) -> None:
+    """Say what differs between two releases: rows per table, and which numbers moved most and why; needs no JVM."""
+    from jobs import published
+    from lakehouse import graph
+    from lakehouse.proof import diff as proof
+    from lakehouse.recovery import releases
+
+    root = storage.normalise(places(lake, None)[0])
+    storage.check(root, role="lake", must_exist=True)
+    before, after = (releases.release(root, number) for number in sorted((old, new)))
+    found = proof.diff(root, graph.load(), before, after)
+    published.differences(printed.answers(), found, proof.numbers(found))
+
+
+@app.command()
+def preview(lake: LakeOption = None, engine: EngineOption = None) -> None:
+    """Compute changed definitions and conf beside the lake, and say what they would change in the last release."""
+    from jobs import published
+    from lakehouse import graph
+    from lakehouse.proof import diff as proof
+    from lakehouse.proof import preview as beside
+
+    known = graph.load()
+    root = storage.normalise(places(lake, None)[0])
+    storage.check(root, role="lake", must_exist=True)
+    width = max(map(len, known)) + 2
+
+    def say(done: Any) -> None:  # noqa: ANN401  a Done, whose module a question does not load
+        if done.decision.does_something:
+            printed.turn(messages, done, width)
+
+    found = beside.preview(root, known, engine_name(engine), say)
+    published.differences(printed.answers(), found, proof.numbers(found))
+
+
+def _point(root: str, number: int | None, moment: str | None) -> Any:  # noqa: ANN401
+    """What --release and --as-of name; None for the newest versions."""
+    if number is None and moment is None:
+        return None
+    from lakehouse.recovery import releases
+
+    found = releases.asked(root, number, moment)
+    return found.point if found else None
+
+
+@app.command()
 def sql(
     statement: Annotated[str, typer.Argument(help="One reading statement; tables are named gold.daily_sales.")],
     output: Annotated[
         Format, typer.Option("--format", help="table for people, csv or json for programs.")
     ] = Format.table,
+    release: ReleaseOption = None,
+    as_of: AsOfOption = None,
     lake: LakeOption = None,
     engine: EngineOption = None,
 ) -> None:
@@ -137,7 +249,8 @@ def sql(
     asked.check_reading(statement)
     root = storage.normalise(places(lake, None)[0])
     storage.check(root, role="lake", must_exist=True)
-    answer = asked.query(engines.reader(engine_name(engine)), root, statement)
+    point = _point(root, release, as_of)
+    answer = asked.query(engines.reader(engine_name(engine)), root, statement, point)
     if output is Format.json:
         printed.json_array(answer.objects())
     elif output is Format.csv:
@@ -147,13 +260,15 @@ def sql(
 
 
 @app.command()
-def explain(
+def explain(  # noqa: PLR0913, PLR0917  the command has so many options
     table: Annotated[str, typer.Argument(help="A table such as gold.daily_sales.")],
     where: Annotated[
         str, typer.Option(help="Which of its rows, as in SQL: \"market = 1 and order_date = '2022-01-05'\".")
     ] = "true",
     examples: Annotated[int, typer.Option(help="How many rows to show of each table.", min=1, max=100)] = 5,
     output: Annotated[Shape, typer.Option("--format", help="tree for people, json for programs.")] = Shape.tree,
+    release: ReleaseOption = None,
+    as_of: AsOfOption = None,
     lake: LakeOption = None,
     engine: EngineOption = None,
 ) -> None:
@@ -166,8 +281,9 @@ def explain(
     known = graph.load()
     root = storage.normalise(places(lake, None)[0])
     storage.check(root, role="lake", must_exist=True)
-    asked = walk.ask(Lake(root), known, table, where)
-    answer = walk.answer(engines.start(engine_name(engine)), Lake(root), known, asked, examples)
+    there = Lake(root, _point(root, release, as_of))
+    asked = walk.ask(there, known, table, where)
+    answer = walk.answer(engines.start(engine_name(engine)), there, known, asked, examples)
     if output is Shape.json:
         print(explained.as_json(answer))  # noqa: T201
     else:
@@ -272,6 +388,8 @@ def rejected(
 @app.command()
 def docs(
     file: Annotated[Path, typer.Argument(help="The page to write, over one that is there.")] = Path("docs.html"),
+    release: ReleaseOption = None,
+    as_of: AsOfOption = None,
     lake: LakeOption = None,
 ) -> None:
     """Write one HTML page of every table: meanings, units, rules, lineage, freshness, example rows; starts no JVM."""
@@ -279,7 +397,8 @@ def docs(
     from lakehouse import graph
     from lakehouse.serving import docs as facts
 
-    found = facts.gather(places(lake, None)[0], graph.load())
+    root = storage.normalise(places(lake, None)[0])
+    found = facts.gather(root, graph.load(), point=_point(root, release, as_of))
     facts.write(look.page(found), file)
     printed.documented(messages, found, file)
 

@@ -8,7 +8,7 @@ import shutil
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from jobs import printed, samples
+from jobs import printed, published, samples
 from jobs.places import engine_name
 from lakehouse import engines, graph
 from lakehouse.runs.run import Run
@@ -124,6 +124,7 @@ def _run(messages: Console, run: Run) -> Engine:
     with printed.run(messages, run, run.tables) as say:
         report = run.execute(run.tables, say)
     printed.summary(messages, report)
+    published.after(messages, run, report)
     return run.started()
 
 
@@ -162,4 +163,5 @@ def _what_next(messages: Console, lake: str, *, on_minio: bool) -> None:
     messages.print("  lakehouse docs                         [dim]# docs.html: what every table and column means[/]")
     messages.print('  lakehouse sql "describe table gold.customer_metrics"')
     messages.print("  lakehouse rejected silver.order_lines")
+    messages.print("  lakehouse releases; lakehouse diff 1 2  [dim]# what the second day changed, and why[/]")
     messages.print("  LAKEHOUSE_ROOT=/data/lake LAKEHOUSE_LANDING=/data/exports lakehouse run      [dim]# your own[/]")

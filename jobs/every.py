@@ -9,15 +9,16 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from jobs import printed
-from lakehouse import engines
+from jobs import printed, published
+from lakehouse import conf, engines
 from lakehouse.errors import LakehouseError, is_failure
 from lakehouse.intake.ledger import Ledger
+from lakehouse.recovery import releases
 from lakehouse.runs.run import Run, StoppedError
 
 if TYPE_CHECKING:
@@ -34,12 +35,17 @@ SECONDS = {"s": 1, "m": 60, "h": 3600}
 WORK, IDLE = "work", "idle"
 
 
-def seconds(text: str) -> int:
+def seconds(text: str, of: str = "--every") -> int:
     """What 30s, 5m and 1h mean."""
     found = re.fullmatch(r"([1-9]\d*)([smh])", text.strip())
     if not found:
-        raise LakehouseError(f"--every {text!r} is no time. Give seconds, minutes or hours, such as 30s, 5m or 1h.")
+        raise LakehouseError(f"{of} {text!r} is no time. Give seconds, minutes or hours, such as 30s, 5m or 1h.")
     return int(found[1]) * SECONDS[found[2]]
+
+
+def release_every() -> int:
+    """Seconds, as conf/lake.yml says."""
+    return seconds(conf.settings(conf.HOME / "conf").releases.at_most_every, "conf/lake.yml: releases.at_most_every")
 
 
 @dataclass
@@ -55,6 +61,8 @@ class Rounds:
     stopping: threading.Event = field(default_factory=threading.Event)
     is_busy: bool = False
     engine_name: str = engines.NATIVE
+    release_every: int = 0
+    _is_released: bool = False
     _engine: Engine | None = None
     _ledger: Ledger = field(default_factory=Ledger)
     _said: str = ""
@@ -88,11 +96,13 @@ class Rounds:
         run.stopping, run.ledger = self.stopping, self._ledger
         self.is_busy = True
         try:
-            self._tell(run.execute(self.wanted, self._say))
+            report = run.execute(self.wanted, self._say)
+            self._tell(report)
+            self._release(run, report)
         except StoppedError as stopped:
             self.messages.print(str(stopped))
         except LakehouseError as error:
-            self._complain(str(error))
+            self._complain("\n".join(words for words in (str(error), published.words_of_a_stop(run)) if words))
         except BaseException as error:  # whatever it is, the next round may go well
             if not is_failure(error):
                 raise
@@ -122,6 +132,18 @@ class Rounds:
             what = "done" if worked else "nothing new"
             self.messages.print(f"[dim]{_now()} {what}; looking again every {self.every} s[/]")
         self._in_landing, self._said = in_landing, IDLE
+
+    def _release(self, run: Run, report: Report) -> None:
+        """What moved since the last release, also before this process began, once that is old enough."""
+        if any(one.decision.does_something for one in report.done):
+            self._is_released = False
+        if self._is_released:
+            return
+        last = releases.newest(run.root)
+        if last and datetime.now(UTC) - last.published_at < timedelta(seconds=self.release_every):
+            return
+        published.after(self.messages, run, report)
+        self._is_released = True
 
     def _complain(self, said: str) -> None:
         """The same error is said once, for as long as nothing else happens."""

@@ -6,12 +6,16 @@ A question to the lake needs no contracts, whose models alone take a tenth of a 
 from __future__ import annotations
 
 from dataclasses import MISSING as NOTHING
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from lakehouse.errors import LakehouseError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 HOME = Path(__file__).parents[1]
 UNKNOWN, MISSING = "is not a known key; take it out or correct its spelling", "is missing"
@@ -49,12 +53,20 @@ def parse(text: str) -> object:
 
 
 @dataclass(frozen=True)
+class Releases:
+    """`at_most_every`: how often what is kept running releases, where something moved."""
+
+    at_most_every: str = "15m"
+
+
+@dataclass(frozen=True)
 class Settings:
     """conf/lake.yml: where lake and landing are, and what computes, when neither an option nor a variable says so."""
 
     root: str
     landing: str
     engine: str = "native"
+    releases: Releases = field(default_factory=Releases)
 
 
 def settings(folder: Path) -> Settings:
@@ -65,10 +77,20 @@ def settings(folder: Path) -> Settings:
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise LakehouseError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
     found = said if isinstance(said, dict) else {}
-    keys = {one.name: one.default is NOTHING for one in fields(Settings)}
-    wrong = [f"{key}: {MISSING}" for key, is_needed in keys.items() if is_needed and key not in found]
-    wrong += [f"{key}: {UNKNOWN}" for key in found if key not in keys]
-    wrong += [f"{key}: must be a text" for key in keys if not isinstance(found.get(key, ""), str)]
+    own, of_releases = {key: value for key, value in found.items() if key != "releases"}, found.get("releases", {})
+    wrong = _wrong(own, Settings)
+    if isinstance(of_releases, dict):
+        wrong += [f"releases.{line}" for line in _wrong(of_releases, Releases)]
+    else:
+        wrong.append("releases: must be {at_most_every: 15m}")
     if wrong:
         raise LakehouseError("The settings are not right:\n" + "\n".join(f"  {path}: {line}" for line in wrong))
-    return Settings(**found)
+    return Settings(**own, releases=Releases(**of_releases))
+
+
+def _wrong(found: Mapping[object, object], kind: type) -> list[str]:
+    """What is wrong with these keys of settings, whose values are texts."""
+    keys = {one.name: one.default is NOTHING and one.default_factory is NOTHING for one in fields(kind)}
+    wrong = [f"{key}: {MISSING}" for key, is_needed in keys.items() if is_needed and key not in found]
+    wrong += [f"{key}: {UNKNOWN}" for key in found if key not in keys]
+    return [*wrong, *(f"{key}: must be a text" for key in keys if not isinstance(found.get(key, ""), str))]

@@ -54,11 +54,26 @@ class WrittenMeanwhileError(LakehouseError):
 
 def create(root: str, name: str, types: Mapping[str, Kind], rows: Sequence[Mapping[str, Any]]) -> None:
     """The first commit of `ops.<name>`. Raises WrittenMeanwhileError where there is one already."""
+    follow(root, name, types, rows, -1)
+
+
+def follow(
+    root: str,
+    name: str,
+    types: Mapping[str, Kind],
+    rows: Sequence[Mapping[str, Any]],
+    version: int,
+    note: str | None = None,
+) -> None:
+    """Append rows in the one commit that follows the version. Raises WrittenMeanwhileError where another one does.
+
+    The `note` can be read without the rows, from the log alone.
+    """
     from lakehouse.delta import committer  # noqa: PLC0415  Arrow, which a look at the lake does not pay for
 
     address, new = progress.address(root, name), _arrow_rows(types, rows)
     with _alone(name):
-        committer.append(_target(address, new), -1, new, None)
+        committer.append(_target(address, new), version, new, note)
 
 
 def replace(
@@ -146,6 +161,15 @@ def _array(kind: Kind, values: list[Any]) -> Array:
         ticks = [None if value is None else (value - EPOCH) // timedelta(microseconds=1) for value in values]
         return Array(ticks, type=kinds["whole"]).cast(kinds["moment"])
     return Array(values, type=kinds[kind])
+
+
+def moment(text: str) -> datetime:
+    """A time as a person writes it; UTC where it says no zone."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise LakehouseError(f"{text!r} is no time. Write one such as '2022-01-05 12:00:00' (UTC).") from error
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def query(address: str, statement: str, version: int | None = None, **others: str) -> list[dict[str, Any]]:

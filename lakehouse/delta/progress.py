@@ -121,6 +121,23 @@ def rejected(name: str) -> str:
     return f"{name}__rejected"
 
 
+def version_at(root: str, name: str, point: Mapping[str, Input]) -> int | None:
+    """The table's version at a point of the lake, which says that of every table; None where it was not there then.
+
+    Raises LakehouseError where the table was made anew since, whose versions are others.
+    """
+    then = point.get(name)
+    if then is None:
+        return None
+    now = log.snapshot(address(root, name))
+    if now is None or now.id != then.id:
+        raise LakehouseError(
+            f"{name} can no longer be read as it was: it is gone, or was made anew since. Read it as it is now, or at "
+            "a newer release (`lakehouse releases`)."
+        )
+    return int(then.version)
+
+
 def state(address: str, at: int | None = None) -> State | None:
     """The table's newest progress, or that of its version `at`; only maintenance may stand between it and that version.
 

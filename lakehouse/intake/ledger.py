@@ -211,10 +211,10 @@ def _instant(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def read(root: str, known: Ledger | None = None) -> Ledger:
-    """The ledger as it stands, its rows in no order; `known` itself where it is that."""
+def read(root: str, known: Ledger | None = None, version: int | None = None) -> Ledger:
+    """The ledger as it stands, or stood at a version, its rows in no order; `known` itself where it is that."""
     address = progress.address(root, FILES)
-    now = log.snapshot(address)
+    now = log.snapshot(address, version)
     if now is None:
         return Ledger()
     if known and (known.id, known.version) == (now.id, now.version):

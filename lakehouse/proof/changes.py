@@ -77,15 +77,24 @@ class _Write:
     operation: str
 
 
-def of(root: str, table: Table, keys: Sequence[Values], taken: Sequence[Entry], today: Mapping[Place, int]) -> History:
-    """The last runs that changed the rows with these keys: units, or the grain of a table that has no units.
+def of(
+    root: str,
+    table: Table,
+    version: int,
+    keys: Sequence[Values],
+    taken: Sequence[Entry],
+    today: Mapping[Place, int],
+) -> History:
+    """The last runs up to a version that changed the rows with these keys: units, or the grain of a table without.
 
-    `taken` are the ledger's deliveries; `today` says how many rows of which are in the rows as they are now.
+    `taken` are the ledger's deliveries; `today` says how many rows of which are in the rows of that version.
     """
     changes: list[Change] = []
-    mine = [one for one in taken if any(_is_about(one, key) for key in keys)]
-    includes = cache(_reader(root))
-    for (write, after), (_, before) in pairwise(_states(progress.address(root, table.name), table.contract, keys)):
+    mine = [one for one in taken if any(is_about(one, key) for key in keys)]
+    includes = cache(reader(root))
+    for (write, after), (_, before) in pairwise(
+        _states(progress.address(root, table.name), version, table.contract, keys)
+    ):
         if write is None or isinstance(after, str) or isinstance(before, str):
             return History(tuple(changes), next(one for one in (after, before) if isinstance(one, str)))
         if len(changes) == SHOWN:
@@ -93,7 +102,7 @@ def of(root: str, table: Table, keys: Sequence[Values], taken: Sequence[Entry], 
         if before != after:
             now = includes(table.name, write.version)
             past = includes(table.name, write.first - 1) if write.first else {}
-            because, files = _because(past, now), _brought(past, now, mine, today)
+            because, files = reasons(past, now), _brought(past, now, mine, today)
             if write.first and not past:  # what it included before is not known, so neither is what is new
                 because, files = (), ()
             facts = (write.version, write.at, write.run, write.operation)
@@ -101,20 +110,22 @@ def of(root: str, table: Table, keys: Sequence[Values], taken: Sequence[Entry], 
     return History(tuple(changes))
 
 
-def versions(address: str) -> list[int]:
-    """The last versions that changed data, newest first, one per run; the first is the table as it stands."""
-    return [write.version for write in islice(_writes(address), SHOWN + 1)]
+def versions(address: str, until: int) -> list[int]:
+    """The last versions that changed data, newest first, one per run; the first is the table at version `until`."""
+    return [write.version for write in islice(_writes(address, until), SHOWN + 1)]
 
 
-def _is_about(delivery: Entry, key: Values) -> bool:
+def is_about(delivery: Entry, key: Values) -> bool:
     """Whether a file may hold rows of the key, by what its path says (the market)."""
     return all(key.get(name, value) == value for name, value in delivery.delivery.parts.items())
 
 
-def _states(address: str, promise: Contract, keys: Sequence[Values]) -> Iterator[tuple[_Write | None, Rows | str]]:
+def _states(
+    address: str, version: int, promise: Contract, keys: Sequence[Values]
+) -> Iterator[tuple[_Write | None, Rows | str]]:
     """The rows after each write, newest first, in the end as they were before; or a sentence why that is not known."""
     oldest = None
-    for write in _writes(address):
+    for write in _writes(address, version):
         yield write, _rows(address, promise, keys, write.version)
         oldest = write
     if oldest is not None and oldest.first > 0:
@@ -123,9 +134,9 @@ def _states(address: str, promise: Contract, keys: Sequence[Values]) -> Iterator
         yield None, ()
 
 
-def _writes(address: str) -> Iterator[_Write]:
+def _writes(address: str, until: int) -> Iterator[_Write]:
     """What changed data, newest first, the commits of one run together; a commit's log is read when it is asked for."""
-    entries = log.history(address, LOOKED_BACK)
+    entries = log.history(address, LOOKED_BACK, until)
     changed = (one for one in entries if progress.moved(address, one.version - 1, one.version))
     for run, commits in groupby(changed, key=lambda one: _run(one) or one.version):
         newest, *others = commits
@@ -165,7 +176,7 @@ def _is(promise: Contract, name: str, value: object) -> str:
     return f"\"{name}\" = cast('{text}' as {SQL_TYPES.get(kind, kind)})"
 
 
-def _reader(root: str) -> Callable[[str, int], Includes]:
+def reader(root: str) -> Callable[[str, int], Includes]:
     """What a version of a table includes, its inputs' inputs too; empty where its commits do not say."""
 
     @cache
@@ -187,7 +198,7 @@ def _reader(root: str) -> Callable[[str, int], Includes]:
     return includes
 
 
-def _because(past: Includes, now: Includes) -> tuple[str, ...]:
+def reasons(past: Includes, now: Includes) -> tuple[str, ...]:
     """What changed beside the data."""
     other = [name for name, one in now.items() if name in past and past[name] != one and isinstance(one, str)]
     return tuple(dict.fromkeys(map(_changed, other)))

@@ -104,10 +104,11 @@ def ask(lake: Lake, tables: Mapping[str, Table], name: str, where: str = "true")
     Raises LakehouseError for a table that is not there, and for a condition that is not one over its columns.
     """
     table = graph.selected(dict(tables), [name])[name]
-    now, state = log.snapshot(lake.address(name)), lake.state(name)
-    if now is None or state is None:
+    state = lake.state(name)
+    then = log.snapshot(lake.address(name), state.version) if state else None
+    if then is None or state is None:
         raise LakehouseError(f"{name} is not there yet. Build it: `lakehouse run {name}`.")
-    return Question(table, state, allowed.condition(where, name, log.schema(now).names))
+    return Question(table, state, allowed.condition(where, name, log.schema(then).names))
 
 
 def answer(engine: Engine, lake: Lake, tables: Mapping[str, Table], asked: Question, examples: int = 5) -> Answer:
@@ -122,7 +123,7 @@ def answer(engine: Engine, lake: Lake, tables: Mapping[str, Table], asked: Quest
             rows = walk.cache(walk.read(table.name, version).where(asked.where))
             keys = _keys(table, rows) or _last_keys(walk, asked)
         step = walk.step(table, version, rows)
-        history = changes.of(lake.root, table, keys, walk.taken, walk.today) if keys else History()
+        history = changes.of(lake.root, table, version, keys, walk.taken, walk.today) if keys else History()
         return Answer(asked.where, step, history, tuple(walk.behind.values()))
 
 
@@ -144,7 +145,7 @@ def _keys(table: Table, rows: DataFrame) -> tuple[Values, ...]:
 def _last_keys(walk: _Walk, asked: Question) -> tuple[Values, ...]:
     """Of rows that are not there now: what they were when they were there last, as far as the last runs tell."""
     name = asked.table.name
-    last = [] if asked.table.contract.source else changes.versions(walk.lake.address(name))[1:]
+    last = [] if asked.table.contract.source else changes.versions(walk.lake.address(name), asked.state.version)[1:]
     for version in last:
         try:
             with _in_words(name, version):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from lakehouse import engines, graph
 from lakehouse.delta import log, progress
@@ -32,18 +32,30 @@ ALIKE = 4  # runs whose changed rows are at most this many times more or fewer
 CLEARLY, WORTHWHILE = 0.8, 5.0  # of the seconds, and seconds: what a choice has to save
 
 
+States: TypeAlias = "Mapping[str, State | LakehouseError | None]"  # by name; an error where its log cannot be read
+
+
+def states(root: str, tables: Collection[Table]) -> States:
+    """The tables, what they are made from, and their quarantines, as they stand now: each log is opened once."""
+    names = {name for table in tables for name in (table.name, *table.parents, progress.rejected(table.name))}
+    with ThreadPoolExecutor(log.AT_ONCE) as pool:
+        return dict(zip(names, pool.map(lambda name: _state_or_error(root, name), names), strict=True))
+
+
 def decide_all(
-    root: str, tables: Collection[Table], taken: list[Entry], history: History | None = None
+    root: str,
+    tables: Collection[Table],
+    taken: list[Entry],
+    history: History | None = None,
+    known: States | None = None,
 ) -> dict[str, Decision]:
-    """For each of the tables, as the lake stands now: each log is opened once, several at a time.
+    """For each of the tables, as the lake stands now, or stood when the `known` states were read.
 
     What stops one table is its decision, and stops no other; `decide` raises it.
     """
-    names = {name for table in tables for name in (table.name, *table.parents, progress.rejected(table.name))}
-    history = history or History(root)
+    history, known = history or History(root), known or states(root, tables)
     with ThreadPoolExecutor(log.AT_ONCE) as pool:
-        states = dict(zip(names, pool.map(lambda name: _state_or_error(root, name), names), strict=True))
-        decisions = pool.map(lambda table: _decided(root, table, taken, history, states), tables)
+        decisions = pool.map(lambda table: _decided(root, table, taken, history, known), tables)
         return {one.table: one for one in decisions}
 
 
@@ -59,10 +71,10 @@ def _decided(
     table: Table,
     taken: list[Entry],
     history: History,
-    states: Mapping[str, State | LakehouseError | None],
+    known: States,
 ) -> Decision:
     def state_of(name: str) -> State | None:
-        found = states[name]
+        found = known[name]
         if not isinstance(found, LakehouseError):
             return found
         if name in table.parents:  # whose own decision says why

@@ -197,12 +197,31 @@ def write(root: str, run: str, at: datetime, measures: Sequence[Measure]) -> Non
     ops.append(root, QUALITY, TYPES, [stamp | asdict(one) | {"share": one.share} for one in measures])
 
 
-def newest(root: str, kind: Kind) -> list[Noted]:
-    """The newest measure of a kind for each table, market and name: what `lakehouse status` shows."""
+def newest(root: str, kind: Kind, since: datetime = ops.EPOCH) -> list[Noted]:
+    """The newest measure of a kind for each table, market and name: what `lakehouse status` shows.
+
+    Files of runs before `since` are not opened.
+    """
     place = "row_number() over (partition by table_name, market, name order by at desc)"
-    statement = f"select * from (select *, {place} as n from t where measure = '{kind}') as numbered where n = 1"  # noqa: S608
+    moment = since.astimezone(UTC).isoformat(sep=" ", timespec="milliseconds")
+    mine = f"measure = '{kind}' and at >= timestamp '{moment}'"
+    statement = f"select * from (select *, {place} as n from t where {mine}) as numbered where n = 1"  # noqa: S608
     rows = ops.query(progress.address(root, QUALITY), f"{statement} order by table_name, market, name")
     return [_noted(row) for row in rows]
+
+
+def stopped(root: str, runs: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """By table the rules that stopped it in the run that is named for it."""
+    if not runs:
+        return {}
+    named = ", ".join(f"'{run}'" for run in sorted({*runs.values()}))
+    broken = f"severity = 'stop' and broken > 0 and run in ({named})"
+    statement = f"select distinct run, table_name, name from t where {broken} order by name"  # noqa: S608
+    found: dict[str, tuple[str, ...]] = {}
+    for row in ops.query(progress.address(root, QUALITY), statement):
+        if runs.get(name := row["table_name"]) == row["run"]:
+            found[name] = (*found.get(name, ()), row["name"])
+    return found
 
 
 def _noted(row: Mapping[str, Any]) -> Noted:

@@ -90,7 +90,7 @@ class Run:
         self.at = datetime.now(UTC)
         self._starting = threading.Lock()
         self._to_compute = 0  # bytes of the tables that others are computed whole from, when no file is new
-        self._failed: list[Measure] = []
+        self.stopped_by: list[Measure] = []  # what the checks counted that kept a table as it was
         self._broken: list[Ran] = []
         self._changes: list[SchemaChange] = []
         self.history = history.History(self.root, self.engine_name)
@@ -140,8 +140,8 @@ class Run:
                 self._turns(wanted, done, say)
 
         def close() -> None:
-            measures.extend((*self._close(done), *self._failed))
-            if self._failed or any(one.decision.does_something for one in done):
+            measures.extend((*self._close(done), *self.stopped_by))
+            if self.stopped_by or any(one.decision.does_something for one in done):
                 quality.write(self.root, self.id, self.at, measures)
 
         def note() -> None:
@@ -368,7 +368,7 @@ class Run:
         try:
             account = latest.settle(writer, batch)
         except ChecksFailedError as error:
-            self._failed += error.measures
+            self.stopped_by += error.measures
             raise
         return Done(
             decision,
@@ -400,7 +400,7 @@ class Run:
             if decision.path != "incremental":
                 outcome = refresh.rebuild(writer, inputs, writer.size)
         except ChecksFailedError as error:
-            self._failed += error.measures
+            self.stopped_by += error.measures
             raise
         warned = {one.name: one.broken for one in outcome.measures if one.broken}
         counts = {"rows": {"kept": outcome.rows}, "warned": warned}

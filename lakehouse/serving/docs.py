@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from lakehouse.contract import Contract
+    from lakehouse.delta.progress import Input
     from lakehouse.graph import Table
 
 EXAMPLES = 5
@@ -106,14 +106,19 @@ class Docs:
         return max((one.stored.committed_at for one in self.entries if one.stored), default=None)
 
 
-def gather(root: str, tables: Mapping[str, Table], home: Path = graph.HOME) -> Docs:
-    """All of it, from the contracts and the Delta logs; a lake that is not there yet has no tables."""
+def gather(
+    root: str, tables: Mapping[str, Table], home: Path = graph.HOME, point: Mapping[str, Input] | None = None
+) -> Docs:
+    """All of it, from the contracts and the Delta logs; a lake that is not there yet has no tables.
+
+    At a `point`, such as that of a release, every table is as it was there, but for what contracts say today.
+    """
     root = storage.normalise(root)
     storage.check(root, role="lake", must_exist=False)
     with ThreadPoolExecutor(log.AT_ONCE) as pool:
-        found = pool.map(lambda one: _stored(progress.address(root, one.name), one.contract), tables.values())
+        found = pool.map(lambda one: _stored(root, one, point), tables.values())
         stored = dict(zip(tables, found, strict=True))
-    newest = _newest_deliveries(root)
+    newest = _newest_deliveries(root, point)
     entries = [
         Entry(one, _remarks(one), _readers(name, tables), stored[name], _newest(newest, tables, name))
         for name, one in tables.items()
@@ -123,10 +128,11 @@ def gather(root: str, tables: Mapping[str, Table], home: Path = graph.HOME) -> D
     return Docs(root, tuple(entries), tuple(_reference(name, tables, home) for name in files), tuple(map(view, views)))
 
 
-def _newest_deliveries(root: str) -> dict[str, datetime]:
+def _newest_deliveries(root: str, point: Mapping[str, Input] | None) -> dict[str, datetime]:
     """By source."""
     newest: dict[str, datetime] = {}
-    for one in (entry.delivery for entry in ledger.read(root).taken()):
+    version = progress.version_at(root, ledger.FILES, point) if point is not None else None
+    for one in (entry.delivery for entry in ledger.read(root, version=version).taken()):
         newest[one.table] = max(newest.get(one.table, one.as_of), one.as_of)
     return newest
 
@@ -193,8 +199,10 @@ def _select(text: str, name: str) -> exp.Select:
     raise LakehouseError(f"{name} is not one `select`, which a view of `ops` must be. Correct it there.")
 
 
-def _stored(address: str, promise: Contract) -> Stored | None:
-    now = log.snapshot(address)
+def _stored(root: str, table: Table, point: Mapping[str, Input] | None) -> Stored | None:
+    address, promise = progress.address(root, table.name), table.contract
+    at = progress.version_at(root, table.name, point) if point is not None else None
+    now = None if point is not None and at is None else log.snapshot(address, at)
     if now is None:
         return None
     known = log.schema(now).names
@@ -203,10 +211,10 @@ def _stored(address: str, promise: Contract) -> Stored | None:
     shown = [] if promise.write == "append" else [name for name in there if name not in withheld]
     return Stored(
         version=now.version,
-        committed_at=datetime.fromtimestamp(log.history(address, 1)[0].timestamp / 1000, UTC),
+        committed_at=datetime.fromtimestamp(log.history(address, 1, now.version)[0].timestamp / 1000, UTC),
         rows=progress.rows(address, now.version) or 0,
         shown=tuple(shown),
-        examples=_examples(address, shown, [name for name in promise.grain if name in known]),
+        examples=_examples(address, now.version, shown, [name for name in promise.grain if name in known]),
         withheld=tuple(withheld),
         beside=tuple(name for name in known if name not in promise.columns and not name.startswith("_")),
     )
@@ -217,12 +225,12 @@ def is_of_people(column: str) -> bool:
     return column not in OF_NOBODY and not OF_PEOPLE.isdisjoint({column, *column.split("_")})
 
 
-def _examples(address: str, columns: list[str], order: list[str]) -> tuple[tuple[object, ...], ...]:
+def _examples(address: str, version: int, columns: list[str], order: list[str]) -> tuple[tuple[object, ...], ...]:
     """The first rows by the grain: the same lake gives the same page."""
     if not columns:
         return ()
     names, by = (", ".join(f'"{name}"' for name in some) for some in (columns, order or columns))
-    rows = ops.query(address, f"select {names} from t order by {by} limit {EXAMPLES}")  # noqa: S608
+    rows = ops.query(address, f"select {names} from t order by {by} limit {EXAMPLES}", version)  # noqa: S608
     return tuple(tuple(row.values()) for row in rows)
 
 

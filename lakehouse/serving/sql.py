@@ -5,24 +5,25 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lakehouse import conf
-from lakehouse.delta import log, progress
+from lakehouse.delta import log, ops, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.readers.columns import defused
 from lakehouse.serving import plain
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
     from sqlglot import exp
 
+    from lakehouse.delta.progress import Input
     from lakehouse.engines.protocol import Reader
 
+Point: TypeAlias = "Mapping[str, Input] | None"  # what each table is to be read at; None for the newest
 DIGEST = "_digest"
 OTHERWISE_IN_SQL = {"byte": "tinyint", "short": "smallint", "integer": "int", "long": "bigint"}
 DESCRIBE = re.compile(r"\s*desc(?:ribe)?\s+(?:table\s+)?(?:extended\s+)?`?(\w+)`?\.`?(\w+)`?\s*;?\s*", re.IGNORECASE)
@@ -78,23 +79,25 @@ class Answer:
         return self.reader.rows(f"select {columns} from ({self.statement}) as answer({', '.join(names)})")  # noqa: S608
 
 
-def query(reader: Reader, root: str, statement: str) -> Answer:
+def query(reader: Reader, root: str, statement: str, point: Point = None) -> Answer:
     """The answer to one reading statement; `gold.daily_sales` is the table of that name.
 
+    At a `point`, such as that of a release, every table is the version that it had there, unless the statement says
+    another; what runs recorded (`ops`, but for the ledger) is as it is now.
     Raises LakehouseError for anything that writes, and with the engine's own words for what it cannot understand.
     """
     check_reading(statement)
     root = storage.normalise(root)
     if found := DESCRIBE.fullmatch(statement):
-        return _told(reader, _described(reader, root, f"{found[1]}.{found[2]}".lower()))
+        return _told(reader, _described(reader, root, f"{found[1]}.{found[2]}".lower(), point))
     if found := HISTORY.fullmatch(statement):
         return _told(reader, _history(root, f"{found[1]}.{found[2]}".lower()))
     if found := SHOW.fullmatch(statement):
         return _told(reader, _shown(root, found[2]))
     if found := EXPLAIN.fullmatch(statement):
-        explained = f"explain {_over_views(reader, root, found[1])[0]}"
+        explained = f"explain {_over_views(reader, root, found[1], point)[0]}"
         return Answer(reader, explained, reader.schema(explained), is_query=False)
-    text, is_query = _over_views(reader, root, statement)
+    text, is_query = _over_views(reader, root, statement, point)
     return Answer(reader, text, reader.schema(text), is_query)
 
 
@@ -104,7 +107,9 @@ def _told(reader: Reader, rows: pa.Table) -> Answer:
     return Answer(reader, "select * from told", rows.schema)
 
 
-def _over_views(reader: Reader, root: str, statement: str, views: set[str] | None = None) -> tuple[str, bool]:
+def _over_views(
+    reader: Reader, root: str, statement: str, point: Point, views: set[str] | None = None
+) -> tuple[str, bool]:
     """The statement over views instead of tables, each of a table at a version; and whether it is a query.
 
     `views` are those that the reader has of this question already.
@@ -112,16 +117,16 @@ def _over_views(reader: Reader, root: str, statement: str, views: set[str] | Non
     views = set() if views is None else views
     named = plain.tables(statement)
     if named is None:
-        return _parsed_over_views(reader, root, statement, views)
+        return _parsed_over_views(reader, root, statement, point, views)
     statement, text, at = plain.spelled(statement), "", 0
     for one in named:
-        view = _view(reader, root, one.table, None, views)
+        view = _view(reader, root, one.table, None, point, views)
         alias = "" if one.has_alias else f" as {one.table.partition('.')[2]}"
         text, at = f"{text}{statement[at : one.start]}{view}{alias}", one.end
     return text + statement[at:], True
 
 
-def _parsed_over_views(reader: Reader, root: str, statement: str, views: set[str]) -> tuple[str, bool]:
+def _parsed_over_views(reader: Reader, root: str, statement: str, point: Point, views: set[str]) -> tuple[str, bool]:
     from sqlglot import exp  # noqa: PLC0415
 
     from lakehouse.serving import allowed  # noqa: PLC0415  with sqlglot: a third of a second
@@ -132,7 +137,7 @@ def _parsed_over_views(reader: Reader, root: str, statement: str, views: set[str
     for table in list(parsed.find_all(exp.Table)):
         if not table.db:  # a name that the statement gives, or a function
             continue
-        view = _view(reader, root, f"{table.db}.{table.name}".lower(), table.args.get("version"), views)
+        view = _view(reader, root, f"{table.db}.{table.name}".lower(), table.args.get("version"), point, views)
         alias = table.args.get("alias") or exp.TableAlias(this=exp.to_identifier(table.name))
         keep = {key: table.args[key] for key in ("joins", "laterals", "sample", "pivots") if table.args.get(key)}
         table.replace(exp.Table(this=exp.to_identifier(view), alias=alias, **keep))
@@ -155,7 +160,7 @@ def _spell_out(select: exp.Select) -> None:
         order.set("expressions", [exp.Ordered(**(first.args | {"this": place})) for place in places])
 
 
-def _view(reader: Reader, root: str, name: str, version: exp.Version | None, views: set[str]) -> str:
+def _view(reader: Reader, root: str, name: str, version: exp.Version | None, point: Point, views: set[str]) -> str:
     """The view's name: of a table at a version, or of a question to what runs recorded, from conf/ops."""
     schema, _, table = name.partition(".")
     if schema not in plain.SCHEMAS:
@@ -164,9 +169,9 @@ def _view(reader: Reader, root: str, name: str, version: exp.Version | None, vie
     if text.exists():
         view = f"{schema}_{table}"
         if view not in views:
-            reader.view(view, _over_views(reader, root, text.read_text(encoding="utf-8"), views)[0])
+            reader.view(view, _over_views(reader, root, text.read_text(encoding="utf-8"), point, views)[0])
     else:
-        at = _version(root, name, version)
+        at = _version(root, name, version, point)
         view = f"{schema}_{table}_{at}"
         if view not in views:
             found = log.snapshot(progress.address(root, name), at)
@@ -176,12 +181,12 @@ def _view(reader: Reader, root: str, name: str, version: exp.Version | None, vie
     return view
 
 
-def _version(root: str, name: str, asked: exp.Version | None) -> int:
+def _version(root: str, name: str, asked: exp.Version | None, point: Point = None) -> int:
     now = log.snapshot(progress.address(root, name))
     if now is None:
         raise LakehouseError(f"There is no table {name} in {root}. `lakehouse status` shows those that are there.")
     if asked is None:
-        return now.version
+        return now.version if point is None else _version_then(root, name, now.version, point)
     kind, value = asked.this, asked.expression.name
     if str(kind).upper() == "VERSION" and value.isdigit():
         if int(value) > now.version:
@@ -190,23 +195,29 @@ def _version(root: str, name: str, asked: exp.Version | None) -> int:
     return _version_at(root, name, value)
 
 
+def _version_then(root: str, name: str, newest: int, point: Mapping[str, Input]) -> int:
+    """What runs recorded belongs to no release; what they took from landing does."""
+    at = progress.version_at(root, name, point)
+    if at is None and not name.startswith("ops."):
+        raise LakehouseError(f"{name} was not there yet then. Read it as it is now, or at a newer release.")
+    return newest if at is None else at
+
+
 def _version_at(root: str, name: str, moment: str) -> int:
     """The newest version that was there at a time (UTC where it says no zone)."""
-    try:
-        at = datetime.fromisoformat(moment)
-    except ValueError as error:
-        raise LakehouseError(f"{moment!r} is no time. Write one such as '2022-01-05 12:00:00' (UTC).") from error
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    at = ops.moment(moment)
     for commit in log.history(progress.address(root, name)):
         if commit.timestamp <= at.timestamp() * 1000:
             return commit.version
     raise LakehouseError(f"{name} was not there yet at {moment}, or its log of that time was cleaned away.")
 
 
-def _described(reader: Reader, root: str, name: str) -> pa.Table:
+def _described(reader: Reader, root: str, name: str, point: Point) -> pa.Table:
     """As Spark's `describe table`: each column with its type and its meaning."""
     now = log.snapshot(progress.address(root, name))
-    schema = log.schema(now) if now else reader.schema(f"select * from {_view(reader, root, name, None, set())}")  # noqa: S608
+    if now and point is not None:
+        now = log.snapshot(now.address, _version(root, name, None, point))
+    schema = log.schema(now) if now else reader.schema(f"select * from {_view(reader, root, name, None, point, set())}")  # noqa: S608
     meanings = log.comments(now) if now else {}
     rows = [(one.name, _in_sql(log.delta_type(one.type)), meanings.get(one.name, "")) for one in schema]
     return _texts_of(("col_name", "data_type", "comment"), rows)

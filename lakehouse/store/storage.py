@@ -466,6 +466,23 @@ def delete(root: str, path: str) -> None:
         client().delete_object(**_at(root, path))
 
 
+def delete_all(root: str) -> None:
+    """Every file below `root`, and the folders."""
+    if not is_s3(root):
+        shutil.rmtree(root, ignore_errors=True)
+        return
+    each(lambda file: delete(root, file.path), list_files(root))
+
+
+def copy(root: str, path: str, to: str) -> None:
+    """The file, under the same path below another root of the same store; on one disk its bytes are there once."""
+    if is_s3(root):
+        with _in_words(f"copy {root}/{path}"):
+            client().copy(_at(root, path), **_at(to, path))
+        return
+    link(to, path, str(Path(root, path)))
+
+
 def link(root: str, path: str, file: str) -> None:
     """A file of this machine as one of the folder's, by a copy only where they lie on different disks."""
     full = Path(root, path)

@@ -29,16 +29,20 @@ if TYPE_CHECKING:
 
 
 class Lake:
-    """The tables below one root, a local folder or an S3 prefix."""
+    """The tables below one root, a local folder or an S3 prefix; all as they were at one `point`, such as a release."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, point: Mapping[str, Input] | None = None) -> None:
         self.root = storage.normalise(root)
+        self.point = point
 
     def address(self, name: str) -> str:
         return progress.address(self.root, name)
 
     def state(self, name: str) -> State | None:
-        return progress.state(self.address(name))
+        if self.point is None:
+            return progress.state(self.address(name))
+        at = progress.version_at(self.root, name, self.point)
+        return None if at is None else progress.state(self.address(name), at)
 
     def read(self, engine: Engine, name: str, version: int) -> DataFrame:
         return engine.read(self.address(name), version)

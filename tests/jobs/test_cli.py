@@ -134,7 +134,21 @@ def test_every_command_explains_itself(command: list[str]) -> None:
 
 
 def test_all_commands_are_known() -> None:
-    expected = {"run", "plan", "status", "sql", "rejected", "demo", "jars", "minio start", "minio stop", "minio status"}
+    expected = {
+        "run",
+        "plan",
+        "status",
+        "publish",
+        "releases",
+        "diff",
+        "sql",
+        "rejected",
+        "demo",
+        "jars",
+        "minio start",
+        "minio stop",
+        "minio status",
+    }
     assert expected <= {" ".join(command) for command in commands()}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -94,6 +95,38 @@ def test_a_table_can_be_described_and_read_as_it_was(said: tuple[str, Path]) -> 
     then = _ask(said, "sql", "select count(*) from gold.daily_sales version as of 0", "--format", "csv")
     now = _ask(said, "sql", "select count(*) from gold.daily_sales", "--format", "csv")
     assert then != now
+
+
+def test_each_day_is_a_release_that_can_be_listed_compared_and_read(said: tuple[str, Path]) -> None:
+    assert [line for line in said[0].splitlines() if line.startswith("Release ")] == [
+        "Release 1: 44 tables moved.",
+        "Release 2: 40 tables moved.  lakehouse diff 1 2",
+    ]
+    assert [line.split()[0] for line in _ask(said, "releases").splitlines()] == ["release", "2", "1"]
+    other = _ask(said, "diff", "2", "1")
+    assert re.search(r"gold\.daily_sales +2 +[1-9]\d* +0", other)
+    moved = r"gold\.daily_sales \w+ [\d.,]+ -> [\d.,]+  market \d, order_date 2022-01-\d\d\n  (late|new): market_\d/"
+    assert re.search(moved, other)
+    question = "select max(order_date) as last from gold.daily_sales"
+    assert _ask(said, "sql", question, "--release", "1", "--format", "csv") == "last\n2022-01-09\n"
+    assert _ask(said, "sql", question, "--as-of", "2999-01-01", "--format", "csv") == "last\n2022-01-10\n"
+
+
+def test_a_page_and_an_explanation_are_of_a_release(said: tuple[str, Path], tmp_path: Path) -> None:
+    where = "market = 1 and order_date = '2022-01-10'"
+    assert "gold.daily_sales" in _ask(said, "explain", "gold.daily_sales", "--where", where)
+    then = _ask(said, "explain", "gold.daily_sales", "--where", where, "--release", "1")
+    assert "No row of gold.daily_sales, version 0, is where" in then
+    _ask(said, "docs", str(tmp_path / "then.html"), "--release", "1")
+    _ask(said, "docs", str(tmp_path / "now.html"))
+    assert (tmp_path / "then.html").read_text() != (tmp_path / "now.html").read_text()
+
+
+def test_what_is_released_is_not_released_again(said: tuple[str, Path]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAKEHOUSE_ROOT", str(said[1] / "tables"))
+        answer = CliRunner().invoke(cli.app, ["publish"])
+    assert "Nothing moved since the last release" in answer.output
 
 
 def test_status_plan_and_rejected_answer(said: tuple[str, Path]) -> None:

@@ -21,11 +21,13 @@ from jobs.every import Rounds, seconds
 from lakehouse import engines
 from lakehouse.delta import ops, progress
 from lakehouse.errors import LakehouseError
+from lakehouse.recovery import releases
 from tests.toy import Toy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lakehouse.engines.native import Native
     from lakehouse.engines.protocol import Engine
 
 HOME = Path(__file__).parents[2]
@@ -141,6 +143,22 @@ def test_an_error_that_stays_is_said_once_and_another_anew(tmp_path: Path) -> No
     assert said.getvalue().count("Error: ") == 2
     assert "landing does not exist" in " ".join(said.getvalue().split())
     assert said.getvalue().endswith("Stopped. What is not done yet, the next run does.\n")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_own_signals")
+@pytest.mark.parametrize(("release_every", "expected"), [(0, [1, 2]), (3600, [1])])
+def test_what_moved_is_released_at_most_so_often(
+    tmp_path: Path, engine: Native, release_every: int, expected: list[int]
+) -> None:
+    toy = Toy(tmp_path, engine)
+    tables = toy.tables()
+    for name in ("monday.csv", "tuesday.csv"):
+        toy.deliver(name, f"{len(name)},A,2,10.00")
+        stopping = AfterRounds(2)
+        places = (toy.lake.root, str(toy.landing))
+        Rounds(Console(quiet=True), *places, tables, tables, 60, stopping, release_every=release_every).go_on()
+    assert [one.number for one in releases.releases(toy.lake.root)] == expected
 
 
 @pytest.mark.slow

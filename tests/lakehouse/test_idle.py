@@ -18,6 +18,7 @@ from lakehouse.delta import committer, progress
 from lakehouse.delta.committer import Target
 from lakehouse.delta.progress import Input, Progress
 from lakehouse.intake import landing, ledger
+from lakehouse.recovery import releases
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ finally:
 
 
 def settle(root: str, exports: str) -> None:
-    """Every table includes the one delivered file, as a run would have noted it; written without a JVM."""
+    """Every table includes the one delivered file, as a run would have noted it, and is released; without a JVM."""
     tables = graph.load()
     found = landing.find(exports, tables.values(), ledger.Ledger())
     claimed = ledger.claim(root, ledger.Ledger(), found.entries)
@@ -51,6 +52,7 @@ def settle(root: str, exports: str) -> None:
         target = Target(progress.address(root, name), ONE.schema, vectors=table.contract.vectors)
         rows = ONE if name in LOADED or not table.contract.source else ONE.slice(0, 0)
         committer.append(target, -1, rows, note.to_json())
+    releases.publish(root, tables)
 
 
 def _input(root: str, name: str) -> Input:

@@ -183,6 +183,8 @@ def test_a_contract_that_is_no_yaml_is_named_with_the_place(tmp_path: Path, text
         ("{root: lake, landing: exports, lnading: x}", "lnading: is not a known key; take it out"),
         ("{root: 1, landing: exports}", "root: must be a text"),
         ("1", "The settings are not right:"),
+        ("{root: lake, landing: exports, releases: 15m}", "releases: must be {at_most_every: 15m}"),
+        ("{root: lake, landing: exports, releases: {at_most_evry: 15m}}", "releases.at_most_evry: is not a known key"),
     ],
 )
 def test_the_settings_are_right_when_they_are_written_as_the_words_say(
@@ -193,8 +195,9 @@ def test_the_settings_are_right_when_they_are_written_as_the_words_say(
     with pytest.raises(LakehouseError) as refused:
         conf.settings(tmp_path)
     assert words in str(refused.value)
-    (tmp_path / "lake.yml").write_text("{root: lake, landing: exports}", encoding="utf-8")
-    assert conf.settings(tmp_path).root == "lake"
+    text = "{root: lake, landing: exports, releases: {at_most_every: 5m}}"
+    (tmp_path / "lake.yml").write_text(text, encoding="utf-8")
+    assert (conf.settings(tmp_path).root, conf.settings(tmp_path).releases.at_most_every) == ("lake", "5m")
 
 
 class Project:

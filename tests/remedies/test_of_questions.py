@@ -165,6 +165,11 @@ def command(*arguments: str) -> str:
             ["verify", "--sample"],
         ),
         (
+            ["publish", "--despite", "few"],
+            '--despite RULE and --why "..." go together: a release says why it was made all the same.',
+            ["publish", "--despite", "few", "--why", "so be it"],
+        ),
+        (
             ["rejected", "bronze.orders"],
             "Nothing is judged on the way to bronze.orders: its rows are kept as they were delivered.",
             ["rejected", "silver.orders"],

@@ -1,0 +1,88 @@
+"""What a changed definition would change is shown before anything of the lake is written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lakehouse.errors import LakehouseError
+from lakehouse.proof import preview
+from lakehouse.recovery import releases
+from lakehouse.runs.run import Run
+from lakehouse.store import minio, storage
+from tests.toy import Toy, of_monday
+
+if TYPE_CHECKING:
+    from lakehouse.engines.native import Native
+    from lakehouse.proof.diff import Difference
+    from lakehouse.store.minio import Account
+
+pytestmark = pytest.mark.slow
+LINES, ORDERS, TOTALS = "silver.order_lines", "silver.orders", "gold.totals"
+
+
+@pytest.fixture
+def toy(tmp_path: Path, engine: Native) -> Toy:
+    toy = of_monday(tmp_path, engine)
+    toy.deliver("tuesday.csv", "9,C,two,1.00", "8,B,3,5.00")
+    toy.run()
+    releases.publish(toy.lake.root, toy.tables())
+    return toy
+
+
+def previewed(toy: Toy) -> list[Difference]:
+    return preview.preview(toy.lake.root, toy.tables(), toy.engine, lambda _: None)
+
+
+def files(toy: Toy) -> set[Path]:
+    return {path for path in Path(toy.lake.root).rglob("*") if path.is_file()}
+
+
+def test_a_changed_definition_is_computed_beside_the_lake(toy: Toy) -> None:
+    toy.deliver("wednesday.csv", "10,D,9,1.00")
+    contract, code = toy.sources[LINES]
+    rule = 'rules: {no_eight: {check: "order_id <> 8", severity: reject, why: a test}}\n'
+    toy.sources[LINES] = (f"{contract.rstrip()}\n        {rule}", code)
+    before = files(toy)
+    found = {one.table: (one.added, one.changed, one.removed) for one in previewed(toy)}
+    assert found == {LINES: (0, 0, 1), ORDERS: (0, 0, 1), TOTALS: (0, 1, 0)}
+    assert files(toy) == before
+    assert previewed(toy)[-1].most
+
+
+def test_where_nothing_changed_nothing_would(tmp_path: Path, engine: Native) -> None:
+    toy = of_monday(tmp_path, engine)
+    with pytest.raises(LakehouseError, match=r"has no release to compare with\. Make the first: `lakehouse publish`"):
+        previewed(toy)
+    releases.publish(toy.lake.root, toy.tables())
+    assert previewed(toy) == []
+
+
+def test_a_rule_that_would_stop_a_table_says_so(toy: Toy) -> None:
+    contract, code = toy.sources[TOTALS]
+    few = "{agrees_with: silver.orders, this: sum(units), that: sum(units) + 1, severity: stop, why: a test}"
+    toy.sources[TOTALS] = (f"{contract.rstrip()}\n        checks: {{few: {few}}}\n", code)
+    before = files(toy)
+    with pytest.raises(LakehouseError, match="few"):
+        previewed(toy)
+    assert files(toy) == before
+
+
+def test_on_s3_too(
+    tmp_path: Path, engine: Native, reader_and_writer: tuple[Account, Account], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in reader_and_writer[1].environment().items():
+        monkeypatch.setenv(name, value)
+    toy, root = Toy(tmp_path, engine), f"s3://{minio.BUCKET}/preview-{os.getpid()}"
+    toy.deliver("monday.csv", "7,A,2,10.00")
+    Run(root, str(toy.landing), toy.tables(), engine=engine).execute(toy.tables())
+    releases.publish(root, toy.tables())
+    contract, code = toy.sources[ORDERS]
+    toy.sources[ORDERS] = (contract, code.replace('F.sum("quantity")', 'F.sum(F.col("quantity") + 1)'))
+    before = {file.path for file in storage.list_files(root)}
+    found = preview.preview(root, toy.tables(), engine, lambda _: None)
+    assert [(one.table, one.changed) for one in found] == [(ORDERS, 1), (TOTALS, 1)]
+    assert {file.path for file in storage.list_files(root)} == before

@@ -149,7 +149,7 @@ def state(address: str, at: int | None = None) -> State | None:
     version = now.version if at is None else at
     for most in (1, RECENT, None):
         found = _judge(address, now.id, version, log.history(address, most, until=version))
-        is_told = found.progress is not None and (most is None or found.progress.base > version - most)
+        is_told = found.progress is not None and (most is None or found.progress.base >= version - most)
         if is_told or most is None or version < most:
             return replace(found, has_vectors=now.configuration.get(VECTORS) == "true")
     raise AssertionError

@@ -238,10 +238,11 @@ def _local_files(root: Path) -> Iterator[Path]:
         links = list[tuple[Path, Path]]()
         for folder, folders, names in os.walk(waiting.pop(0), onerror=_refused):
             folders[:] = [name for name in folders if Path(folder, name).resolve() != inside]
+            files = frozenset(names)
             for full in sorted(Path(folder, name) for name in (*folders, *names)):
                 if full.is_symlink():
                     links.append((full.resolve(), full))
-                elif full.name in names:
+                elif full.name in files:
                     yield full
         for target, full in sorted(links, key=lambda link: (len(link[0].parts), link)):
             if not target.exists() or any(target.is_relative_to(one) for one in (inside, *seen)):

@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyroaring import BitMap64
 
-from lakehouse.delta import log, parquet, vectors
-from lakehouse.delta.progress import VECTORS
+from lakehouse.delta import log, parquet, progress, vectors
+from lakehouse.delta.progress import RESTORE, VECTORS
 from lakehouse.errors import LakehouseError, is_failure
 from lakehouse.store import storage
 
@@ -173,11 +173,10 @@ def append(
         return base
     definition = _definition(target, stored) if stored is None else _widened(target, stored)
     new = _written(target, rows)
-    seen = [{"txn": {"appId": txn[0], "version": txn[1], "lastUpdated": _now()}}] if txn else []
     return commit(
         target.address,
         base,
-        [*seen, *definition, *_adds(new)],
+        [*_seen(txn), *definition, *_adds(new)],
         operation=operation,
         note=note,
         metrics=_metrics(new),
@@ -186,14 +185,68 @@ def append(
     )
 
 
-def note_only(table: Target | str, base: int, note: str | None, operation: str = "WRITE") -> int:
+def note_only(
+    table: Target | str, base: int, note: str | None, operation: str = "WRITE", txn: tuple[str, int] | None = None
+) -> int:
     """A commit that changes no row and carries a note. `table`: what it is to be, comments too, or its address."""
     address = table if isinstance(table, str) else table.address
     stored = _stored(address, base)
-    actions = [] if stored is None or isinstance(table, str) else _commented(table, stored)
+    actions = _seen(txn) + ([] if stored is None or isinstance(table, str) else _commented(table, stored))
     return commit(
         address, base, actions, operation=operation, note=note, parameters={"mode": "Append", "partitionBy": "[]"}
     )
+
+
+def restore(address: str, base: int, version: int, note: str | None, txn: tuple[str, int] | None = None) -> int:
+    """The table is again what it was at a version: rows, columns, partitions, protocol; at -1 it had no rows.
+
+    Its commits stay, and so do the transactions that it has seen. Raises LakehouseError, before anything is written,
+    where that version cannot be read any more.
+    """
+    stored = there(address, _stored(address, base))
+    then = replace(stored, files={}) if version < 0 else restorable(address, version)
+    kept = {path: file for path, file in then.files.items() if path in stored.files or progress.live_rows(file) != 0}
+    back = [file for path, file in kept.items() if not _is_there(stored, path, file)]
+    left = [file for path, file in stored.files.items() if path not in kept]
+    actions = [
+        *_seen(txn),
+        *_differing(stored, dict(then.protocol), then.metadata),
+        *_left(stored, left, log.schema(then), then.partition_by, has_vectors=log.VECTORS in then.features("writer")),
+        *(_remove(stored.files[file["path"]]) for file in back if file["path"] in stored.files),
+        *_adds([dict(file) | {"dataChange": True} for file in back]),
+    ]
+    metrics = {"numRestoredFiles": len(back), "numRemovedFiles": sum("remove" in one for one in actions)}
+    parameters = {"version": str(version)}
+    return commit(address, base, actions, operation=RESTORE, note=note, metrics=metrics, parameters=parameters)
+
+
+def restorable(address: str, version: int) -> Snapshot:
+    """The table at a version. Raises LakehouseError where files of it are gone."""
+    then = there(address, log.snapshot(address, version))
+    if lost := progress.lost_files(address, version):
+        more = f" (and {len(lost) - 1} more)" if lost[1:] else ""
+        raise LakehouseError(
+            f"{address} cannot go back to version {version}: {lost[0]}{more} is gone or cut. Bring it back from a "
+            "copy, or choose a later version: files that only older ones need are cleaned away in time."
+        )
+    return then
+
+
+def there(address: str, found: Snapshot | None) -> Snapshot:
+    """What was found of a table that is to be restored. Raises LakehouseError where that is nothing."""
+    if found is None:
+        raise LakehouseError(f"There is no table at {address} to be restored. Bring its folder back from a copy.")
+    return found
+
+
+def _is_there(stored: Snapshot, path: str, file: Action) -> bool:
+    """Whether the table has the file, and hides the same of its rows."""
+    return path in stored.files and stored.files[path].get("deletionVector") == file.get("deletionVector")
+
+
+def _seen(txn: tuple[str, int] | None) -> list[Action]:
+    """An app's transaction, with its version, as what the table has seen."""
+    return [{"txn": {"appId": txn[0], "version": txn[1], "lastUpdated": _now()}}] if txn else []
 
 
 def _stored(address: str, base: int) -> Snapshot | None:
@@ -233,18 +286,25 @@ def _metrics(new: Sequence[Action], **more: int) -> dict[str, int]:
 
 
 def _removed(target: Target, stored: Snapshot) -> list[Action]:
-    """Everything that is stored leaves; a file with a vector by hiding all its rows.
+    """Everything that is stored leaves."""
+    return _left(stored, list(stored.files.values()), target.schema, target.partition_by, has_vectors=target.vectors)
+
+
+def _left(
+    stored: Snapshot, files: Sequence[Action], schema: pa.Schema, partition_by: tuple[str, ...], *, has_vectors: bool
+) -> list[Action]:
+    """These files leave a table that then is as said; one with a vector by hiding all its rows.
 
     Not where the table loses its vectors or its partitions, nor where a column goes or changes its type: a reader would
     open the hidden file by the new schema. Then it leaves bare, and its changes can not be read anyway.
     """
-    kept = {one.name: one.type for one in target.schema}
-    is_bare = not target.vectors or stored.partition_by != target.partition_by
+    kept = {one.name: one.type for one in schema}
+    is_bare = not has_vectors or stored.partition_by != partition_by
     is_bare = is_bare or any(kept.get(one.name) != one.type for one in log.schema(stored))
     if is_bare:
-        return [_remove(file) for file in stored.files.values()]
-    bare = [_remove(file) for file in stored.files.values() if not file.get("deletionVector")]
-    whole = [_whole(stored.address, file) for file in stored.files.values() if file.get("deletionVector")]
+        return [_remove(file) for file in files]
+    bare = [_remove(file) for file in files if not file.get("deletionVector")]
+    whole = [_whole(stored.address, file) for file in files if file.get("deletionVector")]
     return [*bare, *_hide(stored.address, [one for one in whole if not _is_used_up(one.file, one.rows)])]
 
 
@@ -275,11 +335,16 @@ def _definition(target: Target, stored: Snapshot | None) -> list[Action]:
         "partitionColumns": list(target.partition_by),
         "configuration": properties | target.configuration,
     }
-    protocol = _protocol(target, stored)
-    actions = [] if stored and protocol == _comparable(stored.protocol) else [{"protocol": protocol}]
+    return _differing(stored, _protocol(target, stored), metadata)
+
+
+def _differing(stored: Snapshot | None, protocol: Action, metadata: Mapping[str, Any]) -> list[Action]:
+    """The protocol and metaData actions of what is not stored like that already."""
+    known: Mapping[str, Any] = stored.metadata if stored else {}
+    actions = [] if stored and _comparable(protocol) == _comparable(stored.protocol) else [{"protocol": protocol}]
     same = known and all(_value(known, key) == _value(metadata, key) for key in ("schemaString", "configuration"))
-    if not same or list(known.get("partitionColumns") or ()) != metadata["partitionColumns"]:
-        actions.append({"metaData": metadata})
+    if not same or list(known.get("partitionColumns") or ()) != list(metadata.get("partitionColumns") or ()):
+        actions.append({"metaData": dict(metadata)})
     return actions
 
 

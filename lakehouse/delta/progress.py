@@ -27,6 +27,7 @@ MAINTENANCE = {
     "COMPUTE STATS",
 }
 RESTORE = "RESTORE"
+REJECTED = "__rejected"
 
 VECTORS = "delta.enableDeletionVectors"
 RECENT = 16  # commits that are read first
@@ -118,7 +119,11 @@ def address(root: str, name: str) -> str:
 
 def rejected(name: str) -> str:
     """The name of a table's quarantine."""
-    return f"{name}__rejected"
+    return f"{name}{REJECTED}"
+
+
+def is_quarantine(name: str) -> bool:
+    return name.endswith(REJECTED)
 
 
 def version_at(root: str, name: str, point: Mapping[str, Input]) -> int | None:
@@ -183,21 +188,22 @@ def _is_harmless(address: str, version: int, operation: str) -> bool:
 
 def _restored(address: str, version: int) -> int | None:
     """The newest version before a RESTORE that holds what it brought back; None where the log no longer tells."""
-    wanted, found = _held(address, version), None
+    wanted, found = held(address, version), None
     for before in range(version):
         try:
-            found = before if _held(address, before) == wanted else found
+            found = before if held(address, before) == wanted else found
         except log.NO_SNAPSHOT:  # cleaned away, or lost
             continue
     return found
 
 
-def _held(address: str, version: int) -> tuple[dict[str, Any], Any]:
-    """The files of a version with their vectors, and its columns."""
+def held(address: str, version: int) -> tuple[dict[str, Any], Any]:
+    """The files of a version that have rows to see, with their vectors, and its columns."""
     now = log.snapshot(address, version)
     if now is None:
         return {}, ()
-    return {path: file.get("deletionVector") for path, file in now.files.items()}, log.columns(now.metadata)
+    seen = {path: file.get("deletionVector") for path, file in now.files.items() if live_rows(file) != 0}
+    return seen, log.columns(now.metadata)
 
 
 def was_restored(address: str, since: int, now: int) -> bool:

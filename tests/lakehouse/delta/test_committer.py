@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pytest
 from deltalake import DeltaTable, QueryBuilder
 
-from lakehouse.delta import committer, feed, log, parquet, vectors
+from lakehouse.delta import committer, feed, log, parquet, progress, vectors
 from lakehouse.delta.committer import ConflictError, Target
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
@@ -402,6 +402,80 @@ def test_a_file_whose_vector_would_be_too_large_is_copied_and_hidden_whole(tmp_p
     assert {one["values"]: one["counts"] for one in net} == {"delete": rows - 1, "insert": rows // 2 - 1}
 
 
+# Back
+
+
+def of_five_versions(folder: Path, *, has_vectors: bool) -> Target:
+    """Rows come, change, vanish, and all are written anew; of the first file a part is hidden, then all, or copied."""
+    target = a_target(folder, vectors=has_vectors)
+    committer.overwrite(target, -1, lines(a_line(1), a_line(2), a_line(3)), None)
+    committer.replace_units(target, 0, UNIT, lines(a_line(2, name="milk"), a_line(4)), None, None)
+    committer.replace_units(target, 1, UNIT, None, gone(1, 4), None)
+    committer.overwrite(target, 2, lines(a_line(5), a_line(6)), None)
+    committer.replace_units(target, 3, UNIT, lines(a_line(6, name="beer")), None, None)
+    return target
+
+
+@BOTH
+@pytest.mark.parametrize("version", [-1, 0, 2, 3])
+def test_a_restored_table_is_what_it_was_for_every_reader_of_rows_and_of_changes(
+    tmp_path: Path, sail: SparkSession, version: int, *, has_vectors: bool
+) -> None:
+    target = of_five_versions(tmp_path, has_vectors=has_vectors)
+    then = orders(target, version) if version >= 0 else []
+    assert committer.restore(target.address, 4, version, "the note") == 5
+    assert orders(target) == then
+    assert version < 0 or progress.held(target.address, 5) == progress.held(target.address, version)
+    (said,) = log.history(target.address, 1)
+    assert (said.operation, said.user_metadata) == ("RESTORE", "the note")
+    committer.replace_units(target, 5, UNIT, lines(a_line(2, name="wine")), gone(3, 6), None)
+    committer.restore(target.address, 6, 4, None)
+    assert orders(target) == orders(target, 4)
+    assert_all_agree(sail, target)
+
+
+def test_columns_protocol_and_partitions_come_back_and_what_a_table_has_seen_stays(tmp_path: Path) -> None:
+    plain, wide = a_target(tmp_path), SCHEMA.append(pa.field("colour", pa.string()))
+    committer.append(plain, -1, lines(a_line(1)), None, txn=("bronze.orders", 1))
+    other = a_target(tmp_path, schema=wide, vectors=True, partition_by=("market",))
+    rows = lines(a_line(1), a_line(2)).append_column("colour", pa.array(["red", "blue"]))
+    committer.overwrite(other, 0, rows, None)
+    committer.replace_units(other, 1, UNIT, None, gone(1), None)
+    committer.restore(plain.address, 2, 0, None, txn=("bronze.orders", 7))
+    first, now = log.snapshot(plain.address, 0), log.snapshot(plain.address)
+    assert first
+    assert now
+    assert (now.metadata, now.protocol, now.files) == (first.metadata, first.protocol, first.files)
+    assert now.txn == {"bronze.orders": 7}
+    assert DeltaTable(plain.address).to_pyarrow_table().num_rows == 1
+    committer.restore(plain.address, 3, 2, None)
+    assert (orders(other), feed.read(other.address).schema) == ([(2, 1, "tea")], wide)
+    assert len(log.actions(plain.address, committer.restore(plain.address, 4, 4, None))) == 1
+
+
+@pytest.mark.parametrize(("has_vectors", "gone"), [(False, "part-"), (True, "deletion_vector_")])
+def test_what_needs_a_file_that_is_gone_is_refused_in_words_before_anything_is_written(
+    tmp_path: Path, gone: str, *, has_vectors: bool
+) -> None:
+    target = of_five_versions(tmp_path, has_vectors=has_vectors)
+    now = log.snapshot(target.address)
+    assert now
+    used = set(now.files) | {place[1] for file in now.files.values() if (place := vector_of(target, file))}
+    for file in list(storage.list_files(target.address)):
+        if file.path not in used and not file.path.startswith("_delta_log"):
+            storage.delete(target.address, file.path)
+    before = sorted(file.path for file in storage.list_files(target.address))
+    with pytest.raises(LakehouseError, match=rf"cannot go back to version 1: {gone}\S+ is gone or cut") as refused:
+        committer.restore(target.address, 4, 1, None)
+    assert "or choose a later version" in str(refused.value)
+    assert sorted(file.path for file in storage.list_files(target.address)) == before
+    assert committer.restore(target.address, 4, 4, None) == 5
+
+
+def vector_of(target: Target, file: dict[str, Any]) -> tuple[str, str] | None:
+    return log.place_of_vector(target.address, file["deletionVector"]) if file.get("deletionVector") else None
+
+
 # Bounds
 
 
@@ -592,3 +666,17 @@ def test_spark_reads_what_we_wrote_and_goes_on(tmp_path: Path, on_spark: Spark, 
     committer.overwrite(a_target(tmp_path), version + 1, lines(a_line(8)), None)
     assert by_spark(spark, target.address, version + 2).num_rows == 1
     assert by_spark(spark, target.address, version + 1).num_rows == 4
+
+
+@pytest.mark.spark
+@BOTH
+def test_spark_reads_a_restored_table_and_its_changes(tmp_path: Path, on_spark: Spark, *, has_vectors: bool) -> None:
+    spark = on_spark.for_a_turn(0).spark
+    target = of_five_versions(tmp_path, has_vectors=has_vectors)
+    for base, version in enumerate((1, 3, -1, 2), start=4):
+        committer.restore(target.address, base, version, None)
+    for version in range(5, 9):
+        assert as_texts(by_spark(spark, target.address, version)) == as_texts(feed.read(target.address, version))
+    asked = spark.read.format("delta").option("readChangeFeed", "true").option("startingVersion", 5)
+    changed = asked.load(target.address).drop("_commit_timestamp").toArrow()
+    assert as_texts(changed) == as_texts(feed.changes(target.address, 4, 8))

@@ -385,6 +385,81 @@ def rejected(
         printed.exported(messages, one, source, quarantine.export(root, one, export))
 
 
+class Layer(StrEnum):
+    bronze = "bronze"
+    silver = "silver"
+    gold = "gold"
+
+
+@app.command()
+def rewind(
+    to_release: Annotated[int | None, typer.Option(metavar="N", help="The release to go back to.")] = None,
+    to: Annotated[
+        str | None, typer.Option(metavar="TIME", help="The newest release by then: '2022-01-05 12:00:00', UTC.")
+    ] = None,
+    layer: Annotated[
+        Layer, typer.Option(help="What goes back: this layer and those made from it; the ones below stay.")
+    ] = Layer.bronze,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it, instead of only saying what would be done.")] = False,
+    lake: LakeOption = None,
+    landing: LandingOption = None,
+) -> None:
+    """Take every table back to a release, with its progress; the next run takes up again what came since.
+
+    Without --yes it says what would be lost and what taken again, and changes nothing.
+    """
+    from jobs import rewound
+    from lakehouse import graph
+    from lakehouse.delta import ops
+    from lakehouse.recovery import releases
+    from lakehouse.recovery import rewind as back
+
+    if (to_release is None) == (to is None):
+        raise LakehouseError(
+            "Say where to go back: --to-release N or --to TIME, one of them. `lakehouse releases` lists them."
+        )
+    root, files = map(storage.normalise, places(lake, landing))
+    storage.check(root, role="lake", must_exist=True)
+    one = releases.as_of(root, ops.moment(to)) if to else releases.release(root, to_release or 0)
+    prospect = back.look(root, files, graph.load(), f"to release {one.number}", one.point, layer)
+    rewound.prospect(printed.answers(), prospect)
+    if yes:
+        rewound.restored(messages, prospect, back.go(root, prospect))
+    else:
+        messages.print("Nothing was changed. The same with --yes does it.")
+
+
+@app.command()
+def retract(
+    file: Annotated[str, typer.Argument(help="A delivered file, by its path in landing.")],
+    why: Annotated[str, typer.Option(help="The reason, for whoever reads conf/retracted.yml.")],
+    content: Annotated[
+        str, typer.Option(help="Of a file that came several times: the first letters of the content that is meant.")
+    ] = "",
+    then_run: Annotated[bool, typer.Option("--run", help="And run, which takes it out of the tables.")] = False,
+    lake: LakeOption = None,
+    landing: LandingOption = None,
+    engine: EngineOption = None,
+) -> None:
+    """Take one delivery back, as if it had never come: its row goes into conf/retracted.yml.
+
+    Bronze keeps its rows, and no other table does once the next run has judged without them.
+    """
+    from jobs import rewound
+    from lakehouse import graph
+    from lakehouse.intake import retracted
+    from lakehouse.runs.run import Run
+
+    known = graph.load()
+    one = Run(*places(lake, landing), known, engine=engine_name(engine))
+    one.open()
+    known_files = retracted.marked(one.ledger.entries, one.retracted)
+    entries = retracted.of_file(known_files, retracted.path_in(one.landing, file), content)
+    rewound.taken_back(messages, retracted.add(entries, why), entries, known)
+    if then_run:
+        run(lake=lake, landing=landing, engine=engine)
+
+
 @app.command()
 def docs(
     file: Annotated[Path, typer.Argument(help="The page to write, over one that is there.")] = Path("docs.html"),

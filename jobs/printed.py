@@ -108,6 +108,8 @@ def _went(done: Done) -> str:
 
 def summary(messages: Console, report: Report) -> None:
     """Where the rows that came in went; what was rejected, mended and warned of; what landing holds beside."""
+    if report.rewound:
+        messages.print(f"A rewind {report.rewound} had broken off, and was finished first.")
     judged = [done for done in report.done if done.accounts]
     if judged:
         statuses = dict.fromkeys(status for done in judged for status in done.counts["rows"])
@@ -287,6 +289,14 @@ def plan(console: Console, one: Run, wanted: Mapping[str, Table], engine: str) -
         console.print("Nothing new: a run would make no commit.")
     revalued(console, decisions.values())
     landing(console, found)
+    _unfinished(console, one)
+
+
+def _unfinished(console: Console, one: Run) -> None:
+    if one.ledger.rewind is not None:
+        console.print(
+            "[yellow]A rewind broke off[/], some tables are back and some are not: the next run finishes it first."
+        )
 
 
 def _size(would: str, size: Size, *, and_more: bool) -> tuple[str, str]:
@@ -342,6 +352,7 @@ def status(console: Console, one: Run, engine: str) -> None:
         console.print(f"  {each.delivery.table}: {_taken_back(each)}")
     if found:
         landing(console, found)
+    _unfinished(console, one)
 
 
 @contextmanager

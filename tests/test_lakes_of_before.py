@@ -12,12 +12,17 @@ import pytest
 from jobs import samples
 from lakehouse import graph
 from lakehouse.delta import feed, log, progress
+from lakehouse.intake import ledger, retracted
 from lakehouse.proof import verify
+from lakehouse.recovery import releases
+from lakehouse.recovery import rewind as back
 from lakehouse.runs import plan
 from lakehouse.runs.run import Run
 from lakehouse.writes.lake import Lake
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lakehouse.engines.native import Native
     from lakehouse.graph import Table
     from lakehouse.runs.turns import Decision
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 LAKES = sorted(Path(__file__).with_name("lakes").glob("*.tar.gz"))
 VECTORS = "deletionVectors"
+DAY = "2022-01-06"
 
 
 @pytest.fixture(scope="module", params=LAKES, ids=[path.name for path in LAKES])
@@ -32,8 +38,8 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """The lake as it was, and the plan that is made of it."""
     made = tmp_path_factory.mktemp("before")
     with tarfile.open(request.param) as archive:
-        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.2 has none
-        archive.extractall(made)  # noqa: S202  our own archives
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # which Python 3.11 has from 3.11.4 on
+        archive.extractall(made)  # noqa: S202  an archive of ours
     return made
 
 
@@ -49,7 +55,11 @@ def continued(folder: Path, engine: Native, before: dict[str, Decision]) -> Lake
     assert before
     tables = graph.load()
     Run(str(folder / "lake"), str(folder / "landing"), tables, engine=engine).execute(tables)
+    releases.publish(str(folder / "lake"), tables)
     samples.generate(folder / "landing", lines=60, days=4, deliver=[3])
+    rates = folder / "landing" / "exchange_rates" / DAY / "rates.csv"
+    rates.parent.mkdir(parents=True)
+    rates.write_text(f"rate_date,currency,reporting_currency,rate\n{DAY},KES,USD,0.0088\n", encoding="utf-8")
     Run(str(folder / "lake"), str(folder / "landing"), tables, engine=engine).execute(tables)
     return Lake(str(folder / "lake"))
 
@@ -98,3 +108,35 @@ def test_gold_without_vectors_is_read_by_plain_readers_and_its_older_versions_st
         old = deltalake.QueryBuilder().register("t", deltalake.DeltaTable(continued.address(name), version=0))
         counted = old.execute("select count(*) as n from t").read_all()
         assert counted.column("n").to_pylist() == [feed.read(continued.address(name), 0).num_rows], name
+
+
+def content(lake: Lake, versions: Mapping[str, int]) -> dict[str, list[str]]:
+    """The rows of the computed tables, without where they stand."""
+    tables = {name: feed.read(lake.address(name), version) for name, version in versions.items()}
+    told = {name: rows.select([one for one in rows.column_names if one[0] != "_"]) for name, rows in tables.items()}
+    return {name: sorted(map(str, rows.to_pylist())) for name, rows in told.items()}
+
+
+def test_a_day_of_files_of_each_kind_is_retracted_then_rewound_and_brought_again(
+    folder: Path, continued: Lake, tables: dict[str, Table], engine: Native, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def now() -> dict[str, list[str]]:
+        return content(continued, {name: state.version for name in computed if (state := continued.state(name))})
+
+    monkeypatch.setattr(retracted, "FILE", folder / "retracted.yml")
+    root, landing = continued.root, str(folder / "landing")
+    computed = [name for name, one in tables.items() if not one.contract.source]
+    point = releases.release(root, 1).point
+    first, present = content(continued, {name: int(point[name].version) for name in computed}), now()
+    entries = ledger.read(root).entries
+    of_the_day = [retracted.of_file(entries, one.delivery.path) for one in entries if DAY in one.delivery.path]
+    retracted.add([one for found in of_the_day for one in found], "a test")
+    assert {one.source for one in retracted.read()} == {name for name, one in tables.items() if one.contract.source}
+    Run(root, landing, tables, engine=engine).execute(tables)
+    assert now() == first
+    back.go(root, back.look(root, landing, tables, "to release 1", point))
+    assert now() == first
+    retracted.FILE.write_text("[]", encoding="utf-8")
+    Run(root, landing, tables, engine=engine).execute(tables)
+    assert now() == present
+    assert first != present

@@ -26,9 +26,11 @@ from lakehouse.delta.committer import ConflictError, Target
 from lakehouse.delta.ops import query
 from lakehouse.engines import native, protocol
 from lakehouse.engines.native import Native
+from lakehouse.intake import ledger
 from lakehouse.intake.ledger import Delivery
+from lakehouse.recovery import rewind as back
 from lakehouse.runs import plan
-from lakehouse.writes import refresh, units
+from lakehouse.writes import refresh, rewind, units
 from tests import world
 from tests.histories import History
 from tests.toy import Toy
@@ -106,6 +108,19 @@ def test_of_two_files_of_the_same_day_and_second_the_one_behind_by_its_path_is_t
         path = f"market_1/2024-01-11/orders_{name}.csv"
         history.put(world.File(ORDERS, path, at, world.HEADERS[ORDERS], (an_order("7", quantity),)))
     assert rows(history, LINES, "order_id, quantity") == [(7, 4), (8, 3)]
+
+
+def test_a_rewind_takes_progress_and_the_ledger_with_it(history: History) -> None:
+    assert rows(history, DAYS, "order_date, orders") == [(date(2024, 1, 5), 2)]
+    then, root = history.toy.point(), history.toy.lake.root
+    deliver(history, an_order("9", "1"))
+    assert rows(history, DAYS, "order_date, orders") == [(date(2024, 1, 5), 3)]
+    back.go(root, back.look(root, str(history.toy.landing), history.tables(), "to then", then))
+    taken = ledger.read(root).taken()
+    assert len(taken) == 2
+    there = [one for name, one in history.tables().items() if name in then]
+    assert {one.path for one in plan.decide_all(root, there, taken).values()} == {"nothing"}
+    assert rows(history, DAYS, "order_date, orders") == [(date(2024, 1, 5), 3)]
 
 
 def computed(engine: Native, values: list[Any], column: Column) -> list[Any]:
@@ -263,7 +278,7 @@ MUTANTS = {
         committer._touched, "hits | hidden", "hits", test_a_file_of_which_rows_leave_twice_has_none_of_them
     ),
     "a bare remove": Mutant(
-        committer._removed, "if is_bare:", "if stored:", test_delta_rs_knows_what_went_with_an_overwrite
+        committer._left, "if is_bare:", "if stored:", test_delta_rs_knows_what_went_with_an_overwrite
     ),
     "a schema from the frame": Mutant(
         committer.overwrite,
@@ -272,6 +287,18 @@ MUTANTS = {
         test_a_table_is_as_its_contract_says_and_not_as_its_rows_came,
     ),
     "an unpinned read": Mutant(Native.read, '.option("versionAsOf", version)', "", test_a_frame_stays_at_its_version),
+    "the new versions of a rewound table's inputs": Mutant(
+        rewind._translated,
+        "version=now[name].version",
+        "version=was.version",
+        test_a_rewind_takes_progress_and_the_ledger_with_it,
+    ),
+    "the rewound ledger": Mutant(
+        rewind._close,
+        "int(then.version)",
+        "base",
+        test_a_rewind_takes_progress_and_the_ledger_with_it,
+    ),
     "a rebase over a foreign append": Mutant(
         committer.commit,
         "land(address, base + 1,",

@@ -247,6 +247,73 @@ def test_rows_that_are_not_right_or_name_nothing_stop_the_run_in_words(toy: Toy,
     assert not (toy.folder / "lake").exists()
 
 
+LIST = "# why\n# - {source: bronze.orders, file: x}\n"
+
+
+@pytest.mark.parametrize("before", ["", f"{LIST}[]\n", LIST, f"{LIST}- {ROW.replace('monday', 'other')}"])
+def test_a_file_is_taken_back_by_its_name_and_the_list_keeps_what_it_holds(toy: Toy, before: str) -> None:
+    toy.deliver("other.csv", "8,A,9,10.00")
+    file = toy.deliver("monday.csv", "7,A,2,10.00")
+    toy.run()
+    retracted.FILE.write_text(before, encoding="utf-8")
+    path = retracted.path_in(str(toy.landing), str(file))
+    assert path == retracted.path_in(str(toy.landing), path) == "market_1/monday.csv"
+    (row,) = retracted.add(retracted.of_file(ledger.read(toy.lake.root).entries, path), "a test: of words")
+    kept = before.removesuffix("[]\n")
+    assert (
+        retracted.FILE.read_text(encoding="utf-8")
+        == f"{kept}{'' if kept.endswith(chr(10)) or not kept else chr(10)}{row}\n"
+    )
+    assert retracted.read()[-1].why == "a test: of words"
+    toy.run()
+    assert (7,) not in toy.rows(ORDERS, "order_id")
+
+
+def test_the_version_that_is_taken_back_is_named_where_a_file_had_several(toy: Toy) -> None:
+    for quantity in (2, 9):
+        toy.deliver("monday.csv", f"7,A,{quantity},10.00")
+        toy.run()
+    entries = ledger.read(toy.lake.root).entries
+    with pytest.raises(LakehouseError, match=r"with the contents \w{12} \(2023-11-14 22:13\), \w{12} .*: --content"):
+        retracted.of_file(entries, "market_1/monday.csv")
+    newest = max(entries, key=lambda one: one.batch)
+    retracted.add(retracted.of_file(entries, "market_1/monday.csv", newest.delivery.content[:4]), "a test")
+    toy.run()
+    assert toy.rows(ORDERS) == [(1, 7, 2)]
+    with pytest.raises(LakehouseError, match=r"taken back already \(a test\)\. To have it again take its row out"):
+        retracted.of_file(retracted.marked(entries, retracted.read()), "market_1/monday.csv", newest.delivery.content)
+    retracted.FILE.write_text("[]", encoding="utf-8")
+    toy.run()
+    assert toy.rows(ORDERS) == [(1, 7, 9)]
+
+
+def test_what_was_not_delivered_and_a_list_of_another_form_are_said_in_words(toy: Toy) -> None:
+    toy.deliver("monday.csv", "7,A,2,10.00")
+    (toy.landing / "market_1" / "half.csv").write_text(f'{HEADER}\n7,"A,2', encoding="utf-8")
+    toy.run()
+    entries = ledger.read(toy.lake.root).entries
+    for path, words in (
+        ("monday.csv", r"was never delivered\. Near to it: market_1/monday\.csv\. Name it by its path in landing"),
+        ("market_1/half.csv", r"nothing is loaded: it ends with an open quote.* Take it out of landing instead"),
+    ):
+        with pytest.raises(LakehouseError, match=words):
+            retracted.of_file(entries, path)
+    mine = retracted.of_file(entries, "market_1/monday.csv")
+    retracted.FILE.write_text(f"[{ROW.replace('monday', 'other')}]", encoding="utf-8")
+    with pytest.raises(
+        LakehouseError, match=r"rows a line each\. Write this into it:\n- {source: bronze.orders, file: .*mon"
+    ):
+        retracted.add(mine, "a test")
+    retracted.FILE.unlink()
+    retracted.FILE.with_name("retracted.yml.new").mkdir()
+    with pytest.raises(LakehouseError, match=r"cannot be written \(Is a directory\)\. Add to it yourself"):
+        retracted.add(mine, "a test")
+    retracted.FILE.with_name("retracted.yml.new").rmdir()
+    retracted.add(mine, "a test")
+    toy.run()
+    assert toy.rows(ORDERS) == []
+
+
 @pytest.mark.parametrize(
     "path", ["market_1/a b.csv", 'market_1/"quoted": x.csv', "market_1/é😀.csv", "market_1/#1, 2.csv"]
 )

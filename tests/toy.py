@@ -15,6 +15,9 @@ from deltalake import DeltaTable
 
 from lakehouse import graph
 from lakehouse.contract import Contract
+from lakehouse.delta import log, progress
+from lakehouse.delta.progress import Input
+from lakehouse.intake import ledger
 from lakehouse.runs.run import Run
 from lakehouse.writes.lake import Lake
 
@@ -187,6 +190,12 @@ class Toy:
     def versions(self) -> dict[str, int]:
         states = {name: self.lake.state(name) for name in self.sources}
         return {name: state.version for name, state in states.items() if state}
+
+    def point(self) -> dict[str, Input]:
+        """Every table that there is, its quarantine and the ledger, as they stand: what a release says."""
+        names = [one for name in self.sources for one in (name, progress.rejected(name))]
+        found = {name: log.snapshot(self.lake.address(name)) for name in (*names, ledger.FILES)}
+        return {name: Input(one.version, one.id) for name, one in found.items() if one}
 
     def rows(self, name: str, *columns: str) -> list[tuple[object, ...]]:
         """The table's rows, sorted; without the evidence columns."""

@@ -26,8 +26,11 @@ from lakehouse.store.storage import StoredFile
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Sequence
 
+    from lakehouse.delta.log import Snapshot
 
 FILES = "ops.files"
+# Transactions of a rewind, by the version of the ledger whose commit says what is to be rewound: begun, and done.
+REWIND, REWOUND = "lakehouse.rewind", "lakehouse.rewound"
 TAKEN = ("claimed", "loaded", "empty")
 MISDATED = "misdated"  # rows that a rule rejects which looks at the file's day
 COUNTS = ("rows", *PLACES, MISDATED)
@@ -184,12 +187,14 @@ class Entry:
 class Ledger:
     """The ledger at one version, -1 where there is none yet.
 
-    `id` is Delta's for the table, empty for one that this process made.
+    `id` is Delta's for the table, empty for one that this process made. `rewind`: the version whose commit says of a
+    rewind that broke off what it does; None where there is none.
     """
 
     version: int = -1
     entries: tuple[Entry, ...] = ()
     id: str = field(default="", compare=False)
+    rewind: int | None = None
 
     @property
     def next_batch(self) -> int:
@@ -220,7 +225,13 @@ def read(root: str, known: Ledger | None = None, version: int | None = None) -> 
     if known and (known.id, known.version) == (now.id, now.version):
         return known
     rows = ops.each(address, "select * from t", version=now.version)
-    return Ledger(now.version, tuple(_entry(row) for row in rows), now.id)
+    return Ledger(now.version, tuple(_entry(row) for row in rows), now.id, unfinished_rewind(now))
+
+
+def unfinished_rewind(now: Snapshot) -> int | None:
+    """As `Ledger.rewind`: it is in what every look at the ledger reads."""
+    begun = now.txn.get(REWIND, -1)
+    return begun if begun > now.txn.get(REWOUND, -1) else None
 
 
 def _entry(row: Mapping[str, Any]) -> Entry:

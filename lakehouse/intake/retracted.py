@@ -6,6 +6,7 @@ import json
 from dataclasses import MISSING as NOTHING
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
@@ -14,6 +15,7 @@ from lakehouse import conf
 from lakehouse.conf import MISSING, UNKNOWN
 from lakehouse.errors import LakehouseError
 from lakehouse.intake.ledger import CONTENT
+from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -103,6 +105,67 @@ def _unknown(row: Retraction, entries: Collection[Entry]) -> str:
         return f"names {row.file}, of which nothing is loaded: it {others[-1].reason.rstrip('.')}."
     near = get_close_matches(row.file, {one.path for one in delivered if one.table == row.source}, cutoff=0.0)
     return f"names {row.file}, which {row.source} does not have. Near to it: {', '.join(near)}."
+
+
+def path_in(landing: str, file: str) -> str:
+    """A delivered file as the ledger names it; its whole path will do."""
+    place = file if storage.is_s3(file) else str(Path(file).absolute())
+    return place.removeprefix(f"{landing}/") if place.startswith(f"{landing}/") else file
+
+
+def of_file(entries: Collection[Entry], file: str, content: str = "") -> list[Entry]:
+    """The delivery of a file, one for each source that took it; `content`: how that of the meant version begins.
+
+    Raises LakehouseError where none was taken, where there are several versions, or where it is taken back already.
+    """
+    mine = [one for one in entries if one.is_taken and one.delivery.path == file]
+    if not mine:
+        raise LakehouseError(_not_taken(entries, file))
+    versions = {(one.delivery.table, one.delivery.content): one for one in mine}
+    meant = [one for one in versions.values() if one.delivery.content.startswith(content)]
+    if not meant or len(meant) > len({one.delivery.table for one in meant}):
+        when = {one.delivery.short_content: one.delivery.as_of for one in mine}
+        had = ", ".join(f"{letters} ({at:%Y-%m-%d %H:%M})" for letters, at in when.items())
+        raise LakehouseError(
+            f"{file} was delivered with the contents {had}. Say which is meant: --content and its letters."
+        )
+    if not (new := [one for one in meant if not one.retracted]):
+        raise LakehouseError(
+            f"{file} is taken back already ({meant[0].retracted}). To have it again take its row out of {FILE}."
+        )
+    return new
+
+
+def _not_taken(entries: Collection[Entry], file: str) -> str:
+    if others := [one.reason for one in entries if one.delivery.path == file]:
+        return f"Of {file} nothing is loaded: it {others[-1].rstrip('.')}. Take it out of landing instead."
+    near = get_close_matches(file, {one.delivery.path for one in entries if one.is_taken}, cutoff=0.0)
+    return f"{file} was never delivered. Near to it: {', '.join(near) or 'nothing'}. Name it by its path in landing."
+
+
+def add(entries: Iterable[Entry], why: str) -> list[str]:
+    """Write the rows that take these back into the list, behind all that it holds, comments too; the rows.
+
+    Raises LakehouseError where that makes no list of its text, or it cannot be written.
+    """
+    read()  # raises where it is not right as it is
+    rows, file = [line(one.delivery, why) for one in entries], FILE.resolve()
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    kept = [one for one in text.splitlines() if one.strip() != "[]"]
+    new, fresh = "\n".join([*kept, *rows, ""]), file.with_name(f"{file.name}.new")
+    try:
+        is_list = conf.parse(new) == [*(conf.parse(text) or ()), *conf.parse("\n".join(rows))]  # type: ignore[misc]
+    except yaml.YAMLError:
+        is_list = False
+    if not is_list:
+        raise LakehouseError(f"{FILE} does not have its rows a line each. Write this into it:\n" + "\n".join(rows))
+    try:
+        fresh.write_text(new, encoding="utf-8")
+        fresh.replace(file)
+    except OSError as error:
+        what = f"{FILE} cannot be written ({error.strerror}). Add to it yourself:\n" + "\n".join(rows)
+        raise LakehouseError(what) from error
+    return rows
 
 
 def line(one: Delivery, why: str = "") -> str:

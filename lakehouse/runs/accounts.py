@@ -17,7 +17,7 @@ from lakehouse.store import storage
 from lakehouse.writes import measures as measured
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from lakehouse.contract import Source
@@ -95,11 +95,7 @@ def at_hand(landing: str, source: str, pending: list[Entry]) -> list[Entry]:
     A file that was put back has another time. Raises LakehouseError with those that are not there.
     """
     again = [one for one in pending if one.status != "claimed"]
-    if not again:
-        return pending
-    wanted = {one.delivery.path for one in again}
-    there = {file.path: file for file in storage.list_files(landing) if file.path in wanted}
-    found = {one.place: _put_back(landing, one, there.get(one.delivery.path)) for one in again}
+    found = as_they_were(landing, again)
     if missing := sorted(place[1] for place, one in found.items() if one is None):
         raise LakehouseError(
             f"{source} was restored to a version before these deliveries, and {landing} does not hold them as they "
@@ -108,8 +104,19 @@ def at_hand(landing: str, source: str, pending: list[Entry]) -> list[Entry]:
     return [found.get(one.place) or one for one in pending]
 
 
+def as_they_were(landing: str, entries: Collection[Entry]) -> dict[Place, Entry | None]:
+    """The deliveries as landing holds them now, by content: a file that was put back has another time; None: gone."""
+    if not entries:
+        return {}
+    wanted = {one.delivery.path for one in entries}
+    there = {file.path: file for file in storage.list_files(landing) if file.path in wanted}
+    return {one.place: _put_back(landing, one, there.get(one.delivery.path)) for one in entries}
+
+
 def _put_back(landing: str, entry: Entry, file: StoredFile | None) -> Entry | None:
     one = entry.delivery
+    if file == one.stored:
+        return entry
     if file is None or file.size != one.size or storage.content_hash(landing, file) != one.content:
         return None
     written_at = one.written_at or one.modified_at
@@ -227,8 +234,8 @@ def measures(
 def _came_in(decision: Decision, source: str, taken: Iterable[Entry]) -> list[Entry]:
     """The deliveries that a turn had to judge: those that the table did not include, or all of them."""
     state, until = decision.state, decision.inputs[source].batch
-    before = state.progress.inputs[source].batch if state and state.progress else None
-    since = before if before is not None and decision.path in {"new", "late"} else -1
+    before = state.progress.inputs.get(source) if state and state.progress else None
+    since = before.batch if before and before.batch is not None and decision.path in {"new", "late"} else -1
     mine = [one for one in taken if one.delivery.table == source and one.batch > since]
     return [one for one in mine if until is None or one.batch <= until]
 

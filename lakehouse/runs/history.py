@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
     from lakehouse.delta.feed import Written
     from lakehouse.runs.turns import Decision, Done
+    from lakehouse.writes.rewind import Restored, Rewind
 
 RUNS = "ops.runs"
 REMEMBERED = 20  # of a table
 RECENT = 100  # commits
 # For the session; for all that comes before a write; and for commits, which Spark computes while it writes.
 WAITING, COMPUTING, WRITING = "waiting", "computing", "writing"
+REWIND = "rewind"  # what a turn of a rewind did: no path of a plan
 
 TYPES: Mapping[str, ops.Kind] = {
     "run": "text",
@@ -54,10 +56,10 @@ TYPES: Mapping[str, ops.Kind] = {
 class Ran:
     """One table's turn in a run. Counts that are not known are None, `units` also where all were computed.
 
-    `path` and `reason` as `plan` says them; `seconds` in all and by phase; `rows_in`: delivered rows that came in;
-    `rows_changed` of all `rows_of_inputs`: what the plan made its choice from; rows `written` and `deleted`, new
-    `files` of rows and their `bytes`, as the commits up to `version` have them; `error` is empty where there was none,
-    and `engine`, the name of what computed, where it was not recorded yet.
+    `path` and `reason` as `plan` says them, or REWIND and where to; `seconds` in all and by phase; `rows_in`: delivered
+    rows that came in; `rows_changed` of all `rows_of_inputs`: what the plan made its choice from; rows `written` and
+    `deleted`, new `files` of rows and their `bytes`, as the commits up to `version` have them; `error` is empty where
+    there was none, and `engine`, the name of what computed, where it was not recorded yet.
     """
 
     table: str
@@ -127,6 +129,18 @@ def note(root: str, run: str, at: datetime, engine: str, done: Sequence[Done], b
     with ThreadPoolExecutor(log.AT_ONCE) as pool:
         turns = list(pool.map(lambda one: ran(root, one), worked))
     write(root, run, at, [replace(one, engine=engine) for one in (*turns, *broken)])
+
+
+def rewound(root: str, work: Rewind, restored: Sequence[Restored]) -> None:
+    """Append the tables that a rewind wrote, as a run of its own."""
+    from lakehouse.delta import feed  # noqa: PLC0415
+
+    rows = []
+    for one in restored:
+        did = feed.written(progress.address(root, one.table), one.before, one.version)
+        facts = _of_commits(did) if did else {}
+        rows.append(Ran(one.table, REWIND, work.where, one.seconds, version=one.version, **facts))
+    write(root, work.id, work.at, rows)
 
 
 def write(root: str, run: str, at: datetime, rows: Sequence[Ran]) -> None:

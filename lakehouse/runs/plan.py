@@ -236,7 +236,7 @@ def _pinned(name: str, state_of: Callable[[str], State | None]) -> Input | None:
 def _whole(root: str, table: Table, note: Progress, inputs: Mapping[str, Input], taken: list[Entry]) -> str:
     """Why nothing that the table holds can be built upon; empty where it can."""
     if note.fingerprint != table.fingerprint:
-        return "its definition changed"
+        return "its definition changed" if note.inputs else "a rewind went back to before it was there"
     if note.engine in engines.WRONG:
         return f"it was computed by {note.engine}, which was found wrong"
     if note.inputs.keys() != inputs.keys():

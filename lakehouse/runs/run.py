@@ -96,6 +96,7 @@ class Run:
         self.history = history.History(self.root, self.engine_name)
         self.stopping = threading.Event()
         self.retracted: tuple[Retraction, ...] = ()
+        self.rewound = ""
         self.ledger = Ledger()
 
     def open(self) -> None:
@@ -153,7 +154,8 @@ class Run:
             except BaseException as error:  # noqa: BLE001  raised below, with what the steps after it could not do
                 failed.append(error)
         _raise(failed)
-        return Report(tuple(done), found, tuple(measures), tuple(self._changes), tuple(self._suspects(found, done)))
+        suspects = tuple(self._suspects(found, done))
+        return Report(tuple(done), found, tuple(measures), tuple(self._changes), suspects, self.rewound)
 
     def _suspects(self, found: Found, done: Sequence[Done]) -> Iterator[Entry]:
         """The deliveries that were kept out whole, and new ones that hold what another market's do."""
@@ -165,6 +167,9 @@ class Run:
     def _take(self, wanted: Container[str]) -> Found:
         """Claim what landing has for these tables; where another run was quicker, look again at what is left."""
         found = self.look()
+        if self.ledger.rewind is not None:
+            self._finish_rewind()
+            found = self.look()
         sources = [name for name, one in self.tables.items() if name in wanted and one.contract.source]
         states = {name: plan.state(self.root, name) for name in sources}
         # Before anything is claimed: what a lost or rewound ledger does not know would come a second time.
@@ -184,6 +189,14 @@ class Run:
             included = max(map(accounts.included_batch, states.values()))
             self.ledger = ledger.claim(self.root, self.ledger, news, after=included)
         return found
+
+    def _finish_rewind(self) -> None:
+        """Somebody's, that broke off: its tables do not go with each other yet."""
+        from lakehouse.writes import rewind  # noqa: PLC0415  Arrow, which a look at the lake does not pay for
+
+        if done := rewind.finish(self.root):
+            history.rewound(self.root, *done)
+            self.rewound = done[0].where
 
     def _nothing_to_load(self, found: Found) -> str:
         refused = [f"{one.delivery.path} {one.reason}" for one in found.entries]

@@ -75,10 +75,14 @@ class Done:
 
 @dataclass(frozen=True)
 class Report:
-    """`changes`: what is new in the columns of the files that were loaded; `suspects`: those that it found wrong."""
+    """`changes`: what is new in the columns of the files that were loaded; `suspects`: those that it found wrong.
+
+    `rewound`: where a rewind went that had broken off, and that the run finished before anything else.
+    """
 
     done: tuple[Done, ...]
     found: Found
     measures: tuple[Measure, ...] = ()
     changes: tuple[SchemaChange, ...] = ()
     suspects: tuple[Entry, ...] = ()
+    rewound: str = ""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lakehouse.recovery.releases import Release
 
 NUMBERS = ("int", "bigint", "decimal", "double")
-SIGN = "_sign"
+SIGN, PLACE = "_sign", ("_file", "_row", "_sequence")
 MOST = 10  # numbers
 NAMED = 3  # files of one cause
 NEW, LATE, CORRECTED, DEFINITION = "new", "late", "corrected", "definition changed"
@@ -110,7 +110,7 @@ def _alone(name: str, address: str, old: Release, new: Release) -> Difference:
 
 
 def _counted(table: Table, address: str, since: int, until: int) -> Difference | None:
-    if table.contract.source:  # rows of bronze only come
+    if table.contract.source and not progress.was_restored(address, since, until):  # then rows of bronze only come
         did = feed.written(address, since, until)
         if did is None:
             return Difference(table.name, None, None, None, "its log no longer reaches back")
@@ -130,7 +130,8 @@ def _sides(table: Table, address: str, since: int, until: int) -> tuple[pa.Table
 
     schemas = [log.schema(found) for at in (since, until) if (found := log.snapshot(address, at))]
     then, now = ({one.name: one.type for one in schema} for schema in schemas)
-    columns = [name for name in table.contract.columns if name in now and then.get(name) == now[name]]
+    promised = PLACE if table.contract.source else table.contract.columns  # a row of a file says one thing for ever
+    columns = [name for name in promised if name in now and then.get(name) == now[name]]
     try:
         changed = feed.changes(address, since, until, columns)
         signs = pc.if_else(pc.is_in(changed[feed.CHANGE], pa.array(sorted(feed.AFTER))), 1, -1)
@@ -160,8 +161,10 @@ def _most(table: Table, old: pa.Table, new: pa.Table) -> Number | None:
     """The number that moved by the largest share of its column."""
     best: Number | None = None
     for name in new.column_names:
-        promise = table.contract.columns[name]
-        if name in table.contract.grain or name.endswith("_id") or not promise.type.startswith(NUMBERS):
+        promise = table.contract.columns.get(name)
+        if promise is None or name in table.contract.grain or name.endswith("_id"):
+            continue
+        if not promise.type.startswith(NUMBERS):
             continue
         share, place = _largest(old[name], new[name])
         if share > (best.share if best else 0.0):

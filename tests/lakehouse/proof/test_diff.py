@@ -8,7 +8,7 @@ import pytest
 
 from lakehouse.delta import log
 from lakehouse.proof import diff
-from lakehouse.recovery import releases
+from lakehouse.recovery import releases, rewind
 from tests.toy import Toy
 
 if TYPE_CHECKING:
@@ -43,6 +43,17 @@ def differences(toy: Toy, old: int, new: int) -> list[Difference]:
 
 def counts(found: list[Difference]) -> dict[str, tuple[int | None, int | None, int | None]]:
     return {one.table: (one.added, one.changed, one.removed) for one in found}
+
+
+def test_what_was_taken_back_and_came_again_is_no_difference(toy: Toy) -> None:
+    toy.deliver("orders.csv", "9,C,1,1.00", day=4)
+    last = released(toy)
+    root, tables = toy.lake.root, toy.tables()
+    point = releases.release(root, 1).point
+    rewind.go(root, rewind.look(root, str(toy.landing), tables, "release 1", point))
+    again = released(toy)
+    assert counts(differences(toy, 1, again.number))["bronze.orders"] == (1, 0, 0)
+    assert counts(differences(toy, last.number, again.number)) == {}
 
 
 def test_rows_are_counted_by_the_grain_and_what_came_and_went_again_is_not(toy: Toy) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from lakehouse.delta.log import Action, Snapshot
 
-ATTEMPTS = 4  # puts of one commit, where the store does not answer
+ATTEMPTS, LIMIT = 4, 120.0  # puts of one commit, where the store does not answer; seconds after which none begins
 CHECKPOINT_EVERY = 10  # versions
 CHANGES = "_change_data"
 CHANGE, PLACE = "_change_type", "_place"
@@ -102,9 +102,11 @@ def land(address: str, version: int, actions: Sequence[Action]) -> None:
     """Put the commit where none is; whose it is after a refusal or without an answer, its random `txnId` tells."""
     lines = [json.dumps(action, separators=(",", ":"), ensure_ascii=False) for action in actions]
     content = ("\n".join(lines) + "\n").encode()
-    ours = actions[0]["commitInfo"]["txnId"]
+    ours, until = actions[0]["commitInfo"]["txnId"], time.monotonic() + LIMIT
     for attempt in range(ATTEMPTS):
         time.sleep(attempt * 0.2)
+        if time.monotonic() > until:
+            break
         if storage.put_if_absent(address, log.commit_path(version), content):
             return
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lakehouse.delta import log, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
+from lakehouse.store.storage import BrokenOffError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from lakehouse.delta.committer import Target
     from lakehouse.delta.log import Snapshot
 
+OF_A_STORE = re.compile(r"S3 error|[Oo]bject [Ss]tore error|Error performing (GET|HEAD|PUT|list)")
 ATTEMPTS = 16  # of an append, each after another's
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Kind = Literal["text", "whole", "small", "real", "truth", "moment"]
@@ -179,25 +182,42 @@ def query(address: str, statement: str, version: int | None = None, **others: st
 
 def each(address: str, statement: str, version: int | None = None, **others: str) -> Iterator[dict[str, Any]]:
     """As `query`, of an answer of many rows: they are never all there at once as Python's objects."""
+    for batch in storage.patiently(lambda: _batches(address, statement, version, others), BrokenOffError):
+        columns = [batch.column(name).to_pylist() for name in batch.column_names]
+        yield from (dict(zip(batch.column_names, row, strict=True)) for row in zip(*columns, strict=True))
+
+
+def _batches(address: str, statement: str, version: int | None, others: Mapping[str, str]) -> list[Any]:
     from deltalake import QueryBuilder  # noqa: PLC0415
 
     builder = QueryBuilder()
     with ExitStack() as until:
+        until.enter_context(_in_words(address))
         for name, place in {"t": address, **others}.items():
             opened = until.enter_context(_opened(place, version if name == "t" else None))
             if opened is None:
-                return
+                return []
             builder = builder.register(name, opened)
         try:
-            batches = builder.execute(statement).read_all().to_batches()
+            return list(builder.execute(statement).read_all().to_batches())
         except Exception as error:
             if lost := progress.lost_files(address, version):
                 what = f"{address}/{lost[0]} is gone or cut. Bring that file back from a copy."
                 raise LakehouseError(what) from error
             raise
-    for batch in batches:
-        columns = [batch.column(name).to_pylist() for name in batch.column_names]
-        yield from (dict(zip(batch.column_names, row, strict=True)) for row in zip(*columns, strict=True))
+
+
+@contextmanager
+def _in_words(address: str) -> Iterator[None]:
+    """delta-rs raises what a store did not answer as a page, of a class that it has for everything."""
+    try:
+        yield
+    except Exception as error:
+        if not OF_A_STORE.search(str(error)) or isinstance(error, LakehouseError):
+            raise
+        raise BrokenOffError(
+            f"S3 did not answer whole when {address} was asked. Start the run again; it goes on where it stopped."
+        ) from error
 
 
 @contextmanager

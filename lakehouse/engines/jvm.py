@@ -18,7 +18,7 @@ from lakehouse.store import storage
 from lakehouse.store.cache import cache_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pyspark.sql import SparkSession
 
@@ -52,6 +52,10 @@ EXCLUDES = (
 )
 LOCK = Path(__file__).with_name("jars.lock")
 LOG4J = Path(__file__).with_name("log4j2.properties")
+# Delta's log as several drivers can write it, with what it is compiled from; it is in the lock like the others.
+LOG_STORE, LOG_STORE_SOURCE = (
+    Path(__file__).with_name(name) for name in ("lakehouse-logstore.jar", "ConditionalLogStore.java")
+)
 OLDEST_JAVA = 17
 KEYS = {f"spark.hadoop.fs.s3a.{name}" for name in ("access.key", "secret.key", "session.token")}
 
@@ -126,6 +130,10 @@ def _settings_of_results() -> dict[str, str]:
     return {
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        # Delta's own log stores let another driver, or our own committer, be overwritten.
+        **{f"spark.delta.logStore.{scheme}.impl": "lakehouse.ConditionalLogStore" for scheme in ("s3a", "file")},
+        # And where a commit is refused all the same, Delta looks whether it is its own.
+        "spark.databricks.delta.commit.idempotencyCheck.enabled": "true",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.ansi.enabled": "true",
         # Else '${env:AWS_SECRET_ACCESS_KEY}' in a question is what the environment says.
@@ -173,8 +181,12 @@ def _settings_of_s3() -> dict[str, str]:
     settings = {
         "fs.s3a.endpoint.region": storage.region(),
         "fs.s3a.path.style.access": "true",
-        "fs.s3a.attempts.maximum": "3",
         "fs.s3a.connection.establish.timeout": "5s",
+        # By Hadoop's own limits a store that is not well is asked for hours.
+        "fs.s3a.connection.timeout": "60s",
+        "fs.s3a.attempts.maximum": "3",
+        "fs.s3a.retry.limit": "4",
+        "fs.s3a.retry.throttle.limit": "6",
     }
     named = {
         "fs.s3a.endpoint": storage.endpoint_url(),
@@ -244,7 +256,28 @@ def write_lock() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, "jars")
         _resolve_into(folder)
-        LOCK.write_text("".join(f"{_sha256(jar)}  {jar.name}\n" for jar in sorted(folder.glob("*.jar"))))
+        _lock({jar.name: _sha256(jar) for jar in folder.glob("*.jar")})
+
+
+def _lock(digests: Mapping[str, str]) -> None:
+    LOCK.write_text("".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items())))
+
+
+def build_log_store() -> None:
+    """Compile it into the package and lock it: for the maintainer who changed its source."""
+    compile_log_store(LOG_STORE)
+    _lock(_read_lock() | {LOG_STORE.name: _sha256(LOG_STORE)})
+
+
+def compile_log_store(jar: Path) -> None:
+    """By the JDK on PATH, to the same bytes each time. Nobody else needs a JDK: the jar is in the package."""
+    known = ":".join([*(str(one) for one in jars()), f"{_spark_home()}/jars/*"])
+    with tempfile.TemporaryDirectory() as classes:
+        javac = ["javac", "-g:none", "--release", str(OLDEST_JAVA), "-cp", known, "-d", classes, str(LOG_STORE_SOURCE)]
+        subprocess.run(javac, check=True)
+        # What a manifest says, and how bytes are compressed, differs from one JDK to the next.
+        how = ["--create", "--no-manifest", "--no-compress", "--date=1980-01-01T00:00:02Z", "--file", str(jar)]
+        subprocess.run(["jar", *how, "-C", classes, "."], check=True)  # noqa: S607
 
 
 def _sha256(path: Path) -> str:
@@ -281,6 +314,7 @@ def _resolve_into(folder: Path) -> None:
                 "The jars could not be fetched from Maven Central: "
                 f"{' '.join(why[:3]) or answer.stderr[-500:]} Check the network, or copy {folder} from elsewhere."
             )
+        shutil.copy(LOG_STORE, Path(scratch, "ivy", "jars"))
         Path(scratch, "ivy", "jars").rename(folder)
 
 

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from lakehouse.delta import log
+from lakehouse.delta.committer import ConflictError
 from lakehouse.engines import SPARK, jvm
 from lakehouse.engines.joins import semi
 from lakehouse.engines.protocol import FEW_BYTES, UnansweredError, errors, words
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from lakehouse.engines.protocol import Change
 
 METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+BASE = "lakehouse.base"  # ConditionalLogStore.java reads it
 SKIP_EMPTY = "spark.databricks.delta.skipRecordingEmptyCommits"
 # On few rows planning, generating code and moving between stages are all of the work (measured: they were 80 %).
 # Without generated code, Parquet's vectors would be copied row by row, which takes longer than reading rows does.
@@ -150,9 +152,10 @@ class Spark:
 
     # Writing
 
-    def write(self, target: Target, base: int, change: Change, note: str) -> int:  # noqa: ARG002  Delta finds its base
+    def write(self, target: Target, base: int, change: Change, note: str) -> int:
         address = storage.for_spark(target.address)
-        with self._stamped(note):
+        storage.check_conditional_puts(target.address)
+        with self._stamped(note), self._upon(target, base):
             match change.how:
                 case "append" if change.rows is not None:
                     writer = self._writer(target, change.rows).option("mergeSchema", "true").mode("append")
@@ -162,7 +165,7 @@ class Spark:
                 case "overwrite" if change.rows is not None:
                     self._writer(target, change.rows).option("overwriteSchema", "true").mode("overwrite").save(address)
                 case "units":
-                    self._replace_units(target, change)
+                    self._replace_units(target, base, change)
                 case _:
                     self._note(target)
         return _version(target.address)
@@ -173,9 +176,9 @@ class Spark:
         writer = rows.select(*columns).write.format("delta").options(**target.configuration)
         return writer.partitionBy(*target.partition_by) if target.partition_by else writer
 
-    def _replace_units(self, target: Target, change: Change) -> None:
+    def _replace_units(self, target: Target, base: int, change: Change) -> None:
         """By `replaceUsing`, a third of a MERGE's time, where it can do it: with vectors, no unit gone or null."""
-        before, rows, others = _version(target.address), change.rows, None
+        rows, others = change.rows, None
         if change.differing is not None and rows is not None:
             some = change.differing.where("not _gone").drop("_gone")
             rows = semi(rows, some).select(*target.schema.names)
@@ -185,14 +188,14 @@ class Spark:
             using = self._writer(target, rows).option("replaceUsing", ",".join(change.unit))
             using.mode("overwrite").save(storage.for_spark(target.address))
         elif rows is not None:
-            self._merge(target, change, rows, before)
-        if _version(target.address) == before:  # Delta makes no commit that changes nothing
+            self._merge(target, base, change, rows)
+        if _version(target.address) == base:  # Delta makes no commit that changes nothing
             self._note(target)
 
-    def _merge(self, target: Target, change: Change, rows: DataFrame, before: int) -> None:
+    def _merge(self, target: Target, base: int, change: Change, rows: DataFrame) -> None:
         """One commit for rows that came, changed and went: the outer join, by grain, of units as they are and were."""
         touched = (rows if change.differing is None else change.differing).select(*change.unit).distinct()
-        were = semi(self.read(target.address, before), touched).select(
+        were = semi(self.read(target.address, base), touched).select(
             *(F.col(f"`{name}`").alias(f"_was_{name}") for name in change.grain),
             F.lit(True).alias("_was"),  # noqa: FBT003
         )
@@ -217,6 +220,7 @@ class Spark:
                 here, words = f"delta.`{storage.for_spark(target.address)}`", comment.replace("\\", "\\\\")
                 words = words.replace("'", "\\'")
                 self.spark.sql(f"alter table {here} alter column `{name}` comment '{words}'")
+                self.spark.conf.set(BASE, str(_version(target.address)))
         nothing = self.spark.createDataFrame([], self.read(target.address, _version(target.address)).schema)
         self.spark.conf.set(SKIP_EMPTY, "false")
         try:
@@ -233,6 +237,22 @@ class Spark:
             yield
         finally:
             self.spark.conf.unset(METADATA)
+
+    @contextmanager
+    def _upon(self, target: Target, base: int) -> Iterator[None]:
+        """The session's next commit makes version `base + 1` or none: our log store sees to it, Delta would go on."""
+        self.spark.conf.set(BASE, str(base))
+        try:
+            yield
+        except errors() as error:
+            if _version(target.address) == base:
+                raise
+            raise ConflictError(
+                f"Another writer made version {base + 1} of {target.address} after it was read here. Start the run "
+                "again, it reads the new version."
+            ) from error
+        finally:
+            self.spark.conf.unset(BASE)
 
     def is_alive(self) -> bool:
         try:

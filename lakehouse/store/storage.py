@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import stat
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from urllib.parse import unquote
 from uuid import uuid4
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 AT_ONCE, SEVERAL = 8, 3
+TRIES = 4  # of a question whose answer broke off
+PUTS = 4  # of one object, until the store says what a second one does
 DAMAGED = (
     "it is damaged. Bring that file back from a copy; where it is a computed table's (silver, gold), it may be deleted "
     "instead: the next run builds the table anew."
@@ -40,6 +44,7 @@ ETAG = "etag:"
 WAIT = "The store is not well: start again when it is."
 # What delta-rs makes no address of: it ends in a panic, or looks in another folder.
 UNREACHABLE = re.compile(r"[\[\]|^\\\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
+_asking, _conditional = Lock(), set[tuple[str | None, str]]()  # buckets of which it is known, with their endpoints
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,22 @@ class MissingFileError(LakehouseError):
     """A file that was expected is not there."""
 
 
+class BrokenOffError(LakehouseError):
+    """A store's connection ended within an answer, or before one."""
+
+
 class RefusedFileError(LakehouseError):
     """A file that is there and that this machine does not read."""
+
+
+def patiently(function: Callable[[], T], broken: type[Exception]) -> T:
+    """The answer, asked for again a little later where it broke off."""
+    for attempt in range(1, TRIES):
+        try:
+            return function()
+        except broken:
+            time.sleep(attempt * 0.1)
+    return function()
 
 
 def each(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
@@ -272,14 +291,18 @@ def read_bytes(root: str, path: str, *, first: int | None = None, last: int | No
     """A file's content, or only its `first` or `last` bytes. Raises MissingFileError where there is no such file."""
     if is_s3(root):
         part = {"Range": f"bytes=0-{first - 1}"} if first else {"Range": f"bytes=-{last}"} if last else {}
-        answer = _object(root, path, **part)
-        with _in_words(f"read {root}/{path}"):
-            return bytes(answer["Body"].read()) if answer else b""
+        return patiently(lambda: _whole_object(root, path, part), BrokenOffError)
     full = Path(root, path)
     with _reading(full, f"There is no {root}/{path}."), full.open("rb") as file:
         if last:
             file.seek(max(0, full.stat().st_size - last))
         return file.read(first or -1)
+
+
+def _whole_object(root: str, path: str, part: dict[str, str]) -> bytes:
+    answer = _object(root, path, **part)
+    with _in_words(f"read {root}/{path}"):
+        return bytes(answer["Body"].read()) if answer else b""
 
 
 def _object(root: str, path: str, **part: str) -> dict[str, Any]:
@@ -350,7 +373,7 @@ def _in_words(what: str) -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, HTTPClientError, HTTPError) as error:
-        raise LakehouseError(
+        raise BrokenOffError(
             f"S3 at {endpoint_url() or 'AWS'} broke off while it was asked to {what}: {error}. Start the run again; it "
             "goes on where it stopped."
         ) from error
@@ -437,6 +460,7 @@ def _arrow_s3_as(endpoint: str | None, region_name: str, *identity: str | None) 
 
 def put(root: str, path: str, content: Any) -> None:  # noqa: ANN401  bytes, or a buffer of Arrow's
     """Write a file that nobody else writes (its name is random); it is on the disk when this returns."""
+    check_conditional_puts(root)
     if not is_s3(root):
         full = Path(root, path)
         with _writing(full):
@@ -463,8 +487,13 @@ def delete(root: str, path: str) -> None:
     if not is_s3(root):
         Path(root, path).unlink(missing_ok=True)
         return
-    with _in_words(f"delete {root}/{path}"):
-        client().delete_object(**_at(root, path))
+    from botocore.exceptions import ClientError  # noqa: PLC0415
+
+    try:
+        with _in_words(f"delete {root}/{path}"):
+            client().delete_object(**_at(root, path))
+    except ClientError as error:
+        raise _refusal("delete", root, path, error) from error
 
 
 def delete_all(root: str) -> None:
@@ -500,8 +529,46 @@ def link(root: str, path: str, file: str) -> None:
 
 def put_if_absent(root: str, path: str, content: bytes) -> bool | None:
     """Write the file where there is none: True. False where one is there or on its way; None where no answer came."""
+    check_conditional_puts(root)
+    return _put_if_absent(root, path, content) if is_s3(root) else _link_if_absent(Path(root, path), content)
+
+
+def check_conditional_puts(root: str) -> None:
+    """Before the first write of this process: a store whose second put overwrites the first would lose commits.
+
+    Asked by putting one object twice and deleting it. Raises LakehouseError where both are taken, or none is answered.
+    """
     if not is_s3(root):
-        return _link_if_absent(Path(root, path), content)
+        return
+    bucket = (endpoint_url(), _bucket_and_prefix(root)[0])
+    with _asking:
+        if bucket not in _conditional:
+            _ask_for_conditional_puts(root)
+            _conditional.add(bucket)
+
+
+def _ask_for_conditional_puts(root: str) -> None:
+    probe = f"_put_twice_{uuid4()}"
+    answers = [_put_if_absent(root, probe, b""), _put_if_absent(root, probe, b"")]
+    while not (answers[-1] is False or answers.count(True) > 1 or len(answers) == PUTS):
+        answers.append(_put_if_absent(root, probe, b""))
+    with suppress(LakehouseError):  # it is empty, and not everybody may delete
+        delete(root, probe)
+    if answers.count(True) > 1:
+        raise _overwrites(root)
+    if answers[-1] is not False:
+        raise LakehouseError(f"S3 at {endpoint_url() or 'AWS'} did not say whether it took an object. {WAIT}")
+
+
+def _overwrites(root: str) -> LakehouseError:
+    return LakehouseError(
+        f"Nothing was written to {root}: the store at {endpoint_url() or 'AWS'} knows no conditional puts "
+        "(If-None-Match), so of two runs one could overwrite what the other committed. Take a store that knows them "
+        "(AWS, MinIO and most others of today do; upgrade yours), or keep the lake in a folder."
+    )
+
+
+def _put_if_absent(root: str, path: str, content: bytes) -> bool | None:
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError  # noqa: PLC0415
     from urllib3.exceptions import HTTPError  # noqa: PLC0415
 
@@ -510,6 +577,8 @@ def put_if_absent(root: str, path: str, content: bytes) -> bool | None:
     except ClientError as error:
         if _status(error) in {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT}:
             return False
+        if _status(error) == HTTPStatus.NOT_IMPLEMENTED:
+            raise _overwrites(root) from error
         if _is_unwell(error):
             return None
         raise _refusal("write", root, path, error) from error
@@ -581,7 +650,9 @@ def _status(error: Any) -> int:  # noqa: ANN401  botocore has no types
 
 def _is_unwell(error: Any) -> bool:  # noqa: ANN401  as above
     """Whether it is the store's own trouble, which no key or policy changes."""
-    return hasattr(error, "response") and _status(error) >= HTTPStatus.INTERNAL_SERVER_ERROR
+    if not hasattr(error, "response"):
+        return False
+    return _status(error) >= HTTPStatus.INTERNAL_SERVER_ERROR or _status(error) == HTTPStatus.TOO_MANY_REQUESTS
 
 
 def _refusal(what: str, root: str, path: str, error: Exception) -> LakehouseError:

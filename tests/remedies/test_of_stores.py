@@ -149,6 +149,7 @@ class Store:
 
     def __init__(self) -> None:
         self.answers: list[tuple[int, str]] = []
+        self.asked: list[str] = []
         store = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -156,6 +157,7 @@ class Store:
 
             def answer(self) -> None:
                 self.rfile.read(int(self.headers.get("content-length") or 0))
+                store.asked.append(f"{self.command} {self.path}")
                 status, code = store.answers.pop(0) if store.answers else (200, "")
                 if status == 0:  # it breaks off
                     self.close_connection = True
@@ -170,7 +172,7 @@ class Store:
                 if self.command != "HEAD":
                     self.wfile.write(body)
 
-            do_GET = do_PUT = do_HEAD = answer  # noqa: N815  as http.server calls them
+            do_GET = do_PUT = do_HEAD = do_DELETE = answer  # noqa: N815  as http.server calls them
 
             def log_message(self, *_: object) -> None:
                 """Not on the terminal."""
@@ -190,11 +192,13 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
         monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))  # before it asks again
     storage._client.cache_clear()  # noqa: SLF001
+    storage._conditional.add((made.endpoint, "bucket"))  # noqa: SLF001  it takes every put
     yield made
     made.server.shutdown()
     made.server.server_close()
     serving.join()
     storage._client.cache_clear()  # noqa: SLF001
+    storage._conditional.discard((made.endpoint, "bucket"))  # noqa: SLF001
 
 
 ROOT = "s3://bucket/lake"
@@ -268,6 +272,37 @@ def test_what_a_store_refuses_goes_on_when_it_lets_us(
     assert isinstance(refused.value, MissingFileError) == (answers[0][1] in {"NoSuchKey", "PreconditionFailed"})
     store.answers.clear()  # it is right now: the bucket, the keys, the policy, the connection
     asked()
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        (
+            [],
+            r"Nothing was written to s3://bucket/lake: the store at http://127\S+ knows no conditional puts \(If-None",
+        ),
+        ([(501, "NotImplemented")], r"knows no conditional puts .* Take a store that knows them"),
+        (
+            16 * [(503, "SlowDown")],
+            r"did not say whether it took an object\. The store is not well: start again when it",
+        ),
+    ],
+    ids=["takes both", "takes none", "is unwell"],
+)
+@pytest.mark.parametrize("write", [written, put_as_a_commit], ids=["file", "commit"])
+def test_a_store_without_conditional_puts_gets_no_lake_until_it_knows_them(
+    store: Store, answers: list[tuple[int, str]], words: str, write: Callable[[], None]
+) -> None:
+    storage._conditional.clear()  # noqa: SLF001
+    store.answers += answers
+    with pytest.raises(LakehouseError, match=words):
+        write()
+    assert all("/bucket/lake/_put_twice_" in one for one in store.asked)
+    store.answers[:] = [(200, ""), (412, "PreconditionFailed")]
+    for _ in range(2):  # the second does not ask
+        store.asked.clear()
+        write()
+    assert store.asked == ["PUT /bucket/lake/a"]
 
 
 def test_a_lake_on_s3_that_delta_rs_cannot_reach_gets_another_prefix(store: Store) -> None:

@@ -73,7 +73,7 @@ class RefusedFileError(LakehouseError):
     """A file that is there and that this machine does not read."""
 
 
-def patiently(function: Callable[[], T], broken: type[Exception]) -> T:
+def patiently(function: Callable[[], T], *broken: type[Exception]) -> T:
     """The answer, asked for again a little later where it broke off."""
     for attempt in range(1, TRIES):
         try:
@@ -291,7 +291,8 @@ def read_bytes(root: str, path: str, *, first: int | None = None, last: int | No
     """A file's content, or only its `first` or `last` bytes. Raises MissingFileError where there is no such file."""
     if is_s3(root):
         part = {"Range": f"bytes=0-{first - 1}"} if first else {"Range": f"bytes=-{last}"} if last else {}
-        return patiently(lambda: _whole_object(root, path, part), BrokenOffError)
+        with _in_words(f"read {root}/{path}"):
+            return patiently(lambda: _whole_object(root, path, part), *_breaks())
     full = Path(root, path)
     with _reading(full, f"There is no {root}/{path}."), full.open("rb") as file:
         if last:
@@ -301,8 +302,7 @@ def read_bytes(root: str, path: str, *, first: int | None = None, last: int | No
 
 def _whole_object(root: str, path: str, part: dict[str, str]) -> bytes:
     answer = _object(root, path, **part)
-    with _in_words(f"read {root}/{path}"):
-        return bytes(answer["Body"].read()) if answer else b""
+    return bytes(answer["Body"].read()) if answer else b""
 
 
 def _object(root: str, path: str, **part: str) -> dict[str, Any]:
@@ -367,16 +367,20 @@ def is_still(root: str, file: StoredFile) -> bool:
 @contextmanager
 def _in_words(what: str) -> Iterator[None]:
     """What a store does when its connection breaks; its refusals (ClientError) are for the caller."""
-    from botocore.exceptions import BotoCoreError, HTTPClientError  # noqa: PLC0415
-    from urllib3.exceptions import HTTPError  # noqa: PLC0415
-
     try:
         yield
-    except (BotoCoreError, HTTPClientError, HTTPError) as error:
+    except _breaks() as error:
         raise BrokenOffError(
             f"S3 at {endpoint_url() or 'AWS'} broke off while it was asked to {what}: {error}. Start the run again; it "
             "goes on where it stopped."
         ) from error
+
+
+def _breaks() -> tuple[type[Exception], ...]:
+    from botocore.exceptions import BotoCoreError, HTTPClientError  # noqa: PLC0415
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415
+
+    return BotoCoreError, HTTPClientError, HTTPError
 
 
 def etag_content(file: StoredFile) -> str:
@@ -569,8 +573,7 @@ def _overwrites(root: str) -> LakehouseError:
 
 
 def _put_if_absent(root: str, path: str, content: bytes) -> bool | None:
-    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError  # noqa: PLC0415
-    from urllib3.exceptions import HTTPError  # noqa: PLC0415
+    from botocore.exceptions import ClientError  # noqa: PLC0415
 
     try:
         client().put_object(**_at(root, path), Body=content, IfNoneMatch="*")
@@ -582,7 +585,7 @@ def _put_if_absent(root: str, path: str, content: bytes) -> bool | None:
         if _is_unwell(error):
             return None
         raise _refusal("write", root, path, error) from error
-    except (BotoCoreError, HTTPClientError, HTTPError):
+    except _breaks():
         return None
     return True
 

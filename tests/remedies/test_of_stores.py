@@ -12,11 +12,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
 from jobs import cli
+from lakehouse.delta.committer import Target
+from lakehouse.engines.protocol import Change
 from lakehouse.engines.scratch import Scratch
+from lakehouse.engines.spark import Spark
 from lakehouse.errors import LakehouseError
 from lakehouse.store import cache as cache_of_files
 from lakehouse.store import minio, storage
@@ -303,6 +307,14 @@ def test_a_store_without_conditional_puts_gets_no_lake_until_it_knows_them(
         store.asked.clear()
         write()
     assert store.asked == ["PUT /bucket/lake/a"]
+
+
+def test_spark_is_kept_from_a_store_without_conditional_puts_too(store: Store) -> None:
+    storage._conditional.clear()  # noqa: SLF001
+    without_java = Spark(None)  # type: ignore[arg-type]
+    with pytest.raises(LakehouseError, match="knows no conditional puts"):
+        without_java.write(Target(ROOT, pa.schema({})), -1, Change("note"), "")
+    assert all("/bucket/lake/_put_twice_" in one for one in store.asked)
 
 
 def test_a_lake_on_s3_that_delta_rs_cannot_reach_gets_another_prefix(store: Store) -> None:

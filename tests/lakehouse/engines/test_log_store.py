@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 CLASS = jvm._settings_of_results()["spark.delta.logStore.s3a.impl"]  # noqa: SLF001
 SCHEMA = pa.schema({"id": pa.int64(), "n": pa.int64()})
-WRITERS, VERSIONS = 4, 25  # of Spark's, and as many of our own
+WRITES = ["append", "overwrite", "units"]
+WRITERS, VERSIONS = 4, 10  # of Spark's, and as many of our own
 
 
 def test_the_jar_is_made_from_its_source_byte_by_byte(tmp_path: Path) -> None:
@@ -84,53 +85,83 @@ def turn_on(bucket: str, at: str, server: Server, spark: Spark) -> Spark:
 # The class itself
 
 
-def write(turn: Spark, name: str, path: str, content: str) -> bool:
-    """By the log store of that name: whether it is written, or was there."""
-    of_java: Any = turn.spark.sparkContext._jvm  # noqa: SLF001
-    conf = turn.spark._jsparkSession.sessionState().newHadoopConf()  # noqa: SLF001
-    store, actions = getattr(of_java, name.rpartition(".")[0]), of_java.java.util.ArrayList()
-    store = getattr(store, name.rpartition(".")[2])(conf)
-    actions.add(content)
-    try:
-        store.write(of_java.org.apache.hadoop.fs.Path(storage.for_spark(path)), actions.iterator(), False, conf)  # noqa: FBT003
-    except Py4JJavaError as error:
-        if error.java_exception.getClass().getName() == "java.nio.file.FileAlreadyExistsException":
-            return False
-        raise
-    return True
+class Writing:
+    """What a log store writes with: Java, and the configuration of a turn."""
+
+    def __init__(self, turn: Spark, name: str = CLASS) -> None:
+        self.java: Any = turn.spark.sparkContext._jvm  # noqa: SLF001
+        self.conf: Any = turn.spark._jsparkSession.sessionState().newHadoopConf()  # noqa: SLF001
+        package, _, simple = name.rpartition(".")
+        self.store: Any = getattr(getattr(self.java, package), simple)(self.conf)
+
+    def write(self, address: str, version: int, actions: Any) -> bool:  # noqa: ANN401  Java's
+        """Whether the commit is written; else its file was there."""
+        path = self.java.org.apache.hadoop.fs.Path(storage.for_spark(f"{address}/{log.commit_path(version)}"))
+        try:
+            self.store.write(path, actions, False, self.conf)  # noqa: FBT003  as it is called in Java
+        except Py4JJavaError as error:
+            if error.java_exception.getClass().getName() == "java.nio.file.FileAlreadyExistsException":
+                return False
+            raise
+        return True
+
+    def actions(self, *actions: str) -> Any:  # noqa: ANN401
+        return self.java.java.util.Arrays.asList(self.java.PythonUtils.toArray(list(actions))).iterator()
+
+    def behind(self, address: str, version: int, content: bytes) -> bool:
+        """The same, where another writer lands it after the store has begun to read what it is to write."""
+        pipe = self.java.java.io.PipedOutputStream()
+        begun = self.java.java.io.PipedInputStream(pipe)
+        pipe.write(bytearray(b"ours\n"))
+        with ThreadPoolExecutor(1) as pool:
+            told = pool.submit(self.write, address, version, self.java.java.util.Scanner(begun))
+            while begun.available() and not told.done():
+                pass
+            assert storage.put_if_absent(address, log.commit_path(version), content)
+            pipe.close()
+            return told.result()
 
 
-def assert_one_wins(turn: Spark, address: str, name: str = CLASS) -> None:
+def assert_none_is_overwritten(writing: Writing, address: str) -> None:
+    assert not writing.behind(address, 0, b"theirs")
+    assert storage.read_bytes(address, log.commit_path(0)) == b"theirs"
+
+
+def assert_one_wins(writing: Writing, address: str) -> None:
     """Of so many log stores and so many of our own committers, for each of the versions."""
     together = Barrier(2 * WRITERS)
 
     def try_all(who: int) -> list[bool]:
         won = []
-        for version in range(VERSIONS):
-            path = log.commit_path(version)
+        for version in range(1, 1 + VERSIONS):
+            actions = writing.actions(f"{who}")
             together.wait()
             if who % 2:
-                won.append(write(turn, name, f"{address}/{path}", f"{who}"))
+                won.append(writing.write(address, version, actions))
             else:
-                won.append(storage.put_if_absent(address, path, f"{who}\n".encode()) is True)
+                won.append(storage.put_if_absent(address, log.commit_path(version), f"{who}\n".encode()) is True)
         return won
 
     with ThreadPoolExecutor(2 * WRITERS) as pool:
         won = list(pool.map(try_all, range(2 * WRITERS)))
-    for version in range(VERSIONS):
-        (winner,) = (who for who in range(2 * WRITERS) if won[who][version])
+    for version in range(1, 1 + VERSIONS):
+        (winner,) = (who for who in range(2 * WRITERS) if won[who][version - 1])
         assert storage.read_bytes(address, log.commit_path(version)) == f"{winner}\n".encode()
 
 
 @pytest.mark.spark
 def test_on_s3_one_of_many_writers_of_a_version_wins(bucket: str, server: Server, on_spark: Spark) -> None:
-    assert_one_wins(turn_on(bucket, server.endpoint, server, on_spark), f"s3://{bucket}/table")
+    writing = Writing(turn_on(bucket, server.endpoint, server, on_spark))
+    assert_none_is_overwritten(writing, f"s3://{bucket}/table")
+    assert_one_wins(writing, f"s3://{bucket}/table")
 
 
 @pytest.mark.spark
 def test_on_a_folder_one_of_many_writers_of_a_version_wins(tmp_path: Path, on_spark: Spark) -> None:
     (tmp_path / "_delta_log").mkdir()
-    assert_one_wins(on_spark.for_a_turn(0), str(tmp_path))
+    writing = Writing(on_spark.for_a_turn(0))
+    assert_none_is_overwritten(writing, str(tmp_path))
+    assert_one_wins(writing, str(tmp_path))
     assert {one.suffix for one in (tmp_path / "_delta_log").iterdir()} == {".json"}
 
 
@@ -198,14 +229,15 @@ def test_spark_is_told_of_another_writer_and_nothing_of_its_own_is_there(tmp_pat
 
 @pytest.mark.long
 @pytest.mark.spark
+@pytest.mark.parametrize(
+    ("write", "left"), [(appended, [*range(101)]), (overwritten, [100]), (increased, [100])], ids=WRITES
+)
 def test_a_hundred_commits_of_spark_whose_answers_were_lost_are_there_once(
-    bucket: str, server: Server, store: FaultyS3, on_spark: Spark
+    bucket: str, server: Server, store: FaultyS3, on_spark: Spark, write: Callable[..., None], left: list[int]
 ) -> None:
-    turn = turn_on(bucket, store.endpoint, server, on_spark)
-    for write, left in ((appended, [*range(101)]), (overwritten, [100]), (increased, [100])):
-        target = Target(f"s3://{bucket}/{write.__name__}", SCHEMA)
-        assert_once(turn, store, target, 100, write)
-        assert numbers(target) == left
+    target = Target(f"s3://{bucket}/table", SCHEMA, vectors=True)
+    assert_once(turn_on(bucket, store.endpoint, server, on_spark), store, target, 100, write)
+    assert numbers(target) == left
 
 
 @pytest.mark.long

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lakehouse.store.minio import Server
     from tests.faulty_s3 import FaultyS3
 
+pytestmark = pytest.mark.slow
 SCHEMA = pa.schema({"id": pa.int64(), "n": pa.int64()})
 TRIES = 50  # of a run, each after the last one's error
 
@@ -161,7 +162,6 @@ def assert_runs_come_to_the_same(store: FaultyS3, bucket: str, folder: Path, eng
     assert ops.query(f"{lake}/bronze/orders", "select count(*) as n from t") == [{"n": 2 * days}]
 
 
-@pytest.mark.slow
 def test_runs_on_a_store_of_which_each_twentieth_request_fails_come_to_the_same(
     store: FaultyS3, bucket: str, tmp_path: Path, engine: Native
 ) -> None:
@@ -180,7 +180,6 @@ def test_runs_on_a_store_that_fails_in_one_way_come_to_the_same(
     assert_runs_come_to_the_same(store, bucket, tmp_path, engine, days=3)
 
 
-@pytest.mark.slow
 def test_of_four_processes_every_commit_lands_once(
     server: Server, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,7 @@ WRITES = ["append", "overwrite", "units"]
 WRITERS, VERSIONS = 4, 10  # of Spark's, and as many of our own
 
 
+@pytest.mark.slow
 def test_the_jar_is_made_from_its_source_byte_by_byte(tmp_path: Path) -> None:
     found = shutil.which("javac")
     said = subprocess.run([found, "-version"], capture_output=True, text=True, check=True).stdout if found else "none"

@@ -235,16 +235,25 @@ def list_files(root: str) -> Iterator[StoredFile]:
     if is_s3(root):
         bucket, prefix = _bucket_and_prefix(root)
         start = f"{prefix}/" if prefix else ""
-        with _in_words(f"list {root}"):
-            for page in client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=start):
-                for item in page.get("Contents", []):
-                    path = item["Key"][len(start) :]
-                    if path and not path.endswith("/"):
-                        yield StoredFile(path, item["Size"], item["LastModified"], item["ETag"].strip('"'))
+        for page in _pages(root, Bucket=bucket, Prefix=start):
+            for item in page.get("Contents", []):
+                path = item["Key"][len(start) :]
+                if path and not path.endswith("/"):
+                    yield StoredFile(path, item["Size"], item["LastModified"], item["ETag"].strip('"'))
         return
     for full in _local_files(Path(root)):
         with suppress(FileNotFoundError):  # taken away since its folder was listed
             yield _local_file(root, full)
+
+
+def _pages(root: str, **of: str) -> Iterator[dict[str, Any]]:
+    from botocore.exceptions import ClientError  # noqa: PLC0415
+
+    try:
+        with _in_words(f"list {root}"):
+            yield from client().get_paginator("list_objects_v2").paginate(**of)
+    except ClientError as error:
+        raise _refusal("list", root, "", error) from error
 
 
 def _local_files(root: Path) -> Iterator[Path]:

@@ -213,6 +213,10 @@ def checked() -> None:
     storage._check_s3(ROOT, "lake")  # noqa: SLF001
 
 
+def listed() -> None:
+    assert not list(storage.list_files(ROOT))
+
+
 def read() -> None:
     assert storage.read_bytes(ROOT, "a") == b"0123"
 
@@ -254,6 +258,11 @@ BROKEN = 4 * [(0, "")]
         ),
         (4 * [(503, "SlowDown")], checked, r"SlowDown\. The store is not well: start again when it is\."),
         (4 * [(503, "SlowDown")], read, r"S3 refused to read .*SlowDown.*\. The store is not well: start again when"),
+        (
+            [(403, "AccessDenied")],
+            listed,
+            r"S3 refused to list s3://bucket/lake/: .*Check the AWS_\* variables and the",
+        ),
         ([(404, "NoSuchKey")], read, r"There is no s3://bucket/lake/a\."),
         ([(403, "AccessDenied")], read, r"S3 refused to read s3://bucket/lake/a: .*Check the AWS_\* variables and the"),
         ([(412, "PreconditionFailed")], opened_as_it_was, r"s3://bucket/lake/a was replaced since it was listed\."),

@@ -316,12 +316,17 @@ def _whole_object(root: str, path: str, part: dict[str, str]) -> bytes:
 
 def _object(root: str, path: str, **part: str) -> dict[str, Any]:
     """The store's answer; empty where a part of an empty object was asked for."""
+    import urllib3  # noqa: PLC0415
     from botocore.exceptions import ClientError  # noqa: PLC0415
 
     bucket, prefix = _bucket_and_prefix(root)
     try:
         with _in_words(f"read {root}/{path}"):
-            answer: dict[str, Any] = client().get_object(Bucket=bucket, Key=f"{prefix}/{path}".lstrip("/"), **part)
+            key = f"{prefix}/{path}".lstrip("/")
+            # What boto3 itself asks for again is not the page that says what it refuses, where that is cut off.
+            answer: dict[str, Any] = patiently(
+                lambda: client().get_object(Bucket=bucket, Key=key, **part), urllib3.exceptions.HTTPError
+            )
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if code == "InvalidRange":

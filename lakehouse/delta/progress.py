@@ -53,7 +53,8 @@ class Progress:
 
     `engine` names who computed it, with its version; `rejected` is the quarantine that belongs to it. `refused`: the
     sequences of the deliveries that were kept out whole, since too much of them is wrong; `retracted`: of those that
-    somebody took back.
+    somebody took back. `went`: of the files that the turn judged, with their batches, how many rows went where, for a
+    run that ended before the ledger said so; none where they were many.
     """
 
     table: str
@@ -64,6 +65,7 @@ class Progress:
     rejected: Input | None = None
     refused: tuple[str, ...] = ()
     retracted: tuple[str, ...] = ()
+    went: tuple[tuple[str, int, Mapping[str, int]], ...] = field(default=(), compare=False)
     engine: str = ""
     format: int = FORMAT
 
@@ -88,8 +90,8 @@ class Progress:
             inputs = {name: _input(one) for name, one in stored["inputs"].items()}
             rejected = _input(stored["rejected"]) if stored.get("rejected") else None
             known = {one.name: stored[one.name] for one in fields(cls) if one.name in stored}
-            sequences = {name: tuple(stored.get(name, ())) for name in ("refused", "retracted")}
-            return cls(**known | {"inputs": inputs, "rejected": rejected} | sequences)
+            lists = {name: tuple(stored.get(name, ())) for name in ("refused", "retracted", "went")}
+            return cls(**known | {"inputs": inputs, "rejected": rejected} | lists)
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
 
@@ -225,6 +227,18 @@ def lost_files(address: str, at: int | None = None) -> list[str]:
     ]
     named += [(place[1], *place, size) for place, size in placed if place]
     return sorted({name for name, root, path, size in named if root == address and listed.get(path, -1) < size})
+
+
+def never_landed(address: str, table: str, before: Input | None, now: State) -> bool:
+    """Whether all that came to a quarantine since `before`, which its table's note names, is of turns of that table.
+
+    They ended before the table's own commit, so the quarantine counts as it was `before`, which is still there.
+    """
+    since = -1 if before is None else int(before.version)
+    if now.version <= since or (before is not None and (before.id != now.id or lost_files(address, since))):
+        return False
+    notes = [Progress.from_json(one.user_metadata) for one in log.history(address, now.version - since, now.version)]
+    return len(notes) == now.version - since and all(note is not None and note.table == table for note in notes)
 
 
 def moved(address: str, since: int, now: int) -> bool:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from lakehouse.writes.lake import Writer
 
 AT_HAND = 10_000  # keys, that this process may hold
+MOST_NOTED = 1000  # files of which a note says where their rows went
 BYTES_OF_A_ROW = 64  # compressed in its table, a wide one
 
 
@@ -94,7 +95,7 @@ def settle(writer: Writer, batch: Batch) -> Account:
             why, out = accounted.refused, replace(out, refused=(*out.refused, *accounted.beyond))
             parts, gone, accounted = _accounted(writer, rows, replacing, batch, out, stored, cached)
             accounted.refused = why
-        writer.note = replace(writer.note, refused=out.refused)
+        writer.note = replace(writer.note, refused=out.refused, went=_went(accounted))
         judged = units.together(part.judged for part in parts)
         _check_sums(table, batch.rows_in, accounted.counts["rows"])
         _check_stops(table, accounted)
@@ -107,6 +108,13 @@ def settle(writer: Writer, batch: Batch) -> Account:
         missing = _missing(table, judged, stored, gone, is_whole=batch.is_whole)
         _write(writer, units.together(kept), judged, stored, missing, cached, any_kept=accounted.to_write > 0)
     return accounted
+
+
+def _went(accounted: Account) -> tuple[tuple[str, int, Mapping[str, int]], ...]:
+    """For the note, unless they are too many for one: judging all rows again is then little more than it was."""
+    if accounted.refused or len(accounted.by_file) > MOST_NOTED:
+        return ()
+    return tuple((file, batch, dict(counts)) for (file, batch), counts in accounted.by_file.items())
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from lakehouse.store import storage
 from lakehouse.writes import measures as measured
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from lakehouse.contract import Source
-    from lakehouse.delta.progress import State
+    from lakehouse.delta.progress import Progress, State
     from lakehouse.graph import Table
     from lakehouse.intake.landing import Found
     from lakehouse.intake.ledger import Said
@@ -203,6 +203,33 @@ def outcomes(
         for entry in taken
     ]
     return [after for before, after in both if after != before]
+
+
+def silent(table: Table, taken: Iterable[Entry]) -> list[Entry]:
+    """The deliveries of which the ledger does not say yet where their rows went in this table."""
+    mine = (one for one in taken if one.delivery.table == table.parents[0] and one.status != "empty")
+    return [one for one in mine if "kept" not in one.counts]
+
+
+def said_in(note: Progress, until: int, silent: Iterable[Entry]) -> ByFile:
+    """Where the rows of these deliveries went, as the note says; empty unless it says that of all up to a batch."""
+    said = {(file, batch): counts for file, batch, counts in note.went}
+    places = {(one.delivery.path, one.batch) for one in silent if one.batch <= until}
+    return {place: said[place] for place in places} if places <= said.keys() else {}
+
+
+def left_unsaid(root: str, tables: Mapping[str, Table], taken: Sequence[Entry]) -> list[Entry]:
+    """The deliveries of which a run that ended before its end did not say where their rows went, and a note does."""
+    by_file: dict[str, ByFile] = {}
+    for name, table in tables.items():
+        if table.contract.write != "latest" or not table.accounts or not (unsaid := silent(table, taken)):
+            continue
+        state = progress.state(progress.address(root, name))
+        note = state.progress if state else None
+        source = note.inputs.get(table.parents[0]) if note else None
+        if note and source and source.batch is not None:
+            by_file[name] = said_in(note, source.batch, unsaid)
+    return outcomes(tables, taken, {}, by_file, {})
 
 
 def _outcome(entry: Entry, rows: Rows | None, judged: Mapping[str, int] | None, refused: str | None) -> Entry:

@@ -292,9 +292,11 @@ def _other_quarantine(root: str, table: Table, note: Progress, state_of: Callabl
     now = state_of(name)
     if now is None:
         return f"{name} is gone" if before else ""
-    if lost := progress.lost_files(progress.address(root, name)):
+    address = progress.address(root, name)
+    if lost := progress.lost_files(address):
         return f"{_some(lost)} of {name} is gone or cut"
-    is_same = before is not None and _is_only_maintained(progress.address(root, name), before, now)
+    is_same = before is not None and _is_only_maintained(address, before, now)
+    is_same = is_same or progress.never_landed(address, table.name, before, now)
     return "" if is_same else f"{name} is not as its last run left it"
 
 
@@ -305,13 +307,10 @@ def _is_only_maintained(address: str, before: Input, now: State) -> bool:
 
 
 def _is_unaccounted(table: Table, note: Progress, taken: list[Entry]) -> bool:
-    """Whether the table includes files of which the ledger does not say where their rows went."""
-    bronze = table.parents[0]
-    until = note.inputs[bronze].batch
-    return until is not None and any(
-        one.delivery.table == bronze and one.batch <= until and one.status != "empty" and "kept" not in one.counts
-        for one in taken
-    )
+    """Whether the table includes files of which neither the ledger nor its own note says where their rows went."""
+    until = note.inputs[table.parents[0]].batch
+    silent = accounts.silent(table, taken)
+    return until is not None and any(one.batch <= until for one in silent) and not accounts.said_in(note, until, silent)
 
 
 def _made_anew(name: str, before: Input, now: Input) -> str:

@@ -177,6 +177,8 @@ class Run:
         if again := [entry for entries in known for entry in entries]:
             self.ledger = ledger.claim(self.root, self.ledger, again)
             found = self.look()
+        if unsaid := accounts.left_unsaid(self.root, self.tables, self.taken):
+            self.ledger = ledger.settle(self.root, self.ledger, unsaid)
         mine = found.of(wanted)
         news = mine.news(self.ledger)
         if not self.taken and not mine.new:

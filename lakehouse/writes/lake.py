@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lakehouse import graph
-from lakehouse.delta import log, progress
+from lakehouse.delta import committer, log, progress
 from lakehouse.delta.committer import Target
 from lakehouse.delta.progress import VECTORS, Input
 from lakehouse.delta.types import arrow_schema
@@ -119,21 +119,35 @@ class Writer:
         self._write(self.target, self.note.base, Change("note"))
 
     def rejected(self) -> DataFrame | None:
-        """The table's quarantine as it stands; None where there is none.
+        """The table's quarantine as its last commit left it; None where there is none.
 
-        The plan has seen that it is what the table's last commit belongs to. Where it is not, all is judged anew, and
-        what somebody else made of it is what has to be mended. The version that the note names may be vacuumed.
+        Where it is another one all is judged anew, and what somebody else made of it is what has to be mended. The
+        version that the note names may be vacuumed.
         """
         name = progress.rejected(self.table.name)
         state = self.lake.state(name)
         if state is None or progress.lost_files(self.lake.address(name)):
             return None
-        return self.lake.read(self.engine, name, state.version)
+        if not self._is_ahead(state):
+            return self.lake.read(self.engine, name, state.version)
+        had = self.before.rejected if self.before else None
+        return None if had is None else self.lake.read(self.engine, name, int(had.version))
+
+    def _is_ahead(self, state: State) -> bool:
+        """Whether the quarantine holds what a turn wrote that ended before the table's own commit."""
+        address, before = self.lake.address(progress.rejected(self.table.name)), self.before
+        return before is not None and progress.never_landed(address, self.table.name, before.rejected, state)
 
     def keep_rejected(self) -> None:
-        """The quarantine stays what it was."""
-        state = self.lake.state(progress.rejected(self.table.name))
-        self.note = replace(self.note, rejected=Input(state.version, state.id) if state else None)
+        """The quarantine stays what it was with the table's last commit."""
+        name = progress.rejected(self.table.name)
+        state = self.lake.state(name)
+        if state and self._is_ahead(state):
+            had = self.before.rejected if self.before else None
+            then = int(had.version) if had else -1
+            version = committer.restore(self.lake.address(name), state.version, then, self.note.to_json())
+            state = replace(state, version=version)
+        self._belongs(state)
 
     def overwrite_rejected(self, rows: DataFrame) -> None:
         """The table's quarantine, a part of its state: the note says which version of it belongs to the table."""
@@ -142,13 +156,16 @@ class Writer:
         evidence = {"rules": "array<string>", "_file": "string", "_row": "bigint", "_sequence": "string"}
         state = self.lake.state(name)
         target = self._target(name, unit | evidence | {"since": "timestamp"})
-        self._write(target, state.version if state else -1, Change("overwrite", rows), note="")
-        self.keep_rejected()
+        self._write(target, state.version if state else -1, Change("overwrite", rows))
+        self._belongs(self.lake.state(name))
 
-    def _write(self, target: Target, base: int, change: Change, note: str | None = None) -> int:
+    def _belongs(self, state: State | None) -> None:
+        self.note = replace(self.note, rejected=Input(state.version, state.id) if state else None)
+
+    def _write(self, target: Target, base: int, change: Change) -> int:
         begin = time.monotonic()
         try:
-            return self.engine.write(target, base, change, self.note.to_json() if note is None else note)
+            return self.engine.write(target, base, change, self.note.to_json())
         finally:
             self.seconds.append(time.monotonic() - begin)
 

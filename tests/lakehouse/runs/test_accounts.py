@@ -15,6 +15,7 @@ from rich.console import Console
 from jobs import printed
 from lakehouse import conf, engines, graph
 from lakehouse.delta import ops, progress
+from lakehouse.documents import latest
 from lakehouse.errors import LakehouseError
 from lakehouse.formula import PLACES
 from lakehouse.intake import landing, ledger, schema_changes
@@ -327,21 +328,16 @@ def test_what_a_run_that_broke_off_did_not_note_is_noted_by_the_next(
     assert files(lake)["market_1/monday.csv"] == ("loaded", 2, 1, 0, 1, 0, 0)
 
 
+@pytest.mark.parametrize(("noted", "went"), [(1000, (1, 0)), (0, (0, 1))], ids=["few files", "many"])
 def test_a_run_that_broke_off_after_its_last_table_leaves_no_file_without_its_sums(
-    tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch
+    noted: int, went: tuple[int, int], tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The table's note says them; of more files than it takes all rows are judged again, which the table has then."""
+    monkeypatch.setattr(latest, "MOST_NOTED", noted)
     lake = broken_off(tmp_path, engine, monkeypatch, "_close")
-    lake.run(LINES)
-    assert files(lake)["market_1/monday.csv"][:2] == ("loaded", 2)
-    assert files(lake)["market_1/monday.csv"] == (
-        "loaded",
-        2,
-        0,
-        1,
-        1,
-        0,
-        0,
-    )  # judged again, the table has the row already
+    path = lake.run(LINES)[LINES].decision.path
+    assert path == ("nothing" if noted else "whole")
+    assert files(lake)["market_1/monday.csv"] == ("loaded", 2, *went, 1, 0, 0)
 
 
 # Runs at the same moment ---------------------------------------------------------------------------------------------

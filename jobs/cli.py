@@ -348,6 +348,21 @@ def verify(
 
 
 @app.command()
+def maintain(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    lake: LakeOption = None,
+) -> None:
+    """Compact small files and hidden rows, and delete what no version, release or table that is behind needs.
+
+    `retention:` in conf/lake.yml says for how many days; a file younger than a day is never deleted. Starts no engine,
+    and may run beside others.
+    """
+    from jobs.maintained import maintained
+
+    maintained(messages, places(lake, None)[0], dry_run=dry_run)
+
+
+@app.command()
 def rejected(
     table: Annotated[
         str | None,

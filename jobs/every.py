@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from jobs import printed, published
+from jobs.places import retention
 from lakehouse import conf, engines
 from lakehouse.errors import LakehouseError, is_failure
 from lakehouse.intake.ledger import Ledger
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 WORK, IDLE = "work", "idle"
+HOUR, DAY = 3600, 86400
 
 
 def seconds(text: str, of: str = "--every") -> int:
@@ -67,6 +69,8 @@ class Rounds:
     _ledger: Ledger = field(default_factory=Ledger)
     _said: str = ""
     _in_landing: frozenset[object] = frozenset()
+    _compacted_at: float = field(default_factory=time.monotonic)
+    _freed_at: float = field(default_factory=time.monotonic)
 
     def go_on(self) -> None:
         """Until SIGTERM or SIGINT; what fails in one round is said, and the next one tries again."""
@@ -76,6 +80,7 @@ class Rounds:
         while not self.stopping.is_set():
             begin = time.monotonic()
             self._round()
+            self._maintain()
             self.stopping.wait(max(0.0, begin + self.every - time.monotonic()))
         self.messages.print("Stopped. What is not done yet, the next run does.")
 
@@ -112,6 +117,28 @@ class Rounds:
             self._engine, self._ledger = run.engine, run.ledger
         if self._engine and not self._engine.is_alive():
             self._start_over()
+
+    def _maintain(self) -> None:
+        """Once an hour what piled up is compacted, where it is worth a commit; once a day old files are deleted."""
+        now = time.monotonic()
+        if now - self._compacted_at < HOUR or self.stopping.is_set():
+            return
+        from jobs.maintained import summary  # noqa: PLC0415  Arrow, which idle rounds do not need
+        from lakehouse.recovery import maintain  # noqa: PLC0415
+
+        self._compacted_at = now
+        try:
+            if now - self._freed_at < DAY:
+                done = maintain.compact(self.root, self.tables, retention())
+            else:
+                self._freed_at = now
+                done = maintain.maintain(self.root, self.tables, retention(), {})
+        except LakehouseError as error:
+            self._complain(str(error))
+            return
+        if any(one.compacted or one.freed for one in done):
+            self.messages.print(f"[dim]{_now()}[/]")
+            summary(self.messages, done)
 
     def _say(self, done: Done) -> None:
         if not done.decision.does_something:

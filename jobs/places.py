@@ -13,6 +13,11 @@ def places(lake: str | None, landing: str | None) -> tuple[str, str]:
     return lake or _at_home(settings.root), landing or _at_home(settings.landing)
 
 
+def retention() -> conf.Retention:
+    """For how long what is no longer the newest is kept."""
+    return conf.settings(HOME / "conf").retention
+
+
 def _at_home(place: str) -> str:
     return place if storage.is_s3(place) else str(HOME / place)
 

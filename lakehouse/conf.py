@@ -5,6 +5,7 @@ A question to the lake needs no contracts, whose models alone take a tenth of a 
 
 from __future__ import annotations
 
+import re
 from dataclasses import MISSING as NOTHING
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HOME = Path(__file__).parents[1]
+KEPT = "retention"
 UNKNOWN, MISSING = "is not a known key; take it out or correct its spelling", "is missing"
 
 
@@ -60,13 +62,28 @@ class Releases:
 
 
 @dataclass(frozen=True)
+class Retention:
+    """Days for which can be read: what a table was at any moment (`versions`), and what was released."""
+
+    versions: int = 7
+    releases: int = 30
+
+
+LONGEST = 400  # days: as long as the logs of tables are kept (committer.PROPERTIES)
+
+
+@dataclass(frozen=True)
 class Settings:
-    """conf/lake.yml: where lake and landing are, and what computes, when neither an option nor a variable says so."""
+    """conf/lake.yml: where lake and landing are, and what computes, when neither an option nor a variable says so.
+
+    And for how long maintenance keeps what is no longer the newest.
+    """
 
     root: str
     landing: str
     engine: str = "native"
     releases: Releases = field(default_factory=Releases)
+    retention: Retention = field(default_factory=Retention)
 
 
 def settings(folder: Path) -> Settings:
@@ -77,15 +94,18 @@ def settings(folder: Path) -> Settings:
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise LakehouseError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
     found = said if isinstance(said, dict) else {}
-    own, of_releases = {key: value for key, value in found.items() if key != "releases"}, found.get("releases", {})
+    own = {key: value for key, value in found.items() if key not in {"releases", KEPT}}
+    of_releases, kept = found.get("releases", {}), _retention(found.get(KEPT, {}))
     wrong = _wrong(own, Settings)
     if isinstance(of_releases, dict):
         wrong += [f"releases.{line}" for line in _wrong(of_releases, Releases)]
     else:
         wrong.append("releases: must be {at_most_every: 15m}")
-    if wrong:
+    if kept is None:
+        wrong.append(f"{KEPT}: must be days, such as {{versions: 7d, releases: 30d}}, each from 1d to {LONGEST}d")
+    if wrong or kept is None:
         raise LakehouseError("The settings are not right:\n" + "\n".join(f"  {path}: {line}" for line in wrong))
-    return Settings(**own, releases=Releases(**of_releases))
+    return Settings(**own, releases=Releases(**of_releases), retention=kept)
 
 
 def _wrong(found: Mapping[object, object], kind: type) -> list[str]:
@@ -94,3 +114,17 @@ def _wrong(found: Mapping[object, object], kind: type) -> list[str]:
     wrong = [f"{key}: {MISSING}" for key, is_needed in keys.items() if is_needed and key not in found]
     wrong += [f"{key}: {UNKNOWN}" for key in found if key not in keys]
     return [*wrong, *(f"{key}: must be a text" for key in keys if not isinstance(found.get(key, ""), str))]
+
+
+def _retention(said: object) -> Retention | None:
+    """None for what is not days by the names that there are."""
+    texts = said if isinstance(said, dict) else {"": ""}
+    days = {name: _days(text) for name, text in texts.items()}
+    known = {name: number for name, number in days.items() if number}
+    return Retention(**known) if days == known and known.keys() <= {one.name for one in fields(Retention)} else None
+
+
+def _days(text: object) -> int | None:
+    """What 7d means; None for what is no number of days that can be kept."""
+    said = re.fullmatch(r"(\d{1,3})d", str(text))
+    return int(said[1]) if said and 1 <= int(said[1]) <= LONGEST else None

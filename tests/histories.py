@@ -13,6 +13,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -24,9 +25,11 @@ from deltalake.table import TableMerger
 from pyspark.sql.readwriter import DataFrameWriter
 
 from lakehouse import engines, graph
+from lakehouse.conf import Retention
 from lakehouse.delta import committer, parquet, progress, vectors
 from lakehouse.delta.ops import query
 from lakehouse.errors import LakehouseError
+from lakehouse.recovery import compaction, maintain, vacuum
 from lakehouse.runs.run import Run
 from tests import world
 from tests.toy import Toy
@@ -405,8 +408,13 @@ def corrected_row(history: History) -> None:
 
 
 def rewritten_file(history: History) -> None:
-    """A new version of a file, without one of its rows, or with one of them twice."""
-    file = history.random.choice(_newest_versions(history))
+    """A new version of a file, without one of its rows, or with one of them twice.
+
+    Of one whose content no other name holds: else that other name would be where it was moved to.
+    """
+    newest = _newest_versions(history)
+    times = Counter(file.content for file in newest)
+    file = history.random.choice([file for file in newest if times[file.content] == 1])
     rows = list(file.rows)
     row = history.random.choice(rows)
     rows.remove(row) if len(rows) > 1 and history.random.random() < 0.7 else rows.append(row)
@@ -464,6 +472,22 @@ def maintenance(history: History) -> None:
     for name in history.random.sample(list(world.SOURCES), 2):
         history.tell(f"optimize {name}")
         history.somebody.optimize(history.address(name))
+
+
+def our_maintenance(history: History) -> None:
+    """Kept is nothing but what is the newest, and what tables that are behind have not read."""
+    history.tell("maintain")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vacuum, "IN_FLIGHT", timedelta(0))
+        _maintain(history, history.tables(), patch)
+    history.readable_since |= Counter(history.toy.versions())
+
+
+def _maintain(history: History, tables: dict[str, Table], patch: pytest.MonkeyPatch) -> None:
+    """Two small files are many, and one hidden row is."""
+    patch.setattr(compaction, "PILED_UP", 2)
+    patch.setattr(compaction, "MANY_HIDDEN", 1)
+    maintain.maintain(history.toy.lake.root, tables, Retention(0, 0), {})
 
 
 # Ways to run: each ends with a run that went well
@@ -540,6 +564,15 @@ def run_twice_at_once(history: History) -> None:
     history.run()
 
 
+def run_beside_maintenance(history: History) -> None:
+    """Both go on to their end; the next run finds what the other left."""
+    one = history.a_run()
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as pool:
+        beside = pool.submit(_maintain, history, one.tables, patch)
+        pool.submit(one.execute, one.tables).result()
+        beside.result()
+
+
 def _failure(one: Run) -> str:
     try:
         one.execute(one.tables)
@@ -567,5 +600,12 @@ EVENTS: tuple[Event, ...] = (
     rewound_table,
     somebody_elses_change,
     maintenance,
+    our_maintenance,
 )
-ACCIDENTS: tuple[Event, ...] = (run_readers_later, run_readers_after_vacuum, run_after_death, run_twice_at_once)
+ACCIDENTS: tuple[Event, ...] = (
+    run_readers_later,
+    run_readers_after_vacuum,
+    run_after_death,
+    run_twice_at_once,
+    run_beside_maintenance,
+)

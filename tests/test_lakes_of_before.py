@@ -1,4 +1,4 @@
-"""Lakes that earlier versions wrote are run, verified and continued (tests/lakes/README.md)."""
+"""Lakes that earlier versions wrote are run, maintained, verified and continued (tests/lakes/README.md)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import pytest
 
 from jobs import samples
 from lakehouse import graph
+from lakehouse.conf import Retention
 from lakehouse.delta import feed, log, progress
 from lakehouse.intake import ledger, retracted
 from lakehouse.proof import verify
-from lakehouse.recovery import releases
+from lakehouse.recovery import compaction, maintain, releases
 from lakehouse.recovery import rewind as back
 from lakehouse.runs import plan
 from lakehouse.runs.run import Run
@@ -56,12 +57,24 @@ def continued(folder: Path, engine: Native, before: dict[str, Decision]) -> Lake
     tables = graph.load()
     Run(str(folder / "lake"), str(folder / "landing"), tables, engine=engine).execute(tables)
     releases.publish(str(folder / "lake"), tables)
+    maintained(folder, tables)
     samples.generate(folder / "landing", lines=60, days=4, deliver=[3])
     rates = folder / "landing" / "exchange_rates" / DAY / "rates.csv"
     rates.parent.mkdir(parents=True)
     rates.write_text(f"rate_date,currency,reporting_currency,rate\n{DAY},KES,USD,0.0088\n", encoding="utf-8")
     Run(str(folder / "lake"), str(folder / "landing"), tables, engine=engine).execute(tables)
+    maintained(folder, tables)
     return Lake(str(folder / "lake"))
+
+
+def maintained(folder: Path, tables: dict[str, Table]) -> None:
+    """As if two small files were many; the first version of each table is of a release."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compaction, "PILED_UP", 2)
+        first = {name: [0] for name in tables}
+        done = maintain.maintain(str(folder / "lake"), tables, Retention(1, 30), first)
+    assert [one.problem for one in done if one.problem] == []
+    assert [one.table for one in done if one.compacted]
 
 
 def test_the_plan_says_why_each_table_is_computed_anew(before: dict[str, Decision], tables: dict[str, Table]) -> None:

@@ -29,10 +29,12 @@ from lakehouse.engines.native import Native
 from lakehouse.intake import ledger
 from lakehouse.intake.ledger import Delivery
 from lakehouse.recovery import rewind as back
+from lakehouse.recovery import vacuum
 from lakehouse.runs import plan
 from lakehouse.writes import refresh, rewind, units
 from tests import world
 from tests.histories import History
+from tests.lakehouse.recovery.test_vacuum import test_vectors_of_kept_versions_stay
 from tests.toy import Toy
 from tests.world import CUSTOMERS, ORDERS
 
@@ -279,6 +281,9 @@ MUTANTS = {
     ),
     "a bare remove": Mutant(
         committer._left, "if is_bare:", "if stored:", test_delta_rs_knows_what_went_with_an_overwrite
+    ),
+    "vectors among what VACUUM keeps": Mutant(
+        vacuum.places, "if vector else None", "if not file else None", test_vectors_of_kept_versions_stay
     ),
     "a schema from the frame": Mutant(
         committer.overwrite,

@@ -26,7 +26,7 @@ from lakehouse.errors import LakehouseError, is_failure
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from lakehouse.delta.log import Action, Snapshot
 
@@ -124,6 +124,19 @@ def land(address: str, version: int, actions: Sequence[Action]) -> None:
         f"The store did not say whether version {version} of {address} was written. Start the run again once the store "
         "answers; it goes on from what is there."
     )
+
+
+def beside_maintenance(address: str, base: int, write: Callable[[int], int]) -> int:
+    """What `write` commits upon `base`, or upon a later version of the same rows: maintenance stops no run."""
+    for _ in range(ATTEMPTS):
+        try:
+            return write(base)
+        except ConflictError:
+            now = log.snapshot(address)
+            if base < 0 or now is None or not progress.is_only_maintained(address, base, now.version):
+                raise
+            base = now.version
+    return write(base)
 
 
 def _checkpoint(address: str) -> None:
@@ -249,6 +262,27 @@ def _is_there(stored: Snapshot, path: str, file: Action) -> bool:
 def _seen(txn: tuple[str, int] | None) -> list[Action]:
     """An app's transaction, with its version, as what the table has seen."""
     return [{"txn": {"appId": txn[0], "version": txn[1], "lastUpdated": _now()}}] if txn else []
+
+
+def optimize(address: str, base: int, old: Sequence[Action], new: Sequence[Action], note: str | None) -> int:
+    """The same rows in other files, as far as vectors do not hide them: no reader of changes sees any."""
+    _stored(address, base)
+    gone = [{"remove": _remove(file)["remove"] | {"dataChange": False}} for file in old]
+    came = [{"add": dict(file) | {"dataChange": False}} for file in new]
+    sizes = {"numRemovedBytes": sum(one["size"] for one in old), "numAddedBytes": sum(one["size"] for one in new)}
+    metrics = {"numRemovedFiles": len(old), "numAddedFiles": len(new)} | sizes
+    parameters = {"predicate": "[]", "zOrderBy": "[]", "auto": "false"}
+    return commit(
+        address, base, [*gone, *came], operation="OPTIMIZE", note=note, metrics=metrics, parameters=parameters
+    )
+
+
+def set_properties(address: str, base: int, properties: Mapping[str, str], note: str | None) -> int:
+    """The table's properties become these, beside those that it has."""
+    stored = _stored(address, base)
+    metadata = dict(stored.metadata) | {"configuration": stored.configuration | dict(properties)} if stored else {}
+    said = {"properties": json.dumps(dict(properties))}
+    return commit(address, base, [{"metaData": metadata}], operation="SET TBLPROPERTIES", note=note, parameters=said)
 
 
 def _stored(address: str, base: int) -> Snapshot | None:

@@ -85,7 +85,7 @@ def of_each_file(
     wanted = schema.names if columns is None else list(columns)
     empty = pa.schema([schema.field(name) for name in wanted]).empty_table()
     files = snapshot.files.values()
-    return [use(empty), *storage.each(lambda file: use(_live(address, file, schema, wanted, where)), files)]
+    return [use(empty), *storage.each(lambda file: use(live(address, file, schema, wanted, where)), files)]
 
 
 def _stored(address: str, version: int | None) -> Snapshot:
@@ -96,9 +96,10 @@ def _stored(address: str, version: int | None) -> Snapshot:
     return snapshot
 
 
-def _live(
-    address: str, file: Action, schema: pa.Schema, columns: Sequence[str], where: pc.Expression | None
+def live(
+    address: str, file: Action, schema: pa.Schema, columns: Sequence[str], where: pc.Expression | None = None
 ) -> pa.Table:
+    """The rows of one file that no vector hides."""
     asked = schema.names if where is not None else columns
     rows = _all_but(parquet.read(address, file, schema, asked), vectors.read(address, file.get("deletionVector")))
     return rows if where is None else rows.filter(where).select(list(columns))

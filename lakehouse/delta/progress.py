@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.delta import log
@@ -244,6 +245,34 @@ def never_landed(address: str, table: str, before: Input | None, now: State) -> 
 def moved(address: str, since: int, now: int) -> bool:
     """Whether a commit in (since, now] changed data or schema; a commit that is gone or damaged counts as a change."""
     return any(_changes_data(address, version) for version in range(now, since, -1))
+
+
+def is_only_maintained(address: str, since: int, now: int) -> bool:
+    """Whether the rows of both versions are the same, in the same order of arrival, by what came between."""
+    commits = log.history(address, now - since, until=now) if now > since else []
+    is_maintenance = len(commits) == now - since and all(one.operation in MAINTENANCE for one in commits)
+    return is_maintenance and not moved(address, since, now)
+
+
+def written_at(address: str) -> datetime | None:
+    """When somebody last did more than maintain the table; None where the log does not tell."""
+    for most in (1, RECENT, None):
+        written = (one for one in log.history(address, most) if one.operation not in MAINTENANCE)
+        if newest := next(written, None):
+            return datetime.fromtimestamp(newest.timestamp / 1000, UTC)
+    return None
+
+
+def copied(address: str, base: int) -> str | None:
+    """The note of a commit upon `base` that leaves all rows as they are: what the table said before it.
+
+    Of progress that cannot be trusted nothing is said again.
+    """
+    found, newest = state(address, base), log.history(address, 1, until=base)
+    if found and found.progress:
+        return replace(found.progress, base=base).to_json()
+    said = newest[0].user_metadata if newest else None
+    return None if Progress.from_json(said) else said
 
 
 def _changes_data(address: str, version: int) -> bool:

@@ -213,14 +213,19 @@ class Native:
 
     def write(self, target: Target, base: int, change: Change, note: str) -> int:
         rows = None if change.rows is None or change.how == "units" else self._ready(target, change.rows)
-        match change.how:
-            case "append":
-                return committer.append(target, base, rows, note, change.txn)
-            case "overwrite":
-                return committer.overwrite(target, base, rows, note)
-            case "units":
-                return committer.replace_units(target, base, list(change.unit), *self._changed(target, change), note)
-        return committer.note_only(target, base, note)
+        changed = self._changed(target, change) if change.how == "units" else (None, None)
+
+        def upon(version: int) -> int:
+            match change.how:
+                case "append":
+                    return committer.append(target, version, rows, note, change.txn)
+                case "overwrite":
+                    return committer.overwrite(target, version, rows, note)
+                case "units":
+                    return committer.replace_units(target, version, list(change.unit), *changed, note)
+            return committer.note_only(target, version, note)
+
+        return committer.beside_maintenance(target.address, base, upon)
 
     def _changed(
         self, target: Target, change: Change

@@ -341,15 +341,17 @@ class Run:
         from lakehouse.delta import feed  # noqa: PLC0415
         from lakehouse.writes import append  # noqa: PLC0415
 
-        now = self.lake.state(writer.table.name)
-        if (now.version if now else -1) != writer.note.base:
+        now, base, address = self.lake.state(writer.table.name), writer.note.base, self.lake.address(writer.table.name)
+        if (now.version if now else -1) != base and not (
+            now and base >= 0 and progress.is_only_maintained(address, base, now.version)
+        ):
             raise LakehouseError(f"Another run is writing {writer.table.name}. Start this one when it is done.")
         since = int(writer.before.inputs[ledger.FILES].version) if writer.before else -1
         pending = [one for one in self._deliveries_of(writer.table.name) if one.batch > since]
         batch = accounts.at_hand(self.landing, writer.table.name, pending)
         rows = append.rows(writer.engine, writer.table, self.landing, batch)
         version = writer.append(rows.rows, rows.types, rows.headers, int(decision.inputs[ledger.FILES].version))
-        did = feed.written(self.lake.address(writer.table.name), writer.note.base, version)
+        did = feed.written(address, base, version)
         written = did.rows if did and did.rows else 0
         return Done(decision, rows_in=written, counts={"rows": {"kept": written}})
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lakehouse.delta import log, progress
@@ -13,6 +12,7 @@ from lakehouse.runs import plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from lakehouse.graph import Table
     from lakehouse.intake.ledger import Entry
@@ -59,13 +59,12 @@ def _with_numbers(line: Line, address: str) -> Line:
     """As the log has them; none of a table that is not there, or cannot be read."""
     if log.harm(address) or (now := log.snapshot(address)) is None:
         return line
-    newest = log.history(address, 1)
     return replace(
         line,
         version=now.version,
         rows=progress.rows(address, now.version),
         rejected=_rejected(progress.rejected(address)),
-        changed_at=datetime.fromtimestamp(newest[0].timestamp / 1000, UTC) if newest else None,
+        changed_at=progress.written_at(address),
     )
 
 

@@ -500,6 +500,34 @@ def test_status_shows_sources_what_changed_in_them_and_what_is_not_loaded(
     assert not no_java.exists()
 
 
+# maintenance
+
+
+def a_table_of_eight(root: Path) -> Path:
+    """Eight small files of ops.runs, and a file that nobody needs."""
+    table = root / "ops" / "runs"
+    for _ in range(8):
+        write_deltalake(str(table), pa.table({"n": [1]}), mode="append")
+    (table / "part-of-nothing.parquet").write_bytes(b"12345")
+    os.utime(table / "part-of-nothing.parquet", (0, 0))
+    return table
+
+
+@pytest.mark.slow
+def test_maintain_says_what_it_would_do_and_does_it(lakehouse: Callable[..., Answer], tmp_path: Path) -> None:
+    table = a_table_of_eight(tmp_path / "lake")
+    would = lakehouse("maintain", "--dry-run", "--lake", str(tmp_path / "lake"))
+    assert "8 files -> about 1; 1 files that nobody needs, 5 bytes" in would.err
+    assert "1 of 1 tables would be compacted, 1 files (5 bytes) would be deleted." in would.err
+    assert len(list(table.glob("*.parquet"))) == 9
+    did = lakehouse("maintain", "--lake", str(tmp_path / "lake"))
+    assert (did.code, did.out) == (0, "")
+    assert re.search(r"ops\.runs +8 files -> 1 \(.+ KB -> .+\); 1 files that nobody needs", did.err)
+    assert (
+        "0 of 1 tables compacted, 0 files (0 bytes) deleted." in lakehouse("maintain", "--lake", f"{tmp_path}/lake").err
+    )
+
+
 # places
 
 

@@ -162,6 +162,24 @@ def test_what_moved_is_released_at_most_so_often(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_own_signals")
+def test_what_piled_up_is_compacted_once_an_hour(tmp_path: Path, engine: Native) -> None:
+    toy = Toy(tmp_path, engine)
+    for day in range(1, 9):
+        toy.deliver("orders.csv", f"{day},A,1,1.00", day=day)
+        toy.run("bronze.orders")
+    said, tables = StringIO(), toy.tables()
+    rounds = Rounds(Console(file=said, width=200), toy.lake.root, str(toy.landing), tables, tables, 60, AfterRounds(2))
+    rounds.go_on()
+    assert "compacted" not in said.getvalue()
+    rounds.stopping = AfterRounds(2)
+    rounds._compacted_at -= 3600  # noqa: SLF001
+    rounds.go_on()
+    assert said.getvalue().count(" tables compacted, 0 files (0 bytes) deleted.") == 1
+    assert toy.versions()["bronze.orders"] == 9
+
+
+@pytest.mark.slow
 def test_what_arrives_is_loaded_by_the_engine_of_the_round_before(watched: Watched) -> None:
     watched.toy.deliver("monday.csv", "7,A,2,10.00")
     watched.until("done; looking again")

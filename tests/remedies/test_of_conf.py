@@ -182,6 +182,13 @@ def test_a_contract_that_is_no_yaml_is_named_with_the_place(tmp_path: Path, text
         ("root: lake", "landing: is missing"),
         ("{root: lake, landing: exports, lnading: x}", "lnading: is not a known key; take it out"),
         ("{root: 1, landing: exports}", "root: must be a text"),
+        (
+            "{root: lake, landing: exports, retention: {versions: 0d}}",
+            "must be days, such as {versions: 7d, releases: 30d}, each from 1d to 400d",
+        ),
+        ("{root: lake, landing: exports, retention: {releases: 401d}}", "retention: must be days, such as"),
+        ("{root: lake, landing: exports, retention: {version: 7d}}", "retention: must be days, such as"),
+        ("{root: lake, landing: exports, retention: 7d}", "each from 1d to 400d"),
         ("1", "The settings are not right:"),
         ("{root: lake, landing: exports, releases: 15m}", "releases: must be {at_most_every: 15m}"),
         ("{root: lake, landing: exports, releases: {at_most_evry: 15m}}", "releases.at_most_evry: is not a known key"),
@@ -195,9 +202,10 @@ def test_the_settings_are_right_when_they_are_written_as_the_words_say(
     with pytest.raises(LakehouseError) as refused:
         conf.settings(tmp_path)
     assert words in str(refused.value)
-    text = "{root: lake, landing: exports, releases: {at_most_every: 5m}}"
+    text = "{root: lake, landing: exports, releases: {at_most_every: 5m}, retention: {versions: 3d}}"
     (tmp_path / "lake.yml").write_text(text, encoding="utf-8")
-    assert (conf.settings(tmp_path).root, conf.settings(tmp_path).releases.at_most_every) == ("lake", "5m")
+    right = conf.settings(tmp_path)
+    assert (right.root, right.releases.at_most_every, right.retention) == ("lake", "5m", conf.Retention(3, 30))
 
 
 class Project:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -227,6 +228,15 @@ def test_a_real_tables_note_outlives_a_checkpoint_and_optimize(table: Path) -> N
     assert (moved(table, 0, 1), moved(table, 1, 2)) == (True, False)
     assert progress.rows(str(table), 0) == 2
     assert progress.rows(str(table), 2) == 4
+
+
+def test_a_table_was_written_when_more_than_maintenance_was_done_last(table: Path) -> None:
+    assert progress.written_at(str(table)) is None
+    commit(table, rows(), note=a_note(-1))
+    written = progress.written_at(str(table))
+    for _ in range(20):
+        commit(table, rows(data_change=False), operation="OPTIMIZE", note=a_note(-1))
+    assert progress.written_at(str(table)) == written == datetime.fromtimestamp(1_700_000_000, UTC)
 
 
 # what moved

@@ -1,0 +1,78 @@
+"""How `lakehouse maintain` looks: one line for each table with which something was done, and what it freed in all."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from jobs import printed
+from jobs.places import places, retention
+from jobs.printed import visible
+from lakehouse import graph
+from lakehouse.recovery import maintain
+from lakehouse.store import storage
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lakehouse.recovery.maintain import Maintained
+
+UNITS = ("KB", "MB", "GB", "TB")
+STEP = 1000
+
+
+def run_maintenance() -> None:
+    """As spark-submit starts it."""
+    messages = printed.Terminal(stderr=True)
+
+    def main(lake: Annotated[str | None, typer.Option(envvar="LAKEHOUSE_ROOT")] = None) -> None:
+        maintained(messages, places(lake, None)[0])
+
+    with printed.errors(messages):
+        typer.run(main)
+
+
+def maintained(console: Console, root: str, *, dry_run: bool = False) -> None:
+    """Maintain the lake, and say what was done."""
+    root, known = storage.normalise(root), graph.load()
+    storage.check(root, role="lake", must_exist=True)
+    width = max(map(len, known)) + len("__rejected") + 2
+
+    def say(one: Maintained) -> None:
+        if words := _words(one, dry_run=dry_run):
+            console.print(f"{one.table:<{width}}{words}")
+        if one.problem:
+            console.print(f"{one.table:<{width}}[yellow]not done:[/] {escape(visible(one.problem))}")
+
+    done = maintain.maintain(root, known, retention(), {}, say, dry_run=dry_run)
+    summary(console, done, dry_run=dry_run)
+
+
+def summary(console: Console, done: list[Maintained], *, dry_run: bool = False) -> None:
+    files, freed = sum(one.freed for one in done), sum(one.bytes for one in done)
+    compacted = sum(one.compacted is not None for one in done)
+    verb = "would be " if dry_run else ""
+    console.print(
+        f"[bold]{compacted} of {len(done)} tables {verb}compacted, {files:,} files ({_size(freed)}) {verb}deleted.[/]"
+    )
+
+
+def _words(one: Maintained, *, dry_run: bool) -> str:
+    parts = []
+    if found := one.compacted:
+        hidden = f", {found.hidden:,} hidden rows leave" if found.hidden else ""
+        size = "" if dry_run else f" ({_size(found.old_bytes)} -> {_size(found.new_bytes)})"
+        parts.append(f"{found.old:,} files -> {'about ' if dry_run else ''}{found.new:,}{size}{hidden}")
+    if one.freed:
+        parts.append(f"{one.freed:,} files that nobody needs, {_size(one.bytes)}")
+    return "; ".join(parts)
+
+
+def _size(count: int) -> str:
+    if count < STEP:
+        return f"{count:,} bytes"
+    power = min(len(UNITS), int(math.log(count, STEP)))
+    return f"{count / STEP**power:,.1f} {UNITS[power - 1]}"

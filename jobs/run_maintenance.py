@@ -1,0 +1,6 @@
+"""spark-submit jobs/run_maintenance.py: compact tables, and delete what no reader needs; starts no engine."""
+
+from jobs.maintained import run_maintenance
+
+if __name__ == "__main__":
+    run_maintenance()

@@ -363,6 +363,29 @@ def maintain(
 
 
 @app.command()
+def check(
+    deep: Annotated[bool, typer.Option("--deep", help="Read every byte, against checksums; not only sizes.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Build anew, by a run, what can be made from the layer below.")
+    ] = False,
+    lake: LakeOption = None,
+    landing: LandingOption = None,
+    engine: EngineOption = None,
+) -> None:
+    """Find files that are missing or damaged, gaps in logs, and notes that do not agree with the tables they name.
+
+    Says for each what to do, and ends with 1 where something is wrong. Without --repair it changes nothing and starts
+    no engine.
+    """
+    from jobs.checked import checked, repaired
+
+    root, files = places(lake, landing)
+    found = checked(printed.answers(), root, deep=deep)
+    if found and not (repair and repaired(messages, root, files, engine_name(engine), found, deep=deep)):
+        raise typer.Exit(1)
+
+
+@app.command()
 def rejected(
     table: Annotated[
         str | None,

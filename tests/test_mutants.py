@@ -280,7 +280,7 @@ MUTANTS = {
         committer._touched, "hits | hidden", "hits", test_a_file_of_which_rows_leave_twice_has_none_of_them
     ),
     "a bare remove": Mutant(
-        committer._left, "if is_bare:", "if stored:", test_delta_rs_knows_what_went_with_an_overwrite
+        committer._left, "{} if is_bare else", "{} if stored else", test_delta_rs_knows_what_went_with_an_overwrite
     ),
     "vectors among what VACUUM keeps": Mutant(
         vacuum.places, "if vector else None", "if not file else None", test_vectors_of_kept_versions_stay

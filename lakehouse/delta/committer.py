@@ -101,7 +101,7 @@ def commit(  # noqa: PLR0913  what a commit says of itself
 def land(address: str, version: int, actions: Sequence[Action]) -> None:
     """Put the commit where none is; whose it is after a refusal or without an answer, its random `txnId` tells."""
     lines = [json.dumps(action, separators=(",", ":"), ensure_ascii=False) for action in actions]
-    content = ("\n".join(lines) + "\n").encode()
+    content = log.sealed(("\n".join(lines) + "\n").encode())
     ours, until = actions[0]["commitInfo"]["txnId"], time.monotonic() + LIMIT
     for attempt in range(ATTEMPTS):
         time.sleep(attempt * 0.2)
@@ -146,6 +146,7 @@ def _checkpoint(address: str) -> None:
     try:
         with storage.reachable(address) as place:
             DeltaTable(place, storage_options=storage.for_deltalake(address)).create_checkpoint()
+        storage.put(address, log.LAST, log.tagged_checkpoint(address))
     except BaseException as error:
         if not is_failure(error):
             raise
@@ -332,15 +333,17 @@ def _left(
     """These files leave a table that then is as said; one with a vector by hiding all its rows.
 
     Not where the table loses its vectors or its partitions, nor where a column goes or changes its type: a reader would
-    open the hidden file by the new schema. Then it leaves bare, and its changes can not be read anyway.
+    open the hidden file by the new schema. Nor where the file is lost. Then it leaves bare, and its changes can not be
+    read anyway.
     """
     kept = {one.name: one.type for one in schema}
     is_bare = not has_vectors or stored.partition_by != partition_by
     is_bare = is_bare or any(kept.get(one.name) != one.type for one in log.schema(stored))
-    if is_bare:
-        return [_remove(file) for file in files]
-    bare = [_remove(file) for file in files if not file.get("deletionVector")]
-    whole = [_whole(stored.address, file) for file in files if file.get("deletionVector")]
+    hidden = {} if is_bare else {file["path"]: file for file in files if file.get("deletionVector")}
+    for path in progress.lost_files(stored.address, stored.version) if hidden else ():
+        hidden.pop(path, None)
+    bare = [_remove(file) for file in files if file["path"] not in hidden]
+    whole = [_whole(stored.address, file) for file in hidden.values()]
     return [*bare, *_hide(stored.address, [one for one in whole if not _is_used_up(one.file, one.rows)])]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import zlib
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -39,6 +40,9 @@ UUID_LENGTH = 20  # in base 85
 _B85 = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~"
 _Z85 = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
 _TO_Z85, _FROM_Z85 = bytes.maketrans(_B85, _Z85), bytes.maketrans(_Z85, _B85)
+LAST = "_delta_log/_last_checkpoint"
+CRC = "lakehouse.crc32"  # a tag of what we write: of a file of rows, and of a checkpoint
+SEAL = re.compile(rb'.{15}"checksum":"([^"]{8})"')  # behind {"commitInfo":{
 MAPS = {"partitionValues", "configuration", "options", "tags"}
 BACK = (
     "Bring the file back from a copy. The folder of a computed table (silver, gold) may be deleted instead: the next "
@@ -209,6 +213,24 @@ def _after(before: Snapshot, version: int, done: Iterable[Action], *, is_shared:
     return Snapshot(before.address, version, metadata, protocol, files, txn, domain)
 
 
+def sealed(text: bytes) -> bytes:
+    """A commit with a checksum of all that it says: one other bit, and it is damaged."""
+    open_ = text.replace(b'{"commitInfo":{', b'{"commitInfo":{"checksum":"00000000",', 1)
+    return open_.replace(b"00000000", crc(open_).encode(), 1)
+
+
+def crc(content: Any) -> str:  # noqa: ANN401  bytes, or a buffer of Arrow's
+    return f"{zlib.crc32(content):08x}"
+
+
+def _is_as_sealed(text: bytes) -> bool:
+    """Whether it is what its checksum says, where it has one: others' commits have none."""
+    seal = SEAL.match(text)
+    return not seal or crc(text[: seal.start(1)] + b"00000000" + text[seal.end(1) :]) == seal[1].decode(
+        errors="replace"
+    )
+
+
 def _parsed(text: bytes, place: str) -> list[Action]:
     try:
         found = [json.loads(line) for line in text.splitlines() if line.strip()]
@@ -218,6 +240,8 @@ def _parsed(text: bytes, place: str) -> list[Action]:
         raise DamagedLogError(place, "nothing stands in it")
     if not all(isinstance(one, dict) and all(isinstance(fact, dict) for fact in one.values()) for one in found):
         raise DamagedLogError(place, "a line of it is no action of Delta's")
+    if not _is_as_sealed(text):
+        raise DamagedLogError(place, "its checksum is another one")
     return found
 
 
@@ -227,22 +251,25 @@ def _parsed(text: bytes, place: str) -> list[Action]:
 def _from_checkpoint(address: str, version: int | None) -> Snapshot | None:
     """Where a replay begins: the last checkpoint, or the first commit; a list of the log is the last resort."""
     try:
-        hint = _hint(storage.read_bytes(address, "_delta_log/_last_checkpoint"))
+        hint = _hint(storage.read_bytes(address, LAST))
     except storage.MissingFileError:
         return Snapshot(address, -1) if storage.token(address, commit_path(0)) else _by_listing(address, version)
     if hint and (version is None or hint[0] <= version):
         try:
-            return _checkpoint(address, *hint)
+            return checkpoint(address, *hint)
         except storage.MissingFileError:
             pass
     return _by_listing(address, version)
 
 
-def _hint(text: bytes) -> tuple[int, list[str]] | None:
-    """The last checkpoint's version and files; None for what does not say them: then the log itself is looked at."""
+def _hint(text: bytes) -> tuple[int, list[str], str | None] | None:
+    """The last checkpoint's version, files, and checksum if it is ours.
+
+    None for what does not say them: then the log itself is looked at.
+    """
     try:
         said = json.loads(text)
-        return int(said["version"]), _names(said)
+        return int(said["version"]), _names(said), (said.get("tags") or {}).get(CRC)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
 
@@ -250,7 +277,7 @@ def _hint(text: bytes) -> tuple[int, list[str]] | None:
 def last_checkpoint(address: str) -> int:
     """The version of the newest checkpoint, as the log's own hint says; -1 where it says none."""
     try:
-        hint = _hint(storage.read_bytes(address, "_delta_log/_last_checkpoint"))
+        hint = _hint(storage.read_bytes(address, LAST))
     except storage.MissingFileError:
         return -1
     return hint[0] if hint else -1
@@ -273,7 +300,7 @@ def _by_listing(address: str, version: int | None) -> Snapshot | None:
             found.setdefault((int(match[1]), match[3] or name), []).append(name)
     whole = [key for key, parts in found.items() if not key[1].isdigit() or len(parts) == int(key[1])]
     if whole:
-        return _checkpoint(address, max(whole)[0], found[max(whole)])
+        return checkpoint(address, max(whole)[0], found[max(whole)])
     if f"{0:020}.json" in names:
         return Snapshot(address, -1)
     if any(re.fullmatch(r"\d{20}\.(json|checkpoint.*)", name) for name in names):
@@ -285,15 +312,35 @@ def _by_listing(address: str, version: int | None) -> Snapshot | None:
     return None
 
 
-def _checkpoint(address: str, version: int, names: list[str]) -> Snapshot:
-    parts = storage.each(lambda name: _stored_actions(address, f"_delta_log/{name}"), names)
+def damaged_checkpoint(address: str) -> str:
+    """The name of the last checkpoint where it is damaged; else empty."""
+    try:
+        if hint := _hint(storage.read_bytes(address, LAST)):
+            checkpoint(address, *hint)
+    except DamagedLogError as error:
+        return error.file
+    except storage.MissingFileError:
+        pass
+    return ""
+
+
+def tagged_checkpoint(address: str) -> bytes:
+    """What the log says of its last checkpoint, with the checksum of its one file."""
+    said = json.loads(storage.read_bytes(address, LAST))
+    content = storage.read_bytes(address, f"_delta_log/{_names(said)[0]}")
+    return json.dumps(said | {"tags": {CRC: crc(content)}}, separators=(",", ":")).encode()
+
+
+def checkpoint(address: str, version: int, names: list[str], checksum: str | None = None) -> Snapshot:
+    """The table as these files of its log say it. Raises DamagedLogError."""
+    parts = storage.each(lambda name: _stored_actions(address, f"_delta_log/{name}", checksum), names)
     aside = [action["sidecar"]["path"] for part in parts for action in part if "sidecar" in action]
     paths = [path if "/" in path else f"_delta_log/_sidecars/{path}" for path in aside]
     parts += storage.each(lambda path: _stored_actions(*storage.located(address, path)), paths)
     return _after(Snapshot(address, -1), version, [action for part in parts for action in part])
 
 
-def _stored_actions(root: str, path: str) -> list[Action]:
+def _stored_actions(root: str, path: str, checksum: str | None = None) -> list[Action]:
     if path.endswith(".json"):
         return _parsed(storage.read_bytes(root, path), f"{root}/{path}")
     import pyarrow as pa  # noqa: PLC0415
@@ -305,6 +352,9 @@ def _stored_actions(root: str, path: str) -> list[Action]:
     except (pa.ArrowException, OSError) as error:
         what = "it is no Parquet. If all commits before it are there, it and _last_checkpoint may be deleted instead"
         raise DamagedLogError(f"{root}/{path}", what) from error
+    if checksum and crc(content) != checksum:  # other readers believe it, so nobody may ask them
+        what = "it is not what was written. If all commits before it are there, it and _last_checkpoint may be deleted"
+        raise DamagedLogError(f"{root}/{path}", f"{what} instead")
     return [
         {kind: _plain(fact)} for kind in stored.column_names for fact in stored.column(kind).drop_null().to_pylist()
     ]
@@ -420,6 +470,12 @@ def harm(address: str) -> str:
     except NoVersionError:
         return "its beginning is gone"
     return ""
+
+
+def commits(address: str) -> set[int]:
+    """The versions whose commits are there."""
+    files = storage.list_files(f"{address}/_delta_log")
+    return {int(found[1]) for one in files if (found := re.fullmatch(r"(\d{20})\.json", one.path))}
 
 
 def _lost_version(address: str) -> int | None:

@@ -60,11 +60,17 @@ def _write(address: str, values: dict[str, str | None], rows: pa.Table, folder: 
     path = "/".join([*folders, f"part-{uuid4()}.snappy.parquet"]).lstrip("/")
     content = pa.BufferOutputStream()
     pq.write_table(
-        rows, content, compression="snappy", store_decimal_as_integer=True, coerce_timestamps="us", store_schema=False
+        rows,
+        content,
+        compression="snappy",
+        store_decimal_as_integer=True,
+        coerce_timestamps="us",
+        store_schema=False,
+        write_page_checksum=True,
     )
     data = content.getvalue()
     storage.put(address, path, data)
-    return _add(path, values, data.size, statistics(rows))
+    return _add(path, values, data.size, statistics(rows), log.crc(data))
 
 
 def _in_a_path(text: str | None) -> str:
@@ -89,15 +95,17 @@ def _adopt(address: str, file: str, values: dict[str, str | None], schema: pa.Sc
     path = "/".join([*folders, f"part-{uuid4()}.snappy.parquet"])
     root, name = file.rsplit("/", 1)
     size, stats = _of_footer(root, name, schema, values)
-    if storage.is_s3(address):
-        with pa.memory_map(file) as source:
-            storage.put(address, path, source.read_buffer())
-    else:
+    with pa.memory_map(file) as source:
+        content = source.read_buffer()
+        checksum = log.crc(content)
+        if storage.is_s3(address):
+            storage.put(address, path, content)
+    if not storage.is_s3(address):
         storage.link(address, path, file)
-    return _add(path, values, size, stats)
+    return _add(path, values, size, stats, checksum)
 
 
-def _add(path: str, values: Mapping[str, str | None], size: int, stats: str) -> Action:
+def _add(path: str, values: Mapping[str, str | None], size: int, stats: str, checksum: str = "") -> Action:
     return {
         "path": quote(path, safe="/=-_.~!$&'()*+,;@"),
         "partitionValues": dict(values),
@@ -105,6 +113,7 @@ def _add(path: str, values: Mapping[str, str | None], size: int, stats: str) -> 
         "modificationTime": int(time.time() * 1000),
         "dataChange": True,
         "stats": stats,
+        **({"tags": {log.CRC: checksum}} if checksum else {}),
     }
 
 
@@ -309,7 +318,7 @@ def read(
     inside = [name for name in wanted.names if name not in constant]
     root, path = storage.located(address, action["path"])
     with storage.random_access(root, path) as source:
-        file = pq.ParquetFile(source, **INT96)
+        file = pq.ParquetFile(source, **INT96, page_checksum_verification=True)
         rows = file.metadata.num_rows
         stored = file.read(columns=inside) if inside else pa.table({})
     there = set(stored.column_names)

@@ -52,7 +52,7 @@ def read(address: str, descriptor: Mapping[str, Any] | None) -> BitMap64:
         file.seek(descriptor.get("offset") or 0)
         stored = file.read(size + 8)
     data, length, checksum = stored[4:-4], stored[:4], stored[-4:]
-    if struct.unpack(">i", length) != (size,) or struct.pack(">I", zlib.crc32(data)) != checksum:
+    if length != struct.pack(">i", size) or checksum != struct.pack(">I", zlib.crc32(data)):
         raise LakehouseError(f"The deletion vector {root}/{path} is damaged. Bring that file back from a copy.")
     return decode(data)
 

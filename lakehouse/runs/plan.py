@@ -149,7 +149,7 @@ def _decide_bronze(root: str, table: Table, state: State | None, taken: list[Ent
     if state and state.progress is None:
         raise LakehouseError(
             f"{table.name} was changed outside of the lakehouse: {state.doubt}. To go back, "
-            f"{_way_back(root, table.name, taken)}."
+            f"{way_back(root, table.name, taken)}."
         )
     check_ledger(root, table.name, state, taken)
     _check_files(root, table.name, taken)
@@ -184,13 +184,13 @@ def _check_files(root: str, name: str, taken: Iterable[Entry]) -> None:
     address = progress.address(root, name)
     if not (lost := progress.lost_files(address)):
         return
-    way = _way_back(root, name, taken, lost)
+    way = way_back(root, name, taken, lost)
     raise LakehouseError(
         f"{name} lost rows: {address}/{_some(lost)} is gone or cut. Put it back from a copy; or {way}."
     )
 
 
-def _way_back(root: str, name: str, taken: Iterable[Entry], lost: Iterable[str] = ()) -> str:
+def way_back(root: str, name: str, taken: Iterable[Entry], lost: Iterable[str] = ()) -> str:
     """To the newest version of bronze that is ours and whole, and to the deliveries that came after it."""
     address = progress.address(root, name)
     before, since = _last_whole(address, set(lost))

@@ -528,6 +528,16 @@ def test_maintain_says_what_it_would_do_and_does_it(lakehouse: Callable[..., Ans
     )
 
 
+def test_check_ends_with_1_where_something_is_wrong(lakehouse: Callable[..., Answer], tmp_path: Path) -> None:
+    table = a_table_of_eight(tmp_path / "lake")
+    right = lakehouse("check", "--deep", "--lake", str(tmp_path / "lake"))
+    assert (right.code, right.out) == (0, "All that was looked at is right.\n")
+    max(table.glob("part-*-*-*.parquet")).unlink()
+    wrong = lakehouse("check", "--lake", str(tmp_path / "lake"))
+    assert wrong.code == 1
+    assert re.search(r"ops\.runs: part-.+\.parquet is gone\n  Bring it back from a copy, or .+\n1 finding\.", wrong.out)
+
+
 # places
 
 

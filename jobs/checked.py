@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from jobs import printed
+from jobs.places import retention
 from jobs.printed import visible
 from lakehouse import graph
 from lakehouse.recovery import check
@@ -29,7 +30,7 @@ def checked(console: Console, root: str, *, deep: bool = False) -> list[Finding]
         if one.remedy:
             console.print(f"  {escape(visible(one.remedy))}")
 
-    found = check.check(root, known, say, deep=deep)
+    found = check.check(root, known, say, deep=deep, days=retention().releases)
     console.print(
         f"[bold red]{len(found)} findings.[/]"
         if found[1:]

@@ -16,7 +16,7 @@ from rich.markup import escape
 from typer.core import TyperCommand
 
 from jobs import printed
-from jobs.places import engine_name, places
+from jobs.places import engine_name, places, retention
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 
@@ -174,11 +174,12 @@ def publish(
 def releases_(lake: LakeOption = None) -> None:
     """List the releases, the newest first: when, how many tables moved, the lowest score; needs no JVM."""
     from jobs import published
-    from lakehouse.recovery import releases
+    from lakehouse.recovery import releases, vacuum
 
     root = storage.normalise(places(lake, None)[0])
     storage.check(root, role="lake", must_exist=True)
-    published.listed(printed.answers(), releases.releases(root))
+    known = releases.releases(root)
+    published.listed(printed.answers(), known, vacuum.expired(root, known, retention().releases))
 
 
 @app.command()

@@ -126,13 +126,13 @@ class Rounds:
         from jobs.maintained import summary  # noqa: PLC0415  Arrow, which idle rounds do not need
         from lakehouse.recovery import maintain  # noqa: PLC0415
 
-        self._compacted_at = now
+        self._compacted_at, kept = now, retention()
         try:
             if now - self._freed_at < DAY:
-                done = maintain.compact(self.root, self.tables, retention())
+                done = maintain.compact(self.root, self.tables, kept)
             else:
                 self._freed_at = now
-                done = maintain.maintain(self.root, self.tables, retention(), {})
+                done = maintain.maintain(self.root, self.tables, kept, maintain.released(self.root, kept))
         except LakehouseError as error:
             self._complain(str(error))
             return

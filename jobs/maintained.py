@@ -47,7 +47,8 @@ def maintained(console: Console, root: str, *, dry_run: bool = False) -> None:
         if one.problem:
             console.print(f"{one.table:<{width}}[yellow]not done:[/] {escape(visible(one.problem))}")
 
-    done = maintain.maintain(root, known, retention(), {}, say, dry_run=dry_run)
+    kept = retention()
+    done = maintain.maintain(root, known, kept, maintain.released(root, kept), say, dry_run=dry_run)
     summary(console, done, dry_run=dry_run)
 
 

@@ -68,8 +68,8 @@ def words_of_a_stop(one: Run) -> str:
     )
 
 
-def listed(console: Console, known: Sequence[Release]) -> None:
-    """The newest first."""
+def listed(console: Console, known: Sequence[Release], expired: Mapping[int, str]) -> None:
+    """The newest first; `expired`: why some cannot be read any more, by number."""
     if not known:
         console.print("There is no release yet: `lakehouse run` makes one, or `lakehouse publish`.")
         return
@@ -78,7 +78,7 @@ def listed(console: Console, known: Sequence[Release]) -> None:
     for one in [*reversed(known)][:SHOWN]:
         score = f"{min(one.quality.values()):.1f}" if one.quality else "-"
         despite = "; ".join(f"{rule}: {escape(visible(why))}" for rule, why in one.despite.items())
-        at = f"{one.published_at:%Y-%m-%d %H:%M:%S}"
+        at = f"{one.published_at:%Y-%m-%d %H:%M:%S}{' [yellow]expired[/]' if one.number in expired else ''}"
         grid.add_row(str(one.number), at, f"{one.moved}", score, one.run, one.engine, one.code, despite)
     for place in (0, 2, 3):
         grid.columns[place].justify = "right"

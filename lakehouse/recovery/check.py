@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
+from lakehouse.conf import Retention
 from lakehouse.delta import log, parquet, progress, vectors
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger, retracted
-from lakehouse.recovery import maintain, vacuum
+from lakehouse.recovery import maintain, releases, vacuum
 from lakehouse.runs import plan
 from lakehouse.store import storage
 
@@ -39,6 +41,7 @@ OF_THE_CORE = (
 )
 NOTED_AGAIN = "Bring it back from a copy, or move the table's folder away: the next run notes again what bronze holds."
 LOADED_AGAIN = "Bring it back from a copy, or load all deliveries into a new lake: nothing else knows what they said."
+OF_A_RELEASE = "Bring it back from a copy, or read newer releases: who reads these is told."
 OLDER = "Bring it back from a copy to read these; the newest version is whole."
 NO_CHECKPOINT = (
     "All commits are there, so it is not needed: delete it and _last_checkpoint; `lakehouse check --repair` does that."
@@ -64,9 +67,14 @@ class Finding:
 
 
 def check(
-    root: str, tables: Mapping[str, Table], say: Callable[[Finding], None] = lambda _: None, *, deep: bool = False
+    root: str,
+    tables: Mapping[str, Table],
+    say: Callable[[Finding], None] = lambda _: None,
+    *,
+    deep: bool = False,
+    days: int = Retention.releases,
 ) -> list[Finding]:
-    """All that is wrong; tables in the order of the graph."""
+    """All that is wrong; tables in the order of the graph. `days`: for how long releases are kept."""
     root, found = storage.normalise(root), list[Finding]()
     taken = _taken(root)
     for name in maintain.names(root, tables):
@@ -74,7 +82,12 @@ def check(
             found.append(one)
             say(one)
     harmed = {one.table for one in found if one.remedy != OLDER}
-    for one in (*_of_notes(root, tables, harmed), *_of_bronze(root, tables, harmed, taken)):
+    others = (
+        _of_notes(root, tables, harmed),
+        _of_bronze(root, tables, harmed, taken),
+        _of_releases(root, harmed, days),
+    )
+    for one in chain.from_iterable(others):
         found.append(one)
         say(one)
     return found
@@ -322,3 +335,19 @@ def _of_bronze(root: str, tables: Mapping[str, Table], harmed: set[str], taken: 
             for name, one in decisions.items()
             if one.path == "stop"
         )
+
+
+def _of_releases(root: str, harmed: set[str], days: int) -> Iterator[Finding]:
+    """Whether what they hold is there; of tables that are damaged now that is said already."""
+    if releases.RELEASES in harmed:
+        return
+    numbers: dict[tuple[str, int], list[int]] = {}
+    for one in vacuum.kept(releases.releases(root), days):
+        for place in one.tables.items():
+            numbers.setdefault(place, []).append(one.number)
+    versions: dict[str, set[int]] = {}
+    for name, version in numbers:
+        versions.setdefault(name, set()).update({version} if name not in harmed else ())
+    for (name, version), why in vacuum.lost(root, versions).items():
+        some = ", ".join(map(str, numbers[name, version]))
+        yield Finding(name, f"version {version}, of release {some}, cannot be read: {why}", OF_A_RELEASE)

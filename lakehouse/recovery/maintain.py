@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from lakehouse.conf import LONGEST
 from lakehouse.delta import committer, log, progress
 from lakehouse.errors import LakehouseError
-from lakehouse.recovery import compaction, vacuum
+from lakehouse.recovery import compaction, releases, vacuum
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
@@ -76,6 +76,15 @@ def compact(root: str, tables: Mapping[str, Table], retention: Retention) -> lis
     """Only that: of what piled up since an hour ago nothing is old enough to be deleted."""
     root = storage.normalise(root)
     return [_compacted(name, progress.address(root, name), Needed(retention)) for name in names(root, tables)]
+
+
+def released(root: str, retention: Retention) -> Versions:
+    """The versions that the kept releases hold."""
+    found = defaultdict[str, list[int]](list)
+    for one in vacuum.kept(releases.releases(storage.normalise(root)), retention.releases):
+        for name, version in one.tables.items():
+            found[name].append(version)
+    return found
 
 
 @dataclass(frozen=True)

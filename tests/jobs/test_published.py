@@ -76,7 +76,7 @@ def test_the_newest_releases_are_listed_first() -> None:
     console, at = Console(file=io.StringIO(), width=500), datetime(2024, 1, 5, 12, tzinfo=UTC)
     last = Release(23, at, "run", "native 1", "code", {}, {"silver.orders": 98.25}, {"few": "so be it"}, {}, 1)
     known = [replace(last, number=number, despite={}) for number in range(1, 23)]
-    published.listed(console, [*known, last])
+    published.listed(console, [*known, last], {})
     _, first, *others = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert " ".join(first.split()) == "23 2024-01-05 12:00:00 1 98.2 run native 1 code few: so be it"
     assert (len(others), others[-1]) == (20, "and 3 older ones, in ops.releases")
@@ -84,5 +84,5 @@ def test_the_newest_releases_are_listed_first() -> None:
 
 def test_a_lake_without_releases_says_how_to_make_one() -> None:
     console = Console(file=io.StringIO(), width=500)
-    published.listed(console, [])
+    published.listed(console, [], {})
     assert "There is no release yet: `lakehouse run` makes one" in console.file.getvalue()  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ import pytest
 from lakehouse.conf import Retention
 from lakehouse.delta import feed, log
 from lakehouse.engines.native import Native
-from lakehouse.recovery import compaction, maintain, vacuum
+from lakehouse.recovery import check, compaction, maintain, releases, vacuum
 from tests.lakehouse.recovery.test_vacuum import aged
 from tests.toy import SOURCES, Toy, with_vectors
 
@@ -98,6 +98,25 @@ def test_versions_of_releases_are_read_as_before_and_others_are_gone(toy: Toy) -
     assert vacuum.lost(toy.lake.root, {LINES: [0, 2, behind]}) == {}
     maintained(toy)
     assert vacuum.lost(toy.lake.root, {LINES: [0, 2, behind]}).keys() == {(LINES, 2)}
+
+
+def test_kept_releases_are_read_as_before_and_older_ones_expire(toy: Toy) -> None:
+    root, tables = toy.lake.root, toy.tables()
+    for day in (10, 11, 12):
+        toy.deliver("orders.csv", f"1,B,{day},1.00", f"{80 + day % 3},D,{day},1.00", day=day)
+        toy.run()
+        releases.publish(root, tables)
+    aged(toy.folder / "lake")
+    first, *_ = known = releases.releases(root)
+    before = {name: rows_of(toy, name, version) for name, version in first.tables.items()}
+    maintain.maintain(root, tables, DAY, maintain.released(root, DAY))
+    assert {name: rows_of(toy, name, version) for name, version in first.tables.items()} == before
+    assert (vacuum.expired(root, known, 0), check.check(root, tables)) == ({}, [])
+    maintain.maintain(root, tables, Retention(1, 0), maintain.released(root, Retention(1, 0)))
+    assert "is gone" in vacuum.expired(root, known, 0)[1]
+    assert 3 not in vacuum.expired(root, known, 0)
+    assert (vacuum.expired(root, known, 1), check.check(root, tables, days=0)) == ({}, [])
+    assert "cannot be read: " in check.check(root, tables, days=1)[0].what
 
 
 def test_tables_say_how_long_others_must_keep_what_releases_hold(toy: Toy) -> None:

@@ -521,7 +521,7 @@ def _find(stored: Snapshot, schema: pa.Schema, keys: pa.Table) -> list[_Touched]
     known = [name for name in keys.column_names if not keys.column(name).null_count]
     values = {name: sorted(keys.column(name).unique().to_pylist()) for name in known}
     candidates = [file for file in stored.files.values() if _may_hold(file, values, schema)]
-    found = storage.each(lambda file: _touched(stored.address, file, schema, keys), candidates)
+    found = storage.each(lambda file: _touched(stored.address, file, schema, keys), candidates, stored.address)
     return [one for one in found if one]
 
 
@@ -629,7 +629,7 @@ def _by_copies(target: Target, touched: list[_Touched], changed: Rows) -> tuple[
         fitting = waiting.get(one.partition)
         fits = fitting is not None and one.left + fitting.num_rows <= parquet.LARGEST
         pairs.append((one, waiting.pop(one.partition) if fits else target.schema.empty_table()))
-    copies = storage.each(lambda pair: _copied(target, pair[0], pair[1]), pairs)
+    copies = storage.each(lambda pair: _copied(target, pair[0], pair[1]), pairs, target.address)
     new = [*(changed if isinstance(changed, list) else []), *(file for _, files in copies for file in files)]
     new += [file for rows in waiting.values() for file in parquet.write(target.address, rows, target.partition_by)]
     changes = pa.concat_tables([*(_named(rows, "delete") for rows, _ in copies), _named(came, "insert")])

@@ -85,7 +85,7 @@ def of_each_file(
     wanted = schema.names if columns is None else list(columns)
     empty = pa.schema([schema.field(name) for name in wanted]).empty_table()
     files = snapshot.files.values()
-    return [use(empty), *storage.each(lambda file: use(live(address, file, schema, wanted, where)), files)]
+    return [use(empty), *storage.each(lambda file: use(live(address, file, schema, wanted, where)), files, address)]
 
 
 def _stored(address: str, version: int | None) -> Snapshot:
@@ -159,7 +159,7 @@ def _changes(snapshot: Snapshot, since: int, columns: Sequence[str] | None) -> p
     wanted, versions = schema.names if columns is None else list(columns), range(since + 1, snapshot.version + 1)
     commits = storage.each(lambda version: (version, log.actions(address, version)), versions)
     parts = [part for version, done in commits for part in _parts(snapshot, version, done)]
-    tables = storage.each(lambda part: _changed(address, part, schema, wanted), parts)
+    tables = storage.each(lambda part: _changed(address, part, schema, wanted), parts, address)
     fields = [*(schema.field(name) for name in wanted), pa.field(CHANGE, pa.string()), pa.field(VERSION, pa.int64())]
     return pa.concat_tables([pa.schema(fields).empty_table(), *tables])
 
@@ -234,7 +234,7 @@ def written(address: str, since: int, until: int) -> Written | None:
         done = storage.each(lambda version: log.actions(address, version), range(since + 1, until + 1))
     except log.UNREADABLE:
         return None
-    commits = storage.each(lambda one: _counted(address, one), done)
+    commits = storage.each(lambda one: _counted(address, one), done, address)
     return Written(
         rows=together(one.rows for one in commits),
         deleted=together(one.deleted for one in commits),

@@ -52,7 +52,7 @@ def write(address: str, rows: pa.Table, partition_by: Sequence[str] = (), folder
         for values, part in split(rows, partition_by)
         for start in range(0, part.num_rows, LARGEST)
     ]
-    return storage.each(lambda piece: _write(address, piece[0], piece[1], folder), pieces)
+    return storage.each(lambda piece: _write(address, piece[0], piece[1], folder), pieces, address)
 
 
 def _write(address: str, values: dict[str, str | None], rows: pa.Table, folder: str) -> Action:
@@ -87,7 +87,7 @@ def adopt(address: str, files: Mapping[str, Mapping[str, str | None]], schema: p
     A folder gets them by links where it can, and has them on the disk when this returns. Raises LakehouseError where a
     file has other columns than the schema.
     """
-    return storage.each(lambda pair: _adopt(address, pair[0], dict(pair[1]), schema), files.items())
+    return storage.each(lambda pair: _adopt(address, pair[0], dict(pair[1]), schema), files.items(), address)
 
 
 def _adopt(address: str, file: str, values: dict[str, str | None], schema: pa.Schema) -> Action:

@@ -62,7 +62,7 @@ class _File:
 
 def groups(now: Snapshot) -> list[list[Action]]:
     """What is worth copying, each group to one file: by partition, in the order of arrival."""
-    found = storage.each(lambda file: _file(now.address, file), now.files.values())
+    found = storage.each(lambda file: _file(now.address, file), now.files.values(), now.address)
     by_partition = defaultdict[frozenset[tuple[str, str | None]], list[_File]](list)
     for one in sorted(found, key=lambda one: (one.action["modificationTime"], one.action["path"])):
         by_partition[frozenset((one.action.get("partitionValues") or {}).items())].append(one)

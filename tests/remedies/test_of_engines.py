@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import socket
 from typing import TYPE_CHECKING
 
@@ -63,8 +64,10 @@ def test_jars_are_fetched_when_maven_answers_and_again_when_they_are_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock, submit = tmp_path / "jars.lock", tmp_path / "spark" / "bin" / "spark-submit"
-    lock.write_text(f"{hashlib.sha256(b'a').hexdigest()}  a-1.jar\n")
+    lock.write_text("".join(f"{hashlib.sha256(one).hexdigest()}  {one.decode()}.jar\n" for one in (b"a", b"ours")))
+    (tmp_path / "ours.jar").write_bytes(b"ours")
     monkeypatch.setattr(jvm, "LOCK", lock)
+    monkeypatch.setattr(jvm, "LOG_STORE", tmp_path / "ours.jar")
     monkeypatch.setattr(jvm, "_spark_home", lambda: tmp_path / "spark")
     monkeypatch.setenv("LAKEHOUSE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "java"))
@@ -73,16 +76,15 @@ def test_jars_are_fetched_when_maven_answers_and_again_when_they_are_damaged(
     words = r"could not be fetched from Maven Central: :: unresolved dependency: io\.delta Check the network, or copy"
     with pytest.raises(LakehouseError, match=words):
         jvm.jars(lambda _: None)
-    fetch = 'ivy="${2#spark.jars.ivy=}"; mkdir -p "$ivy/jars"; printf a > "$ivy/jars/a-1.jar"'
+    fetch = 'ivy="${2#spark.jars.ivy=}"; mkdir -p "$ivy/jars"; printf a > "$ivy/jars/a.jar"'
     a_program(submit, fetch)
-    (jar,) = jvm.jars(lambda _: None)
+    jar, ours = jvm.jars(lambda _: None)
     jar.write_bytes(b"b")
-    words = r"are not those of jars\.lock: a-1\.jar is damaged or different\. Delete that folder to fetch them again"
+    words = r"are not those of jars\.lock: a\.jar is damaged or different\. Delete that folder to fetch them again"
     with pytest.raises(LakehouseError, match=words):
         jvm.jars(lambda _: None)
-    jar.unlink()
-    jar.parent.rmdir()
-    assert jvm.jars(lambda _: None) == [jar]
+    shutil.rmtree(jar.parent)
+    assert jvm.jars(lambda _: None) == [jar, ours]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a pipe that PySpark leaves open

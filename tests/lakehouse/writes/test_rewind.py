@@ -55,6 +55,7 @@ class Past:
 # A file that was written over is in landing no more, and its first version could not come again.
 EVENTS = [one for one in histories.EVENTS if one not in (histories.rewritten_file, histories.touched_file)]
 EVENTS.remove(histories.repeated_file)
+EVENTS.remove(histories.our_maintenance)  # it keeps what releases name, and these points are none
 
 
 def a_life(begun: History, folder: Path, seed: int, days: int) -> tuple[History, list[Past]]:

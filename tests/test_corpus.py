@@ -78,6 +78,7 @@ def test_every_mark_stands_in_the_file(name: str) -> None:
     assert [mark for mark in CASES[name].made.marks if mark not in whole] == []
 
 
+@pytest.mark.slow
 def test_no_two_cases_share_an_id_so_that_none_supersedes_another() -> None:
     owners: dict[str, str] = {}
     for name, case in CASES.items():

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import pytest
 import yaml
 
 if TYPE_CHECKING:
@@ -228,6 +229,7 @@ def read_by(path: str, test: str) -> str:
     return "\n".join(map(plain, texts))
 
 
+@pytest.mark.slow
 def test_every_error_has_a_row() -> None:
     known = {module: [row.words for row in rows() if row.module == module] for module in code()}
     without = [
@@ -248,6 +250,7 @@ def test_every_row_is_of_one_error() -> None:
     assert not wrong, "no such error is raised any more, or these words do not tell one from another"
 
 
+@pytest.mark.slow
 def test_the_tests_of_the_rows_are_there_and_read_their_words() -> None:
     for row in rows():
         for test in (row.raised, row.followed):

@@ -142,6 +142,7 @@ def some_units(rows: DataFrame, unit: tuple[str, ...]) -> DataFrame:
     return every.orderBy(F.xxhash64(*unit)).limit(max(1, every.count() // 3))
 
 
+@pytest.mark.slow
 @each_refreshed
 def test_a_units_rows_depend_on_that_units_input_only(
     name: str, frames: Frames, tables: dict[str, Table], whole: Callable[[str], DataFrame]
@@ -172,6 +173,7 @@ def inputs_of(table: Table, frames: Frames) -> Frames:
     return {name: frames[name] for name in table.inputs}
 
 
+@pytest.mark.slow
 @each_computed
 def test_rows_do_not_depend_on_the_order_in_which_inputs_are_read(
     name: str, frames: Frames, tables: dict[str, Table], texts: Callable[[str], Texts]
@@ -216,6 +218,7 @@ def red(table: Table, rows: DataFrame, inputs: Frames) -> set[str]:
     return {one.name for one in measures if one.name in table.contract.checks and one.broken}
 
 
+@pytest.mark.slow
 @each_computed
 def test_nothing_depends_on_columns_that_the_plan_does_not_need(
     name: str, frames: Frames, tables: dict[str, Table], engine: Native, texts: Callable[[str], Texts]

@@ -309,6 +309,7 @@ def test_plan_of_a_table_is_of_what_it_is_made_from(planned: Callable[..., Answe
     assert set(rows_of(planned("silver.orders"))) == {"table", "bronze.orders", "silver.order_lines", "silver.orders"}
 
 
+@pytest.mark.slow
 def test_plan_names_what_is_ignored_and_what_waits(
     lakehouse: Callable[..., Answer], tmp_path: Path, landing: Path
 ) -> None:
@@ -440,6 +441,7 @@ def test_an_export_is_of_one_table_of_documents(lakehouse: Callable[..., Answer]
         assert_refused(answer, "Name one of: ", "silver.order_lines", "silver.customers")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["nowhere/fixed.csv", "."])
 def test_an_export_to_a_place_that_cannot_be_written_is_an_error_on_purpose(
     lakehouse: Callable[..., Answer], tmp_path: Path, place: str
@@ -449,6 +451,7 @@ def test_an_export_to_a_place_that_cannot_be_written_is_an_error_on_purpose(
     assert_refused(answer, f"{tmp_path}/{place}".removesuffix("/."))
 
 
+@pytest.mark.slow
 def test_control_characters_of_files_and_texts_never_reach_the_terminal(
     lakehouse: Callable[..., Answer], tmp_path: Path, landing: Path
 ) -> None:

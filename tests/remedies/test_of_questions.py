@@ -192,6 +192,7 @@ def test_a_command_goes_on_when_it_is_called_as_the_words_say(
     assert words not in command(*right)
 
 
+@pytest.mark.slow
 def test_an_export_is_written_where_there_is_a_folder(tmp_path: Path) -> None:
     a_lake(tmp_path / "lake", ("7", "A", "two", "42"))
     ask = ["rejected", "silver.order_lines", "--lake", str(tmp_path / "lake"), "--export"]

@@ -287,6 +287,7 @@ def test_what_a_store_refuses_goes_on_when_it_lets_us(
     asked()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answers", "words"),
     [

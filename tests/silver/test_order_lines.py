@@ -261,6 +261,7 @@ def test_an_order_whose_lines_are_not_all_there_is_kept_out(judged: Judged) -> N
     ]
 
 
+@pytest.mark.slow
 def test_one_wrong_line_keeps_the_whole_order_out_and_no_other(judged: Judged) -> None:
     rows = judged(TABLE, [an_order_row(), an_order_row(sku="B", quantity="two"), an_order_row(order_id="8")])
     assert only(rows, "order_id", "sku", "_status") == [
@@ -270,12 +271,14 @@ def test_one_wrong_line_keeps_the_whole_order_out_and_no_other(judged: Judged) -
     ]
 
 
+@pytest.mark.slow
 def test_lines_that_differ_by_blanks_alone_are_one_line_twice(judged: Judged) -> None:
     again = [an_order_row(sku=f"A{blank}", quantity=f"{blank}2", description=f"{blank}-") for blank in BLANK]
     rows = judged(TABLE, [an_order_row(), *again])
     assert only(rows, "_status", "sku") == [("kept", "A"), *[("duplicate", "A")] * len(again)]
 
 
+@pytest.mark.slow
 def test_blanks_alone_are_no_key(judged: Judged) -> None:
     rows = judged(TABLE, [an_order_row(order_id=blank) for blank in BLANK])
     assert only(rows, "order_id", "_broken") == [(None, "order_id_is_present")] * len(BLANK)

@@ -110,6 +110,7 @@ def test_the_margin_is_over_lines_whose_cost_is_known_and_0_where_none_is(built:
     assert only(built(TABLE, {"silver_order_lines": lines}), "line_margin") == [("2.99",), ("0.00",)]
 
 
+@pytest.mark.slow
 def test_the_hour_is_that_of_the_markets_own_clock(built: Built) -> None:
     lines = [
         an_order_line(ordered_at="2022-01-02 21:30:00"),

@@ -416,6 +416,7 @@ def of_five_versions(folder: Path, *, has_vectors: bool) -> Target:
     return target
 
 
+@pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize("version", [-1, 0, 2, 3])
 def test_a_restored_table_is_what_it_was_for_every_reader_of_rows_and_of_changes(
@@ -616,6 +617,7 @@ def bucket(reader_and_writer: tuple[Account, Account], monkeypatch: pytest.Monke
     return "s3://lakehouse/committed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_vectors", [True, False], ids=["vectors", "copies"])
 def test_on_s3_a_table_is_written_and_read_alike(bucket: str, *, has_vectors: bool) -> None:
     target = Target(f"{bucket}/{has_vectors}", SCHEMA, partition_by=("market",), vectors=has_vectors)

@@ -143,6 +143,7 @@ def by_order(rows: DataFrame, status: str) -> dict[int, int]:
     return dict(map(tuple, found))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rejects", "has_totals"), [*itertools.product((True, False), repeat=2)])
 def test_what_is_accepted_is_that_of_a_fold_over_random_histories(
     tmp_path: Path, engine: Native | Spark, *, rejects: bool, has_totals: bool

@@ -67,6 +67,7 @@ def test_rows_come_as_they_are_asked_for_and_views_may_name_views(reader: Reader
     assert list(reader.rows("select * from doubled order by id")) == [(1, 20), (2, 40), (3, 60)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [1, 127, 128, 16_383, 16_384, 3_000_000])
 def test_a_statement_may_be_long(reader: Reader, length: int) -> None:
     assert list(reader.rows(f"select length('{'x' * length}')")) == [(length,)]

@@ -398,6 +398,7 @@ def test_a_lost_connection_is_no_corrupt_file(compression: str) -> None:
         list(records.unpacked_blocks(Lost(), compression))
 
 
+@pytest.mark.slow
 def test_a_bomb_is_read_in_bounded_pieces() -> None:
     bomb = zlib.compressobj(9, wbits=31)
     data = bomb.compress(b"a,b,c\n" + b"0" * 50_000_000) + bomb.flush()

@@ -177,6 +177,7 @@ def test_what_else_a_question_may_hold_is_refused_in_words(statement: str, words
         sql.check_reading(statement)
 
 
+@pytest.mark.slow
 def test_every_function_of_the_lists_may_be_asked_for() -> None:
     for name in sorted({*spelling.FUNCTIONS} | allowed.HARMLESS):
         taken = list[object]()

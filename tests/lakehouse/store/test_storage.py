@@ -206,6 +206,7 @@ def test_more_objects_than_a_page_holds_are_all_listed(store: Store) -> None:
     assert paths("s3://lakehouse/many") == [f"{number:04}" for number in range(1005)]
 
 
+@pytest.mark.slow
 def test_an_objects_path_size_time_and_tag_are_listed_and_folders_are_not(store: Store) -> None:
     store.put("listed/")
     store.put("listed/market_1/")
@@ -217,10 +218,12 @@ def test_an_objects_path_size_time_and_tag_are_listed_and_folders_are_not(store:
     assert "listed/market_1/Orders (1).csv" in paths("s3://lakehouse")
 
 
+@pytest.mark.slow
 def test_a_prefix_without_objects_has_no_files(store: Store) -> None:  # noqa: ARG001
     assert paths("s3://lakehouse/nothing/here") == []
 
 
+@pytest.mark.slow
 def test_an_object_is_read_whole_or_by_its_first_or_last_bytes(store: Store) -> None:
     store.put("read/ten bytes", b"0123456789")
     root = "s3://lakehouse/read"
@@ -230,27 +233,32 @@ def test_an_object_is_read_whole_or_by_its_first_or_last_bytes(store: Store) -> 
     assert storage.read_bytes(root, "ten bytes", last=64) == b"0123456789"
 
 
+@pytest.mark.slow
 def test_an_empty_object_has_no_first_and_no_last_bytes(store: Store) -> None:
     store.put("read/empty")
     for part in ({}, {"first": 64}, {"last": 64}):
         assert storage.read_bytes("s3://lakehouse/read", "empty", **part) == b""
 
 
+@pytest.mark.slow
 def test_an_object_that_is_not_there_is_its_own_error(store: Store) -> None:  # noqa: ARG001
     with pytest.raises(MissingFileError):
         storage.read_bytes("s3://lakehouse/read", "nothing")
 
 
+@pytest.mark.slow
 def test_a_bucket_that_answers_is_right_whatever_its_prefix_holds(store: Store) -> None:  # noqa: ARG001
     storage.check("s3://lakehouse/not/there/yet", role="lake", must_exist=True)
 
 
+@pytest.mark.slow
 def test_a_bucket_that_is_not_there_is_said_so(store: Store, server: Server) -> None:
     store.become(server)
     words = f"There is no bucket 'nowhere' for the lake s3://nowhere/tables at {server.endpoint}."
     assert refusal("s3://nowhere/tables") == f"{words} Create it, or correct the name."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrong", "code"),
     [
@@ -268,11 +276,13 @@ def test_wrong_keys_are_refused_with_words_and_without_the_secret(
     assert os.environ["AWS_SECRET_ACCESS_KEY"] not in words
 
 
+@pytest.mark.slow
 def test_a_bucket_of_others_is_refused(store: Store, server: Server) -> None:  # noqa: ARG001
     minio.ensure_bucket(server, "payroll")
     assert "S3 refused access to the lake s3://payroll at" in refusal("s3://payroll")
 
 
+@pytest.mark.slow
 def test_a_store_that_does_not_answer_is_said_so_within_seconds(store: Store, server: Server) -> None:
     with socket.socket() as probe:  # bound and not listening: nobody answers there
         probe.bind(("127.0.0.1", 0))
@@ -285,6 +295,7 @@ def test_a_store_that_does_not_answer_is_said_so_within_seconds(store: Store, se
     assert "Check AWS_ENDPOINT_URL and that the store is running" in words
 
 
+@pytest.mark.slow
 def test_without_keys_it_is_said_which_variables_to_set(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,6 +311,7 @@ def test_without_keys_it_is_said_which_variables_to_set(
 # what is not right yet
 
 
+@pytest.mark.slow
 def test_another_identity_of_the_environment_is_another_client(store: Store, server: Server) -> None:
     storage.check("s3://lakehouse", role="lake", must_exist=True)
     for name, value in server.environment().items():
@@ -307,6 +319,7 @@ def test_another_identity_of_the_environment_is_another_client(store: Store, ser
     assert storage.client()._request_signer._credentials.access_key == server.access_key  # noqa: SLF001
 
 
+@pytest.mark.slow
 def test_an_object_that_may_not_be_read_is_not_called_missing(store: Store, server: Server) -> None:
     store.put("read/ten bytes", b"0123456789")
     store.become(server, AWS_SECRET_ACCESS_KEY="no-secret")
@@ -315,6 +328,7 @@ def test_an_object_that_may_not_be_read_is_not_called_missing(store: Store, serv
     assert not isinstance(refused.value, MissingFileError)
 
 
+@pytest.mark.slow
 def test_a_prefix_may_hold_a_hash_or_a_question_mark(store: Store) -> None:
     store.put("odd#1/a.csv")
     assert paths("s3://lakehouse/odd#1") == ["a.csv"]

@@ -236,8 +236,10 @@ def never_landed(address: str, table: str, before: Input | None, now: State) -> 
     They ended before the table's own commit, so the quarantine counts as it was `before`, which is still there.
     """
     since = -1 if before is None else int(before.version)
-    if now.version <= since or (before is not None and (before.id != now.id or lost_files(address, since))):
+    if now.version <= since or (before is not None and before.id != now.id):
         return False
+    if before is not None and (not moved(address, since, now.version) or lost_files(address, since)):
+        return False  # it is only maintained, or can no longer be read as it was
     notes = [Progress.from_json(one.user_metadata) for one in log.history(address, now.version - since, now.version)]
     return len(notes) == now.version - since and all(note is not None and note.table == table for note in notes)
 

@@ -123,6 +123,22 @@ def test_maintenance_that_inherited_a_note_is_its_progress(table: Path) -> None:
     assert state(table).progress == a_note(-1)
 
 
+def test_a_quarantine_is_ahead_only_by_turns_of_its_table(table: Path) -> None:
+    def is_ahead(before: Input | None) -> bool:
+        return progress.never_landed(str(table), "silver.orders", before, state(table))
+
+    commit(table, rows(), note=a_note(-1))
+    (table / "part-True.parquet").write_bytes(b"a row")
+    named = Input(0, "one")
+    assert (is_ahead(named), is_ahead(None)) == (False, True)
+    commit(table, rows(data_change=False), operation="OPTIMIZE", note=a_note(-1))
+    assert not is_ahead(named)
+    commit(table, rows(path="more.parquet"), note=a_note(0))
+    assert (is_ahead(named), is_ahead(Input(0, "another"))) == (True, False)
+    commit(table, rows(path="theirs.parquet"))
+    assert not is_ahead(named)
+
+
 @pytest.mark.parametrize("operation", ["WRITE", "MERGE", "DELETE", "RESTORE", "ADD COLUMNS"])
 def test_a_foreign_commit_makes_a_table_doubtful(table: Path, operation: str) -> None:
     commit(table, rows(), note=a_note(-1))

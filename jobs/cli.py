@@ -161,8 +161,7 @@ def publish(
 
     if bool(despite) != bool(why):
         raise LakehouseError('--despite RULE and --why "..." go together: a release says why it was made all the same.')
-    root = storage.normalise(places(lake, None)[0])
-    storage.check(root, role="lake", must_exist=True)
+    root = _lake(lake)
     made = releases.publish(root, graph.load(), dict.fromkeys(despite or [], why or ""))
     if made:
         published.published(messages, made)
@@ -176,8 +175,7 @@ def releases_(lake: LakeOption = None) -> None:
     from jobs import published
     from lakehouse.recovery import releases, vacuum
 
-    root = storage.normalise(places(lake, None)[0])
-    storage.check(root, role="lake", must_exist=True)
+    root = _lake(lake)
     known = releases.releases(root)
     published.listed(printed.answers(), known, vacuum.expired(root, known, retention().releases))
 
@@ -194,8 +192,7 @@ def diff(
     from lakehouse.proof import diff as proof
     from lakehouse.recovery import releases
 
-    root = storage.normalise(places(lake, None)[0])
-    storage.check(root, role="lake", must_exist=True)
+    root = _lake(lake)
     before, after = (releases.release(root, number) for number in sorted((old, new)))
     found = proof.diff(root, graph.load(), before, after)
     published.differences(printed.answers(), found, proof.numbers(found))
@@ -210,8 +207,7 @@ def preview(lake: LakeOption = None, engine: EngineOption = None) -> None:
     from lakehouse.proof import preview as beside
 
     known = graph.load()
-    root = storage.normalise(places(lake, None)[0])
-    storage.check(root, role="lake", must_exist=True)
+    root = _lake(lake)
     width = max(map(len, known)) + 2
 
     def say(done: Any) -> None:  # noqa: ANN401  a Done, whose module a question does not load
@@ -220,6 +216,13 @@ def preview(lake: LakeOption = None, engine: EngineOption = None) -> None:
 
     found = beside.preview(root, known, engine_name(engine), say)
     published.differences(printed.answers(), found, proof.numbers(found))
+
+
+def _lake(named: str | None) -> str:
+    """The root of the lake, which is there."""
+    root = storage.normalise(places(named, None)[0])
+    storage.check(root, role="lake", must_exist=True)
+    return root
 
 
 def _point(root: str, number: int | None, moment: str | None) -> Any:  # noqa: ANN401
@@ -248,8 +251,7 @@ def sql(
     from lakehouse.serving import sql as asked
 
     asked.check_reading(statement)
-    root = storage.normalise(places(lake, None)[0])
-    storage.check(root, role="lake", must_exist=True)
+    root = _lake(lake)
     point = _point(root, release, as_of)
     answer = asked.query(engines.reader(engine_name(engine)), root, statement, point)
     if output is Format.json:
@@ -280,8 +282,7 @@ def explain(  # noqa: PLR0913, PLR0917  the command has so many options
     from lakehouse.writes.lake import Lake
 
     known = graph.load()
-    root = storage.normalise(places(lake, None)[0])
-    storage.check(root, role="lake", must_exist=True)
+    root = _lake(lake)
     there = Lake(root, _point(root, release, as_of))
     asked = walk.ask(there, known, table, where)
     answer = walk.answer(engines.start(engine_name(engine)), there, known, asked, examples)
@@ -406,8 +407,7 @@ def rejected(
     from lakehouse.serving import quarantine
 
     known = graph.load()
-    root = storage.normalise(places(lake, None)[0])
-    storage.check(root, role="lake", must_exist=True)
+    root = _lake(lake)
     named = graph.selected(known, [table]) if table else known
     judges = [one for one in named.values() if one.contract.write == "latest"]
     if not judges:

@@ -95,7 +95,7 @@ def settle(writer: Writer, batch: Batch) -> Account:
             why, out = accounted.refused, replace(out, refused=(*out.refused, *accounted.beyond))
             parts, gone, accounted = _accounted(writer, rows, replacing, batch, out, stored, cached)
             accounted.refused = why
-        writer.note = replace(writer.note, refused=out.refused, went=_went(accounted))
+        writer.note = replace(writer.note, refused=out.refused, went=_went(table, accounted))
         judged = units.together(part.judged for part in parts)
         _check_sums(table, batch.rows_in, accounted.counts["rows"])
         _check_stops(table, accounted)
@@ -110,9 +110,9 @@ def settle(writer: Writer, batch: Batch) -> Account:
     return accounted
 
 
-def _went(accounted: Account) -> tuple[tuple[str, int, Mapping[str, int]], ...]:
-    """For the note, unless they are too many for one: judging all rows again is then little more than it was."""
-    if accounted.refused or len(accounted.by_file) > MOST_NOTED:
+def _went(table: Table, accounted: Account) -> tuple[tuple[str, int, Mapping[str, int]], ...]:
+    """For the note of a table that accounts for them, unless they are too many: judging all again costs little more."""
+    if not table.accounts or accounted.refused or len(accounted.by_file) > MOST_NOTED:
         return ()
     return tuple((file, batch, dict(counts)) for (file, batch), counts in accounted.by_file.items())
 

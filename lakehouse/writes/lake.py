@@ -130,21 +130,24 @@ class Writer:
             return None
         if not self._is_ahead(state):
             return self.lake.read(self.engine, name, state.version)
-        had = self.before.rejected if self.before else None
-        return None if had is None else self.lake.read(self.engine, name, int(had.version))
+        return self.lake.read(self.engine, name, int(self._had.version)) if self._had else None
+
+    @property
+    def _had(self) -> Input | None:
+        """The quarantine that the table's last commit named."""
+        return self.before.rejected if self.before else None
 
     def _is_ahead(self, state: State) -> bool:
         """Whether the quarantine holds what a turn wrote that ended before the table's own commit."""
-        address, before = self.lake.address(progress.rejected(self.table.name)), self.before
-        return before is not None and progress.never_landed(address, self.table.name, before.rejected, state)
+        address = self.lake.address(progress.rejected(self.table.name))
+        return self.before is not None and progress.never_landed(address, self.table.name, self._had, state)
 
     def keep_rejected(self) -> None:
         """The quarantine stays what it was with the table's last commit."""
         name = progress.rejected(self.table.name)
         state = self.lake.state(name)
         if state and self._is_ahead(state):
-            had = self.before.rejected if self.before else None
-            then = int(had.version) if had else -1
+            then = int(self._had.version) if self._had else -1
             version = committer.restore(self.lake.address(name), state.version, then, self.note.to_json())
             state = replace(state, version=version)
         self._belongs(state)

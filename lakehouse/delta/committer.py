@@ -239,7 +239,7 @@ def restore(address: str, base: int, version: int, note: str | None, txn: tuple[
 def restorable(address: str, version: int) -> Snapshot:
     """The table at a version. Raises LakehouseError where files of it are gone."""
     then = there(address, log.snapshot(address, version))
-    if lost := progress.lost_files(address, version):
+    if lost := progress.lost_files(then):
         more = f" (and {len(lost) - 1} more)" if lost[1:] else ""
         raise LakehouseError(
             f"{address} cannot go back to version {version}: {lost[0]}{more} is gone or cut. Bring it back from a "
@@ -340,7 +340,7 @@ def _left(
     is_bare = not has_vectors or stored.partition_by != partition_by
     is_bare = is_bare or any(kept.get(one.name) != one.type for one in log.schema(stored))
     hidden = {} if is_bare else {file["path"]: file for file in files if file.get("deletionVector")}
-    for path in progress.lost_files(stored.address, stored.version) if hidden else ():
+    for path in progress.lost_files(stored) if hidden else ():
         hidden.pop(path, None)
     bare = [_remove(file) for file in files if file["path"] not in hidden]
     whole = [_whole(stored.address, file) for file in hidden.values()]

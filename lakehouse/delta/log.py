@@ -138,17 +138,17 @@ def snapshot(address: str, version: int | None = None) -> Snapshot | None:
             _tables.popitem(last=False)
     with kept.lock:
         known = _kept_at(address, kept, version)
-        begin = known or _from_checkpoint(address, version)
-        if begin is None:
-            return None
-        now = _replay(begin, version)
+        now, seen = _replay(known or _from_checkpoint(address, version), version)
+        if now.version < 0 and (begin := _by_listing(address, version)):
+            now, seen = _replay(begin, version)
         if now.version < 0:
             return None
         if not {"id", "schemaString"} <= now.metadata.keys():
             raise DamagedLogError(f"{address}/{commit_path(now.version)}", "no commit says what the table is")
         if version is not None and now.version != version:
             raise NoVersionError(f"{address} has no version {version}, its newest is {now.version}. Read that one.")
-        if now is not known and (seen := storage.token(address, commit_path(now.version))):
+        seen = seen or (storage.token(address, commit_path(now.version)) if now is not known else None)
+        if seen:
             kept.snapshots[now.version] = (seen, now)
             for oldest in sorted(kept.snapshots)[:-KEPT_VERSIONS]:
                 del kept.snapshots[oldest]
@@ -171,17 +171,16 @@ def _kept_at(address: str, kept: _Kept, version: int | None) -> Snapshot | None:
     return kept.snapshots[max(fitting)][1] if fitting else None
 
 
-def _replay(begin: Snapshot, until: int | None) -> Snapshot:
-    now = begin
+def _replay(begin: Snapshot, until: int | None) -> tuple[Snapshot, str | None]:
+    """The table after the commits since, and the token of the last of them."""
+    now, seen = begin, None
     for version in count(begin.version + 1) if until is None else range(begin.version + 1, until + 1):
         try:
-            done = _parsed(
-                storage.read_bytes(begin.address, commit_path(version)), f"{begin.address}/{commit_path(version)}"
-            )
+            seen, done = _read(begin.address, version)
         except storage.MissingFileError:
             break
         now = _after(now, version, done, is_shared=now is begin)
-    return now
+    return now, seen
 
 
 def _after(before: Snapshot, version: int, done: Iterable[Action], *, is_shared: bool = True) -> Snapshot:
@@ -248,18 +247,18 @@ def _parsed(text: bytes, place: str) -> list[Action]:
 # Checkpoints ----------------------------------------------------------------------------------------------------------
 
 
-def _from_checkpoint(address: str, version: int | None) -> Snapshot | None:
-    """Where a replay begins: the last checkpoint, or the first commit; a list of the log is the last resort."""
+def _from_checkpoint(address: str, version: int | None) -> Snapshot:
+    """Where a replay begins: the last checkpoint, or before the first commit; a list of the log is the last resort."""
     try:
         hint = _hint(storage.read_bytes(address, LAST))
     except storage.MissingFileError:
-        return Snapshot(address, -1) if storage.token(address, commit_path(0)) else _by_listing(address, version)
+        return Snapshot(address, -1)
     if hint and (version is None or hint[0] <= version):
         try:
             return checkpoint(address, *hint)
         except storage.MissingFileError:
             pass
-    return _by_listing(address, version)
+    return _by_listing(address, version) or Snapshot(address, -1)
 
 
 def _hint(text: bytes) -> tuple[int, list[str], str | None] | None:
@@ -374,19 +373,23 @@ def _plain(fact: Mapping[str, Any]) -> Action:
 
 def actions(address: str, version: int) -> list[Action]:
     """What one commit did, as the log has it. Raises UNREADABLE where its file is gone, or damaged."""
-    key, path = (address, version), commit_path(version)
-    seen = storage.token(address, path)
     with _lock:
-        kept = _commits.get(key)
-    if kept and kept[0] == seen:
+        kept = _commits.get((address, version))
+    if kept and kept[0] == storage.token(address, commit_path(version)):
         return kept[1]
-    done = _parsed(storage.read_bytes(address, path), f"{address}/{path}")
+    return _read(address, version)[1]
+
+
+def _read(address: str, version: int) -> tuple[str | None, list[Action]]:
+    """A commit's token and what it did, from its file."""
+    text, seen = storage.read_with_token(address, commit_path(version))
+    done = _parsed(text, f"{address}/{commit_path(version)}")
     if seen:
         with _lock:
-            _commits[key] = (seen, done)
+            _commits[address, version] = (seen, done)
             while len(_commits) > KEPT_COMMITS:
                 _commits.popitem(last=False)
-    return done
+    return seen, done
 
 
 def history(address: str, most: int | None = None, until: int | None = None) -> list[Commit]:
@@ -459,12 +462,16 @@ def columns(metadata: Mapping[str, Any]) -> tuple[list[tuple[str, Any]], list[st
     return [(one["name"], one["type"]) for one in fields], list(metadata.get("partitionColumns") or ())
 
 
-def harm(address: str) -> str:
-    """What of the log is gone or damaged, so that nobody can read the table; empty where all is there."""
+def harm(address: str, *, is_read: bool = False) -> str:
+    """What of the log is gone or damaged, so that nobody can read the table; empty where all is there.
+
+    `is_read`: it was read a moment ago, so that only a gap can hide what came behind it.
+    """
     if (lost := _lost_version(address)) is not None:
         return f"{lost:020}.json is gone"
     try:
-        snapshot(address)
+        if not is_read:
+            snapshot(address)
     except DamagedLogError as error:
         return f"{error.file} is damaged"
     except NoVersionError:

@@ -201,7 +201,7 @@ def _batches(address: str, statement: str, version: int | None, others: Mapping[
         try:
             return list(builder.execute(statement).read_all().to_batches())
         except Exception as error:
-            if lost := progress.lost_files(address, version):
+            if lost := progress.lost_files(log.snapshot(address, version)):
                 what = f"{address}/{lost[0]} is gone or cut. Bring that file back from a copy."
                 raise LakehouseError(what) from error
             raise

@@ -14,7 +14,7 @@ from lakehouse.store import storage
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from lakehouse.delta.log import Commit
+    from lakehouse.delta.log import Commit, Snapshot
 
 FORMAT = 2  # of notes: 1 had no number, no engine and no quarantine
 # Commits that leave rows and their order of arrival as they were.
@@ -105,14 +105,19 @@ def _input(stored: Mapping[str, Any]) -> Input:
 class State:
     """A table as it stands. `progress` is None where its commits cannot be trusted; `doubt` then says why.
 
-    `has_vectors`: whether its rows may be hidden by deletion vectors.
+    `snapshot`: its newest version when that was read, for who asks more of it.
     """
 
     id: str
     version: int
     progress: Progress | None
     doubt: str = ""
-    has_vectors: bool = False
+    snapshot: Snapshot | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def has_vectors(self) -> bool:
+        """Whether its rows may be hidden by deletion vectors."""
+        return self.snapshot is not None and self.snapshot.configuration.get(VECTORS) == "true"
 
 
 def address(root: str, name: str) -> str:
@@ -159,7 +164,7 @@ def state(address: str, at: int | None = None) -> State | None:
         found = _judge(address, now.id, version, log.history(address, most, until=version))
         is_told = found.progress is not None and (most is None or found.progress.base >= version - most)
         if is_told or most is None or version < most:
-            return replace(found, has_vectors=now.configuration.get(VECTORS) == "true")
+            return replace(found, snapshot=now)
     raise AssertionError
 
 
@@ -215,11 +220,11 @@ def was_restored(address: str, since: int, now: int) -> bool:
     return any(one.operation == RESTORE for one in commits)
 
 
-def lost_files(address: str, at: int | None = None) -> list[str]:
+def lost_files(now: Snapshot | None) -> list[str]:
     """Files of rows and of vectors that are not below the table's folder any more, or cut, as its log names them."""
-    now = log.snapshot(address, at)
     if now is None or not now.files:
         return []
+    address = now.address
     listed = {file.path: file.size for file in storage.list_files(address)}
     named = [(path, *storage.located(address, path), int(file["size"])) for path, file in now.files.items()]
     vectors = (file["deletionVector"] for file in now.files.values() if file.get("deletionVector"))
@@ -238,7 +243,7 @@ def never_landed(address: str, table: str, before: Input | None, now: State) -> 
     since = -1 if before is None else int(before.version)
     if now.version <= since or (before is not None and before.id != now.id):
         return False
-    if before is not None and (not moved(address, since, now.version) or lost_files(address, since)):
+    if before is not None and (not moved(address, since, now.version) or lost_files(log.snapshot(address, since))):
         return False  # it is only maintained, or can no longer be read as it was
     notes = [Progress.from_json(one.user_metadata) for one in log.history(address, now.version - since, now.version)]
     return len(notes) == now.version - since and all(note is not None and note.table == table for note in notes)

@@ -245,7 +245,7 @@ def _closed(root: str, tables: Mapping[str, Table], files: Ledger, despite: Mapp
     excused = {name for name, rules in stopped.items() if despite.keys() >= {*rules}}
     for name, table in tables.items():  # parents come first; what is made from these did not run
         excused |= {name} if excused & {*table.parents} else set()
-    if left := {name: one for name, one in behind.items() if name not in excused or not _is_as_it_was(root, one)}:
+    if left := {name: one for name, one in behind.items() if name not in excused or not _is_as_it_was(one)}:
         raise NotClosedError(_not_closed(left, {name: rules for name, rules in stopped.items() if name in left}))
     there = {name: one for name, one in states.items() if isinstance(one, State)}
     if not there:
@@ -261,12 +261,11 @@ def _is_behind(table: Table, one: Decision) -> bool:
     return one.path not in {"nothing", "describe"} and not is_not_there
 
 
-def _is_as_it_was(root: str, one: Decision) -> bool:
+def _is_as_it_was(one: Decision) -> bool:
     """Whether a table that lacks what is new holds what its own last commit wrote."""
     if one.path == "stop" or one.unreadable:
         return False
-    is_ours = one.state is None or one.state.progress is not None
-    return is_ours and not progress.lost_files(progress.address(root, one.table))
+    return one.state is None or (one.state.progress is not None and not progress.lost_files(one.state.snapshot))
 
 
 def _stopped(root: str, behind: Mapping[str, Decision], history: History) -> dict[str, tuple[str, ...]]:

@@ -111,9 +111,11 @@ def _decide(
         return Decision(table.name, "wait", _why_not_there(root, missing), state=state)
     pinned = {name: one for name, one in inputs.items() if one is not None}
     settled = Decision(table.name, "nothing", "its inputs did not move", pinned, state)
-    harm = log.harm(progress.address(root, table.name))
-    if table.contract.write == "latest" and log.harm(progress.address(root, progress.rejected(table.name))):
-        settled = replace(settled, unreadable=(progress.rejected(table.name),))
+    harm = _harm(root, table.name, state)
+    if table.contract.write == "latest":
+        quarantine = progress.rejected(table.name)
+        if _harm(root, quarantine, state_of(quarantine)):
+            settled = replace(settled, unreadable=(quarantine,))
     if state is None or harm:
         unreadable = (*settled.unreadable, table.name) if harm else settled.unreadable
         return replace(
@@ -123,17 +125,21 @@ def _decide(
         why = state.doubt or f"the log of {settled.unreadable[0]} cannot be read"
         return replace(settled, path="whole", reason=why)
     settled = replace(settled, revalues=_revalues(state.progress.inputs, pinned))
-    lost = progress.lost_files(progress.address(root, table.name))
+    lost = progress.lost_files(state.snapshot)
     why = f"{_some(lost)} of it is gone or cut" if lost else _whole(root, table, state.progress, pinned, taken)
     if why := why or _otherwise_stored(table, state) or _other_quarantine(root, table, state.progress, state_of):
         return replace(settled, path="whole", reason=why)
     settled = replace(settled, moved=_moved(root, table, state.progress, pinned))
-    return _choose(root, table, settled, taken, history) if settled.moved else _described(root, table, settled)
+    return _choose(root, table, settled, taken, history) if settled.moved else _described(table, settled)
 
 
 def _why_not_there(root: str, missing: Sequence[str]) -> str:
     harmed = [name for name in missing if _is_harmed(progress.address(root, name))]
     return f"{', '.join(harmed)} cannot be read" if harmed else f"{', '.join(missing)} is not there yet"
+
+
+def _harm(root: str, name: str, state: State | None) -> str:
+    return log.harm(progress.address(root, name), is_read=state is not None)
 
 
 def _is_harmed(address: str) -> bool:
@@ -145,14 +151,14 @@ def _is_harmed(address: str) -> bool:
 
 def _decide_bronze(root: str, table: Table, state: State | None, taken: list[Entry]) -> Decision:
     """New batches of the ledger are appended; what somebody else wrote into bronze cannot be told from deliveries."""
-    _check_log(root, table.name)
+    _check_log(root, table.name, state)
     if state and state.progress is None:
         raise LakehouseError(
             f"{table.name} was changed outside of the lakehouse: {state.doubt}. To go back, "
             f"{way_back(root, table.name, taken)}."
         )
     check_ledger(root, table.name, state, taken)
-    _check_files(root, table.name, taken)
+    _check_files(root, table.name, state, taken)
     batches = [one.batch for one in taken if one.delivery.table == table.name]
     pending = [batch for batch in batches if batch > accounts.included_batch(state)]
     inputs = {ledger.FILES: Input(max(batches, default=-1))}
@@ -170,19 +176,19 @@ def check_ledger(root: str, name: str, state: State | None, taken: Iterable[Entr
         )
 
 
-def _check_log(root: str, name: str) -> None:
+def _check_log(root: str, name: str, state: State | None) -> None:
     address = progress.address(root, name)
-    if harm := log.harm(address):
+    if harm := _harm(root, name, state):
         raise LakehouseError(
             f"{name} cannot be read: of {address}/_delta_log {harm}. Put that file back from a copy, or load all "
             "deliveries into a new lake: nothing else knows which rows were delivered."
         )
 
 
-def _check_files(root: str, name: str, taken: Iterable[Entry]) -> None:
+def _check_files(root: str, name: str, state: State | None, taken: Iterable[Entry]) -> None:
     """Raises LakehouseError where rows of bronze are gone; the words say which deliveries bring them back."""
     address = progress.address(root, name)
-    if not (lost := progress.lost_files(address)):
+    if not (lost := progress.lost_files(state.snapshot if state else None)):
         return
     way = way_back(root, name, taken, lost)
     raise LakehouseError(
@@ -211,7 +217,7 @@ def _last_whole(address: str, lost: set[str]) -> tuple[int | None, int]:
             break
         if not now or not held or not held.progress or lost & now.files.keys():
             continue
-        lost = lost.union(progress.lost_files(address, commit.version))
+        lost = lost.union(progress.lost_files(now))
         if not lost & now.files.keys():
             return commit.version, accounts.included_batch(held)
     return None, -1
@@ -275,9 +281,9 @@ def _otherwise_stored(table: Table, state: State) -> str:
     return f"it is stored {has} deletion vectors, and its contract wants {wanted}"
 
 
-def _described(root: str, table: Table, settled: Decision) -> Decision:
+def _described(table: Table, settled: Decision) -> Decision:
     """Where nothing else is to do, the stored columns get the meanings of the contract, if they have others."""
-    now = log.snapshot(progress.address(root, table.name))
+    now = settled.state.snapshot if settled.state else None
     other = log.other_comments(now, table.contract.comments) if now else {}
     if not other:
         return settled
@@ -293,7 +299,7 @@ def _other_quarantine(root: str, table: Table, note: Progress, state_of: Callabl
     if now is None:
         return f"{name} is gone" if before else ""
     address = progress.address(root, name)
-    if lost := progress.lost_files(address):
+    if lost := progress.lost_files(now.snapshot):
         return f"{_some(lost)} of {name} is gone or cut"
     is_same = before is not None and _is_only_maintained(address, before, now)
     is_same = is_same or progress.never_landed(address, table.name, before, now)

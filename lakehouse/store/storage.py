@@ -314,6 +314,20 @@ def read_bytes(root: str, path: str, *, first: int | None = None, last: int | No
         return file.read(first or -1)
 
 
+def read_with_token(root: str, path: str) -> tuple[bytes, str | None]:
+    """A file's content, and its `token`: one request for both. Raises MissingFileError."""
+    if not is_s3(root):
+        before = token(root, path)  # where the file is written anew in between, the next look sees another one
+        return read_bytes(root, path), before
+
+    def whole() -> tuple[bytes, str]:
+        answer = _object(root, path)
+        return bytes(answer["Body"].read()), str(answer["ETag"])
+
+    with _in_words(f"read {root}/{path}"):
+        return patiently(whole, *_breaks())
+
+
 def _whole_object(root: str, path: str, part: dict[str, str]) -> bytes:
     answer = _object(root, path, **part)
     return bytes(answer["Body"].read()) if answer else b""

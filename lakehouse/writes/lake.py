@@ -85,7 +85,7 @@ class Writer:
         if base < 0:
             return None
         found = log.snapshot(target.address, base)
-        is_there = found and _is_shape_of(target, found) and not progress.lost_files(target.address, base)
+        is_there = found and _is_shape_of(target, found) and not progress.lost_files(found)
         return self.engine.read(target.address, base) if is_there else None
 
     def append(self, rows: DataFrame, schema: Mapping[str, str], comments: Mapping[str, str], batch: int) -> int:
@@ -126,7 +126,7 @@ class Writer:
         """
         name = progress.rejected(self.table.name)
         state = self.lake.state(name)
-        if state is None or progress.lost_files(self.lake.address(name)):
+        if state is None or progress.lost_files(state.snapshot):
             return None
         if not self._is_ahead(state):
             return self.lake.read(self.engine, name, state.version)

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from lakehouse.engines.spark import Spark
-    from lakehouse.store.minio import Account
 
 SCHEMA = pa.schema(
     {
@@ -609,18 +608,10 @@ def test_a_table_that_is_gone_or_asks_too_much_is_not_written_to(tmp_path: Path)
 # On S3
 
 
-@pytest.fixture
-def bucket(reader_and_writer: tuple[Account, Account], monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
-    for name, value in reader_and_writer[1].environment().items():
-        monkeypatch.setenv(name, value)
-    return "s3://lakehouse/committed"
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("has_vectors", [True, False], ids=["vectors", "copies"])
-def test_on_s3_a_table_is_written_and_read_alike(bucket: str, *, has_vectors: bool) -> None:
-    target = Target(f"{bucket}/{has_vectors}", SCHEMA, partition_by=("market",), vectors=has_vectors)
+def test_on_s3_a_table_is_written_and_read_alike(on_s3: str, *, has_vectors: bool) -> None:
+    target = Target(f"{on_s3}/{has_vectors}", SCHEMA, partition_by=("market",), vectors=has_vectors)
     assert log.snapshot(target.address) is None
     committer.overwrite(target, -1, lines(a_line(1), a_line(2), a_line(3, market=2)), None)
     committer.replace_units(target, 0, UNIT, lines(a_line(1, name="milk")), gone(2), "note")

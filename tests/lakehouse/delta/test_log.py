@@ -71,6 +71,21 @@ def test_a_version_that_is_not_there_is_said_in_words(tmp_path: Path) -> None:
         log.snapshot(str(tmp_path), 7)
 
 
+@pytest.mark.slow
+def test_on_s3_a_log_is_read_with_one_request_for_each_file_and_its_newest_commit_is_not_read_again(
+    tmp_path: Path, on_s3: str
+) -> None:
+    for row in range(3):
+        logs.commit(tmp_path, logs.rows(1, path=str(row)))
+        storage.put(on_s3, f"t/{log.commit_path(row)}", (tmp_path / log.commit_path(row)).read_bytes())
+    asked: list[str] = []
+    storage.client().meta.events.register("before-call.s3", lambda model, **_: asked.append(model.name))
+    assert log.snapshot(f"{on_s3}/t")
+    assert asked == ["GetObject"] * 5, "the hint of a checkpoint, three commits, and none after them"
+    assert log.history(f"{on_s3}/t", 1, until=2)[0].version == 2
+    assert asked[5:] == ["HeadObject"]
+
+
 def test_a_table_made_anew_is_noticed(tmp_path: Path) -> None:
     logs.commit(tmp_path, logs.rows(1, path="a"))
     assert paths(tmp_path) == ["a"]

@@ -28,6 +28,7 @@ from lakehouse import engines, graph
 from lakehouse.conf import Retention
 from lakehouse.delta import committer, parquet, progress, vectors
 from lakehouse.delta.ops import query
+from lakehouse.documents import judging
 from lakehouse.errors import LakehouseError
 from lakehouse.recovery import compaction, maintain, vacuum
 from lakehouse.runs.run import Run
@@ -219,7 +220,9 @@ class History:
     # Runs
 
     def run(self, *names: str) -> None:
-        self.a_run().execute(graph.selected(self.tables(), names))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(judging, "MANY", self.random.choice((0, judging.MANY)))
+            self.a_run().execute(graph.selected(self.tables(), names))
 
     def a_run(self) -> Run:
         return Run(self.toy.lake.root, str(self.toy.landing), self.tables(), engine=self.toy.engine)

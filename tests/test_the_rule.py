@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 from jobs import cli
 from lakehouse import graph
 from lakehouse.delta import ops
+from lakehouse.documents import judging
 from lakehouse.intake import retracted
 from lakehouse.proof import verify
 from lakehouse.proof.verify import Scope
@@ -289,6 +290,7 @@ def test_silver_is_that_of_the_rule(
     rows: list[dict[str, object]] = [{"market": market, "time_zone": zone} for market, zone in zones.items()]
     monkeypatch.setattr(graph, "conf_file", lambda _: ("", rows))
     monkeypatch.setattr(retracted, "FILE", tmp_path / "retracted.yml")
+    monkeypatch.setattr(judging, "MANY", 0)
     contract, code = SOURCES[LINES]
     dumps = "" if least is None else f"full_dump: {{of: [market], least: {least}, vanished: remove}}"
     toy = Toy(tmp_path, engine, SOURCES | {LINES: (contract.replace("# dumps", dumps), code)})

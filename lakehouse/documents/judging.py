@@ -13,11 +13,11 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from lakehouse.contract import EVIDENCE, NOT_REPEATED, WITHIN_LIMIT
+from lakehouse.documents import certain
 from lakehouse.documents.parsing import flat, has_key
 from lakehouse.documents.predecessors import changes, keeping_identity, without_lost_totals
-from lakehouse.documents.rules import RULES_OF, broken, is_of_document, rules_of
+from lakehouse.documents.rules import RULES_OF, broken, document_rules, is_of_document
 from lakehouse.transforms import stripped
-from lakehouse.writes import units
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from lakehouse.graph import Table
 
-MANY = 100_000  # rows: to read some of them otherwise takes longer than to plan that does
+MANY = 100_000  # rows: to judge most of them in another way saves more than to plan that takes
 RETRACTED = "retracted"  # the status of rows of deliveries that somebody took back
 
 
@@ -62,11 +62,14 @@ def judge_flat(
     replacing: DataFrame | None,
     out: KeptOut,
     once: Callable[[DataFrame], DataFrame] | None = None,
+    *,
+    are_many: bool = False,
 ) -> DataFrame:
     """As `judge`; the rows need no columns but those that they are judged by.
 
     `once` computes rows that are asked several things. With it documents are read a second way, and held against what
     they were, only where rows repeat, and where there is another identity: planning that takes longer than a few rows.
+    Where they `are_many`, those that are certain are told apart first.
     """
     if out.refused:
         broken = F.array_append("_broken", WITHIN_LIMIT)
@@ -75,7 +78,11 @@ def judge_flat(
         )
     counting = in_force(rows, out.retracted)
     keyless = _judge_keyless(table, counting.where(~has_key(table)), newest_of_file)
-    judged = _judge_units(table, counting.where(has_key(table)), once).unionByName(keyless)
+    of_units = counting.where(has_key(table))
+    if once and are_many:
+        settled, of_units = certain.settled(table, of_units, once)
+        keyless = keyless.unionByName(once(settled))
+    judged = _judge_units(table, of_units, once).unionByName(keyless)
     judged = judged if replacing is None else _without_replaced(judged, replacing)
     if not out.retracted:
         return judged
@@ -106,13 +113,8 @@ def _judge_units(table: Table, rows: DataFrame, once: Callable[[DataFrame], Data
     if once is None:
         return _settled(table, rows, any_repeats=True, any_changes=True)
     rows = once(rows)
-    any_repeats, any_changes, count = rows.agg(F.max("_repeat"), F.max("_changes"), F.count("*")).collect()[0]
-    if not any_repeats or count <= MANY:
-        return _settled(table, rows, any_repeats=any_repeats, any_changes=any_changes)
-    # To read a document in two ways takes as long again as all the rest: of many, only those that have repeats.
-    repeating = once(rows.where("_repeat").select(*unit).distinct())
-    parts = ((rows.join(repeating, on=unit, how=how), how == "left_semi") for how in ("left_anti", "left_semi"))
-    return units.together(once(_settled(table, some, any_repeats=two, any_changes=any_changes)) for some, two in parts)
+    any_repeats, any_changes = rows.agg(F.max("_repeat"), F.max("_changes")).collect()[0]
+    return _settled(table, rows, any_repeats=any_repeats, any_changes=any_changes)
 
 
 def _settled(table: Table, rows: DataFrame, *, any_repeats: bool, any_changes: bool) -> DataFrame:
@@ -151,13 +153,9 @@ def _settled(table: Table, rows: DataFrame, *, any_repeats: bool, any_changes: b
 def _marked(table: Table, rows: DataFrame) -> DataFrame:
     """`_repeat`: whether another row of its delivery says the same; `_changes`: whether its unit's identity does."""
     nth = F.row_number().over(Window.partitionBy(*table.contract.unit, "_sequence", "_hash").orderBy("_row"))
-    has_others = _document_rules(table) or table.contract.repeats == "duplicate"
+    has_others = document_rules(table) or table.contract.repeats == "duplicate"
     is_repeat = nth > 1 if has_others else F.lit(False)  # noqa: FBT003
     return rows.withColumns({"_repeat": is_repeat, "_changes": changes(table)})
-
-
-def _document_rules(table: Table) -> dict[str, tuple[Column, str]]:
-    return {name: one for name, one in rules_of(table).items() if is_of_document(table, name)}
 
 
 def _without_repeats(table: Table, rows: DataFrame, *, is_read_twice: bool) -> DataFrame:
@@ -165,7 +163,7 @@ def _without_repeats(table: Table, rows: DataFrame, *, is_read_twice: bool) -> D
 
     It is read without them or with them, as the contract says, unless its rules hold only the other way.
     """
-    rules, delivery = _document_rules(table), [*table.contract.unit, "_sequence"]
+    rules, delivery = document_rules(table), [*table.contract.unit, "_sequence"]
     if not rules:
         return rows
     if is_read_twice:

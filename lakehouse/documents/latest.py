@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from lakehouse.documents import dumps
+from lakehouse.documents import dumps, judging
 from lakehouse.documents.accounting import account
 from lakehouse.documents.judging import KeptOut, in_force, judge_flat, judged_by, replaced_places
 from lakehouse.documents.lacking import kept_values, with_kept
@@ -211,7 +211,15 @@ def _judged(
 
     def of(some: DataFrame, is_slice: Column | None = None) -> Part:
         narrow = some.select(*judged_by(table, some.columns))
-        judged = judge_flat(table, narrow, batch.newest_of_file, replacing, out, lambda rows: engine.once(rows, cached))
+        judged = judge_flat(
+            table,
+            narrow,
+            batch.newest_of_file,
+            replacing,
+            out,
+            lambda rows: engine.once(rows, cached),
+            are_many=_rows_to_judge(batch) > judging.MANY,
+        )
         return Part(some, engine.once(judged, cached), is_slice)
 
     slices = _slices(engine, batch)

@@ -46,6 +46,10 @@ def broken(rules: Mapping[str, tuple[Column, str]], wanted: str) -> Column:
     return F.array_compact(F.array(*broken)) if broken else F.array().cast("array<string>")
 
 
+def document_rules(table: Table) -> dict[str, tuple[Column, str]]:
+    return {name: one for name, one in rules_of(table).items() if is_of_document(table, name)}
+
+
 def is_of_document(table: Table, rule: str) -> bool:
     """Whether the rule needs columns that are computed over the document."""
     words = set(re.findall(r"\w+", table.contract.rules[rule].check)) if rule in table.contract.rules else set()

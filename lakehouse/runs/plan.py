@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 HALF = 0.5
 NOT_YET = "it is not there yet"
 FEW = 10_000  # changed rows: below, both ways take the time that a table takes anyway
+SHOWN = 2  # incremental runs that took longer
 ALIKE = 4  # runs whose changed rows are at most this many times more or fewer
 CLEARLY, WORTHWHILE = 0.8, 5.0  # of the seconds, and seconds: what a choice has to save
 
@@ -400,8 +401,9 @@ def whole_is_cheaper(changed: int | None, rows: int | None, past: Sequence[Ran])
     Where `past` runs of the engine have shown both ways, the best seconds tell: of the whole runs, longer by as much
     as the inputs have grown since, and of the incremental ones with about as many changed rows. Times are not extended
     to other numbers of rows: most of a small increment is a fixed part, of which a few runs, some of them cold, cannot
-    tell the rest. It must save a fifth and five seconds, so that the choice does not flap. Where runs have not shown
-    it, the whole is chosen for more than half of the rows.
+    tell the rest; one alone is not believed, since it may have stood beside other work. It must save a fifth and five
+    seconds, so that the choice does not flap. Where runs have not shown it, the whole is chosen for more than half of
+    the rows.
     """
     if changed is None or not rows:
         return ""
@@ -414,7 +416,7 @@ def whole_is_cheaper(changed: int | None, rows: int | None, past: Sequence[Ran])
     if not whole or not alike:
         return f"{share}: more than half" if changed > max(FEW, HALF * rows) else ""
     best, this_way = min(whole), min(alike)
-    is_cheaper = best <= CLEARLY * this_way and best + WORTHWHILE <= this_way
+    is_cheaper = len(alike) >= SHOWN and best <= CLEARLY * this_way and best + WORTHWHILE <= this_way
     return f"{share}: whole took {_seconds(best)} and incremental {_seconds(this_way)}" if is_cheaper else ""
 
 

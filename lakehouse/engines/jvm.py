@@ -269,12 +269,15 @@ def build_log_store() -> None:
     _lock(_read_lock() | {LOG_STORE.name: _sha256(LOG_STORE)})
 
 
-def compile_log_store(jar: Path) -> None:
-    """By the JDK on PATH, to the same bytes each time. Nobody else needs a JDK: the jar is in the package."""
+def compile_log_store(jar: Path, *sources: Path) -> None:
+    """By the JDK on PATH, to the same bytes each time. Nobody else needs a JDK: the jar is in the package.
+
+    `sources`: these instead of it, as tests change it.
+    """
     known = ":".join([*(str(one) for one in jars()), f"{_spark_home()}/jars/*"])
     with tempfile.TemporaryDirectory() as classes:
-        javac = ["javac", "-g:none", "--release", str(OLDEST_JAVA), "-cp", known, "-d", classes, str(LOG_STORE_SOURCE)]
-        subprocess.run(javac, check=True)
+        javac = ["javac", "-g:none", "--release", str(OLDEST_JAVA), "-cp", known, "-d", classes]
+        subprocess.run([*javac, *map(str, sources or [LOG_STORE_SOURCE])], check=True)
         # What a manifest says, and how bytes are compressed, differs from one JDK to the next.
         how = ["--create", "--no-manifest", "--no-compress", "--date=1980-01-01T00:00:02Z", "--file", str(jar)]
         subprocess.run(["jar", *how, "-C", classes, "."], check=True)  # noqa: S607

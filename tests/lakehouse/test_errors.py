@@ -30,6 +30,7 @@ from lakehouse.engines.scratch import Scratch
 from lakehouse.errors import MEMORY, LakehouseError, refusal
 from lakehouse.store import cache, storage
 from lakehouse.writes import refresh
+from tests import disks
 from tests.toy import Toy, of_monday
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from lakehouse.engines.native import Native
 
 FULL = "the disk is full. Make room"
-MOUNT = shutil.which("mount") or "mount"
 TYPES: dict[str, ops.Kind] = {"a": "whole"}
 
 
@@ -198,14 +198,9 @@ def toy(tmp_path: Path, engine: Native) -> Toy:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """60 KB: a ledger fits, a lake does not."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run([MOUNT, "-t", "tmpfs", "-o", "size=60k", "tmpfs", str(disk)], check=False)
-    if mounted.returncode:
-        pytest.skip("only root can mount a small disk")
-    yield disk
-    subprocess.run([f"{MOUNT[:-5]}umount", str(disk)], check=True)
+    """A ledger fits, a lake does not."""
+    with disks.of("60k", tmp_path / "disk") as disk:
+        yield disk
 
 
 def test_a_full_disk_is_one_sentence_and_names_no_other_run(small_disk: Path) -> None:

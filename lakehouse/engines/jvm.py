@@ -68,12 +68,17 @@ def start(*, long: bool = False) -> SparkSession:
     Under spark-submit the master, memory and jars are spark-submit's, and only what the tables need is added.
     LAKEHOUSE_DRIVER_MEMORY (3g), LAKEHOUSE_MASTER (local[*]) and LAKEHOUSE_JAVA_OPTIONS size a session started here;
     what its JVM says goes to spark.log in the cache folder, or to the terminal with LAKEHOUSE_LOG=info.
+
+    Raises LakehouseError where others started this process's Spark, a notebook say, without what our commits need.
     """
+    from pyspark import SparkContext  # noqa: PLC0415
     from pyspark.logger import PySparkLogger  # noqa: PLC0415
     from pyspark.sql import SparkSession  # noqa: PLC0415  half a second that plan and status do not pay
 
     # Workers run this Python, which has what reads the files; on a cluster PYSPARK_PYTHON names one that has it too.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    if running := SparkContext._active_spark_context:  # noqa: SLF001
+        _check_settings(dict(running.getConf().getAll()))
     settings = _settings_of_results() | _settings_of_s3()
     if "PYSPARK_GATEWAY_PORT" not in os.environ:  # not started by spark-submit: this process starts the JVM
         check_java()
@@ -88,6 +93,16 @@ def start(*, long: bool = False) -> SparkSession:
     if "LAKEHOUSE_LOG" not in os.environ:  # where Java ends, the server of its counters prints a page as well
         session.sparkContext._accumulatorServer.handle_error = lambda *_: None  # type: ignore[method-assign]  # noqa: SLF001
     return session
+
+
+def _check_settings(running: Mapping[str, str]) -> None:
+    """They cannot be changed any more: Delta would commit by its own log store, and turns compute by other rules."""
+    if lacking := [f"{name}={value}" for name, value in _settings_of_results().items() if running.get(name) != value]:
+        raise LakehouseError(
+            "This process's Spark was started without the settings by which no commit is lost and all results are the "
+            "same. Start anew (of a notebook: the kernel), and let lakehouse start it before others use it; or start "
+            f"it with the jars of `lakehouse jars`, and with these settings: {' '.join(lacking)}"
+        )
 
 
 def _launch(settings: dict[str, str]) -> None:

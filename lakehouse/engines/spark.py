@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from lakehouse.delta import log
-from lakehouse.delta.committer import ConflictError
+from lakehouse.delta.committer import ConflictError, beside_maintenance
 from lakehouse.engines import SPARK, jvm
 from lakehouse.engines.joins import semi
 from lakehouse.engines.protocol import FEW_BYTES, UnansweredError, errors, words
@@ -153,8 +153,11 @@ class Spark:
     # Writing
 
     def write(self, target: Target, base: int, change: Change, note: str) -> int:
-        address = storage.for_spark(target.address)
         storage.check_conditional_puts(target.address)
+        return beside_maintenance(target.address, base, lambda version: self._commit(target, version, change, note))
+
+    def _commit(self, target: Target, base: int, change: Change, note: str) -> int:
+        address = storage.for_spark(target.address)
         with self._stamped(note), self._upon(target, base):
             match change.how:
                 case "append" if change.rows is not None:

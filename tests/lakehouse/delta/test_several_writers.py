@@ -1,7 +1,9 @@
-"""Several native writers of one table, and a store whose answers are lost or cut off: each commit is there once."""
+"""Several writers of one table, and a store whose answers are lost or cut off: each commit is there once."""
 
 from __future__ import annotations
 
+import time
+from dataclasses import asdict
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -25,12 +27,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lakehouse.engines.native import Native
+    from lakehouse.engines.protocol import Engine
+    from lakehouse.engines.spark import Spark
     from lakehouse.store.minio import Server
     from tests.faulty_s3 import FaultyS3
 
 pytestmark = pytest.mark.slow
 SCHEMA = pa.schema({"id": pa.int64(), "n": pa.int64()})
 TRIES = 50  # of a run, each after the last one's error
+LIMIT = 900.0  # seconds of one, where others use the machine too: none hangs
+RATES = [0.01, 0.05, 0.2]
 
 
 @pytest.fixture
@@ -141,17 +147,20 @@ def until_it_is_done(run: Callable[[], object]) -> None:
     """Whatever fails says so in words, and is right after a rerun."""
     said = list[str]()
     while len(said) < TRIES:
+        begin = time.monotonic()
         try:
             run()
         except LakehouseError as error:
             said.append(str(error))
             storage._client.cache_clear()  # noqa: SLF001  a rerun is another process: it may ask again as often
             continue
+        finally:
+            assert time.monotonic() - begin < LIMIT
         return
     pytest.fail("\n".join(said))
 
 
-def assert_runs_come_to_the_same(store: FaultyS3, bucket: str, folder: Path, engine: Native, days: int) -> None:
+def assert_runs_come_to_the_same(store: FaultyS3, bucket: str, folder: Path, engine: Engine, days: int) -> None:
     """On each day one more order, and one less of order 0; each run until it says that it is done."""
     toy, lake = Toy(folder, engine), f"s3://{bucket}/lake"
     tables = toy.tables()
@@ -174,13 +183,28 @@ def test_runs_on_a_store_of_which_each_twentieth_request_fails_come_to_the_same(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("rate", [0.01, 0.05, 0.2])
+@pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_runs_on_a_store_that_fails_in_one_way_come_to_the_same(
     store: FaultyS3, bucket: str, tmp_path: Path, engine: Native, fault: str, rate: float
 ) -> None:
     store.fail(fault, rate=rate, seed=3)
     assert_runs_come_to_the_same(store, bucket, tmp_path, engine, days=3)
+
+
+@pytest.mark.long
+@pytest.mark.spark
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("fault", [one for one in FAULTS if one != "late"])
+def test_runs_of_spark_on_a_store_that_fails_in_one_way_come_to_the_same(
+    store: FaultyS3, server: Server, bucket: str, tmp_path: Path, on_spark: Spark, fault: str, rate: float
+) -> None:
+    """What ten seconds late make of it, engines/test_log_store.py says by fewer requests."""
+    known = on_spark.spark.sparkContext._jsc.hadoopConfiguration()  # noqa: SLF001  all turns have it from there
+    for name, value in asdict(Account(store.endpoint, server.access_key, server.secret_key)).items():
+        known.set(f"fs.s3a.bucket.{bucket}.{name.replace('_', '.')}", value)
+    store.fail(fault, rate=rate, seed=3)
+    assert_runs_come_to_the_same(store, bucket, tmp_path, on_spark, days=2)
 
 
 def test_of_four_processes_every_commit_lands_once(

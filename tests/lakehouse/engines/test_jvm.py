@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from lakehouse.engines.spark import Spark
+
 SECRET = "do-not-show-this-to-anybody"  # noqa: S105
 
 
@@ -242,6 +244,60 @@ for one in Path("/proc").glob("[0-9]*/cmdline"):
 print(sum(b"spark.driver.host" in one for one in lines) > 0)
 print([one for one in lines if os.environ["AWS_SECRET_ACCESS_KEY"].encode() in one])
 """
+
+
+FOREIGN = """
+import os, re, sys
+from pyspark.sql import SparkSession
+from lakehouse.engines import jvm
+from lakehouse.engines.spark import BASE, Spark
+from lakehouse.errors import LakehouseError
+
+def started(*settings):
+    others = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
+    for name, value in (("spark.driver.extraClassPath", ":".join(map(str, jvm.jars()))), *settings):
+        others = others.config(name, value)
+    return others.getOrCreate()
+
+others = started()
+try:
+    Spark.start()
+except LakehouseError as error:
+    print(error)
+    others.stop()
+    others = started(*re.findall(r"(spark\\.\\S+)=(\\S+)", str(error)))
+turn = Spark.start().for_a_turn(0)
+print(turn.spark.sparkContext is others.sparkContext, turn.spark.conf.get("spark.sql.session.timeZone"))
+turn.spark.conf.set(BASE, "6")
+try:
+    turn.spark.range(1).write.format("delta").save(sys.argv[1])
+except Exception as error:
+    print(*re.findall("Another writer made the version after 6", str(error))[:1])
+"""
+
+
+@pytest.mark.long
+@pytest.mark.spark
+def test_a_spark_that_others_started_serves_when_it_has_the_settings_of_the_words(tmp_path: Path) -> None:
+    """Then our log store writes its commits."""
+    said = subprocess.run(
+        [sys.executable, "-c", FOREIGN, str(tmp_path / "table")], capture_output=True, text=True, check=True
+    )
+    words, *then = said.stdout.splitlines()
+    assert words.startswith("This process's Spark was started without the settings by which no commit is lost")
+    assert "spark.delta.logStore.file.impl=lakehouse.ConditionalLogStore" in words
+    assert then == ["True UTC", "Another writer made the version after 6"]
+
+
+@pytest.mark.spark
+def test_a_spark_that_others_started_is_refused_in_words(on_spark: Spark, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = jvm._settings_of_results()  # noqa: SLF001
+    monkeypatch.setattr(jvm, "_settings_of_results", lambda: ours | {"spark.delta.logStore.file.impl": "of.the.Next"})
+    words = r"was started without the settings by which no commit .*: spark\.delta\.logStore\.\S+=of\.the\.Next$"
+    with pytest.raises(LakehouseError, match=words):
+        on_spark.start()
+    monkeypatch.undo()
+    assert on_spark.start().is_alive()
 
 
 @pytest.mark.spark

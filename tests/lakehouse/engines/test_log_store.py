@@ -429,6 +429,20 @@ def test_a_hundred_commits_of_spark_whose_answers_were_lost_are_there_once(
 
 @pytest.mark.long
 @pytest.mark.spark
+@pytest.mark.parametrize("rate", [0.01, 0.05, 0.2])
+def test_commits_of_spark_on_a_store_that_is_ten_seconds_late_are_there_once(on_faulty_s3: Place, rate: float) -> None:
+    target = Target(on_faulty_s3.address, SCHEMA, vectors=True)
+    committer.overwrite(target, -1, counted(0), None)
+    assert on_faulty_s3.store
+    on_faulty_s3.store.fail("late", rate=rate, seed=3)
+    for n, write in enumerate((overwritten, increased, appended), 1):
+        write(on_faulty_s3.turn, target, n)
+    assert numbers(target) == [2, 3]
+    assert len(log.history(target.address)) == 4
+
+
+@pytest.mark.long
+@pytest.mark.spark
 @pytest.mark.parametrize("engines", [4 * ["spark"], ["spark", "native", "spark", "native"]], ids=["spark", "mixed"])
 @pytest.mark.parametrize("on_s3", [True, False], ids=["s3", "folder"])
 def test_of_four_drivers_every_commit_lands_once(

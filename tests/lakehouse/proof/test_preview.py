@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from tests.toy import Toy, of_monday
 
 if TYPE_CHECKING:
     from lakehouse.engines.native import Native
+    from lakehouse.engines.spark import Spark
     from lakehouse.proof.diff import Difference
     from lakehouse.store.minio import Account
 
@@ -41,16 +43,27 @@ def files(toy: Toy) -> set[Path]:
     return {path for path in Path(toy.lake.root).rglob("*") if path.is_file()}
 
 
-def test_a_changed_definition_is_computed_beside_the_lake(toy: Toy) -> None:
+def assert_a_rule_is_previewed(toy: Toy) -> None:
+    """No order 8, of what was released: what was delivered since does not count."""
     toy.deliver("wednesday.csv", "10,D,9,1.00")
     contract, code = toy.sources[LINES]
     rule = 'rules: {no_eight: {check: "order_id <> 8", severity: reject, why: a test}}\n'
     toy.sources[LINES] = (f"{contract.rstrip()}\n        {rule}", code)
     before = files(toy)
-    found = {one.table: (one.added, one.changed, one.removed) for one in previewed(toy)}
-    assert found == {LINES: (0, 0, 1), ORDERS: (0, 0, 1), TOTALS: (0, 1, 0)}
+    found = previewed(toy)
+    counted = {one.table: (one.added, one.changed, one.removed) for one in found}
+    assert counted == {LINES: (0, 0, 1), ORDERS: (0, 0, 1), TOTALS: (0, 1, 0)}
     assert files(toy) == before
-    assert previewed(toy)[-1].most
+    assert found[-1].most
+
+
+def test_a_changed_definition_is_computed_beside_the_lake(toy: Toy) -> None:
+    assert_a_rule_is_previewed(toy)
+
+
+@pytest.mark.spark
+def test_spark_computes_a_changed_definition_beside_the_lake_as_well(toy: Toy, on_spark: Spark) -> None:
+    assert_a_rule_is_previewed(replace(toy, engine=on_spark))
 
 
 def test_where_nothing_changed_nothing_would(tmp_path: Path, engine: Native) -> None:

@@ -10,12 +10,14 @@ import pytest
 
 from lakehouse.conf import Retention
 from lakehouse.delta import feed, log
-from lakehouse.engines.native import Native
 from lakehouse.recovery import check, compaction, maintain, releases, vacuum
 from tests.lakehouse.recovery.test_vacuum import aged
 from tests.toy import SOURCES, Toy, with_vectors
 
 if TYPE_CHECKING:
+    from lakehouse.engines.native import Native
+    from lakehouse.engines.protocol import Engine
+    from lakehouse.engines.spark import Spark
     from lakehouse.recovery.maintain import Maintained
 
 pytestmark = pytest.mark.slow
@@ -150,20 +152,34 @@ def test_a_dry_run_says_the_same_and_changes_nothing(toy: Toy) -> None:
     assert {one.table for one in would if one.compacted} == {name for name, one in did.items() if one.compacted}
 
 
-@pytest.mark.usefixtures("eager")
-def test_maintenance_in_the_middle_of_a_run_stops_neither(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = Native.write
+def assert_maintenance_stops_no_run(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each table is maintained after it was read, just before its commit."""
+    of_engine = type(toy.engine)
+    write = of_engine.write
 
-    def beside_maintenance(engine: Native, *given: object) -> int:
+    def beside_maintenance(engine: Engine, *given: object) -> int:
         maintained(replace(toy, engine=engine))
         return write(engine, *given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Native, "write", beside_maintenance)
+    monkeypatch.setattr(of_engine, "write", beside_maintenance)
     toy.deliver("orders.csv", "1,B,33,1.00", "91,C,two,1.00", day=10)
     done = {name: one.decision.path for name, one in toy.run().items()}
     assert done == {BRONZE: "load", LINES: "new", ORDERS: "incremental", TOTALS: "whole"}
     assert (1, 1, 33) in toy.rows(ORDERS)
     assert {one.decision.path for one in toy.run().values()} == {"nothing"}
+
+
+@pytest.mark.usefixtures("eager")
+def test_maintenance_in_the_middle_of_a_run_stops_neither(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_maintenance_stops_no_run(toy, monkeypatch)
+
+
+@pytest.mark.spark
+@pytest.mark.usefixtures("eager")
+def test_maintenance_in_the_middle_of_a_run_by_spark_stops_neither(
+    toy: Toy, on_spark: Spark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert_maintenance_stops_no_run(replace(toy, engine=on_spark), monkeypatch)
 
 
 def test_a_table_that_cannot_be_maintained_is_told_and_stops_no_other(toy: Toy) -> None:

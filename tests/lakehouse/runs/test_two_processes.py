@@ -1,23 +1,30 @@
-"""Two native processes that write one table: one wins, the other is told in words and goes on at its next run."""
+"""Two runs that write one table: one wins, the other is told in words and goes on at its next run."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lakehouse import graph
 from lakehouse.delta import ops
+from lakehouse.errors import LakehouseError
 from lakehouse.runs.run import Run
 from lakehouse.store import minio
+from lakehouse.writes.lake import Writer
+from tests.test_killed import state
 from tests.toy import Toy
 
 if TYPE_CHECKING:
+    from lakehouse.delta.committer import Target
     from lakehouse.engines.native import Native
+    from lakehouse.engines.spark import Spark
     from lakehouse.store.minio import Account
 
 HOME = Path(__file__).parents[3]
@@ -106,3 +113,35 @@ def test_on_s3_one_of_two_processes_wins_and_nothing_is_lost(
     for name, value in reader_and_writer[1].environment().items():
         monkeypatch.setenv(name, value)
     assert_nothing_is_lost(tmp_path, f"s3://{minio.BUCKET}/two-processes-{os.getpid()}", engine)
+
+
+@pytest.mark.spark
+def test_spark_beside_a_native_run_is_told_and_goes_on_at_its_next_run(
+    tmp_path: Path, engine: Native, on_spark: Spark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy = Toy(tmp_path / "both", engine)
+    toy.deliver("monday.csv", "7,A,2,10.00", "8,B,1,5.00")
+    toy.run()
+    toy.deliver("tuesday.csv", "8,B,4,5.00", "9,C,one,1.00")
+    toy.run("bronze.orders")
+    alone, spark = toy.copied(tmp_path / "alone"), replace(toy, engine=on_spark)
+    native, write = begin(toy.folder, toy.lake.root, "native"), Writer._write  # noqa: SLF001
+
+    def behind_the_other(writer: Writer, target: Target, *given: Any) -> int:  # noqa: ANN401
+        if target.address == toy.lake.address(LINES):
+            (toy.folder / "spark is ready").touch()
+            while native.poll() is None and toy.versions()[LINES] == 0:
+                time.sleep(0.01)
+        return write(writer, target, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "_write", behind_the_other)
+        told = r"Another writer made version 1 of .*/silver/order_lines after it was read here\. Start the run again"
+        with pytest.raises(LakehouseError, match=told):
+            spark.run()
+    assert said(native) == ""
+    toy.deliver("wednesday.csv", "10,D,3,1.00")
+    alone.deliver("wednesday.csv", "10,D,3,1.00")
+    spark.run()
+    alone.run()
+    assert state(toy) == state(alone)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,9 +17,12 @@ import pytest
 from tenacity import retry, stop_after_delay, wait_fixed
 
 from jobs import samples
-from lakehouse.delta import ops
+from lakehouse import graph
+from lakehouse.delta import feed, ops, progress
 from lakehouse.engines import jvm
+from lakehouse.intake import ledger
 from lakehouse.store import minio, storage
+from tests.alike import assert_alike
 from tests.oracle.recompute import recompute
 
 if TYPE_CHECKING:
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.spark]
 SPARK_HOME = Path(pyspark.__file__).parent
+TRIES = 5  # of two runs at once, of which one is told of the other
+BY_RUN = {"_batch", "batch"}  # columns that say which run brought a row
 DEPLOY = "org.apache.spark.deploy"
 # One application, since what takes time here is that each driver and each executor begins cold. Each way of writing is
 # in what these tables are made from; that every table is right by Spark, tests/test_both_engines.py says.
@@ -95,32 +101,33 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[minio.Acc
     minio.stop(server.folder)
 
 
+def _submit(program: Path, master: str, *arguments: str) -> list[str]:
+    """The command of the README, for a small machine."""
+    program.write_text(THE_THREE_JOBS, encoding="utf-8")
+    settings = ["spark.executor.memory=800m", "spark.sql.shuffle.partitions=4", "spark.log.level=ERROR"]
+    settings += [f"spark.{side}.extraJavaOptions=-XX:TieredStopAtLevel=1" for side in ("driver", "executor")]
+    jars = ",".join(str(jar) for jar in jvm.jars())
+    command = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", master, "--jars", jars]
+    return [*command, *(part for setting in settings for part in ("--conf", setting)), str(program), *arguments]
+
+
+def _begin(command: list[str]) -> subprocess.Popen[str]:
+    environment = os.environ | {"SPARK_HOME": str(SPARK_HOME), "PYSPARK_PYTHON": sys.executable}
+    environment["SPARK_LOCAL_IP"] = "127.0.0.1"
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True, cwd=graph.HOME)
+
+
 @pytest.mark.usefixtures("store")
 def test_the_three_jobs_on_two_executors_and_s3_make_the_gold_that_duckdb_makes(tmp_path: Path, master: str) -> None:
     exports = tmp_path / "exports"
     for file in samples.generate(exports, lines=600, days=3).files:
         storage.client().upload_file(str(file), minio.BUCKET, f"landing/{file.relative_to(exports).as_posix()}")
     places = ["--lake", f"s3://{minio.BUCKET}/tables", "--landing", f"s3://{minio.BUCKET}/landing"]
-    jars = ",".join(str(jar) for jar in jvm.jars())
-    settings = ["spark.executor.memory=800m", "spark.sql.shuffle.partitions=4", "spark.log.level=ERROR"]
-    settings += [f"spark.{side}.extraJavaOptions=-XX:TieredStopAtLevel=1" for side in ("driver", "executor")]
-    environment = os.environ | {"SPARK_HOME": str(SPARK_HOME), "PYSPARK_PYTHON": sys.executable}
-    environment["SPARK_LOCAL_IP"] = "127.0.0.1"
-    program = tmp_path / "the_three_jobs.py"
-    program.write_text(THE_THREE_JOBS, encoding="utf-8")
-    submitted = subprocess.run(
-        [
-            *(str(SPARK_HOME / "bin" / "spark-submit"), "--master", master, "--jars", jars),
-            *(part for setting in settings for part in ("--conf", setting)),
-            *(str(program), *places),
-        ],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert submitted.returncode == 0, submitted.stdout[-2500:] + submitted.stderr[-1500:]
-    assert re.findall(r"(\w+) is done", submitted.stdout) == ["bronze", "silver", "gold"]
+    submitted = _begin(_submit(tmp_path / "the_three_jobs.py", master, *places))
+    said, errors = submitted.communicate()
+    assert submitted.returncode == 0, said[-2500:] + errors[-1500:]
+    assert re.findall(r"(\w+) is done", said) == ["bronze", "silver", "gold"]
     executors = {path.name for place in (1, 2) for path in (tmp_path / f"work{place}").glob("app-*/*")}
     assert len(executors) >= 2
     for name, key in (("daily_sales", "market, order_date"), ("customer_metrics", "market, customer_id")):
@@ -131,3 +138,38 @@ def test_the_three_jobs_on_two_executors_and_s3_make_the_gold_that_duckdb_makes(
 
 def _comparable(row: dict[str, object], columns: Iterable[str]) -> dict[str, str]:
     return {name: str(row[name]).removesuffix("+00:00") for name in columns}
+
+
+def _ended_well(process: subprocess.Popen[str]) -> bool:
+    """Or else it said in words that the other was quicker."""
+    said, errors = process.communicate()
+    if process.returncode:
+        assert re.search(r"Another (writer|run) .*\b[Ss]tart ", errors, re.DOTALL), said[-2500:] + errors[-2500:]
+        assert "Traceback" not in errors
+    return not process.returncode
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("on_s3", [False, True], ids=["folder", "s3"])
+def test_a_native_run_and_the_three_jobs_at_once_make_what_one_run_makes(tmp_path: Path, *, on_s3: bool) -> None:
+    """On each day both at the same time; who is told of the other goes on when it is started again."""
+    exports, landing, alone = (tmp_path / name for name in ("exports", "landing", "alone"))
+    both = f"s3://{minio.BUCKET}/both" if on_s3 else str(tmp_path / "both")
+    files = samples.generate(exports, lines=600, days=4).files
+    for day in (files[::2], files[1::2]):
+        for file in day:
+            (landing / file.relative_to(exports)).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, landing / file.relative_to(exports))
+        native = [sys.executable, "-m", "jobs.cli", "run", *WANTED, "--landing", str(landing), "--lake"]
+        jobs = _submit(tmp_path / "jobs.py", "local[1]", "--landing", str(landing), "--lake", both)
+        left = [[*native, both], jobs]
+        for _ in range(TRIES):
+            begun = [(command, _begin(command)) for command in left]
+            left = [command for command, one in begun if not _ended_well(one)]
+        assert left == []
+        assert _ended_well(_begin([*native, str(alone)]))
+    for name in (*graph.selected(graph.load(), WANTED), ledger.FILES):
+        found, expected = (feed.read(progress.address(root, name)) for root in (both, str(alone)))
+        by_run = BY_RUN.intersection(found.column_names)
+        assert_alike(found.drop_columns([*by_run]), expected.drop_columns([*by_run]), name)

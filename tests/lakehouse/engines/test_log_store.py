@@ -92,19 +92,19 @@ class Writing:
     """A log store, of a mutants' jar or the session's, and what it writes with: Java, and a turn's configuration."""
 
     def __init__(self, turn: Spark, name: str = CLASS, jar: Path | None = None) -> None:
-        self.java: Any = turn.spark.sparkContext._jvm  # noqa: SLF001
+        java: Any = turn.spark.sparkContext._jvm  # noqa: SLF001
+        self.java, self.gateway = java, turn.spark.sparkContext._gateway  # noqa: SLF001
         self.conf: Any = turn.spark._jsparkSession.sessionState().newHadoopConf()  # noqa: SLF001
-        self.gateway: Any = turn.spark.sparkContext._gateway  # noqa: SLF001
-        loader = self.java.Thread.currentThread().getContextClassLoader()
+        loader = java.Thread.currentThread().getContextClassLoader()
         if jar:
-            here = self._array(self.java.java.net.URL, self.java.java.io.File(str(jar)).toURI().toURL())
-            loader = self.java.java.net.URLClassLoader(here, loader)
-        of = self._array(self.java.Class, self.java.Class.forName("org.apache.hadoop.conf.Configuration"))
+            here = self._array(java.java.net.URL, java.java.io.File(str(jar)).toURI().toURL())
+            loader = java.java.net.URLClassLoader(here, loader)
+        of = self._array(java.Class, java.Class.forName("org.apache.hadoop.conf.Configuration"))
         made = loader.loadClass(name).getConstructor(of)
-        self.store: Any = made.newInstance(self._array(self.java.Object, self.conf))
+        self.store: Any = made.newInstance(self._array(java.Object, self.conf))
 
     def _array(self, kind: Any, value: Any) -> Any:  # noqa: ANN401
-        found = self.gateway.new_array(kind, 1)
+        found: Any = self.gateway.new_array(kind, 1)  # type: ignore[union-attr]
         found[0] = value
         return found
 

@@ -115,17 +115,33 @@ def test_on_s3_one_of_two_processes_wins_and_nothing_is_lost(
     assert_nothing_is_lost(tmp_path, f"s3://{minio.BUCKET}/two-processes-{os.getpid()}", engine)
 
 
-@pytest.mark.spark
-def test_spark_beside_a_native_run_is_told_and_goes_on_at_its_next_run(
-    tmp_path: Path, engine: Native, on_spark: Spark, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    toy = Toy(tmp_path / "both", engine)
+@pytest.fixture
+def begun(tmp_path: Path, engine: Native) -> Toy:
+    """A lake of Monday that has loaded Tuesday's file."""
+    toy = Toy(tmp_path / "begun", engine)
     toy.deliver("monday.csv", "7,A,2,10.00", "8,B,1,5.00")
     toy.run()
     toy.deliver("tuesday.csv", "8,B,4,5.00", "9,C,one,1.00")
     toy.run("bronze.orders")
-    alone, spark = toy.copied(tmp_path / "alone"), replace(toy, engine=on_spark)
-    native, write = begin(toy.folder, toy.lake.root, "native"), Writer._write  # noqa: SLF001
+    return toy
+
+
+@pytest.fixture
+def alone(begun: Toy) -> Toy:
+    """What becomes of it undisturbed, until Wednesday."""
+    toy = begun.copied(begun.folder.with_name("alone"))
+    toy.run()
+    toy.deliver("wednesday.csv", "10,D,3,1.00")
+    toy.run()
+    return toy
+
+
+@pytest.mark.spark
+def test_spark_beside_a_native_run_is_told_and_goes_on_at_its_next_run(
+    begun: Toy, alone: Toy, on_spark: Spark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy, write = replace(begun, engine=on_spark), Writer._write  # noqa: SLF001
+    native = begin(toy.folder, toy.lake.root, "native")
 
     def behind_the_other(writer: Writer, target: Target, *given: Any) -> int:  # noqa: ANN401
         if target.address == toy.lake.address(LINES):
@@ -138,10 +154,8 @@ def test_spark_beside_a_native_run_is_told_and_goes_on_at_its_next_run(
         patch.setattr(Writer, "_write", behind_the_other)
         told = r"Another writer made version 1 of .*/silver/order_lines after it was read here\. Start the run again"
         with pytest.raises(LakehouseError, match=told):
-            spark.run()
+            toy.run()
     assert said(native) == ""
     toy.deliver("wednesday.csv", "10,D,3,1.00")
-    alone.deliver("wednesday.csv", "10,D,3,1.00")
-    spark.run()
-    alone.run()
-    assert state(toy) == state(alone)
+    toy.run()
+    assert state(toy) == state(replace(alone, engine=on_spark))

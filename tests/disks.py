@@ -23,5 +23,7 @@ def of(size: str, folder: Path) -> Iterator[Path]:
     mounted = subprocess.run([MOUNT, "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=False)
     if mounted.returncode:
         pytest.skip("only root can mount a small disk")
-    yield folder
-    subprocess.run([UNMOUNT, str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run([UNMOUNT, str(folder)], check=True)

@@ -353,15 +353,18 @@ def verify(
 def maintain(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     lake: LakeOption = None,
+    landing: LandingOption = None,
+    engine: EngineOption = None,
 ) -> None:
     """Compact small files and hidden rows, and delete what no version, release or table that is behind needs.
 
-    `retention:` in conf/lake.yml says for how many days; a file younger than a day is never deleted. Starts no engine,
-    and may run beside others.
+    `retention:` in conf/lake.yml says for how many days; a file younger than a day is never deleted. What a contract of
+    bronze lets go after some days leaves bronze and landing. May run beside others; starts an engine only for rows of
+    bronze that are so old.
     """
     from jobs.maintained import maintained
 
-    maintained(messages, places(lake, None)[0], dry_run=dry_run)
+    maintained(messages, *places(lake, landing), engine_name(engine), dry_run=dry_run)
 
 
 @app.command()

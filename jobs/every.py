@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
+    from lakehouse.recovery.retention import Removed
     from lakehouse.runs.turns import Done, Report
 
 SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -123,22 +124,31 @@ class Rounds:
         now = time.monotonic()
         if now - self._compacted_at < HOUR or self.stopping.is_set():
             return
-        from jobs.maintained import summary  # noqa: PLC0415  Arrow, which idle rounds do not need
+        from jobs.maintained import removed, summary  # noqa: PLC0415  Arrow, which idle rounds do not need
         from lakehouse.recovery import maintain  # noqa: PLC0415
+        from lakehouse.recovery import retention as let_go  # noqa: PLC0415
 
         self._compacted_at, kept = now, retention()
+        gone: list[Removed] = []
         try:
             if now - self._freed_at < DAY:
                 done = maintain.compact(self.root, self.tables, kept)
             else:
                 self._freed_at = now
-                done = maintain.maintain(self.root, self.tables, kept, maintain.released(self.root, kept))
+                released = maintain.released(self.root, kept)
+                gone = let_go.remove(self.root, self.landing, self.tables, released, self._started)
+                done = maintain.maintain(self.root, self.tables, kept, released)
         except LakehouseError as error:
             self._complain(str(error))
             return
-        if any(one.compacted or one.freed for one in done):
+        if gone or any(one.compacted or one.freed for one in done):
             self.messages.print(f"[dim]{_now()}[/]")
+            removed(self.messages, gone, max(map(len, self.tables)) + 2)
             summary(self.messages, done)
+
+    def _started(self) -> Engine:
+        self._engine = self._engine or engines.start(self.engine_name, long=True)
+        return self._engine
 
     def _say(self, done: Done) -> None:
         if not done.decision.does_something:

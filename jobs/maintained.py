@@ -9,16 +9,19 @@ import typer
 from rich.markup import escape
 
 from jobs import printed
-from jobs.places import places, retention
+from jobs.places import engine_name, places, retention
 from jobs.printed import visible
-from lakehouse import graph
+from lakehouse import engines, graph
+from lakehouse.intake import ledger
 from lakehouse.recovery import maintain
+from lakehouse.recovery import retention as let_go
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from lakehouse.recovery.maintain import Maintained
+    from lakehouse.recovery.retention import Removed
 
 UNITS = ("KB", "MB", "GB", "TB")
 STEP = 1000
@@ -28,15 +31,18 @@ def run_maintenance() -> None:
     """As spark-submit starts it."""
     messages = printed.Terminal(stderr=True)
 
-    def main(lake: Annotated[str | None, typer.Option(envvar="LAKEHOUSE_ROOT")] = None) -> None:
-        maintained(messages, places(lake, None)[0])
+    def main(
+        lake: Annotated[str | None, typer.Option(envvar="LAKEHOUSE_ROOT")] = None,
+        landing: Annotated[str | None, typer.Option(envvar="LAKEHOUSE_LANDING")] = None,
+    ) -> None:
+        maintained(messages, *places(lake, landing), engine_name(None))
 
     with printed.errors(messages):
         typer.run(main)
 
 
-def maintained(console: Console, root: str, *, dry_run: bool = False) -> None:
-    """Maintain the lake, and say what was done."""
+def maintained(console: Console, root: str, landing: str, engine: str, *, dry_run: bool = False) -> None:
+    """Maintain the lake, and say what was done; the engine of this name starts where bronze has rows that are over."""
     root, known = storage.normalise(root), graph.load()
     storage.check(root, role="lake", must_exist=True)
     width = max(map(len, known)) + len("__rejected") + 2
@@ -48,8 +54,29 @@ def maintained(console: Console, root: str, *, dry_run: bool = False) -> None:
             console.print(f"{one.table:<{width}}[yellow]not done:[/] {escape(visible(one.problem))}")
 
     kept = retention()
-    done = maintain.maintain(root, known, kept, maintain.released(root, kept), say, dry_run=dry_run)
+    released = maintain.released(root, kept)
+    gone = let_go.remove(root, landing, known, released, lambda: engines.start(engine), dry_run=dry_run)
+    removed(console, gone, width, dry_run=dry_run)
+    done = maintain.maintain(root, known, kept, released, say, dry_run=dry_run)
     summary(console, done, dry_run=dry_run)
+    entries = ledger.read(root).entries
+    for name in known:
+        if words := let_go.words(name, entries):
+            console.print(f"[dim]{words}.[/]")
+
+
+def removed(console: Console, gone: list[Removed], width: int = 0, *, dry_run: bool = False) -> None:
+    """What contracts let go."""
+    verb = "would leave" if dry_run else "left"
+    for one in gone:
+        if one.problem:
+            console.print(f"{one.table:<{width}}[yellow]not done:[/] {escape(visible(one.problem))}")
+        if one.deliveries:
+            what = f"{one.rows:,} rows of {one.deliveries:,} deliveries that newer ones replaced"
+            console.print(f"{one.table:<{width}}{what} {verb} bronze, as its contract's retention says")
+        if one.files:
+            what = f"{one.files:,} files that it holds, {_size(one.bytes)}"
+            console.print(f"{one.table:<{width}}{what}, {verb} landing, as its contract's retention says")
 
 
 def summary(console: Console, done: list[Maintained], *, dry_run: bool = False) -> None:

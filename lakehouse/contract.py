@@ -10,7 +10,16 @@ from datetime import date  # noqa: TC003  pydantic reads it
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from lakehouse import conf
 from lakehouse.errors import LakehouseError
@@ -61,6 +70,7 @@ WIDE = 16  # columns
 MOST_LINES_BEFORE = 1000  # of a preamble
 EVIDENCE = ("_file", "_row")
 DIGEST = "_digest"
+DAYS = re.compile(r"([1-9]\d{0,4})d")
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
@@ -100,7 +110,15 @@ def _pattern_of_lines(text: str) -> str:
     return text
 
 
+def _days(said: object) -> int:
+    found = DAYS.fullmatch(said) if isinstance(said, str) else None
+    if not found:
+        raise ValueError(f"{said!r} is no number of days; write it as 400d")
+    return int(found[1])
+
+
 Name = Annotated[str, AfterValidator(_snake_case)]
+Days = Annotated[int, BeforeValidator(_days)]
 Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern_of_lines)]
 
 
@@ -219,6 +237,17 @@ class Source(_Strict):
         return self
 
 
+class Retention(_Strict):
+    """For how many days rows of `bronze`, and the files of `landing`, are kept at least; None: for ever.
+
+    Of bronze only deliveries go of which nothing counts any more, since newer ones replaced all their documents: so the
+    same tables follow from what is left, also when late files come. (recovery/retention.py)
+    """
+
+    bronze: Days | None = None
+    landing: Days | None = None
+
+
 class Identity(_Strict):
     """Columns that stay as they are as long as a document lives; unknown (null) is no change.
 
@@ -300,6 +329,7 @@ class Contract(_Strict):
     partition_by: tuple[str, ...] = ()
     vectors: bool = False
     source: Source | None = None
+    retention: Retention = Retention()
     inputs: dict[str, Reach] = {}
     columns: Annotated[dict[Name, Column], Field(min_length=1)]
     document: dict[str, str] = {}
@@ -325,6 +355,8 @@ class Contract(_Strict):
         ]
         if (self.write == "append") != (self.source is not None):
             wrong.append("source: goes with `write: append`, and is needed there")
+        if self.write != "append" and self.retention != Retention():
+            wrong.append("retention: goes with `write: append`, whose rows were delivered")
         if (self.write in {"latest", "refresh"}) != bool(self.unit):
             wrong.append("unit: goes with `write: latest` and `write: refresh`, and is needed there")
         if self.write in {"append", "latest"}:
@@ -425,6 +457,15 @@ class Contract(_Strict):
         return self.identity is not None and self.identity.on_change == "reject"
 
     @property
+    def judges_by_earlier(self) -> str:
+        """What of it holds a delivery against those before it, so that these have to stay; empty for nothing."""
+        if self.rejects_changes:
+            return "`identity:` rejects what is another than before"
+        if self.full_dump:
+            return "`full_dump:` counts what was there before a dump"
+        return "`lacking: keep` keeps what files before said" if self.keeps_lacking else ""
+
+    @property
     def keeps_lacking(self) -> dict[str, str]:
         """The columns that keep what was known where a file lacks what they are read from; with that."""
         return {name: column.source for name, column in self.columns.items() if column.lacking and column.source}
@@ -464,7 +505,7 @@ class Contract(_Strict):
         }
         rules = {name: rule.model_dump(exclude={"why", "says"}) for name, rule in self.rules.items()}
         checks = {name: check.model_dump(exclude={"why"}) for name, check in self.checks.items()}
-        words = {"owner", "description", "score", "vectors"}
+        words = {"owner", "description", "score", "vectors", "retention"}
         words |= set() if self.write == "latest" else {"reject_limit", "reject_limit_rows"}
         words |= set() if self.rejects_changes else {"identity"}
         words |= set() if self.removes_vanished else {"full_dump"}

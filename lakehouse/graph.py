@@ -179,6 +179,9 @@ def table(
         )
     if promise.full_dump and sources[0] in contracts:
         _check_dumps(name, promise.full_dump, contracts[sources[0]])
+    for one in sources:
+        if one in contracts and contracts[one].retention.bronze:
+            _check_retention(name, promise, one)
     source = contracts[sources[0]].source if promise.write == "latest" and sources[0] in contracts else None
     return Table(name, promise, module, inputs, _fingerprint(promise, module, source, accepted), accepted)
 
@@ -190,6 +193,16 @@ def _check_dumps(name: str, promise: FullDump, bronze: Contract) -> None:
         raise LakehouseError(
             f"conf/{name.replace('.', '/')}.yml: full_dump.of: {lacking[0]} does not stand as {{{lacking[0]}:int}} in "
             f"all paths of its source: {', '.join(patterns)}. A file must say of what it holds all documents."
+        )
+
+
+def _check_retention(name: str, promise: Contract, bronze: str) -> None:
+    """Rows may leave bronze where what follows from the others is the same."""
+    why = promise.judges_by_earlier if promise.write == "latest" else "it is not written `latest`, so each row counts"
+    if why:
+        raise LakehouseError(
+            f"conf/{bronze.replace('.', '/')}.yml: retention.bronze cannot be, because of {name}: {why}, and would be "
+            f"another table once earlier rows are gone. Take it out, or change conf/{name.replace('.', '/')}.yml."
         )
 
 

@@ -278,6 +278,15 @@ def optimize(address: str, base: int, old: Sequence[Action], new: Sequence[Actio
     )
 
 
+def remove(address: str, base: int, old: Sequence[Action], new: Sequence[Action], note: str | None) -> int:
+    """Rows leave of which nothing follows any more: the `new` files hold what stays of the `old` ones."""
+    _stored(address, base)
+    actions = [*map(_remove, old), *_adds(new)]
+    metrics = {"numRemovedFiles": len(old), "numAddedFiles": len(new)}
+    parameters = {"predicate": "[]", log.RETENTION: "true"}
+    return commit(address, base, actions, operation="DELETE", note=note, metrics=metrics, parameters=parameters)
+
+
 def set_properties(address: str, base: int, properties: Mapping[str, str], note: str | None) -> int:
     """The table's properties become these, beside those that it has."""
     stored = _stored(address, base)

@@ -247,6 +247,9 @@ def written(address: str, since: int, until: int) -> Written | None:
 
 def _counted(address: str, done: Sequence[Action]) -> Written:
     added, removed = _moved(done, "add"), _moved(done, "remove")
+    if log.is_retention(done):  # the rows that its new files hold were there before
+        left, there = (together(_rows(address, file) for file in files.values()) for files in (added, removed))
+        return Written(0, _minus(there, left), 0, commits=1)
     new = [file for path, file in added.items() if path not in removed]
     if files := [action["cdc"] for action in done if "cdc" in action]:
         came, went = _counted_row_by_row(address, files)

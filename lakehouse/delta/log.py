@@ -41,6 +41,7 @@ _B85 = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+
 _Z85 = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
 _TO_Z85, _FROM_Z85 = bytes.maketrans(_B85, _Z85), bytes.maketrans(_Z85, _B85)
 LAST = "_delta_log/_last_checkpoint"
+RETENTION = "retention"  # a parameter of a DELETE: rows that nothing follows from any more
 CRC = "lakehouse.crc32"  # a tag of what we write: of a file of rows, and of a checkpoint
 SEAL = re.compile(rb'.{15}"checksum":"([^"]{8})"')  # behind {"commitInfo":{
 MAPS = {"partitionValues", "configuration", "options", "tags"}
@@ -390,6 +391,12 @@ def _read(address: str, version: int) -> tuple[str | None, list[Action]]:
             while len(_commits) > KEPT_COMMITS:
                 _commits.popitem(last=False)
     return seen, done
+
+
+def is_retention(done: Iterable[Action]) -> bool:
+    """Whether a commit took rows of which nothing follows any more, by the contract of the table."""
+    info: Action = next((one["commitInfo"] for one in done if "commitInfo" in one), {})
+    return RETENTION in (info.get("operationParameters") or {})
 
 
 def history(address: str, most: int | None = None, until: int | None = None) -> list[Commit]:

@@ -250,7 +250,15 @@ def never_landed(address: str, table: str, before: Input | None, now: State) -> 
 
 
 def moved(address: str, since: int, now: int) -> bool:
-    """Whether a commit in (since, now] changed data or schema; a commit that is gone or damaged counts as a change."""
+    """Whether a commit in (since, now] is news to who reads the table: one that is gone or damaged counts as such.
+
+    News are other data and another schema; not that rows left of which nothing follows any more.
+    """
+    return any(_changes_data(address, version, is_news=True) for version in range(now, since, -1))
+
+
+def changed(address: str, since: int, now: int) -> bool:
+    """As `moved`; and rows that left are a change, too."""
     return any(_changes_data(address, version) for version in range(now, since, -1))
 
 
@@ -282,11 +290,13 @@ def copied(address: str, base: int) -> str | None:
     return None if Progress.from_json(said) else said
 
 
-def _changes_data(address: str, version: int) -> bool:
+def _changes_data(address: str, version: int, *, is_news: bool = False) -> bool:
     try:
         actions = log.actions(address, version)
     except log.UNREADABLE:
         return True
+    if is_news and log.is_retention(actions):
+        return False
     facts = [action.get("add") or action.get("remove") or {} for action in actions]
     if any(fact.get("dataChange") for fact in facts):
         return True

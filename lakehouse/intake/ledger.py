@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 FILES = "ops.files"
 # Transactions of a rewind, by the version of the ledger whose commit says what is to be rewound: begun, and done.
 REWIND, REWOUND = "lakehouse.rewind", "lakehouse.rewound"
-TAKEN = ("claimed", "loaded", "empty")
+REMOVED = "removed"  # loaded once; by its contract's retention bronze has its rows no more
+TAKEN = ("claimed", "loaded", "empty", REMOVED)
 MISDATED = "misdated"  # rows that a rule rejects which looks at the file's day
 COUNTS = ("rows", *PLACES, MISDATED)
 PLACE_OF_A_COUNT = {name: place for place, name in enumerate(COUNTS)}
@@ -113,6 +114,11 @@ class Delivery:
         written_at = self.written_at or self.modified_at
         return f"{_instant(self.delivered_at)} {_instant(written_at)} {self.path} {self.short_content}"
 
+    def is_older(self, days: int | None, now: datetime) -> bool:
+        """Whether its day, and when it was written, are both further back; None: for ever is never over."""
+        since = max(self.delivered_at, self.written_at or self.modified_at)
+        return days is not None and since < now - timedelta(days=days)
+
     @property
     def as_of(self) -> datetime:
         """How fresh it is: when it was written, where that may have been on its day; else the day's beginning."""
@@ -161,7 +167,8 @@ class _Counts(Mapping[str, int]):
 class Entry:
     """A row of the ledger: claimed (then loaded, empty or lost), duplicate, unreadable or waiting; `reason` says why.
 
-    `counts` say where its rows went when they were judged last; a count that is not there is not known. `is_gone`:
+    What was loaded may be removed from bronze later. `counts` say where its rows went when they were judged last; a
+    count that is not there is not known. `is_gone`:
     its path was not there any more when the ledger was written last. `retracted`: why it is taken back, which
     conf/retracted.yml says and not the ledger.
     """
@@ -177,6 +184,10 @@ class Entry:
     @property
     def is_taken(self) -> bool:
         return self.status in TAKEN
+
+    @property
+    def rows_in_bronze(self) -> int:
+        return 0 if self.status == REMOVED else self.counts.get("rows", 0)
 
     @property
     def place(self) -> tuple[str, str, int]:

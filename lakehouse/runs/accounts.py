@@ -147,7 +147,7 @@ def unknown(root: str, source: str, state: State | None, taken: Iterable[Entry])
     mine = [one for one in taken if one.delivery.table == source and one.batch <= included]
     rows = progress.rows(address, state.version)
     is_whole = max((one.batch for one in mine), default=-1) == included
-    if is_whole if rows is None else rows == sum(one.counts.get("rows", 0) for one in mine):
+    if is_whole if rows is None else rows == sum(one.rows_in_bronze for one in mine):
         return []
     known = {one.delivery.sequence for one in mine}
     held = ops.query(address, "select distinct _sequence, _batch from t order by _sequence", state.version)
@@ -274,7 +274,7 @@ def _tallies(table: Table, came: Iterable[Entry], by_file: ByFile) -> list[Tally
         _, file, batch = entry.place
         tally = markets.setdefault(entry.delivery.market, Counter(dict.fromkeys(NAMES, 0)))
         tally.update(by_file.get((file, batch), {}))
-        tally["rows"] += entry.counts.get("rows", 0)
+        tally["rows"] += entry.rows_in_bronze
     return [Tally(table.name, market, counts) for market, counts in sorted(markets.items(), key=str)]
 
 

@@ -434,9 +434,16 @@ class Run:
 
     def _rows_between(self, source: str, known: Input | None, now: Input) -> int:
         """From bronze's own log, so that the sums are closed against something that was counted elsewhere."""
+        from lakehouse.delta import feed  # noqa: PLC0415
+
         address = self.lake.address(source)
-        before = progress.rows(address, int(known.version)) if known else 0
-        return (progress.rows(address, int(now.version)) or 0) - (before or 0)
+        there = progress.rows(address, int(now.version)) or 0
+        if known is None:
+            return there
+        did = feed.written(address, int(known.version), int(now.version))
+        if did and did.rows is not None:  # what retention took meanwhile came in before
+            return did.rows
+        return there - (progress.rows(address, int(known.version)) or 0)
 
 
 def _longest_ways(parents: Mapping[str, Sequence[str]]) -> dict[str, int]:

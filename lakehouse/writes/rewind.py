@@ -187,7 +187,7 @@ def _back(root: str, work: Rewind, name: str, then: Progress | None, now: Mappin
 def _is_as_it_was(address: str, then: int, now: int) -> bool:
     if then == NOT_THERE:
         return not progress.held(address, now)[0]
-    return progress.held(address, then) == progress.held(address, now) or not progress.moved(address, then, now)
+    return progress.held(address, then) == progress.held(address, now) or not progress.changed(address, then, now)
 
 
 def _note(root: str, work: Rewind, name: str, base: int, then: Progress | None, now: Mapping[str, Input]) -> Progress:

@@ -1,0 +1,331 @@
+"""What contracts let go after some days: files of landing that were loaded, and rows of bronze that count no more.
+
+A delivery leaves bronze when each of its documents has an accepted delivery after it, by every table that reads them:
+whatever comes later, however late, is held against that one, so the same tables follow from what is left. What a row of
+a table or of its quarantine stands in stays as evidence, and corrections stay, since they say what counts no more.
+Kept releases can be gone back to: what they do not include yet stays in both.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from lakehouse.delta import committer, feed, log, parquet, progress
+from lakehouse.errors import LakehouseError
+from lakehouse.intake import ledger, paths, retracted
+from lakehouse.intake.ledger import REMOVED
+from lakehouse.readers.columns import NAMES_A_ROW, OF_CORRECTIONS
+from lakehouse.runs import accounts, plan
+from lakehouse.store import storage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+    import pyarrow as pa
+    from pyspark.sql import DataFrame
+
+    from lakehouse.contract import Contract
+    from lakehouse.delta.log import Action, Snapshot
+    from lakehouse.delta.progress import State
+    from lakehouse.engines.protocol import Engine
+    from lakehouse.graph import Table
+    from lakehouse.intake.ledger import Entry
+
+DELIVERY = ("_file", "_batch")
+ATTEMPTS = 4  # to note it in the ledger, each after a run's
+Place = tuple[str, int]  # file and batch
+
+
+@dataclass(frozen=True)
+class Removed:
+    """`rows` of so many `deliveries` left a bronze table, or so many `files` landing, with their `bytes`.
+
+    `problem`: why it was left as it is.
+    """
+
+    table: str
+    rows: int = 0
+    deliveries: int = 0
+    files: int = 0
+    bytes: int = 0
+    problem: str = ""
+
+
+def remove(
+    root: str,
+    landing: str,
+    tables: Mapping[str, Table],
+    released: Mapping[str, Collection[int]],
+    started: Callable[[], Engine],
+    *,
+    dry_run: bool = False,
+) -> list[Removed]:
+    """What is older than its contract says; `released`: the versions that kept releases hold.
+
+    An engine is `started` where rows of bronze are so old. What stops one table stops no other.
+    """
+    root, landing = storage.normalise(root), storage.normalise(landing)
+    sources = {name: one for name, one in tables.items() if one.contract.source}
+    if not any(one.contract.retention.bronze or one.contract.retention.landing for one in sources.values()):
+        return []
+    files, now = ledger.read(root), datetime.now(UTC)
+    taken = retracted.marked(files.taken(), retracted.read())
+    settled = {name: _settled(root, name, released.get(name, ())) for name in sources}
+    done = []
+    for name, table in sources.items():
+        days = table.contract.retention
+        mine = [one for one in taken if one.delivery.table == name and one.batch <= settled[name]]
+        old = [one for one in mine if one.delivery.is_older(days.bronze, now) and _may_leave(one)]
+        parts = [lambda old=old, name=name: _from_bronze(root, tables, name, old, taken, started, dry_run=dry_run)]
+        parts = parts if old else []
+        if days.landing:
+            outlived = _outlived(sources, name, files, settled, now)
+            parts.append(lambda one=outlived, name=name: _from_landing(landing, name, one, dry_run=dry_run))
+        done += [found for part in parts if (found := _done(name, part))]
+    return done
+
+
+def _done(name: str, part: Callable[[], Removed]) -> Removed | None:
+    try:
+        found = part()
+    except LakehouseError as error:
+        return Removed(name, problem=str(error))
+    return found if found != Removed(name) else None
+
+
+def _settled(root: str, name: str, released: Collection[int]) -> int:
+    """The last batch of deliveries that bronze and all kept releases include: no rewind to them loads it again."""
+    address = progress.address(root, name)
+    found = [accounts.included_batch(plan.state(root, name))]
+    for version in released:
+        try:
+            found.append(accounts.included_batch(progress.state(address, version)))
+        except log.NO_SNAPSHOT:  # nobody can go back there
+            continue
+    return min(found)
+
+
+def words(name: str, entries: Iterable[Entry]) -> str:
+    """What cannot be done any more with these deliveries of a bronze table; empty where all can."""
+    count = sum(one.status == REMOVED for one in entries if one.delivery.table == name)
+    return (
+        f"{name} no longer holds the rows of {count:,} older deliveries, whose documents newer ones had replaced (its "
+        "contract's retention): no other definition can judge them, nor does a retraction of newer ones bring them back"
+        if count
+        else ""
+    )
+
+
+# Landing --------------------------------------------------------------------------------------------------------------
+
+
+def _outlived(
+    sources: Mapping[str, Table], name: str, files: ledger.Ledger, settled: Mapping[str, int], now: datetime
+) -> list[Entry]:
+    """What landing has no need to hold, as it was seen last: each source that wants the file has had it so long."""
+    held, loaded = files.held(), defaultdict[tuple[str, str], int](lambda: -1)
+    for one in files.taken():
+        place = one.delivery.table, one.delivery.content
+        batch = one.batch if one.status != "claimed" else settled[one.delivery.table] + 1
+        loaded[place] = max(loaded[place], batch)
+
+    def is_over(table: str, path: str) -> bool:
+        one = held.get((table, path))
+        days = sources[table].contract.retention.landing
+        return (
+            one is not None
+            and one.delivery.is_older(days, now)
+            and loaded[table, one.delivery.content] <= settled[table]
+        )
+
+    found = []
+    for (table, path), one in held.items():
+        if table == name and is_over(name, path):
+            wanted = [other for other, its in sources.items() if _wants(its.contract, path)]
+            # Of a file that several sources take the first one lets it go.
+            found += [one] if wanted[:1] == [name] and all(is_over(other, path) for other in wanted) else []
+    return found
+
+
+def _wants(contract: Contract, path: str) -> bool:
+    return contract.source is not None and paths.read(path, contract.source.files) is not None
+
+
+def _from_landing(landing: str, name: str, entries: Iterable[Entry], *, dry_run: bool) -> Removed:
+    """Only what is still as it was loaded. Its time tells the next run that nobody else took it (intake/landing.py)."""
+    there = {one.path: one for one in storage.list_files(landing)}
+    files = [one.delivery.stored for one in entries if there.get(one.delivery.path) == one.delivery.stored]
+    if not dry_run:
+        storage.each(lambda file: storage.delete(landing, file.path), files)
+    return Removed(name, files=len(files), bytes=sum(one.size for one in files))
+
+
+# Bronze ---------------------------------------------------------------------------------------------------------------
+
+
+def _may_leave(one: Entry) -> bool:
+    """What is taken back may be wanted again, and a correction says what counts no more."""
+    is_correction = set(OF_CORRECTIONS) & set(one.delivery.columns.values())
+    return one.status == "loaded" and not one.retracted and not is_correction
+
+
+def _from_bronze(
+    root: str,
+    tables: Mapping[str, Table],
+    name: str,
+    old: Sequence[Entry],
+    taken: Sequence[Entry],
+    started: Callable[[], Engine],
+    *,
+    dry_run: bool,
+) -> Removed:
+    readers = [one for one in tables.values() if name in one.parents]
+    behind = plan.decide_all(root, [tables[name], *readers], [*taken])
+    if late := [one for one, way in behind.items() if way.path not in {"nothing", "describe"}]:
+        return Removed(name, problem=f"{', '.join(late)} is not up to date, so all rows stay: `lakehouse run`")
+    state = plan.state(root, name)
+    if state is None:
+        return Removed(name)
+    needed = set[Place]()
+    files = set[str]()
+    for reader in readers:
+        judged = _Reader(root, started(), tables, reader, state, taken)
+        needed |= judged.needed()
+        files |= judged.evidence()
+    gone = [one for one in old if (one.delivery.path, one.batch) not in needed and one.delivery.path not in files]
+    found = Removed(name, sum(one.rows_in_bronze for one in gone), len(gone))
+    if gone and not dry_run:
+        _take_out(progress.address(root, name), state, {(one.delivery.path, one.batch) for one in gone})
+        _note(root, gone)
+    return found
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """A table that judges the documents of a bronze table, as it stands, and includes all of it."""
+
+    root: str
+    engine: Engine
+    tables: Mapping[str, Table]
+    table: Table
+    bronze: State
+    taken: Sequence[Entry]
+
+    def needed(self) -> set[Place]:
+        """The deliveries of which a row counts: all but those of which each is superseded."""
+        found = set[Place]()
+        for judged in self._judged():
+            kept = judged.where("_status <> 'superseded'").select(*DELIVERY).distinct()
+            found |= {(row["_file"], row["_batch"]) for row in self.engine.arrow(kept).to_pylist()}
+        return found
+
+    def evidence(self) -> set[str]:
+        """The files that the table's rows stand in; of one that was delivered again unchanged that is the first."""
+        address = progress.address(self.root, self.table.name)
+        if log.snapshot(address) is None:
+            return set()
+        return set().union(
+            *feed.of_each_file(address, lambda rows: rows["_file"].unique().to_pylist(), columns=["_file"])
+        )
+
+    def _judged(self) -> Iterator[DataFrame]:
+        """Slice by slice of the units, to bound memory."""
+        from pyspark.sql import functions as F  # noqa: PLC0415  as all below: maintenance may need no engine
+
+        from lakehouse.documents import judging, parsing, quarantine  # noqa: PLC0415
+        from lakehouse.writes import units  # noqa: PLC0415
+        from lakehouse.writes.lake import conf_rows  # noqa: PLC0415
+
+        source, address = self.table.parents[0], progress.address(self.root, self.table.parents[0])
+        size = progress.size(address)
+        engine = self.engine.for_a_turn(size)
+        bronze = engine.read(address, self.bronze.version)
+        columns = dict(bronze.dtypes)
+        note = plan.state(self.root, self.table.name)
+        refused = note.progress.refused if note and note.progress else ()
+        mine = [one for one in self.taken if one.delivery.table == source]
+        out = judging.KeptOut(refused, tuple(one.delivery.sequence for one in mine if one.retracted))
+        counting = [one for one in mine if not one.retracted]
+        parsed = parsing.parse(
+            self.table, self.tables[source].contract, bronze, columns, conf_rows(engine, self.table.inputs)
+        )
+        replacing = None
+        if set(NAMES_A_ROW) <= columns.keys():
+            counted = judging.in_force(bronze, out.retracted)
+            replacing = judging.replaced_places(counted, quarantine.versions(engine, counting))
+        newest = quarantine.newest_of_file(engine, counting)
+        rows = parsing.flat(parsed, -1)
+        slices = engine.slices(size)
+        place = F.coalesce(units.slice_of([F.col(one) for one in self.table.contract.unit], slices), F.lit(0))
+        for number in range(slices):
+            some = rows.where(place == number) if slices > 1 else rows
+            yield judging.judge_flat(self.table, some, newest, replacing, out)
+
+
+def _take_out(address: str, state: State, gone: Collection[Place]) -> None:
+    """In one commit, upon the version that was judged; files that hold none of these deliveries stay as they are."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    now = log.snapshot(address, state.version)
+    if now is None:
+        return
+    log.check_writable(now)
+    batches = [batch for _, batch in gone]
+    some = [file for file in now.files.values() if _may_hold(file, min(batches), max(batches))]
+    named = pa.array([_named(*one) for one in gone])
+    parts = storage.each(lambda file: _left(now, file, named), some, address)
+    old = [file for file, part in zip(some, parts, strict=True) if part is not None]
+    new = [file for part in parts if part for file in part]
+    if not old:
+        return
+    try:
+        committer.remove(address, now.version, old, new, progress.copied(address, now.version))
+    except committer.ConflictError:
+        for file in new:
+            storage.delete(*storage.located(address, file["path"]))
+        raise
+
+
+def _may_hold(file: Action, first: int, last: int) -> bool:
+    """By the bounds that the log has of the file's batches."""
+    stats = parquet.parsed(file)
+    low, high = (stats.get(name, {}).get("_batch") for name in ("minValues", "maxValues"))
+    return low is None or high is None or (low <= last and first <= high)
+
+
+def _named(file: str, batch: object) -> str:
+    return f"{batch} {file}"
+
+
+def _left(now: Snapshot, file: Action, gone: pa.Array) -> list[Action] | None:
+    """The file without the rows of these deliveries, as new files; None where it has none."""
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    schema = log.schema(now)
+    rows = feed.live(now.address, file, schema, DELIVERY)
+    stays = pc.invert(pc.is_in(pc.binary_join_element_wise(rows["_batch"].cast("string"), rows["_file"], " "), gone))
+    if pc.all(stays).as_py():
+        return None
+    if not pc.any(stays).as_py():
+        return []
+    return parquet.write(
+        now.address, feed.live(now.address, file, schema, schema.names).filter(stays), now.partition_by
+    )
+
+
+def _note(root: str, gone: Iterable[Entry]) -> None:
+    """After their rows are gone; where that does not come to pass, the next maintenance finds that they are."""
+    places = {one.place for one in gone}
+    for attempt in range(ATTEMPTS):
+        files = ledger.read(root)
+        out = [replace(one, status=REMOVED) for one in files.entries if one.place in places]
+        try:
+            ledger.settle(root, files, out)
+        except ledger.ClaimedMeanwhileError:
+            if attempt == ATTEMPTS - 1:
+                raise
+        else:
+            return

@@ -11,6 +11,7 @@ from jobs.places import retention
 from jobs.printed import visible
 from lakehouse import graph
 from lakehouse.recovery import check
+from lakehouse.recovery import retention as let_go
 from lakehouse.runs.run import Run
 from lakehouse.store import storage
 
@@ -31,6 +32,8 @@ def checked(console: Console, root: str, *, deep: bool = False) -> list[Finding]
             console.print(f"  {escape(visible(one.remedy))}")
 
     found = check.check(root, known, say, deep=deep, days=retention().releases)
+    for words in let_go.said(root, known):
+        console.print(f"[dim]{escape(visible(words))}[/]")
     console.print(
         f"[bold red]{len(found)} findings.[/]"
         if found[1:]

@@ -473,7 +473,12 @@ def rewind(
 
 @app.command()
 def retract(
-    file: Annotated[str, typer.Argument(help="A delivered file, by its path in landing.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE...", help="Delivered files, by their paths in landing; a folder, or a pattern in quotes."
+        ),
+    ],
     why: Annotated[str, typer.Option(help="The reason, for whoever reads conf/retracted.yml.")],
     content: Annotated[
         str, typer.Option(help="Of a file that came several times: the first letters of the content that is meant.")
@@ -483,21 +488,24 @@ def retract(
     landing: LandingOption = None,
     engine: EngineOption = None,
 ) -> None:
-    """Take one delivery back, as if it had never come: its row goes into conf/retracted.yml.
+    """Take deliveries back, as if they had never come: their rows go into conf/retracted.yml.
 
-    Bronze keeps its rows, and no other table does once the next run has judged without them.
+    Bronze keeps what they said, and no other table does once the next run has judged without them.
     """
     from jobs import rewound
     from lakehouse import graph
     from lakehouse.intake import retracted
+    from lakehouse.recovery import retention as let_go
     from lakehouse.runs.run import Run
 
     known = graph.load()
     one = Run(*places(lake, landing), known, engine=engine_name(engine))
     one.open()
     known_files = retracted.marked(one.ledger.entries, one.retracted)
-    entries = retracted.of_file(known_files, retracted.path_in(one.landing, file), content)
+    entries = retracted.of_files(known_files, [retracted.path_in(one.landing, file) for file in files], content)
     rewound.taken_back(messages, retracted.add(entries, why), entries, known)
+    for words in let_go.said(one.root, {entry.delivery.table: None for entry in entries}):
+        messages.print(escape(words))
     if then_run:
         run(lake=lake, landing=landing, engine=engine)
 

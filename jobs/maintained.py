@@ -12,7 +12,6 @@ from jobs import printed
 from jobs.places import engine_name, places, retention
 from jobs.printed import visible
 from lakehouse import engines, graph
-from lakehouse.intake import ledger
 from lakehouse.recovery import maintain
 from lakehouse.recovery import retention as let_go
 from lakehouse.store import storage
@@ -59,10 +58,8 @@ def maintained(console: Console, root: str, landing: str, engine: str, *, dry_ru
     removed(console, gone, width, dry_run=dry_run)
     done = maintain.maintain(root, known, kept, released, say, dry_run=dry_run)
     summary(console, done, dry_run=dry_run)
-    entries = ledger.read(root).entries
-    for name in known:
-        if words := let_go.words(name, entries):
-            console.print(f"[dim]{words}.[/]")
+    for words in let_go.said(root, known):
+        console.print(f"[dim]{escape(visible(words))}[/]")
 
 
 def removed(console: Console, gone: list[Removed], width: int = 0, *, dry_run: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -47,6 +48,12 @@ def prospect(console: Console, one: Prospect) -> None:
             "[yellow]Touched since[/]: taken again by the time that they have now, which may order them otherwise:"
         )
         _files(console, one.touched)
+    if one.lost:
+        console.print(
+            "[yellow]Taken back, and not in landing any more[/]: no table counts them, and their rows leave bronze "
+            "for good:"
+        )
+        _files(console, one.lost)
     if one.missing:
         console.print(
             "[red]Not in landing any more[/] as they were delivered; their rows would be lost, so it is refused "
@@ -74,14 +81,17 @@ def restored(console: Console, one: Prospect, done: Iterable[Restored]) -> None:
 
 
 def taken_back(console: Console, rows: Iterable[str], entries: Iterable[Entry], tables: Mapping[str, Table]) -> None:
+    written, counts = list(rows), Counter[str]()
     console.print("Written into conf/retracted.yml:")
-    for row in rows:
+    for row in written[:NAMED]:
         console.print(f"  {escape(row)}")
+    if len(written) > NAMED:
+        console.print(f"  and {len(written) - NAMED:,} more rows")
     for one in entries:
-        source = one.delivery.table
+        counts[one.delivery.table] += one.counts.get("rows", 0)
+    for source, count in counts.items():
         readers = ", ".join(name for name, table in tables.items() if source in table.parents)
-        count = _count(one.counts.get("rows"))
         console.print(
-            f"{source} keeps its {count} rows; {readers}, and what is made from it, are without them after "
+            f"{source} keeps its {count:,} rows; {readers}, and what is made from it, are without them after "
             "`lakehouse run`."
         )

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse.conf import Retention
-from lakehouse.intake import ledger, retracted
+from lakehouse.intake import retracted
 from lakehouse.proof import verify
-from lakehouse.recovery import maintain, retention
+from lakehouse.recovery import retention
 from tests.toy import HEADER, SOURCES, Toy
 
 if TYPE_CHECKING:
@@ -119,9 +117,7 @@ KINDS = ("", REJECTING, TOTALLED, "identity: {columns: [product]}", "repeats: ke
 def histories(folder: Path, engine: Native, seed: int) -> int:
     """A lake that keeps all, and one from which a random part goes at random; how many deliveries left bronze."""
     random, gone = Random(seed), 0
-    kept, toy = (
-        Toy(folder / name, engine, sources(lines=KINDS[seed % len(KINDS)])) for name in ("kept", "let_go")
-    )
+    kept, toy = (Toy(folder / name, engine, sources(lines=KINDS[seed % len(KINDS)])) for name in ("kept", "let_go"))
     for one in (kept, toy):
         one.landing.mkdir(parents=True)
     for step in range(5):

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from pyroaring import BitMap64
 
 from lakehouse.delta import log, parquet, progress, vectors
-from lakehouse.delta.progress import RESTORE, VECTORS
+from lakehouse.delta.progress import DELETE, RESTORE, VECTORS
 from lakehouse.errors import LakehouseError, is_failure
 from lakehouse.store import storage
 
@@ -213,11 +213,18 @@ def note_only(
     )
 
 
-def restore(address: str, base: int, version: int, note: str | None, txn: tuple[str, int] | None = None) -> int:
+def restore(
+    address: str,
+    base: int,
+    version: int,
+    note: str | None,
+    txn: tuple[str, int] | None = None,
+    more: Sequence[Action] = (),
+) -> int:
     """The table is again what it was at a version: rows, columns, partitions, protocol; at -1 it had no rows.
 
-    Its commits stay, and so do the transactions that it has seen. Raises LakehouseError, before anything is written,
-    where that version cannot be read any more.
+    Its commits stay, and so do the transactions that it has seen. `more` files come beside what it had. Raises
+    LakehouseError, before anything is written, where that version cannot be read any more.
     """
     stored = there(address, _stored(address, base))
     then = replace(stored, files={}) if version < 0 else restorable(address, version)
@@ -229,7 +236,7 @@ def restore(address: str, base: int, version: int, note: str | None, txn: tuple[
         *_differing(stored, dict(then.protocol), then.metadata),
         *_left(stored, left, log.schema(then), then.partition_by, has_vectors=log.VECTORS in then.features("writer")),
         *(_remove(stored.files[file["path"]]) for file in back if file["path"] in stored.files),
-        *_adds([dict(file) | {"dataChange": True} for file in back]),
+        *_adds([*(dict(file) | {"dataChange": True} for file in back), *more]),
     ]
     metrics = {"numRestoredFiles": len(back), "numRemovedFiles": sum("remove" in one for one in actions)}
     parameters = {"version": str(version)}
@@ -284,7 +291,7 @@ def remove(address: str, base: int, old: Sequence[Action], new: Sequence[Action]
     actions = [*map(_remove, old), *_adds(new)]
     metrics = {"numRemovedFiles": len(old), "numAddedFiles": len(new)}
     parameters = {"predicate": "[]", log.RETENTION: "true"}
-    return commit(address, base, actions, operation="DELETE", note=note, metrics=metrics, parameters=parameters)
+    return commit(address, base, actions, operation=DELETE, note=note, metrics=metrics, parameters=parameters)
 
 
 def set_properties(address: str, base: int, properties: Mapping[str, str], note: str | None) -> int:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
     from lakehouse.delta.committer import Target
-    from lakehouse.delta.log import Snapshot
+    from lakehouse.delta.log import Action, Snapshot
 
 OF_A_STORE = re.compile(r"S3 error|[Oo]bject [Ss]tore error|Error performing (GET|HEAD|PUT|list)")
 ATTEMPTS = 16  # of an append, each after another's
@@ -104,6 +104,18 @@ def replace(
             committer.replace_units(_target(address, new), version, on, new, left, None)
         else:  # a ledger of before has fewer columns
             committer.overwrite(_target(address, new), version, _all(stored, new, left, on), None)
+
+
+def stored(
+    root: str, name: str, types: Mapping[str, Kind], rows: Sequence[Mapping[str, Any]], version: int
+) -> list[Action]:
+    """The rows in files of `ops.<name>`, of the columns that it had at a version; no commit names them yet."""
+    from lakehouse.delta import parquet  # noqa: PLC0415  Arrow, which a look at the lake does not pay for
+
+    address, new = progress.address(root, name), _arrow_rows(types, rows)
+    then = log.snapshot(address, version)
+    names = log.schema(then).names if then else new.column_names
+    return parquet.write(address, new.select([one for one in names if one in new.column_names]))
 
 
 def _all(stored: Snapshot, new: pa.Table, left: pa.Table | None, on: Sequence[str]) -> pa.Table:

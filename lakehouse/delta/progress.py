@@ -27,7 +27,7 @@ MAINTENANCE = {
     "REORG",
     "COMPUTE STATS",
 }
-RESTORE = "RESTORE"
+RESTORE, DELETE = "RESTORE", "DELETE"
 REJECTED = "__rejected"
 
 VECTORS = "delta.enableDeletionVectors"
@@ -263,9 +263,12 @@ def changed(address: str, since: int, now: int) -> bool:
 
 
 def is_only_maintained(address: str, since: int, now: int) -> bool:
-    """Whether the rows of both versions are the same, in the same order of arrival, by what came between."""
+    """Whether the rows of both versions are the same, in the same order of arrival, by what came between.
+
+    But for those that left since nothing follows from them: by a DELETE that is no news.
+    """
     commits = log.history(address, now - since, until=now) if now > since else []
-    is_maintenance = len(commits) == now - since and all(one.operation in MAINTENANCE for one in commits)
+    is_maintenance = len(commits) == now - since and all(one.operation in {*MAINTENANCE, DELETE} for one in commits)
     return is_maintenance and not moved(address, since, now)
 
 

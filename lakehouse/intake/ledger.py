@@ -26,9 +26,10 @@ from lakehouse.store.storage import StoredFile
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Sequence
 
-    from lakehouse.delta.log import Snapshot
+    from lakehouse.delta.log import Action, Snapshot
 
 FILES = "ops.files"
+LOST = "lost"  # claimed, and never loaded; or, of what was taken back, rewound without a file in landing
 # Transactions of a rewind, by the version of the ledger whose commit says what is to be rewound: begun, and done.
 REWIND, REWOUND = "lakehouse.rewind", "lakehouse.rewound"
 REMOVED = "removed"  # loaded once; by its contract's retention bronze has its rows no more
@@ -326,6 +327,13 @@ def settle(root: str, ledger: Ledger, outcomes: Iterable[Entry]) -> Ledger:
     settled = {one.place: one for one in map(_entry, rows)}
     entries = tuple(settled.get(one.place, one) for one in ledger.entries)
     return replace(ledger, version=ledger.version + 1, entries=entries)
+
+
+def rows_of_lost(root: str, entries: Iterable[Entry], version: int) -> list[Action]:
+    """Files for the ledger as it was at a version, with these deliveries: they were there, and cannot be loaded."""
+    why = "was taken back, and landing did not hold it when a rewind took its rows out of bronze"
+    rows = [_row(replace(one, status=LOST, reason=why, counts={}, is_gone=True)) for one in entries]
+    return ops.stored(root, FILES, TYPES, rows, version) if rows else []
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import json
 from dataclasses import MISSING as NOTHING
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ import yaml
 from lakehouse import conf
 from lakehouse.conf import MISSING, UNKNOWN
 from lakehouse.errors import LakehouseError
-from lakehouse.intake.ledger import CONTENT
+from lakehouse.intake.ledger import CONTENT, LOST, REMOVED
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def check(rows: Collection[Retraction], entries: Collection[Entry]) -> None:
 def _unknown(row: Retraction, entries: Collection[Entry]) -> str:
     """Why the row names no delivery, with what is near to it; empty where it names one."""
     delivered = [one.delivery for one in entries if one.is_taken]
-    if any(row.names(one) for one in delivered):
+    if any(row.names(one.delivery) for one in entries if one.is_taken or one.status == LOST):
         return ""
     if row.source not in (sources := sorted({one.table for one in delivered})):
         return f"names {row.source}, which has no deliveries. Sources with deliveries: {', '.join(sources)}."
@@ -129,11 +130,39 @@ def of_file(entries: Collection[Entry], file: str, content: str = "") -> list[En
         raise LakehouseError(
             f"{file} was delivered with the contents {had}. Say which is meant: --content and its letters."
         )
+    if any(one.status == REMOVED for one in meant):
+        raise LakehouseError(
+            f"The rows of {file} left bronze, as its contract's retention says, since newer deliveries had replaced "
+            "all of its documents. No table holds any of them, so there is nothing to take back."
+        )
     if not (new := [one for one in meant if not one.retracted]):
         raise LakehouseError(
             f"{file} is taken back already ({meant[0].retracted}). To have it again take its row out of {FILE}."
         )
     return new
+
+
+def of_files(entries: Collection[Entry], files: Iterable[str], content: str = "") -> list[Entry]:
+    """As `of_file`, of several; each may also be a folder, or a pattern such as market_1/*/Orders*.csv.
+
+    Of a folder's files those are meant that count: what is taken back already, or left bronze, needs nothing.
+    """
+    found: dict[tuple[str, str, int], Entry] = {}
+    for file in files:
+        inside = _inside(entries, file)
+        mine = [one for path in inside for one in of_file(entries, path)] if inside else of_file(entries, file, content)
+        found |= {one.place: one for one in mine}
+    return list(found.values())
+
+
+def _inside(entries: Iterable[Entry], file: str) -> list[str]:
+    """The files that count of a folder, or that fit a pattern; none where it names one file, or nothing."""
+    counting = {one.delivery.path: one for one in entries if one.is_taken and one.status != REMOVED}
+    if file in counting:
+        return []
+    folder = f"{file.rstrip('/')}/"
+    fits = [one for one in counting if one.startswith(folder) or fnmatchcase(one, file)]
+    return sorted(path for path in fits if not counting[path].retracted)
 
 
 def _not_taken(entries: Collection[Entry], file: str) -> str:

@@ -5,8 +5,8 @@ It follows from the ledger alone, which keeps every delivery's columns, so it is
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import asdict, dataclass
+from collections import Counter, defaultdict
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from lakehouse.delta import ops, progress
@@ -99,11 +99,21 @@ def _meaning(kind: str) -> str:
 
 
 def note(root: str, taken: Iterable[Entry]) -> list[SchemaChange]:
-    """Append the changes that the table does not have yet, and return them."""
-    said = {tuple(asdict(one).values()) for one in read(root)}
-    new = [one for one in changes(taken) if tuple(asdict(one).values()) not in said]
+    """Append the changes that the table does not have yet, and return them.
+
+    A file that comes again after a rewind has another batch, and brings what it brought.
+    """
+    said = Counter(_without_batch(one) for one in read(root))
+    new = []
+    for one in changes(taken):
+        said[_without_batch(one)] -= 1
+        new += [one] if said[_without_batch(one)] < 0 else []
     ops.append(root, CHANGES, TYPES, [asdict(one) for one in new])
     return new
+
+
+def _without_batch(one: SchemaChange) -> SchemaChange:
+    return replace(one, batch=-1)
 
 
 def read(root: str) -> list[SchemaChange]:

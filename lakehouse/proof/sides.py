@@ -25,7 +25,9 @@ from lakehouse.engines.joins import semi
 from lakehouse.engines.protocol import FEW_ROWS
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
+from lakehouse.intake.ledger import REMOVED
 from lakehouse.readers.columns import NAMES_A_ROW
+from lakehouse.recovery import retention
 from lakehouse.store import storage
 from lakehouse.writes import append, units
 from lakehouse.writes.lake import conf_rows, conform
@@ -184,7 +186,8 @@ def _judged(subject: Subject) -> Pair:
         (
             _sides(table.name, table.contract.grain, right, stored),
             _sides(progress.rejected(table.name), OF_A_REJECTED_ROW, rejected, found),
-        )
+        ),
+        retention.words(source, subject.place.taken),
     )
 
 
@@ -247,12 +250,13 @@ def _delivered(subject: Subject) -> Pair:
     until = int(subject.note.inputs[ledger.FILES].version)
     since = _batch_before(subject, ledger.FILES) if subject.how == "since" else -1
     loaded = [one for one in subject.place.taken if one.delivery.table == subject.table.name]
-    mine = [one for one in loaded if since < one.batch <= until]
+    mine = [one for one in loaded if since < one.batch <= until and one.status != REMOVED]
     standing = _standing(subject.place.landing, mine)
     there = {one.place for one in standing}
     gone = [one for one in mine if one.place not in there]
     some = _sample_of_files(subject, standing) if subject.how == "sample" else standing
-    note = f"{len(gone):,} of {len(mine):,} files no longer stand in landing as they were loaded" if gone else ""
+    absent = f"{len(gone):,} of {len(mine):,} files no longer stand in landing as they were loaded" if gone else ""
+    note = "; ".join(one for one in (absent, retention.words(subject.table.name, loaded)) if one)
     if not some and (gone or subject.how != "whole"):
         return Pair((), note or "no file was loaded")
     stored = _of_files(subject, some, "left_semi") if subject.how != "whole" else _of_files(subject, gone, "left_anti")

@@ -119,6 +119,15 @@ def words(name: str, entries: Iterable[Entry]) -> str:
     )
 
 
+def said(root: str, tables: Iterable[str]) -> list[str]:
+    """These words of each table that has some; none where the ledger cannot be read, which others say."""
+    try:
+        entries = ledger.read(storage.normalise(root)).entries
+    except LakehouseError:
+        return []
+    return [f"{one}." for name in tables if (one := words(name, entries))]
+
+
 # Landing --------------------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from lakehouse import contract
 from lakehouse.delta import feed, log, progress
 from lakehouse.delta.progress import Input
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import ledger
+from lakehouse.intake import ledger, retracted
 from lakehouse.runs import accounts, history
 from lakehouse.store import storage
 from lakehouse.writes import rewind
@@ -45,7 +45,8 @@ class Step:
 class Prospect:
     """What would be done. `again`: the deliveries since then, which the next run takes from what is `below`.
 
-    `missing`: those of them that landing must hold and does not, as they were; `touched`: what has another time there.
+    `missing`: those of them that landing must hold and does not, as they were, unless they are taken back and so `lost`
+    without harm; `touched`: what has another time there.
     """
 
     where: str
@@ -54,6 +55,7 @@ class Prospect:
     steps: tuple[Step, ...]
     again: tuple[Entry, ...] = ()
     missing: tuple[Entry, ...] = ()
+    lost: tuple[Entry, ...] = ()
     touched: tuple[Entry, ...] = ()
     unfinished: bool = False
 
@@ -82,13 +84,16 @@ def look(
         lambda name: _step(root, name, int(point[name].version)), [one for one in wanted if one in point]
     )
     files, held = ledger.read(root), _held(root, then)
-    again = [one for one in files.taken() if one.place not in held]
+    again = [one for one in retracted.marked(files.taken(), retracted.read()) if one.place not in held]
     prospect = Prospect(where, layer, point, tuple(steps), tuple(again), unfinished=files.rewind is not None)
     if layer != BRONZE:
         return prospect
     found = accounts.as_they_were(landing, again)
-    touched = [one for one in again if (now := found[one.place]) and now.delivery != one.delivery]
-    return replace(prospect, missing=tuple(one for one in again if not found[one.place]), touched=tuple(touched))
+    touched = tuple(one for one in again if (now := found[one.place]) and now.delivery != one.delivery)
+    gone = [one for one in again if not found[one.place]]
+    missing, lost = (tuple(one for one in gone if bool(one.retracted) is is_lost) for is_lost in (False, True))
+    back = tuple(one for one in again if one not in lost)
+    return replace(prospect, again=back, missing=missing, lost=lost, touched=touched)
 
 
 def go(root: str, prospect: Prospect) -> list[Restored]:
@@ -101,7 +106,7 @@ def go(root: str, prospect: Prospect) -> list[Restored]:
             "hold these files as they were delivered. Put them back (their content tells them), or keep bronze as it "
             "is: --layer silver, and the next run judges again what bronze holds."
         )
-    rewind.begin(root, prospect.where, prospect.point)
+    rewind.begin(root, prospect.where, prospect.point, prospect.lost)
     done = rewind.finish(root)
     if done is None:  # a run was quicker
         return []

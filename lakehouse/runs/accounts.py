@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lakehouse.delta import log, ops, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.formula import NAMES, PLACES
-from lakehouse.intake.ledger import FILES, MISDATED, Entry, said_by
+from lakehouse.intake.ledger import FILES, LOST, MISDATED, Entry, said_by
 from lakehouse.readers.columns import OF_CORRECTIONS
 from lakehouse.runs import quality
 from lakehouse.runs.quality import Loaded, Tally
@@ -86,7 +86,7 @@ def lost(root: str, landing: str, taken: Iterable[Entry]) -> list[Entry]:
     pending = [entry for entry in claimed if entry.place not in done]
     why = "a run broke off before it was loaded, and since then it was replaced or taken away"
     gone = [entry for entry in pending if not storage.is_still(landing, entry.delivery.stored)]
-    return [replace(entry, status="lost", reason=why) for entry in gone]
+    return [replace(entry, status=LOST, reason=why) for entry in gone]
 
 
 def at_hand(landing: str, source: str, pending: list[Entry]) -> list[Entry]:

@@ -24,7 +24,9 @@ from lakehouse.intake import ledger
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+    from lakehouse.intake.ledger import Entry
 
 ATTEMPTS = 8  # of a commit, each after another's
 NOT_THERE = -1
@@ -36,8 +38,9 @@ T = TypeVar("T")
 class Rewind:
     """`where` it goes, in words; `point`: the version of every table that is restored, NOT_THERE where there was none.
 
-    With bronze goes the ledger, so that what came since is new again; tables that are not in the point stay. `at` was
-    it begun, by the ledger's version `number`.
+    With bronze goes the ledger, so that what came since is new again; tables that are not in the point stay. `lost` are
+    the deliveries, by their places, that were taken back and that landing no longer holds: the ledger goes on knowing
+    them. `at` was it begun, by the ledger's version `number`.
     """
 
     id: str
@@ -45,6 +48,7 @@ class Rewind:
     point: Mapping[str, Input]
     number: int
     at: datetime
+    lost: frozenset[tuple[str, str, int]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -57,10 +61,10 @@ class Restored:
     seconds: float = 0.0
 
 
-def begin(root: str, where: str, point: Mapping[str, Input]) -> None:
+def begin(root: str, where: str, point: Mapping[str, Input], lost: Iterable[Entry] = ()) -> None:
     """Say what is to be done, and was found to be possible (`check`); it takes the place of a rewind that broke off."""
     address, tables = progress.address(root, ledger.FILES), {name: [one.version, one.id] for name, one in point.items()}
-    said = {"id": uuid.uuid4().hex[:12], "where": where, "point": tables}
+    said = {"id": uuid.uuid4().hex[:12], "where": where, "point": tables, "lost": [one.place for one in lost]}
     note = json.dumps({SAID: said}, separators=(",", ":"))
 
     def say() -> int:
@@ -157,7 +161,8 @@ def _unfinished(root: str) -> Rewind | None:
     (said,) = log.history(address, 1, until=number)
     facts = json.loads(said.user_metadata or "")[SAID]
     point = {name: Input(version, identity) for name, (version, identity) in facts["point"].items()}
-    return Rewind(facts["id"], facts["where"], point, number, datetime.fromtimestamp(said.timestamp / 1000, UTC))
+    lost = frozenset((table, path, batch) for table, path, batch in facts.get("lost", ()))
+    return Rewind(facts["id"], facts["where"], point, number, datetime.fromtimestamp(said.timestamp / 1000, UTC), lost)
 
 
 def _files_of(root: str, work: Rewind) -> int:
@@ -233,4 +238,6 @@ def _close(root: str, work: Rewind) -> int:
     """The ledger goes back last: until then nothing counts as new that is restored already."""
     address, base = progress.address(root, ledger.FILES), _files_of(root, work)
     then = work.point.get(ledger.FILES, Input(base))
-    return committer.restore(address, base, int(then.version), None, txn=(ledger.REWOUND, work.number))
+    lost = [one for one in ledger.read(root).entries if one.place in work.lost] if work.lost else []
+    rows = ledger.rows_of_lost(root, lost, int(then.version))
+    return committer.restore(address, base, int(then.version), None, txn=(ledger.REWOUND, work.number), more=rows)

@@ -141,7 +141,7 @@ class Rounds:
         except LakehouseError as error:
             self._complain(str(error))
             return
-        if gone or any(one.compacted or one.freed for one in done):
+        if gone or any(one.compacted or one.freed or one.logs for one in done):
             self.messages.print(f"[dim]{_now()}[/]")
             removed(self.messages, gone, max(map(len, self.tables)) + 2)
             summary(self.messages, done)

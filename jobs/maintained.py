@@ -77,7 +77,7 @@ def removed(console: Console, gone: list[Removed], width: int = 0, *, dry_run: b
 
 
 def summary(console: Console, done: list[Maintained], *, dry_run: bool = False) -> None:
-    files, freed = sum(one.freed for one in done), sum(one.bytes for one in done)
+    files, freed = sum(one.freed + one.logs for one in done), sum(one.bytes for one in done)
     compacted = sum(one.compacted is not None for one in done)
     verb = "would be " if dry_run else ""
     console.print(
@@ -91,8 +91,9 @@ def _words(one: Maintained, *, dry_run: bool) -> str:
         hidden = f", {found.hidden:,} hidden rows leave" if found.hidden else ""
         size = "" if dry_run else f" ({_size(found.old_bytes)} -> {_size(found.new_bytes)})"
         parts.append(f"{found.old:,} files -> {'about ' if dry_run else ''}{found.new:,}{size}{hidden}")
-    if one.freed:
-        parts.append(f"{one.freed:,} files that nobody needs, {_size(one.bytes)}")
+    if one.freed or one.logs:
+        of_log = f" and {one.logs:,} of its log" if one.logs else ""
+        parts.append(f"{one.freed:,} files{of_log} that nobody needs, {_size(one.bytes)}")
     return "; ".join(parts)
 
 

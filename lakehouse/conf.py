@@ -61,15 +61,19 @@ class Releases:
     at_most_every: str = "15m"
 
 
+LONGEST = 400  # days: as long as the logs of tables are kept (committer.PROPERTIES)
+
+
 @dataclass(frozen=True)
 class Retention:
-    """Days for which can be read: what a table was at any moment (`versions`), and what was released."""
+    """Days for which can be read: what a table was at any moment (`versions`), and what was released.
+
+    And for how long `logs` say what else was done, at least.
+    """
 
     versions: int = 7
     releases: int = 30
-
-
-LONGEST = 400  # days: as long as the logs of tables are kept (committer.PROPERTIES)
+    logs: int = LONGEST
 
 
 @dataclass(frozen=True)

@@ -294,13 +294,9 @@ def _names(hint: Mapping[str, Any]) -> list[str]:
 
 def _by_listing(address: str, version: int | None) -> Snapshot | None:
     names = {file.path for file in storage.list_files(f"{address}/_delta_log")}
-    found: dict[tuple[int, str], list[str]] = {}
-    for name in sorted(names):
-        if (match := CHECKPOINT.fullmatch(name)) and (version is None or int(match[1]) <= version):
-            found.setdefault((int(match[1]), match[3] or name), []).append(name)
-    whole = [key for key, parts in found.items() if not key[1].isdigit() or len(parts) == int(key[1])]
-    if whole:
-        return checkpoint(address, max(whole)[0], found[max(whole)])
+    made = [one for one in checkpoints(names) if version is None or one[0] <= version]
+    if made:
+        return checkpoint(address, *made[-1])
     if f"{0:020}.json" in names:
         return Snapshot(address, -1)
     if any(re.fullmatch(r"\d{20}\.(json|checkpoint.*)", name) for name in names):
@@ -310,6 +306,22 @@ def _by_listing(address: str, version: int | None) -> Snapshot | None:
             f"Version {version} of {address} cannot be read: the log before it is gone. Read a newer version."
         )
     return None
+
+
+def checkpoints(names: Iterable[str]) -> list[tuple[int, list[str]]]:
+    """Of the files of a log the checkpoints of which all parts are there, with their versions, the oldest first."""
+    found: dict[tuple[int, str], list[str]] = {}
+    for name in sorted(names):
+        if match := CHECKPOINT.fullmatch(name):
+            found.setdefault((int(match[1]), match[3] or name), []).append(name)
+    whole = [key for key, parts in found.items() if not key[1].isdigit() or len(parts) == int(key[1])]
+    return [(key[0], found[key]) for key in sorted(whole)]
+
+
+def replayed(address: str, version: int, names: Iterable[str]) -> Snapshot:
+    """The table at a version by its commits, from the checkpoint before that one; `names`: the files of its log."""
+    before = [one for one in checkpoints(names) if one[0] < version]
+    return _replay(checkpoint(address, *before[-1]) if before else Snapshot(address, -1), version)
 
 
 def damaged_checkpoint(address: str) -> str:

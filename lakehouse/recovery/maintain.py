@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING
 from lakehouse.conf import LONGEST
 from lakehouse.delta import committer, log, progress
 from lakehouse.errors import LakehouseError
-from lakehouse.recovery import compaction, releases, vacuum
+from lakehouse.intake import ledger
+from lakehouse.recovery import compaction, logs, releases, vacuum
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
@@ -38,13 +40,14 @@ Versions = dict[str, list[int]]  # by table
 class Maintained:
     """What was done with one table, or would be. `freed`: files that were deleted, and their `bytes`.
 
-    `problem`: why it was left as it is, or a part of it.
+    `logs`: how many of its log were. `problem`: why it was left as it is, or a part of it.
     """
 
     table: str
     compacted: Compacted | None = None
     freed: int = 0
     bytes: int = 0
+    logs: int = 0
     problem: str = ""
 
 
@@ -97,9 +100,15 @@ class Needed:
 
     def unnamed(self, address: str) -> list[storage.StoredFile]:
         """The files that nobody needs."""
-        moment = datetime.now(UTC) - timedelta(days=self.retention.versions)
-        since = min([vacuum.current_at(address, moment), *self.behind])
-        return vacuum.unnamed(address, since, self.released)
+        return vacuum.unnamed(address, self._since(address, self.retention.versions), self.released)
+
+    def entries(self, address: str) -> list[storage.StoredFile]:
+        """The files of its log that nobody needs."""
+        longest = max(self.retention.logs, self.retention.versions)
+        return logs.unneeded(address, min([self._since(address, longest), *self.released]))
+
+    def _since(self, address: str, days: int) -> int:
+        return min([vacuum.current_at(address, datetime.now(UTC) - timedelta(days=days)), *self.behind])
 
     @property
     def properties(self) -> dict[str, int]:
@@ -119,6 +128,10 @@ def names(root: str, tables: Iterable[str]) -> Iterator[str]:
 def _behind(root: str, tables: Iterable[str]) -> dict[str, list[int]]:
     """By input, the versions of it that tables have read last: all that came since is news to them."""
     found = defaultdict[str, list[int]](list)
+    with suppress(LakehouseError):
+        files = log.snapshot(progress.address(root, ledger.FILES))
+        if files and (number := ledger.unfinished_rewind(files)) is not None:
+            found[ledger.FILES].append(number)
     for name in tables:
         try:
             state = progress.state(progress.address(root, name))
@@ -154,12 +167,14 @@ def _compacted(name: str, address: str, needed: Needed) -> Maintained:
 
 def _freed(one: Maintained, address: str, needed: Needed, *, dry_run: bool) -> Maintained:
     try:
-        files = needed.unnamed(address)
+        files, entries = needed.unnamed(address), needed.entries(address)
         if not dry_run:
             storage.each(lambda file: storage.delete(address, file.path), files)
+            for entry in entries:  # one after the other: see logs.py
+                storage.delete(address, f"_delta_log/{entry.path}")
     except LakehouseError as error:
         return replace(one, problem=one.problem or str(error))
-    return replace(one, freed=len(files), bytes=sum(file.size for file in files))
+    return replace(one, freed=len(files), bytes=sum(file.size for file in (*files, *entries)), logs=len(entries))
 
 
 def _keep_for(address: str, properties: Mapping[str, int]) -> None:

@@ -7,9 +7,10 @@ question the contracts.
 from __future__ import annotations
 
 import shlex
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -19,6 +20,9 @@ from jobs import printed
 from jobs.places import engine_name, places, retention
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 app = typer.Typer(
     help="An e-commerce lakehouse whose every number is exact, can be recomputed, explained and rewound.",
@@ -225,14 +229,17 @@ def _lake(named: str | None) -> str:
     return root
 
 
-def _point(root: str, number: int | None, moment: str | None) -> Any:  # noqa: ANN401
-    """What --release and --as-of name; None for the newest versions."""
+@contextmanager
+def _at(root: str, number: int | None, moment: str | None) -> Iterator[Any]:
+    """The point that --release and --as-of name; None for the newest versions."""
     if number is None and moment is None:
-        return None
+        yield None
+        return
     from lakehouse.recovery import releases
 
     found = releases.asked(root, number, moment)
-    return found.point if found else None
+    with releases.reading(root, found):
+        yield found.point if found else None
 
 
 @app.command()
@@ -252,14 +259,14 @@ def sql(
 
     asked.check_reading(statement)
     root = _lake(lake)
-    point = _point(root, release, as_of)
-    answer = asked.query(engines.reader(engine_name(engine)), root, statement, point)
-    if output is Format.json:
-        printed.json_array(answer.objects())
-    elif output is Format.csv:
-        printed.csv_rows(answer.columns, answer.cells())
-    else:
-        printed.grid(answer.columns, answer.texts(), messages)
+    with _at(root, release, as_of) as point:
+        answer = asked.query(engines.reader(engine_name(engine)), root, statement, point)
+        if output is Format.json:
+            printed.json_array(answer.objects())
+        elif output is Format.csv:
+            printed.csv_rows(answer.columns, answer.cells())
+        else:
+            printed.grid(answer.columns, answer.texts(), messages)
 
 
 @app.command()
@@ -283,9 +290,10 @@ def explain(  # noqa: PLR0913, PLR0917  the command has so many options
 
     known = graph.load()
     root = _lake(lake)
-    there = Lake(root, _point(root, release, as_of))
-    asked = walk.ask(there, known, table, where)
-    answer = walk.answer(engines.start(engine_name(engine)), there, known, asked, examples)
+    with _at(root, release, as_of) as point:
+        there = Lake(root, point)
+        asked = walk.ask(there, known, table, where)
+        answer = walk.answer(engines.start(engine_name(engine)), there, known, asked, examples)
     if output is Shape.json:
         print(explained.as_json(answer))  # noqa: T201
     else:
@@ -523,7 +531,8 @@ def docs(
     from lakehouse.serving import docs as facts
 
     root = storage.normalise(places(lake, None)[0])
-    found = facts.gather(root, graph.load(), point=_point(root, release, as_of))
+    with _at(root, release, as_of) as point:
+        found = facts.gather(root, graph.load(), point=point)
     facts.write(look.page(found), file)
     printed.documented(messages, found, file)
 

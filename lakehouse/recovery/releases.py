@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from lakehouse import conf
 from lakehouse.delta import log, ops, progress
 from lakehouse.delta.progress import Input, State
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger, retracted
+from lakehouse.recovery import vacuum
 from lakehouse.runs import plan, quality
 from lakehouse.runs.history import History
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from lakehouse.graph import Table
     from lakehouse.intake.ledger import Ledger
@@ -34,6 +36,7 @@ NOTE = "release"
 ATTEMPTS = 16  # to follow the others that publish at the same moment
 OVERLAP = timedelta(days=1)  # by which a run may have begun before a release that was published while it ran
 NAMED = 3
+NEWEST = 8  # kept releases that are named
 TYPES: Mapping[str, ops.Kind] = {
     "number": "whole",
     "published_at": "moment",
@@ -80,25 +83,82 @@ class Release:
 
 def releases(root: str) -> list[Release]:
     """All that were published, the oldest first."""
-    rows = ops.query(progress.address(root, RELEASES), "select * from t order by number")
+    with _whole(root):
+        rows = ops.query(progress.address(root, RELEASES), "select * from t order by number")
     return [_release(row) for row in rows]
 
 
+@contextmanager
+def _whole(root: str) -> Iterator[None]:
+    """The table can be read; what else can be done about it than about others."""
+    try:
+        yield
+    except log.NO_SNAPSHOT as error:
+        address = progress.address(root, RELEASES)
+        raise LakehouseError(
+            f"{RELEASES} cannot be read, so nothing is released, and no release can be asked for: {error} Tables are "
+            f"what they are all the same, and are read without --release. Or move {address} away: releases begin anew "
+            "with 1, and who went by older ones is told that there are none."
+        ) from error
+
+
 def release(root: str, number: int) -> Release:
-    """Raises LakehouseError with the numbers that there are."""
+    """Raises LakehouseError with the numbers that there are, or where it has expired."""
     known = releases(root)
     for one in known:
         if one.number == number:
-            return one
+            return _not_expired(root, one, known)
     raise LakehouseError(f"There is no release {number}. {_there_are(root, known)}")
 
 
 def as_of(root: str, moment: datetime) -> Release:
-    """The newest that was published by then. Raises LakehouseError where there was none yet."""
+    """The newest that was published by then. Raises LakehouseError where there was none yet, or it has expired."""
     known = releases(root)
     if found := [one for one in known if one.published_at <= moment]:
-        return found[-1]
+        return _not_expired(root, found[-1], known)
     raise LakehouseError(f"There was no release yet at {_time(moment)}. {_there_are(root, known)}")
+
+
+def _not_expired(root: str, one: Release, known: list[Release]) -> Release:
+    """What maintenance keeps is not looked at, since that takes a request and more for each table."""
+    if one not in vacuum.kept(known, _days()) and (words := _gone(root, one, known)):
+        raise LakehouseError(words)
+    return one
+
+
+@contextmanager
+def reading(root: str, one: Release | None) -> Iterator[None]:
+    """What fails at a release that somebody took files from is said like that."""
+    try:
+        yield
+    except Exception as error:
+        if one and (words := _gone(root, one, releases(root))):
+            raise LakehouseError(words) from error
+        raise
+
+
+def _days() -> int:
+    return conf.settings(conf.HOME / "conf").retention.releases
+
+
+def _gone(root: str, one: Release, known: list[Release]) -> str:
+    """That a release cannot be read any more, and which can; empty where it can."""
+    lost = vacuum.lost(root, {name: [version] for name, version in one.tables.items()})
+    if not lost:
+        return ""
+    days, (table, _), why = _days(), *next(iter(lost.items()))
+    until = one.published_at + timedelta(days=days)
+    if until < datetime.now(UTC):
+        said = f"has expired: releases are kept for {days} days (`retention:` in conf/lake.yml), it was until"
+    else:
+        said = "cannot be read, since somebody else than `lakehouse maintain` deleted of it: it was to be kept until"
+    kept = [other for other in vacuum.kept(known, days) if other != one]
+    numbers = ", ".join(str(other.number) for other in kept[-NEWEST:])
+    others = f"{'older ones, and ' if kept[NEWEST:] else ''}{numbers}" if kept else "none besides"
+    return (
+        f"Release {one.number} of {_time(one.published_at)} {said} {_time(until)}. Of {table}: {why.rstrip('.')}. "
+        f"Kept are: {others}."
+    )
 
 
 def asked(root: str, number: int | None, moment: str | None) -> Release | None:
@@ -130,10 +190,12 @@ def newest(root: str) -> Release | None:
 def _newest(root: str, version: int | None) -> Release | None:
     """Its commit's note tells it, without the rows of all others, unless somebody's OPTIMIZE came after it."""
     address = progress.address(root, RELEASES)
-    commits = log.history(address, 1, until=version)
+    with _whole(root):
+        commits = log.history(address, 1, until=version)
     if commits and (row := _noted(commits[0].user_metadata)):
         return _release(row | {"published_at": datetime.fromisoformat(row["published_at"])})
-    rows = ops.query(address, "select * from t order by number desc limit 1", version)
+    with _whole(root):
+        rows = ops.query(address, "select * from t order by number desc limit 1", version)
     return _release(rows[0]) if rows else None
 
 
@@ -180,7 +242,8 @@ def publish(
 def _publish(
     root: str, tables: Mapping[str, Table], despite: Mapping[str, str], known: Ledger | None
 ) -> Release | None:
-    stored = log.snapshot(progress.address(root, RELEASES))
+    with _whole(root):
+        stored = log.snapshot(progress.address(root, RELEASES))
     version = stored.version if stored else -1
     last = _newest(root, version) if stored else None
     there = _closed(root, tables, ledger.read(root, known), despite)

@@ -177,11 +177,11 @@ def publish(
 def releases_(lake: LakeOption = None) -> None:
     """List the releases, the newest first: when, how many tables moved, the lowest score; needs no JVM."""
     from jobs import published
-    from lakehouse.recovery import releases, vacuum
+    from lakehouse.recovery import releases
 
     root = _lake(lake)
     known = releases.releases(root)
-    published.listed(printed.answers(), known, vacuum.expired(root, known, retention().releases))
+    published.listed(printed.answers(), known, releases.expired(root, known, retention().releases))
 
 
 @app.command()

@@ -72,8 +72,8 @@ def removed(console: Console, gone: list[Removed], width: int = 0, *, dry_run: b
             what = f"{one.rows:,} rows of {one.deliveries:,} deliveries that newer ones replaced"
             console.print(f"{one.table:<{width}}{what} {verb} bronze, as its contract's retention says")
         if one.files:
-            what = f"{one.files:,} files that it holds, {_size(one.bytes)}"
-            console.print(f"{one.table:<{width}}{what}, {verb} landing, as its contract's retention says")
+            what = f"{one.files:,} files that were loaded ({_size(one.bytes)})"
+            console.print(f"{one.table:<{width}}{what} {verb} landing, as its contract's retention says")
 
 
 def summary(console: Console, done: list[Maintained], *, dry_run: bool = False) -> None:

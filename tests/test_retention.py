@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse.intake import retracted
+from jobs import cli
+from lakehouse import graph
+from lakehouse.delta import progress
+from lakehouse.engines.native import Native
+from lakehouse.intake import ledger, retracted
 from lakehouse.proof import verify
-from lakehouse.recovery import retention
+from lakehouse.recovery import releases, retention
+from lakehouse.recovery import rewind as back
 from tests.toy import HEADER, SOURCES, Toy
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from lakehouse.engines.native import Native
     from lakehouse.recovery.retention import Removed
 
 pytestmark = pytest.mark.slow
@@ -40,10 +47,9 @@ def toy(tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch) -> Toy:
     return Toy(tmp_path, engine, sources())
 
 
-def removed(toy: Toy, *, dry_run: bool = False, **released: list[int]) -> list[Removed]:
-    versions = {name.replace("_", ".", 1): numbers for name, numbers in released.items()}
+def removed(toy: Toy, released: Mapping[str, list[int]] | None = None, *, dry_run: bool = False) -> list[Removed]:
     root, landing, tables = toy.lake.root, str(toy.landing), toy.tables()
-    return retention.remove(root, landing, tables, versions, lambda: toy.engine, dry_run=dry_run)
+    return retention.remove(root, landing, tables, released or {}, lambda: toy.engine, dry_run=dry_run)
 
 
 def state(toy: Toy) -> list[list[tuple[object, ...]]]:
@@ -60,7 +66,7 @@ def is_equal(toy: Toy) -> bool:
 
 
 def files_of_bronze(toy: Toy) -> list[str]:
-    return sorted({f"{file.rpartition('/')[2]}" for (file,) in toy.rows(BRONZE, "_file")})
+    return sorted({str(file).rpartition("/")[2] for (file,) in toy.rows(BRONZE, "_file")})
 
 
 def test_what_newer_deliveries_replaced_leaves_and_nothing_else_moves(toy: Toy) -> None:
@@ -116,7 +122,7 @@ KINDS = ("", REJECTING, TOTALLED, "identity: {columns: [product]}", "repeats: ke
 
 def histories(folder: Path, engine: Native, seed: int) -> int:
     """A lake that keeps all, and one from which a random part goes at random; how many deliveries left bronze."""
-    random, gone = Random(seed), 0
+    random, gone = Random(seed), 0  # noqa: S311  not a secret
     kept, toy = (Toy(folder / name, engine, sources(lines=KINDS[seed % len(KINDS)])) for name in ("kept", "let_go"))
     for one in (kept, toy):
         one.landing.mkdir(parents=True)
@@ -152,3 +158,152 @@ def test_late_files_after_a_removal_and_a_rebuild_give_what_they_give_without_it
 @pytest.mark.parametrize("seed", range(5, 65))
 def test_more_histories(tmp_path: Path, engine: Native, seed: int) -> None:
     histories(tmp_path, engine, seed)
+
+
+def test_what_can_be_done_no_more_is_said_by_every_command(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toy.deliver("first.csv", "7,A,1,1.00", day=1)
+    toy.deliver("newest.csv", "7,A,2,1.00", day=2)
+    toy.run()
+    releases.publish(toy.lake.root, toy.tables())
+
+    def lakehouse(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["lakehouse", *arguments])
+        with pytest.raises(SystemExit):
+            cli.main()
+        said = capsys.readouterr()
+        return " ".join((said.out + said.err).split())
+
+    monkeypatch.setattr(graph, "load", toy.tables)
+    monkeypatch.setenv("LAKEHOUSE_ROOT", toy.lake.root)
+    monkeypatch.setenv("LAKEHOUSE_LANDING", str(toy.landing))
+    would = lakehouse("maintain", "--dry-run")
+    assert "1 rows of 1 deliveries that newer ones replaced would leave bronze" in would
+    said = lakehouse("maintain")
+    assert "bronze.orders 1 rows of 1 deliveries that newer ones replaced left bronze, as its contract's reten" in said
+    assert "bronze.orders 2 files that were loaded (84 bytes) left landing, as its contract's retention says" in said
+    words = "bronze.orders no longer holds the rows of 1 older deliveries, whose documents newer ones had replaced"
+    for command in (["maintain"], ["check"], ["verify"], ["retract", "market_1/2024-01-02/newest.csv", "--why", "no"]):
+        assert words in lakehouse(*command), command
+    assert "so there is nothing to take back" in lakehouse("retract", "market_1/2024-01-01/first.csv", "--why", "no")
+    retracted.FILE.unlink()
+    assert "taken from it" not in lakehouse("run")
+    assert "taken from it" not in lakehouse("status")
+    assert re.search(r"bronze\.orders \d 0 1 2 0 1 3 tables hold the same", lakehouse("rewind", "--to-release", "1"))
+
+
+def test_a_copy_of_what_landing_let_go_is_a_delivery_and_no_move(toy: Toy) -> None:
+    """A, then B, then A again under another name must end as A, whoever deleted the first."""
+    text = toy.deliver("a.csv", "7,A,1,1.00", day=1).read_text(encoding="utf-8")
+    toy.deliver("b.csv", "7,A,2,1.00", day=2)
+    toy.run()
+    assert [one.files for one in removed(toy) if one.files] == [2]
+    toy.deliver("c.csv", *text.split("\n")[1:], day=3)
+    toy.run()
+    assert toy.rows(ORDERS) == [(1, 7, 1)]
+
+
+def test_a_file_that_is_put_back_is_not_loaded_again_and_one_that_was_written_since_is_kept(toy: Toy) -> None:
+    file = toy.deliver("a.csv", "7,A,1,1.00", day=1)
+    toy.run()
+    there = file.read_bytes()
+    assert removed(toy) != []
+    file.write_bytes(there)
+    assert {one.decision.path for one in toy.run().values()} == {"nothing"}
+    assert removed(toy) == []  # it was written today
+    toy.deliver("a.csv", "7,A,3,1.00", day=1)  # and this is not loaded yet
+    assert removed(toy) == []
+    assert file.exists()
+
+
+def test_what_a_kept_release_does_not_include_stays_and_a_rewind_to_it_finds_all(toy: Toy) -> None:
+    toy.deliver("first.csv", "7,A,1,1.00", day=1)
+    toy.run()
+    point = toy.point()
+    toy.deliver("second.csv", "7,A,2,1.00", day=2)
+    toy.deliver("third.csv", "7,A,3,1.00", day=3)
+    toy.run()
+    present = state(toy)
+    released = {name: [int(one.version)] for name, one in point.items()}
+    assert [(one.rows, one.files) for one in removed(toy, released)] == [(1, 0), (0, 1)]
+    assert files_of_bronze(toy) == ["second.csv", "third.csv"]
+    back.go(toy.lake.root, back.look(toy.lake.root, str(toy.landing), toy.tables(), "there", point))
+    assert (toy.rows(ORDERS), files_of_bronze(toy)) == ([(1, 7, 1)], ["first.csv"])
+    toy.run()
+    assert state(toy) == present
+    assert is_equal(toy)
+
+
+@pytest.mark.parametrize("before", ["bronze", "ledger"])
+def test_a_removal_that_breaks_off_is_finished_by_the_next(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    toy.deliver("first.csv", "7,A,1,1.00", day=1)
+    toy.deliver("newest.csv", "7,A,2,1.00", "8,A,1,1.00", day=2)
+    toy.run()
+    present, whole = state(toy), {"bronze": "_take_out", "ledger": "_note"}[before]
+    with monkeypatch.context() as patch:
+        patch.setattr(retention, whole, lambda *_: sys.exit("killed"))
+        with pytest.raises(SystemExit):
+            removed(toy)
+    assert {one.decision.path for one in toy.run().values()} == {"nothing"}
+    assert state(toy) == present
+    assert [(one.rows, one.deliveries) for one in removed(toy)][:1] == [(1, 1)]
+    assert files_of_bronze(toy) == ["newest.csv"]
+    assert {one.status for one in ledger.read(toy.lake.root).entries} == {"loaded", "removed"}
+    assert [one for one in removed(toy) if one.deliveries] == []
+    assert is_equal(toy)
+
+
+def test_a_run_that_meets_a_removal_goes_on(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy.deliver("first.csv", "7,A,1,1.00", day=1)
+    toy.deliver("newest.csv", "7,A,2,1.00", day=2)
+    toy.run()
+    write = Native.write
+
+    def beside(engine: Native, *given: object) -> int:
+        monkeypatch.setattr(Native, "write", write)
+        gone = {("market_1/2024-01-01/first.csv", 0)}
+        retention._take_out(toy.lake.address(BRONZE), progress.state(toy.lake.address(BRONZE)), gone)  # type: ignore[arg-type]  # noqa: SLF001
+        return write(engine, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Native, "write", beside)
+    toy.deliver("late.csv", "7,A,9,1.00", "8,A,3,1.00", day=1)
+    done = toy.run()
+    assert (done[BRONZE].rows_in, done[LINES].rows_in) == (2, 2)
+    assert toy.rows(ORDERS) == [(1, 7, 2), (1, 8, 3)]
+    assert files_of_bronze(toy) == ["late.csv", "newest.csv"]
+    assert is_equal(toy)
+
+
+def test_where_a_table_is_behind_all_rows_stay(toy: Toy) -> None:
+    toy.deliver("first.csv", "7,A,1,1.00", day=1)
+    toy.run()
+    toy.deliver("newest.csv", "7,A,2,1.00", day=2)
+    toy.run(BRONZE)
+    (found,) = (one for one in removed(toy) if one.problem)
+    assert found.problem == f"{LINES} is not up to date, so all rows stay: `lakehouse run`"
+    assert files_of_bronze(toy) == ["first.csv", "newest.csv"]
+
+
+def test_evidence_stays_and_so_do_corrections_and_what_is_taken_back(toy: Toy) -> None:
+    toy.deliver("evidence.csv", "7,A,1,1.00", day=1)
+    toy.run()
+    toy.deliver("again.csv", "7,A,1,1.00", day=2)
+    toy.deliver("wrong.csv", ",A,1,1.00", "8,A,1,1.00", day=1)
+    toy.deliver("fixed.csv", "8,A,2,1.00,market_1/2024-01-01/wrong.csv,1", day=2, header=CORRECTING)
+    toy.deliver("newest.csv", "8,A,3,1.00", day=3)
+    toy.deliver("retracted.csv", "8,A,4,1.00", day=4)
+    toy.run()
+    entries = ledger.read(toy.lake.root).entries
+    retracted.add(retracted.of_file(entries, "market_1/2024-01-04/retracted.csv"), "a test")
+    toy.run()
+    before = state(toy)
+    removed(toy)
+    assert files_of_bronze(toy) == ["again.csv", "evidence.csv", "fixed.csv", "newest.csv", "retracted.csv"]
+    assert state(toy) == before
+    assert {row[0] for row in toy.rows(LINES, "_file")} <= {row[0] for row in toy.rows(BRONZE, "_file")}
+    retracted.FILE.write_text("[]", encoding="utf-8")
+    toy.run()
+    assert toy.rows(ORDERS)[1] == (1, 8, 4)

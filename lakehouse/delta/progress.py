@@ -190,8 +190,8 @@ def _judge(address: str, identity: str, version: int, commits: list[Commit]) -> 
 
 
 def _is_harmless(address: str, version: int, operation: str) -> bool:
-    """Whether somebody else's commit left rows and columns alone: maintenance, a comment, a property."""
-    return operation in MAINTENANCE or (operation != RESTORE and not _changes_data(address, version))
+    """Whether another commit left all that counts alone: maintenance, a comment, a property."""
+    return operation in MAINTENANCE or (operation != RESTORE and not _changes_data(address, version, is_news=True))
 
 
 def _restored(address: str, version: int) -> int | None:

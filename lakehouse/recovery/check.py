@@ -342,7 +342,7 @@ def _of_releases(root: str, harmed: set[str], days: int) -> Iterator[Finding]:
     if releases.RELEASES in harmed:
         return
     numbers: dict[tuple[str, int], list[int]] = {}
-    for one in vacuum.kept(releases.releases(root), days):
+    for one in releases.kept(releases.releases(root), days):
         for place in one.tables.items():
             numbers.setdefault(place, []).append(one.number)
     versions: dict[str, set[int]] = {}

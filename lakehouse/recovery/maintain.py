@@ -84,7 +84,7 @@ def compact(root: str, tables: Mapping[str, Table], retention: Retention) -> lis
 def released(root: str, retention: Retention) -> Versions:
     """The versions that the kept releases hold."""
     found = defaultdict[str, list[int]](list)
-    for one in vacuum.kept(releases.releases(storage.normalise(root)), retention.releases):
+    for one in releases.kept(releases.releases(storage.normalise(root)), retention.releases):
         for name, version in one.tables.items():
             found[name].append(version)
     return found

@@ -119,9 +119,27 @@ def as_of(root: str, moment: datetime) -> Release:
     raise LakehouseError(f"There was no release yet at {_time(moment)}. {_there_are(root, known)}")
 
 
+def kept(known: Sequence[Release], days: int) -> list[Release]:
+    """Those that maintenance keeps: the newest, and all that were published within so many days."""
+    since = datetime.now(UTC) - timedelta(days=days)
+    return [one for one in known if one.published_at >= since or one is known[-1]]
+
+
+def expired(root: str, known: Sequence[Release], days: int) -> dict[int, str]:
+    """By number why older ones cannot be read any more, where that is so."""
+    older = [one for one in known if one not in kept(known, days)]
+    versions: dict[str, set[int]] = {}
+    for one in older:
+        for name, version in one.tables.items():
+            versions.setdefault(name, set()).add(version)
+    gone = vacuum.lost(root, versions)
+    why = {one.number: [gone[place] for place in one.tables.items() if place in gone] for one in older}
+    return {number: words[0] for number, words in why.items() if words}
+
+
 def _not_expired(root: str, one: Release, known: list[Release]) -> Release:
     """What maintenance keeps is not looked at, since that takes a request and more for each table."""
-    if one not in vacuum.kept(known, _days()) and (words := _gone(root, one, known)):
+    if one not in kept(known, _days()) and (words := _gone(root, one, known)):
         raise LakehouseError(words)
     return one
 
@@ -152,12 +170,11 @@ def _gone(root: str, one: Release, known: list[Release]) -> str:
         said = f"has expired: releases are kept for {days} days (`retention:` in conf/lake.yml), it was until"
     else:
         said = "cannot be read, since somebody else than `lakehouse maintain` deleted of it: it was to be kept until"
-    kept = [other for other in vacuum.kept(known, days) if other != one]
-    numbers = ", ".join(str(other.number) for other in kept[-NEWEST:])
-    others = f"{'older ones, and ' if kept[NEWEST:] else ''}{numbers}" if kept else "none besides"
+    others = [str(other.number) for other in kept(known, days) if other != one]
+    older = "older ones, and " if others[NEWEST:] else ""
     return (
         f"Release {one.number} of {_time(one.published_at)} {said} {_time(until)}. Of {table}: {why.rstrip('.')}. "
-        f"Kept are: {others}."
+        f"Kept are: {older}{', '.join(others[-NEWEST:]) or 'none besides'}."
     )
 
 

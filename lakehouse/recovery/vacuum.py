@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from lakehouse.delta.log import Action, Snapshot
-    from lakehouse.recovery.releases import Release
     from lakehouse.store.storage import StoredFile
 
 IN_FLIGHT = timedelta(hours=24)  # a run that needs longer to commit a file that it wrote may lose it
@@ -112,27 +111,6 @@ def places(address: str, file: Mapping[str, Any]) -> Iterator[str]:
     for place in (storage.located(address, file["path"]), log.place_of_vector(address, vector) if vector else None):
         if place and (full := f"{place[0].rstrip('/')}/{place[1]}").startswith(f"{address}/"):
             yield full.removeprefix(f"{address}/")
-
-
-# Kept, or not any more ------------------------------------------------------------------------------------------------
-
-
-def kept(known: Sequence[Release], days: int) -> list[Release]:
-    """Those that maintenance keeps: the newest, and all that were published within so many days."""
-    since = datetime.now(UTC) - timedelta(days=days)
-    return [one for one in known if one.published_at >= since or one is known[-1]]
-
-
-def expired(root: str, known: Sequence[Release], days: int) -> dict[int, str]:
-    """By number why older ones cannot be read any more, where that is so."""
-    older = [one for one in known if one not in kept(known, days)]
-    versions: dict[str, set[int]] = {}
-    for one in older:
-        for name, version in one.tables.items():
-            versions.setdefault(name, set()).add(version)
-    gone = lost(root, versions)
-    why = {one.number: [gone[place] for place in one.tables.items() if place in gone] for one in older}
-    return {number: words[0] for number, words in why.items() if words}
 
 
 def lost(root: str, versions: Mapping[str, Collection[int]]) -> dict[tuple[str, int], str]:

@@ -1,4 +1,4 @@
-"""A release whose files or logs are gone, and a list of releases that is damaged, are said in words by every command."""
+"""A release that expired, and a list of releases that is damaged, are said in words by every command."""
 
 from __future__ import annotations
 

@@ -124,6 +124,13 @@ CONTRACTS: tuple[tuple[str, dict[str, Any], str, dict[str, Any]], ...] = (
         "columns.lacking: rows of two deliveries are matched by unit and position, its only grain",
         columns(line=NUMBER | {"from": "line", "lacking": "keep"}),
     ),
+    (
+        "append",
+        {"retention": {"bronze": "400"}},
+        "'400' is no number of days; write it as 400d",
+        {"retention": {"bronze": "400d", "landing": "90d"}},
+    ),
+    ("replace", {"retention": {"bronze": "1d"}}, "retention: goes with `write: append`, whose rows were delivered", {}),
     ("latest", {"unit": ["line"]}, "unit: must be part of the grain", {"grain": ["id", "line"], "unit": ["line"]}),
     ("replace", {"checks": {"ids": CHECK | {"unique": ["shop"]}}}, "checks.ids: shop is not one of its columns", {}),
     (
@@ -354,6 +361,26 @@ def dumps(of: str) -> Callable[[Project], None]:
     return of_toys
 
 
+def lets_go(**judging: object) -> Callable[[Project], None]:
+    """Of what earlier rows are gone, by a table that holds deliveries against those before them."""
+
+    def of_toys(project: Project) -> None:
+        project.table("bronze.toys", "landing", "append", source=SOURCE, retention={"bronze": "9d"})
+        project.table("silver.toys", "bronze_toys", "latest", **judging)
+
+    return of_toys
+
+
+def lets_rows_go_that_count(project: Project) -> None:
+    lets_go()(project)
+    project.table("gold.more", "bronze_toys", "replace")
+
+
+def lets_nothing_go(project: Project) -> None:
+    lets_rows_go_that_count(project)
+    project.table("bronze.toys", "landing", "append", source=SOURCE)
+
+
 WEDDING = "- {table: silver.toys, rule: ids, key: {id: 7}, why: a wedding}"
 SHOPS = says("- {shop: '1', rate: 1.0}\n- {shop: '2', rate: 2.5}\n")
 PROJECTS: tuple[tuple[Callable[[Project], None], str, Callable[[Project], None]], ...] = (
@@ -376,6 +403,16 @@ PROJECTS: tuple[tuple[Callable[[Project], None], str, Callable[[Project], None]]
         dumps("line"),
         "conf/silver/toys.yml: full_dump.of: line does not stand as {line:int} in all paths of its source: shop_{id",
         dumps("id"),
+    ),
+    (
+        lets_go(identity={"columns": ["line"], "on_change": "reject"}),
+        "conf/bronze/toys.yml: retention.bronze cannot be, because of silver.toys: `identity:` rejects what is another",
+        lets_go(identity={"columns": ["line"]}),
+    ),
+    (
+        lets_rows_go_that_count,
+        "because of gold.more: it is not written `latest`, so each row counts, and would be another table once",
+        lets_nothing_go,
     ),
     (
         accepts("- {table: silver.toys, rule: ids, key: {id: 7}}"),

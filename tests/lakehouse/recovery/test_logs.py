@@ -18,7 +18,6 @@ from lakehouse.store import storage
 from tests.lakehouse.recovery.test_vacuum import SCHEMA, a_history, aged, by_delta_rs, by_us, numbers
 
 if TYPE_CHECKING:
-    from lakehouse.delta.committer import Target
     from lakehouse.engines.native import Native
     from lakehouse.engines.spark import Spark
 

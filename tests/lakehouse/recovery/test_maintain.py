@@ -113,11 +113,11 @@ def test_kept_releases_are_read_as_before_and_older_ones_expire(toy: Toy) -> Non
     before = {name: rows_of(toy, name, version) for name, version in first.tables.items()}
     maintain.maintain(root, tables, DAY, maintain.released(root, DAY))
     assert {name: rows_of(toy, name, version) for name, version in first.tables.items()} == before
-    assert (vacuum.expired(root, known, 0), check.check(root, tables)) == ({}, [])
+    assert (releases.expired(root, known, 0), check.check(root, tables)) == ({}, [])
     maintain.maintain(root, tables, Retention(1, 0), maintain.released(root, Retention(1, 0)))
-    assert "is gone" in vacuum.expired(root, known, 0)[1]
-    assert 3 not in vacuum.expired(root, known, 0)
-    assert (vacuum.expired(root, known, 1), check.check(root, tables, days=0)) == ({}, [])
+    assert "is gone" in releases.expired(root, known, 0)[1]
+    assert 3 not in releases.expired(root, known, 0)
+    assert (releases.expired(root, known, 1), check.check(root, tables, days=0)) == ({}, [])
     assert "cannot be read: " in check.check(root, tables, days=1)[0].what
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from jobs import cli
 from lakehouse import graph
-from lakehouse.intake import retracted
+from lakehouse.intake import ledger, retracted, schema_changes
 from lakehouse.recovery import releases
 from lakehouse.recovery.rewind import look
 from lakehouse.writes import rewind
@@ -109,3 +109,72 @@ def test_a_file_is_taken_back_and_a_run_takes_it_out(toy: Toy, lakehouse: Callab
     assert toy.rows(ORDERS) == [(1, 7, 3), (1, 8, 1)]
     lakehouse("retract", str(toy.landing / "market_1" / "monday.csv"), "--why", "Nor this", "--run")
     assert toy.rows(ORDERS) == []
+
+
+def test_several_files_a_folder_and_a_pattern_are_taken_back_at_once(toy: Toy, lakehouse: Callable[..., str]) -> None:
+    for day in (2, 3):
+        toy.deliver("orders.csv", f"1{day},A,1,1.00", day=day)
+        toy.deliver("more.csv", f"2{day},A,1,1.00", day=day, market=2)
+    toy.run()
+    rows = toy.rows(ORDERS)
+    assert "was never delivered" in lakehouse(
+        "retract", "market_1/tuesday.csv", "market_1/mondy.csv", "--why", "a test"
+    )
+    assert not retracted.FILE.exists()
+    said = lakehouse("retract", "market_1/2024-01-02", "market_2/*/more.csv", "market_1/tuesday.csv", "--why", "a test")
+    assert [one.file for one in retracted.read()] == [
+        "market_1/2024-01-02/orders.csv",
+        "market_2/2024-01-02/more.csv",
+        "market_2/2024-01-03/more.csv",
+        "market_1/tuesday.csv",
+    ]
+    assert "bronze.orders keeps its 6 rows; silver.order_lines, and what is made from it, are without them" in said
+    lakehouse("run")
+    assert {row[:2] for row in rows} - {row[:2] for row in toy.rows(ORDERS)} == {(1, 9), (1, 12), (2, 22), (2, 23)}
+    lakehouse("retract", str(toy.landing / "market_1"), "--why", "all others")
+    assert len(retracted.read()) == 6
+    lakehouse("run")
+    assert toy.rows(ORDERS) == []
+
+
+@pytest.mark.parametrize("breaks_off", [False, True])
+def test_what_was_taken_back_and_is_not_in_landing_stops_no_rewind(
+    toy: Toy, lakehouse: Callable[..., str], monkeypatch: pytest.MonkeyPatch, *, breaks_off: bool
+) -> None:
+    toy.deliver("gone.csv", "7,A,9,10.00", ",D,1,1.00")
+    toy.run()
+    lakehouse("retract", "market_1/gone.csv", "--why", "Not ours")
+    toy.run()
+    orders, file = toy.rows(ORDERS), toy.landing / "market_1" / "gone.csv"
+    text = file.read_text(encoding="utf-8")
+    file.unlink()
+    shown = " ".join(lakehouse("rewind", "--to-release", "1").split())
+    assert "and their rows leave bronze for good: bronze.orders: market_1/gone.csv Nothing was changed" in shown
+    with monkeypatch.context() as patch:
+        if breaks_off:
+            patch.setattr(rewind, "finish", lambda _: None)
+        lakehouse("rewind", "--to-release", "1", "--yes")
+    assert "Release 3" in lakehouse("run")
+    assert toy.rows(ORDERS) == orders
+    assert "market_1/gone.csv" not in {row[0] for row in toy.rows("bronze.orders", "_file")}
+    (lost,) = (one for one in ledger.read(toy.lake.root).entries if one.delivery.path == "market_1/gone.csv")
+    assert (lost.status, lost.is_taken) == ("lost", False)
+    assert "taken back, and landing did not hold it" in lost.reason.replace("was ", "")
+    file.write_text(text, encoding="utf-8")
+    retracted.FILE.write_text("[]", encoding="utf-8")
+    toy.run()
+    assert toy.rows(ORDERS)[0] == (1, 7, 9)
+
+
+def test_a_file_that_comes_again_brings_no_change_of_columns_twice(toy: Toy, lakehouse: Callable[..., str]) -> None:
+    for day, header in ((4, "order_id,product,quantity,price,note"), (5, "order_id,product,quantity,price")):
+        toy.deliver("orders.csv", f"1{day},A,1,1.00{',x' * (day == 4)}", day=day, header=header)
+        toy.run()
+    noted = schema_changes.read(toy.lake.root)
+    assert [one.change for one in noted if one.column_name == "note"] == ["new", "vanished"]
+    lakehouse("rewind", "--to-release", "1", "--yes")
+    toy.run()
+    assert schema_changes.read(toy.lake.root) == noted
+    toy.deliver("orders.csv", "16,A,1,1.00,x", day=6, header="order_id,product,quantity,price,note")
+    toy.run()
+    assert [one.change for one in schema_changes.read(toy.lake.root) if one not in noted] == ["came_back"]

@@ -241,7 +241,8 @@ class Retention(_Strict):
     """For how many days rows of `bronze`, and the files of `landing`, are kept at least; None: for ever.
 
     Of bronze only deliveries go of which nothing counts any more, since newer ones replaced all their documents: so the
-    same tables follow from what is left, also when late files come. (recovery/retention.py)
+    same tables follow from what is left, also when late files come (recovery/retention.py). A table that holds a
+    delivery against those before it has none such.
     """
 
     bronze: Days | None = None

@@ -157,20 +157,18 @@ def find(
     looked.sort(key=lambda one: one.delivery.sequence)
     gone = [(one, key not in there) for key, one in held.items()]
     moved = tuple(replace(one, is_gone=is_gone) for one, is_gone in gone if is_gone != one.is_gone)
-    held = {key: _without_removed(one, contracts.get(key[0]), now, is_there=key in there) for key, one in held.items()}
-    told = _told_apart(looked, held, there)
+    let_go = {key for key, one in held.items() if key not in there and _is_over(contracts.get(key[0]), one, now)}
+    told = _told_apart(looked, {key: one for key, one in held.items() if key not in let_go}, there)
     strangers = _strangers(told, held.values())
     entries = (*(_said(one, strangers.get(one.delivery.version)) for one in told), *waiting)
-    absent = 0 if there & held.keys() else _kept(held.values())
+    absent = 0 if there & held.keys() else _kept([one for key, one in held.items() if key not in let_go])
     new = tuple(one.delivery for one in entries if one.delivery.version in strangers)
     return Found(entries, tuple(sorted(ignored)), moved, absent, new)
 
 
-def _without_removed(one: Entry, contract: Contract | None, now: datetime, *, is_there: bool) -> Entry:
-    """What retention has taken from landing went by no move, and nobody misses it."""
-    days = contract.retention.landing if contract else None
-    is_removed = not is_there and one.delivery.is_older(days, now)
-    return replace(one, is_gone=True) if is_removed else one
+def _is_over(contract: Contract | None, one: Entry, now: datetime) -> bool:
+    """Whether retention takes it from landing: it goes by no move then, and nobody misses it."""
+    return contract is not None and one.delivery.is_older(contract.retention.landing, now)
 
 
 def _kept(held: Collection[Entry]) -> int:

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lakehouse.delta import committer, feed, log, parquet, progress
-from lakehouse.errors import LakehouseError
+from lakehouse.engines import protocol
+from lakehouse.errors import LakehouseError, is_panic
 from lakehouse.intake import ledger, paths, retracted
 from lakehouse.intake.ledger import REMOVED
 from lakehouse.readers.columns import NAMES_A_ROW, OF_CORRECTIONS
@@ -71,8 +72,12 @@ def remove(
     sources = {name: one for name, one in tables.items() if one.contract.source}
     if not any(one.contract.retention.bronze or one.contract.retention.landing for one in sources.values()):
         return []
-    files, now = ledger.read(root), datetime.now(UTC)
-    taken = retracted.marked(files.taken(), retracted.read())
+    now = datetime.now(UTC)
+    try:
+        files = ledger.read(root)
+        taken = retracted.marked(files.taken(), retracted.read())
+    except LakehouseError as error:
+        return [Removed(ledger.FILES, problem=str(error))]
     settled = {name: _settled(root, name, released.get(name, ())) for name in sources}
     done = []
     for name, table in sources.items():
@@ -93,6 +98,10 @@ def _done(name: str, part: Callable[[], Removed]) -> Removed | None:
         found = part()
     except LakehouseError as error:
         return Removed(name, problem=str(error))
+    except BaseException as error:
+        if not (isinstance(error, protocol.errors()) or is_panic(error)):
+            raise
+        return Removed(name, problem=f"the engine says: {protocol.words(error)}")
     return found if found != Removed(name) else None
 
 

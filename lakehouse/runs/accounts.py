@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lakehouse.delta import log, ops, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.formula import NAMES, PLACES
-from lakehouse.intake.ledger import FILES, LOST, MISDATED, Entry, said_by
+from lakehouse.intake.ledger import FILES, LOST, MISDATED, REMOVED, Entry, said_by
 from lakehouse.readers.columns import OF_CORRECTIONS
 from lakehouse.runs import quality
 from lakehouse.runs.quality import Loaded, Tally
@@ -92,8 +92,10 @@ def lost(root: str, landing: str, taken: Iterable[Entry]) -> list[Entry]:
 def at_hand(landing: str, source: str, pending: list[Entry]) -> list[Entry]:
     """The deliveries that are to be loaded, as landing has them; those that bronze once had come by content.
 
-    A file that was put back has another time. Raises LakehouseError with those that are not there.
+    A file that was put back has another time; what retention removed is not wanted again. Raises LakehouseError with
+    those that are not there.
     """
+    pending = [one for one in pending if one.status != REMOVED]
     again = [one for one in pending if one.status != "claimed"]
     found = as_they_were(landing, again)
     if missing := sorted(place[1] for place, one in found.items() if one is None):

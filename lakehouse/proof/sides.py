@@ -10,7 +10,6 @@ import math
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -29,6 +28,7 @@ from lakehouse.intake import ledger
 from lakehouse.intake.ledger import REMOVED
 from lakehouse.readers.columns import NAMES_A_ROW
 from lakehouse.recovery import retention
+from lakehouse.runs import accounts
 from lakehouse.store import storage
 from lakehouse.writes import append, units
 from lakehouse.writes.lake import conf_rows, conform
@@ -251,7 +251,10 @@ def _delivered(subject: Subject) -> Pair:
     until = int(subject.note.inputs[ledger.FILES].version)
     since = _batch_before(subject, ledger.FILES) if subject.how == "since" else -1
     loaded = [one for one in subject.place.taken if one.delivery.table == subject.table.name]
-    mine = _not_removed(subject, [one for one in loaded if since < one.batch <= until])
+    lake = subject.place.lake
+    removed = {one.place for one in accounts.let_go(lake.root, subject.table, lake.state(subject.table.name), loaded)}
+    left = [one for one in loaded if one.status != REMOVED and one.place not in removed]
+    mine = [one for one in left if since < one.batch <= until]
     standing = _standing(subject.place.landing, mine)
     there = {one.place for one in standing}
     gone = [one for one in mine if one.place not in there]
@@ -266,17 +269,6 @@ def _delivered(subject: Subject) -> Pair:
     columns = dict(stored.dtypes) | dict(read.dtypes)
     rebuilt, stored = _with_columns(read, columns), _with_columns(stored, columns)
     return Pair((_sides(subject.table.name, OF_A_DELIVERY, rebuilt, stored),), note)
-
-
-def _not_removed(subject: Subject, entries: Sequence[Entry]) -> list[Entry]:
-    """Without what retention took from bronze; also where maintenance ended before the ledger said so."""
-    left, days = [one for one in entries if one.status != REMOVED], subject.table.contract.retention.bronze
-    old = {one.place for one in left if one.delivery.is_older(days, datetime.now(UTC))}
-    if not old:
-        return left
-    there = subject.place.engine.arrow(_stored(subject).select("_file", "_batch").distinct()).to_pylist()
-    places = {(subject.table.name, row["_file"], row["_batch"]) for row in there}
-    return [one for one in left if one.place in places or one.place not in old or not one.rows_in_bronze]
 
 
 def _standing(landing: str, entries: Sequence[Entry]) -> list[Entry]:

@@ -185,9 +185,8 @@ def _from_landing(landing: str, name: str, entries: Iterable[Entry], *, dry_run:
 
 
 def _may_leave(one: Entry) -> bool:
-    """What is taken back may be wanted again, and a correction says what counts no more."""
-    is_correction = set(OF_CORRECTIONS) & set(one.delivery.columns.values())
-    return one.status == "loaded" and not one.retracted and not is_correction
+    """A correction says what counts no more."""
+    return one.status == "loaded" and not set(OF_CORRECTIONS) & set(one.delivery.columns.values())
 
 
 def _from_bronze(
@@ -233,7 +232,7 @@ class _Reader:
     taken: Sequence[Entry]
 
     def needed(self) -> set[Place]:
-        """The deliveries of which a row counts: all but those of which each is superseded."""
+        """The deliveries of which a row counts, or would again: all but those of which each is superseded."""
         found = set[Place]()
         for judged in self._judged():
             kept = judged.where("_status <> 'superseded'").select(*DELIVERY).distinct()

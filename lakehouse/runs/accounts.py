@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lakehouse.delta import log, ops, progress
@@ -18,7 +19,6 @@ from lakehouse.writes import measures as measured
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
 
     from lakehouse.contract import Source
     from lakehouse.delta.progress import Progress, State
@@ -155,6 +155,21 @@ def unknown(root: str, source: str, state: State | None, taken: Iterable[Entry])
     held = ops.query(address, "select distinct _sequence, _batch from t order by _sequence", state.version)
     every = [Held(row["_sequence"], row["_batch"]) for row in held]
     return [one for one in every if one.sequence not in known]
+
+
+def let_go(root: str, table: Table, state: State | None, taken: Iterable[Entry]) -> list[Entry]:
+    """The deliveries that retention took from bronze, where maintenance ended before the ledger said so."""
+    days, now = table.contract.retention.bronze, datetime.now(UTC)
+    if days is None or state is None or state.progress is None:
+        return []
+    address, included = progress.address(root, table.name), included_batch(state)
+    mine = [one for one in taken if one.delivery.table == table.name and one.batch <= included and one.rows_in_bronze]
+    if progress.rows(address, state.version) == sum(one.rows_in_bronze for one in mine):
+        return []
+    held = ops.query(address, "select distinct _file, _batch from t", state.version)
+    there = {(row["_file"], row["_batch"]) for row in held}
+    gone = [one for one in mine if (one.delivery.path, one.batch) not in there and one.delivery.is_older(days, now)]
+    return [replace(one, status=REMOVED) for one in gone]
 
 
 def forgotten(root: str, source: str, state: State | None, taken: Iterable[Entry], found: Found) -> list[Entry]:

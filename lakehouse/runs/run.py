@@ -177,6 +177,8 @@ class Run:
         if again := [entry for entries in known for entry in entries]:
             self.ledger = ledger.claim(self.root, self.ledger, again)
             found = self.look()
+        gone = [accounts.let_go(self.root, self.tables[name], one, self.taken) for name, one in states.items()]
+        self.ledger = ledger.settle(self.root, self.ledger, [entry for entries in gone for entry in entries])
         if unsaid := accounts.left_unsaid(self.root, self.tables, self.taken):
             self.ledger = ledger.settle(self.root, self.ledger, unsaid)
         mine = found.of(wanted)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +12,12 @@ import deltalake
 import pytest
 
 from jobs import samples
-from lakehouse import graph
+from lakehouse import contract, graph
 from lakehouse.conf import Retention
 from lakehouse.delta import feed, log, progress
 from lakehouse.intake import ledger, retracted
 from lakehouse.proof import verify
-from lakehouse.recovery import compaction, maintain, releases
+from lakehouse.recovery import compaction, maintain, releases, retention
 from lakehouse.recovery import rewind as back
 from lakehouse.runs import plan
 from lakehouse.runs.run import Run
@@ -57,6 +59,7 @@ def continued(folder: Path, engine: Native, before: dict[str, Decision]) -> Lake
     tables = graph.load()
     Run(str(folder / "lake"), str(folder / "landing"), tables, engine=engine).execute(tables)
     releases.publish(str(folder / "lake"), tables)
+    let_go(folder, tables, engine)
     maintained(folder, tables)
     samples.generate(folder / "landing", lines=60, days=4, deliver=[3])
     rates = folder / "landing" / "exchange_rates" / DAY / "rates.csv"
@@ -65,6 +68,21 @@ def continued(folder: Path, engine: Native, before: dict[str, Decision]) -> Lake
     Run(str(folder / "lake"), str(folder / "landing"), tables, engine=engine).execute(tables)
     maintained(folder, tables)
     return Lake(str(folder / "lake"))
+
+
+def let_go(folder: Path, tables: dict[str, Table], engine: Native) -> None:
+    """A file comes once more, with other words; the older one leaves bronze, as if contracts kept what is of today."""
+    file = min((folder / "landing").rglob("*Orders*.csv"))
+    at = file.stat().st_mtime
+    file.write_text(file.read_text(encoding="utf-8").replace("COMPLETED", "CANCELLED"), encoding="utf-8")
+    os.utime(file, (at + 1, at + 1))
+    Run(str(folder / "lake"), str(folder / "landing"), tables, engine=engine).execute(tables)
+    some = {name: one for name, one in tables.items() if one.contract.source}
+    kept = {"retention": contract.Retention.model_validate({"bronze": "1d"})}
+    some = {name: dataclasses.replace(one, contract=one.contract.model_copy(update=kept)) for name, one in some.items()}
+    done = retention.remove(str(folder / "lake"), str(folder / "landing"), tables | some, {}, lambda: engine)
+    assert [one.problem for one in done if one.problem] == []
+    assert [one.table for one in done if one.rows]
 
 
 def maintained(folder: Path, tables: dict[str, Table]) -> None:

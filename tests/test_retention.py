@@ -96,6 +96,21 @@ def test_what_newer_deliveries_replaced_leaves_and_nothing_else_moves(toy: Toy) 
     assert is_equal(toy)
 
 
+def test_an_older_version_of_a_file_leaves_and_the_newer_one_is_the_evidence(toy: Toy) -> None:
+    toy.deliver("orders.csv", "7,A,1,1.00", "8,A,1,1.00", "9,A,1,1.00", day=1)
+    toy.run()
+    toy.deliver("orders.csv", "7,A,1,1.00", "8,A,2,1.00", "9,A,1,1.00", day=1)  # 7 and 9 stand where they stood
+    toy.run()
+    assert [(one.rows, one.deliveries) for one in removed(toy) if one.rows] == [(3, 1)]
+    (batch,) = {row[0] for row in toy.rows(BRONZE, "_batch")}
+    assert [one.status for one in ledger.read(toy.lake.root).entries if one.batch == batch] == ["loaded"]
+    assert {*toy.rows(LINES, "_file", "_row")} <= {*toy.rows(BRONZE, "_file", "_row")}
+    toy.deliver("orders.csv", "9,A,1,1.00", "7,A,1,1.00", "8,A,2,1.00", day=1)  # nobody stands where he stood
+    toy.run()
+    assert [one.rows for one in removed(toy) if one.rows] == []
+    assert is_equal(toy)
+
+
 def deliver_at_random(toys: list[Toy], random: Random) -> None:
     """The same in each lake: new and late files, files that say more or other, corrections, copies under new names."""
     for _ in range(random.randint(1, 3)):
@@ -339,7 +354,7 @@ def test_evidence_stays_and_so_do_corrections_and_what_is_taken_back(toy: Toy) -
     removed(toy)
     assert files_of_bronze(toy) == ["again.csv", "evidence.csv", "fixed.csv", "newest.csv", "retracted.csv"]
     assert state(toy) == before
-    assert {row[0] for row in toy.rows(LINES, "_file")} <= {row[0] for row in toy.rows(BRONZE, "_file")}
+    assert {*toy.rows(LINES, "_file", "_row")} <= {*toy.rows(BRONZE, "_file", "_row")}
     retracted.FILE.write_text("[]", encoding="utf-8")
     toy.run()
     assert toy.rows(ORDERS)[1] == (1, 8, 4)

@@ -287,8 +287,10 @@ def optimize(address: str, base: int, old: Sequence[Action], new: Sequence[Actio
 
 def remove(address: str, base: int, old: Sequence[Action], new: Sequence[Action], note: str | None) -> int:
     """Rows leave of which nothing follows any more: the `new` files hold what stays of the `old` ones."""
-    _stored(address, base)
-    actions = [*map(_remove, old), *_adds(new)]
+    stored = there(address, _stored(address, base))
+    has_vectors = log.VECTORS in stored.features("writer")
+    left = _left(stored, old, log.schema(stored), stored.partition_by, has_vectors=has_vectors)
+    actions = [*left, *_adds(new)]
     metrics = {"numRemovedFiles": len(old), "numAddedFiles": len(new)}
     parameters = {"predicate": "[]", log.RETENTION: "true"}
     return commit(address, base, actions, operation=DELETE, note=note, metrics=metrics, parameters=parameters)

@@ -9,10 +9,12 @@ Kept releases can be gone back to: what they do not include yet stays in both.
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from lakehouse.contract import EVIDENCE
 from lakehouse.delta import committer, feed, log, parquet, progress
 from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError, is_panic
@@ -209,9 +211,8 @@ def _from_bronze(
     needed = set[Place]()
     files = set[str]()
     for reader in readers:
-        judged = _Reader(root, started(), tables, reader, state, taken)
-        needed |= judged.needed()
-        files |= judged.evidence()
+        found, evidence = _needed(_Reader(root, started(), tables, reader, state, taken))
+        needed, files = needed | found, files | evidence
     gone = [one for one in old if (one.delivery.path, one.batch) not in needed and one.delivery.path not in files]
     found = Removed(name, sum(one.rows_in_bronze for one in gone), len(gone))
     if gone and not dry_run:
@@ -231,25 +232,8 @@ class _Reader:
     bronze: State
     taken: Sequence[Entry]
 
-    def needed(self) -> set[Place]:
-        """The deliveries of which a row counts, or would again: all but those of which each is superseded."""
-        found = set[Place]()
-        for judged in self._judged():
-            kept = judged.where("_status <> 'superseded'").select(*DELIVERY).distinct()
-            found |= {(row["_file"], row["_batch"]) for row in self.engine.arrow(kept).to_pylist()}
-        return found
-
-    def evidence(self) -> set[str]:
-        """The files that the table's rows stand in; of one that was delivered again unchanged that is the first."""
-        address = progress.address(self.root, self.table.name)
-        if log.snapshot(address) is None:
-            return set()
-        return set().union(
-            *feed.of_each_file(address, lambda rows: rows["_file"].unique().to_pylist(), columns=["_file"])
-        )
-
-    def _judged(self) -> Iterator[DataFrame]:
-        """Slice by slice of the units, to bound memory."""
+    def judged(self) -> Iterator[tuple[DataFrame, DataFrame]]:
+        """All rows of bronze, and what the table holds; slice by slice of the units, to bound memory."""
         from pyspark.sql import functions as F  # noqa: PLC0415  as all below: maintenance may need no engine
 
         from lakehouse.documents import judging, parsing, quarantine  # noqa: PLC0415
@@ -274,12 +258,35 @@ class _Reader:
             counted = judging.in_force(bronze, out.retracted)
             replacing = judging.replaced_places(counted, quarantine.versions(engine, counting))
         newest = quarantine.newest_of_file(engine, counting)
-        rows = parsing.flat(parsed, -1)
+        rows, stored = parsing.flat(parsed, -1), self._stored(engine)
         slices = engine.slices(size)
         place = F.coalesce(units.slice_of([F.col(one) for one in self.table.contract.unit], slices), F.lit(0))
         for number in range(slices):
-            some = rows.where(place == number) if slices > 1 else rows
-            yield judging.judge_flat(self.table, some, newest, replacing, out)
+            some, its = (one.where(place == number) if slices > 1 else one for one in (rows, stored))
+            yield judging.judge_flat(self.table, some, newest, replacing, out), its
+
+    def _stored(self, engine: Engine) -> DataFrame:
+        state = plan.state(self.root, self.table.name)
+        return engine.read(progress.address(self.root, self.table.name), state.version if state else 0)
+
+
+def _needed(reader: _Reader) -> tuple[set[Place], set[str]]:
+    """The deliveries of which a row counts, or would again: all but those of which each is superseded.
+
+    And the files that a row of the table stands in which none of these has in its place, as where a document was
+    delivered again unchanged.
+    """
+    needed, files, engine = set[Place](), set[str](), reader.engine
+    place = [*reader.table.contract.unit, *EVIDENCE]
+    for judged, stored in reader.judged():
+        with ExitStack() as cached:
+            counting = engine.once(judged.where("_status <> 'superseded'").select(*place, "_batch", "_status"), cached)
+            found = engine.arrow(counting.select(*DELIVERY).distinct()).to_pylist()
+            needed |= {(row["_file"], row["_batch"]) for row in found}
+            kept = counting.where("_status = 'kept'").select(*place)
+            elsewhere = stored.join(kept, on=place, how="left_anti").select("_file").distinct()
+            files |= {row["_file"] for row in engine.arrow(elsewhere).to_pylist()}
+    return needed, files
 
 
 def _take_out(address: str, state: State, gone: Collection[Place]) -> None:

@@ -211,8 +211,8 @@ def _from_bronze(
     needed = set[Place]()
     files = set[str]()
     for reader in readers:
-        found, evidence = _needed(_Reader(root, started(), tables, reader, state, taken))
-        needed, files = needed | found, files | evidence
+        counting, evidence = _needed(_Reader(root, started(), tables, reader, state, taken))
+        needed, files = needed | counting, files | evidence
     gone = [one for one in old if (one.delivery.path, one.batch) not in needed and one.delivery.path not in files]
     found = Removed(name, sum(one.rows_in_bronze for one in gone), len(gone))
     if gone and not dry_run:

@@ -321,7 +321,7 @@ def checkpoints(names: Iterable[str]) -> list[tuple[int, list[str]]]:
 def replayed(address: str, version: int, names: Iterable[str]) -> Snapshot:
     """The table at a version by its commits, from the checkpoint before that one; `names`: the files of its log."""
     before = [one for one in checkpoints(names) if one[0] < version]
-    return _replay(checkpoint(address, *before[-1]) if before else Snapshot(address, -1), version)
+    return _replay(checkpoint(address, *before[-1]) if before else Snapshot(address, -1), version)[0]
 
 
 def damaged_checkpoint(address: str) -> str:

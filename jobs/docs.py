@@ -28,12 +28,12 @@ MARKED = re.compile(r"`([^`]+)`|\b((?:bronze|silver|gold)\.[a-z0-9_]+)|\bconf/([
 def page(docs: Docs) -> str:
     """The whole file. Only its own script and style may run and nothing may be fetched, whatever the lake holds."""
     script, style = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("docs.js", "docs.css"))
-    template = _templates().get_template("docs.html")
+    template = templates().get_template("docs.html")
     return template.render(
         docs=docs,
         script=script,
         style=style,
-        policy=f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'",
+        policy=f"default-src 'none'; script-src '{hash_of(script)}'; style-src '{hash_of(style)}'",
         entries={layer: _of(docs, layer) for layer in LAYERS},
         tables={one.table.name: one.table for one in docs.entries},
         columns=sum(len(one.table.contract.columns) for one in docs.entries),
@@ -43,7 +43,7 @@ def page(docs: Docs) -> str:
     )
 
 
-def _templates() -> Environment:
+def templates() -> Environment:
     """Text is escaped where it enters, so that nothing from data or contracts can become markup."""
     loader = FileSystemLoader(TEMPLATES)
     made = Environment(
@@ -53,7 +53,7 @@ def _templates() -> Environment:
     return made
 
 
-def _hash(text: str) -> str:
+def hash_of(text: str) -> str:
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
 
 

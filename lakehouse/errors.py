@@ -13,6 +13,13 @@ class LakehouseError(Exception):
     """An error the user can act on; the command prints it without a traceback and exits 1."""
 
 
+class LackingExtraError(LakehouseError):
+    """What only some need, and is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what}, which is not installed. Install it: `uv sync --extra {extra}`.")
+
+
 MEMORY = "there is not enough memory. Give more (LAKEHOUSE_MEMORY=4g natively, LAKEHOUSE_DRIVER_MEMORY=6g for Spark)."
 # By what Python, Java, Rust or a store says, in this order: an engine that is ended says more than one thing.
 REFUSALS = (

@@ -204,6 +204,14 @@ def newest(root: str) -> Release | None:
     return _newest(root, None)
 
 
+def last(root: str) -> Release:
+    """The newest one. Raises LakehouseError before the first."""
+    found = newest(root)
+    if found is None:
+        raise LakehouseError(f"There is no release to read. {_there_are(root, [])}")
+    return found
+
+
 def _newest(root: str, version: int | None) -> Release | None:
     """Its commit's note tells it, without the rows of all others, unless somebody's OPTIMIZE came after it."""
     address = progress.address(root, RELEASES)

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from jobs import samples
 from lakehouse import engines, graph
 from lakehouse.engines import jvm
 from lakehouse.errors import LakehouseError
+from lakehouse.recovery import releases
 from lakehouse.runs.run import Run
 from lakehouse.writes.lake import Lake
 from tests import real
@@ -34,6 +36,11 @@ HOME = Path(__file__).parents[1]
 SHARED = HOME.parent / "shared" / "data"
 SPARK = "spark"
 ON_SPARK = "on_spark"
+RELEASED = "released"
+OF_RELEASES = [
+    "gold.basket_pairs", "gold.category_daily", "gold.customer_cohorts", "gold.customer_metrics", "gold.daily_sales",
+    "gold.delivery_areas", "gold.delivery_daily", "gold.order_reconciliation", "gold.products",
+]  # fmt: skip
 # What takes longest goes first, so that neither process waits long for the other at the end.
 FIRST = (SPARK, "tests/jobs/test_spark_submit.py", "tests/test_bombs.py", ON_SPARK)
 
@@ -50,14 +57,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 
 class Together(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """A file's tests in one process, for what they build once; all that look at Spark's lake, so that one is built.
+    """A file's tests in one process, for what they build once; those that share a lake too, so that one is built.
 
     By file and not by `xdist_group`, which xdist 3.8 does not find with pytest 9.2.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]
-        return SPARK if _needs(path) == SPARK else path
+        return needs if (needs := _needs(path)) in {SPARK, RELEASED} else path
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -71,10 +78,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @cache
 def _needs(path: str) -> str:
-    """What a file's tests wait for: the lake that Spark builds, Spark alone, or only themselves."""
+    """What a file's tests wait for: the lake that Spark builds, a released one, Spark alone, or only themselves."""
     text = (HOME / path).read_text(encoding="utf-8")
     if "lake_by_spark:" in text:
         return SPARK
+    if "released:" in text:
+        return RELEASED
     return ON_SPARK if "on_spark:" in text or '"on_spark"' in text else path
 
 
@@ -142,6 +151,18 @@ def lake_by_spark(
 ) -> Built:
     with _spark(engine) as spark:
         return _built(spark, real_exports, tables, tmp_path_factory.mktemp("by_spark") / "lake")
+
+
+@pytest.fixture(scope="session")
+def released(engine: Native, tables: dict[str, Table], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The root of a lake of samples with two releases, the second a day later; tests only read it."""
+    landing, lake = (str(tmp_path_factory.mktemp("released") / name) for name in ("landing", "lake"))
+    wanted = graph.selected(tables, OF_RELEASES)
+    for days in (range(8), [8]):
+        samples.generate(Path(landing), lines=1500, days=10, deliver=days)
+        Run(lake, landing, tables, engine=engine).execute(wanted)
+        releases.publish(lake, tables)
+    return lake
 
 
 def _built(engine: Engine, landing: Path, tables: dict[str, Table], lake: Path) -> Built:

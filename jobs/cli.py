@@ -81,6 +81,12 @@ class Format(StrEnum):
     json = "json"
 
 
+class File(StrEnum):
+    csv = "csv"
+    parquet = "parquet"
+    xlsx = "xlsx"
+
+
 class Shape(StrEnum):
     tree = "tree"
     json = "json"
@@ -535,6 +541,27 @@ def docs(
         found = facts.gather(root, graph.load(), point=point)
     facts.write(look.page(found), file)
     printed.documented(messages, found, file)
+
+
+@app.command()
+def export(
+    table: Annotated[str, typer.Argument(help="A table such as gold.daily_sales, or a view such as ops.freshness.")],
+    output: Annotated[File, typer.Option("--format", help="xlsx for people; csv and parquet for programs.")],
+    to: Annotated[
+        Path | None, typer.Option(help="The file, over one that is there; daily_sales.csv if not said.")
+    ] = None,
+    release: ReleaseOption = None,
+    as_of: AsOfOption = None,
+    lake: LakeOption = None,
+) -> None:
+    """Write a table as one file, row after row; in csv and xlsx no cell is a formula."""
+    from lakehouse import engines
+    from lakehouse.serving import export as files
+
+    root = _lake(lake)
+    file = to or Path(f"{table.rpartition('.')[2]}.{output}")
+    rows = files.export(engines.reader(), root, table, output, file, _point(root, release, as_of))
+    messages.print(f"Wrote {rows:,} rows of {escape(table)} to {escape(str(file))}.")
 
 
 @app.command()

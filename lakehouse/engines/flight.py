@@ -55,9 +55,13 @@ class Flight:
             return self.client.get_flight_info(_command(statement)).schema
 
     def rows(self, statement: str) -> Iterator[tuple[Any, ...]]:
+        for batch in self.batches(statement):
+            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+    def batches(self, statement: str) -> Iterator[pa.RecordBatch]:
         with _in_words():
             for part in self._answer(statement):
-                yield from zip(*(column.to_pylist() for column in part.data.columns), strict=True)
+                yield part.data
 
     def arrow(self, statement: str) -> pa.Table:
         with _in_words():

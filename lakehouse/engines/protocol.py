@@ -160,6 +160,10 @@ class Reader(Protocol):
         """The answer row by row; of a large one only a part is in memory."""
         ...
 
+    def batches(self, statement: str) -> Iterator[pa.RecordBatch]:
+        """The answer in its types, with its `schema`, part by part."""
+        ...
+
     def arrow(self, statement: str) -> pa.Table:
         """The answer, which is small."""
         ...

@@ -291,6 +291,10 @@ class Asked:
         with _in_words():
             yield from answer.toLocalIterator()
 
+    def batches(self, statement: str) -> Iterator[pa.RecordBatch]:
+        """Of one answer in Arrow, which Spark gives whole."""
+        yield from self.arrow(statement).to_batches()
+
     def arrow(self, statement: str) -> pa.Table:
         answer = self._answer(statement)
         with _in_words():

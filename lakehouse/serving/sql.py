@@ -52,6 +52,11 @@ class Answer:
         """The whole answer, which is small."""
         return self.reader.arrow(self.statement).rename_columns(self.columns)
 
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The answer in its types, part by part."""
+        for batch in self.reader.batches(self.statement):
+            yield batch.rename_columns(self.columns)
+
     def texts(self) -> Iterator[tuple[str | None, ...]]:
         """Row by row, each value as Spark writes it: times in UTC, decimals with all their digits."""
         return self._rows("cast({} as string)" for _ in self.schema)

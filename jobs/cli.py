@@ -7,7 +7,9 @@ question the contracts.
 from __future__ import annotations
 
 import shlex
+import sys
 from contextlib import contextmanager, suppress
+from itertools import islice
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -79,6 +81,9 @@ class Format(StrEnum):
     table = "table"
     csv = "csv"
     json = "json"
+
+
+SPELLED = {Format.table: "texts", Format.csv: "cells", Format.json: "objects"}
 
 
 class File(StrEnum):
@@ -236,8 +241,8 @@ def _lake(named: str | None) -> str:
 
 
 @contextmanager
-def _at(root: str, number: int | None, moment: str | None) -> Iterator[Any]:
-    """The point that --release and --as-of name; None for the newest versions."""
+def _of(root: str, number: int | None, moment: str | None) -> Iterator[Any]:
+    """The release that --release and --as-of name; None for the newest versions."""
     if number is None and moment is None:
         yield None
         return
@@ -245,12 +250,26 @@ def _at(root: str, number: int | None, moment: str | None) -> Iterator[Any]:
 
     found = releases.asked(root, number, moment)
     with releases.reading(root, found):
+        yield found
+
+
+@contextmanager
+def _at(root: str, number: int | None, moment: str | None) -> Iterator[Any]:
+    """The point of that release; None for the newest versions."""
+    with _of(root, number, moment) as found:
         yield found.point if found else None
 
 
 @app.command()
 def sql(
-    statement: Annotated[str, typer.Argument(help="One reading statement; tables are named gold.daily_sales.")],
+    statement: Annotated[
+        str | None,
+        typer.Argument(
+            help="One reading statement; tables are named gold.daily_sales. Without it a prompt, or what standard "
+            "input says.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         Format, typer.Option("--format", help="table for people, csv or json for programs.")
     ] = Format.table,
@@ -259,20 +278,41 @@ def sql(
     lake: LakeOption = None,
     engine: EngineOption = None,
 ) -> None:
-    """Ask the lake in Spark SQL; the answer alone goes to standard output."""
-    from lakehouse import engines
-    from lakehouse.serving import sql as asked
+    """Ask the lake in Spark SQL; the answer alone goes to standard output. At a prompt where no statement is given."""
+    from lakehouse.serving import answers
+    from lakehouse.serving import sql as asked_in_sql
 
-    asked.check_reading(statement)
-    root = _lake(lake)
-    with _at(root, release, as_of) as point:
-        answer = asked.query(engines.reader(engine_name(engine)), root, statement, point)
+    if statement is not None:
+        asked_in_sql.check_reading(statement)
+    root, computes = _lake(lake), engine_name(engine)
+
+    def answer(asked: str) -> None:
+        columns, rows = answers.ask(computes, root, asked, SPELLED[output], at)
         if output is Format.json:
-            printed.json_array(answer.objects())
+            printed.json_array(rows)
         elif output is Format.csv:
-            printed.csv_rows(answer.columns, answer.cells())
+            printed.csv_rows(columns, rows)
         else:
-            printed.grid(answer.columns, answer.texts(), messages)
+            printed.grid(columns, rows, messages)
+
+    with _of(root, release, as_of) as at:
+        if statement is not None:
+            answer(statement)
+            return
+        from jobs import prompt
+
+        if not (sys.stdin.isatty() and output is Format.table):
+            prompt.read(sys.stdin.read(), answer)
+            return
+        from lakehouse.recovery import releases
+
+        def first(asked: str) -> prompt.Answer:
+            with releases.reading(root, at):
+                columns, rows = answers.ask(computes, root, asked, SPELLED[output], at)
+                return columns, [*islice(rows, prompt.MOST + 1)]
+
+        messages.print(f"[dim]lake {escape(root)}{f', release {at.number}' if at else ''}[/]")
+        prompt.talk(messages, first)
 
 
 @app.command()

@@ -472,10 +472,16 @@ def documented(messages: Console, docs: Docs, file: Path) -> None:
     messages.print(f"Wrote {escape(str(file))}: {len(docs.entries)} tables, {there} of them in the lake {lake}.")
 
 
-def grid(columns: list[str], rows: Iterable[tuple[str | None, ...]], messages: Console) -> None:
+def grid(
+    columns: list[str],
+    rows: Iterable[Sequence[str | None]],
+    messages: Console,
+    console: Console | None = None,
+    most: int = SHOWN,
+) -> None:
     """For people: the first rows; numbers stand to the right."""
     waiting = iter(rows)
-    first = list(islice(waiting, SHOWN))
+    first = list(islice(waiting, most))
     table = Grid(**GRID)  # type: ignore[arg-type]
     for place, name in enumerate(columns):
         is_number = all(_is_number(row[place]) for row in first)
@@ -483,16 +489,16 @@ def grid(columns: list[str], rows: Iterable[tuple[str | None, ...]], messages: C
         table.add_column(escape(_printable(name)), justify=side, no_wrap=not sys.stdout.isatty())
     for row in first:
         table.add_row(*("" if value is None else escape(_printable(value)) for value in row))
-    answers().print(table)
+    (console or answers()).print(table)
     if next(waiting, None) is not None:
-        messages.print(f"Only the first {SHOWN} rows are shown; --format csv writes all.")
+        messages.print(f"Only the first {most} rows are shown; --format csv writes all.")
 
 
 def _is_number(text: str | None) -> bool:
     return text is None or text.lstrip("-").replace(".", "", 1).isdigit()
 
 
-def csv_rows(columns: list[str], rows: Iterable[tuple[str | None, ...]]) -> None:
+def csv_rows(columns: list[str], rows: Iterable[Sequence[str | None]]) -> None:
     writer, is_seen = csv.writer(sys.stdout, lineterminator="\n"), sys.stdout.isatty()
     for row in chain([[defused(name) for name in columns]], rows):
         writer.writerow([cell and _printable(cell) for cell in row] if is_seen else row)

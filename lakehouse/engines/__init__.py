@@ -7,6 +7,7 @@ both compute alike `spelling`.
 from __future__ import annotations
 
 import os
+from importlib import metadata
 from typing import TYPE_CHECKING
 
 from lakehouse.errors import LakehouseError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 NATIVE, SPARK = "native", "spark"
 NAMES = (NATIVE, SPARK)
+PACKAGES = {NATIVE: "pysail", SPARK: "pyspark"}
 # Engines with their versions, as notes have them, that computed something wrong: what they wrote is computed again.
 WRONG: frozenset[str] = frozenset()
 
@@ -33,6 +35,11 @@ def chosen(name: str | None = None, default: str = NATIVE) -> str:
             "`engine:` in conf/lake.yml."
         )
     return found
+
+
+def version(name: str = NATIVE) -> str:
+    """Of the package that computes, which is not loaded."""
+    return metadata.version(PACKAGES[name])
 
 
 def start(name: str = NATIVE, *, long: bool = False) -> Engine:

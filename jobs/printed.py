@@ -472,26 +472,24 @@ def documented(messages: Console, docs: Docs, file: Path) -> None:
     messages.print(f"Wrote {escape(str(file))}: {len(docs.entries)} tables, {there} of them in the lake {lake}.")
 
 
-def grid(
-    columns: list[str],
-    rows: Iterable[Sequence[str | None]],
-    messages: Console,
-    console: Console | None = None,
-    most: int = SHOWN,
-) -> None:
-    """For people: the first rows; numbers stand to the right."""
+def grid(columns: Sequence[str], rows: Iterable[Sequence[str | None]], messages: Console) -> None:
+    """For people: the first rows."""
     waiting = iter(rows)
-    first = list(islice(waiting, most))
-    table = Grid(**GRID)  # type: ignore[arg-type]
-    for place, name in enumerate(columns):
-        is_number = all(_is_number(row[place]) for row in first)
-        side: JustifyMethod = "right" if is_number and first else "left"
-        table.add_column(escape(_printable(name)), justify=side, no_wrap=not sys.stdout.isatty())
-    for row in first:
-        table.add_row(*("" if value is None else escape(_printable(value)) for value in row))
-    (console or answers()).print(table)
+    answers().print(table(columns, list(islice(waiting, SHOWN))))
     if next(waiting, None) is not None:
-        messages.print(f"Only the first {most} rows are shown; --format csv writes all.")
+        messages.print(f"Only the first {SHOWN} rows are shown; --format csv writes all.")
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str | None]]) -> Grid:
+    """Numbers stand to the right."""
+    made = Grid(**GRID)  # type: ignore[arg-type]
+    for place, name in enumerate(columns):
+        is_number = all(_is_number(row[place]) for row in rows)
+        side: JustifyMethod = "right" if is_number and rows else "left"
+        made.add_column(escape(_printable(name)), justify=side, no_wrap=not sys.stdout.isatty())
+    for row in rows:
+        made.add_row(*("" if value is None else escape(_printable(value)) for value in row))
+    return made
 
 
 def _is_number(text: str | None) -> bool:

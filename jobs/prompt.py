@@ -6,6 +6,7 @@ A statement ends with `;` and may have several lines. `\d` lists tables, `\d gol
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from itertools import islice
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -138,11 +139,12 @@ def _answer(messages: Console, ask: Callable[[str], Answer], statement: str) -> 
     try:
         columns, rows = ask(translated(statement))
         shown, console = list(islice(rows, MOST + 1)), printed.answers()
-        if len(shown) < console.height - 2:
-            printed.grid(columns, shown, messages, console)
-        else:
-            with console.pager():
-                printed.grid(columns, shown, messages, console, MOST)
+        table = printed.table(columns, shown[:MOST])
+        is_long = len(console.render_lines(table, pad=False)) > console.height - 2
+        with console.pager() if is_long else nullcontext():
+            console.print(table)
+        if len(shown) > MOST:
+            messages.print(f"Only the first {MOST} rows are shown; --format csv writes all.")
     except KeyboardInterrupt:
         messages.print("Not answered.")
     except LakehouseError as error:

@@ -17,7 +17,7 @@ class LackingExtraError(LakehouseError):
     """What only some need, and is not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what}, which is not installed. Install it: `uv sync --extra {extra}`.")
+        super().__init__(f"{what}, which is not installed. Install it: `uv sync --inexact --extra {extra}`.")
 
 
 MEMORY = "there is not enough memory. Give more (LAKEHOUSE_MEMORY=4g natively, LAKEHOUSE_DRIVER_MEMORY=6g for Spark)."

@@ -39,7 +39,7 @@ def test_outputs_are_stripped(path: Path) -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the notebook client's own
 def test_they_run_from_top_to_bottom_and_draw(released: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One after the other in one kernel, which is started once, and forgets the names of the one before."""
-    pytest.importorskip("altair", reason="needs the extra `report`: uv sync --extra report")
+    pytest.importorskip("altair", reason="needs the extra `report`: uv sync --inexact --extra report")
     monkeypatch.setenv("LAKEHOUSE_ROOT", released)
     of = {path.stem: [forgetting(), *cells(path)] for path in NOTEBOOKS}
     all_of_them = nbformat.v4.new_notebook(cells=[cell for mine in of.values() for cell in mine])  # type: ignore[no-untyped-call]

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from jobs.report import Report
 
-pytest.importorskip("altair", reason="needs the extra `report`: uv sync --extra report")
-pytest.importorskip("vl_convert", reason="needs the extra `report`: uv sync --extra report")
+pytest.importorskip("altair", reason="needs the extra `report`: uv sync --inexact --extra report")
+pytest.importorskip("vl_convert", reason="needs the extra `report`: uv sync --inexact --extra report")
 from jobs import dashboard, report, sections
 from jobs.report import Choice
 
@@ -214,7 +214,7 @@ def test_a_lacking_extra_is_named_with_its_command(released: str, monkeypatch: p
         monkeypatch.setitem(sys.modules, name, None)
     done = CliRunner().invoke(cli.app, ["report", "--lake", released])
     assert isinstance(done.exception, LackingExtraError)
-    said = "The report's charts are drawn by Altair, which is not installed. Install it: `uv sync --extra report`."
+    said = "The report's charts are drawn by Altair, which is not installed. Install it: `uv sync --inexact --extra report`."
     assert str(done.exception) == said
 
 

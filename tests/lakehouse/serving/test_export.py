@@ -54,7 +54,7 @@ def exported(tmp_path: Path, kind: str, **columns: pa.Array) -> Path:
 
 def cells(path: Path) -> list[Any]:
     openpyxl = pytest.importorskip("openpyxl", reason="needs the group `readers`: uv sync --group readers")
-    pytest.importorskip("xlsxwriter", reason="needs the extra `xlsx`: uv sync --extra xlsx")
+    pytest.importorskip("xlsxwriter", reason="needs the extra `xlsx`: uv sync --inexact --extra xlsx")
     return [*openpyxl.load_workbook(path).active.iter_rows()]
 
 
@@ -76,7 +76,7 @@ def test_a_csv_file_has_the_texts_of_lakehouse_sql_and_no_formula(tmp_path: Path
 
 
 def test_a_sheet_knows_numbers_days_and_times_and_computes_nothing(tmp_path: Path) -> None:
-    pytest.importorskip("xlsxwriter", reason="needs the extra `xlsx`: uv sync --extra xlsx")
+    pytest.importorskip("xlsxwriter", reason="needs the extra `xlsx`: uv sync --inexact --extra xlsx")
     header, *rows = cells(exported(tmp_path, "xlsx"))
     assert [one.value for one in header] == [*COLUMNS]
     row = next(row for row in rows if row[0].value == 1)
@@ -89,7 +89,7 @@ def test_a_sheet_knows_numbers_days_and_times_and_computes_nothing(tmp_path: Pat
 
 
 def test_what_a_sheet_would_round_is_a_text_there(tmp_path: Path) -> None:
-    pytest.importorskip("xlsxwriter", reason="needs the extra `xlsx`: uv sync --extra xlsx")
+    pytest.importorskip("xlsxwriter", reason="needs the extra `xlsx`: uv sync --inexact --extra xlsx")
     _, *rows = cells(exported(tmp_path, "xlsx"))
     texts = [str(2**60), "1234567890123456.78", "nan", "1899-01-01"]
     assert [[row[place].value for place in (0, 1, 2, 4)] for row in rows if row[0].value == texts[0]] == [texts]
@@ -98,7 +98,7 @@ def test_what_a_sheet_would_round_is_a_text_there(tmp_path: Path) -> None:
 def test_a_sheet_that_would_be_cut_is_refused_and_other_files_are_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("xlsxwriter", reason="needs the extra `xlsx`: uv sync --extra xlsx")
+    pytest.importorskip("xlsxwriter", reason="needs the extra `xlsx`: uv sync --inexact --extra xlsx")
     with pytest.raises(LakehouseError, match=r"note has a text of 40,000 letters .* Take --format csv or parquet"):
         exported(tmp_path / "a", "xlsx", note=pa.array(["x" * 40_000]))
     assert [one.name for one in (tmp_path / "a").iterdir()] == ["lake"]

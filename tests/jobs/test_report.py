@@ -214,8 +214,8 @@ def test_a_lacking_extra_is_named_with_its_command(released: str, monkeypatch: p
         monkeypatch.setitem(sys.modules, name, None)
     done = CliRunner().invoke(cli.app, ["report", "--lake", released])
     assert isinstance(done.exception, LackingExtraError)
-    said = "The report's charts are drawn by Altair, which is not installed. Install it: `uv sync --inexact --extra report`."
-    assert str(done.exception) == said
+    said = "The report's charts are drawn by Altair, which is not installed. Install it: "
+    assert str(done.exception) == f"{said}`uv sync --inexact --extra report`."
 
 
 def test_a_run_imports_nothing_that_only_some_need(tmp_path: Path) -> None:

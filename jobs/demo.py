@@ -71,7 +71,7 @@ def demo(messages: Console, *, on_minio: bool) -> None:
     written = samples.generate(exports, lines=LINES, days=DAYS, deliver=[DAYS - 1])
     late = samples.late_file(exports, lines=LINES, days=DAYS)
     orders = next(file for file in written.files if "Orders" in file.name)
-    files = [*written.files, *late.files, _typed_by_hand(orders), _half_written(orders)]
+    files = [*written.files, *late.files, typed_by_hand(orders), _half_written(orders)]
     _run(messages, Run(_delivered(files, exports, landing, lake), landing, tables, engine=engine))
 
     messages.rule("3. Again, with nothing new")
@@ -101,7 +101,7 @@ def _exchange_rates(export: Path) -> Path:
     return path
 
 
-def _typed_by_hand(orders: Path) -> Path:
+def typed_by_hand(orders: Path) -> Path:
     """An order delivered beside the day's export, in which somebody wrote a quantity as a word."""
     with orders.open(encoding="utf-8", newline="") as file:
         header, first, *_ = csv.reader(file)

@@ -176,6 +176,7 @@ class Names(Completer):
 
     def names(self, text: str, word: str) -> dict[str, Any]:
         """What may stand there, each with its meaning; `d.rev` is a column of the table that is called d."""
+        word = word.lower()
         alias, point, begun = word.rpartition(".")
         of_named = {of: meaning for name in NAMED.findall(text) for of, meaning in self.columns.get(name, {}).items()}
         if point and alias not in SCHEMAS:

@@ -24,15 +24,15 @@ from lakehouse.serving import sql
 from lakehouse.serving.docs import is_of_people
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from jobs.charts import Rows
     from jobs.sections import Section
     from lakehouse.engines.protocol import Reader
     from lakehouse.graph import Table
     from lakehouse.proof.diff import Difference, Number
     from lakehouse.recovery.releases import Release
 
-Rows = list[dict[str, Any]]
 MOST_ROWS = 400  # of a table below a chart
 REJECTED = "__rejected"
 # What a row is of, where that is somebody or somebody's: beside the columns that are about people by their names.
@@ -54,7 +54,7 @@ class Choice:
     @property
     def of_days(self) -> str:
         bounds = (("order_date >=", self.since), ("order_date <=", self.until))
-        return " and ".join(f"{bound} cast('{day:%Y-%m-%d}' as date)" for bound, day in bounds if day) or "true"
+        return " and ".join(f"{bound} cast('{day.isoformat()}' as date)" for bound, day in bounds if day) or "true"
 
 
 @dataclass(frozen=True)
@@ -117,12 +117,7 @@ def gather(
         [] if _missing(totals, release) else ask(totals),
         [answered(one) for one in SECTIONS],
         _scores(release, choice),
-        [
-            row
-            for name in sorted(release.tables)
-            if name.endswith(REJECTED)
-            for row in ask(_of_quarantine(name, choice))
-        ],
+        [row for statement in _of_quarantines(release, choice) for row in ask(statement)],
         changes,
     )
 
@@ -147,15 +142,16 @@ def _scores(release: Release, choice: Choice) -> Rows:
     return found
 
 
-def _of_quarantine(name: str, choice: Choice) -> str:
-    """Rows by the rule that they broke, a row under each of its rules."""
-    table = name.removesuffix(REJECTED)
-    has_market = "market" in graph.load()[table].contract.unit
-    of_market = choice.of_market if has_market else "true"
-    return (
-        f"select '{table}' as table_name, rule, count(*) as rows from "  # noqa: S608  our own names
-        f"(select explode(rules) as rule from {name} where {of_market}) group by rule order by rule"
-    )
+def _of_quarantines(release: Release, choice: Choice) -> Iterator[str]:
+    """For each, its rows by the rule that they broke, a row under each of its rules."""
+    for name in sorted(one for one in release.tables if one.endswith(REJECTED)):
+        table = graph.load().get(name.removesuffix(REJECTED))
+        has_market = table is None or "market" in table.contract.unit
+        yield (
+            f"select '{name.removesuffix(REJECTED)}' as source, rule, count(*) as rows from "  # noqa: S608  our names
+            f"(select explode(rules) as rule from {name} where {choice.of_market if has_market else 'true'}) "
+            "group by rule order by rule"
+        )
 
 
 def changes(root: str, release: Release) -> Changes | None:
@@ -206,7 +202,7 @@ class Form:
 
 
 def page(report: Report, form: Form | None = None) -> str:
-    """The whole file; only its own scripts may run, and nothing may be fetched."""
+    """The whole file; only its own scripts may run, and nothing may be fetched. Vega gives what it draws its styles."""
     vega, look = charts.javascript(), _text("report.js")
     scripts = " ".join(f"'{hash_of(one)}'" for one in (vega, look))
     own = "'self'" if form else "'none'"

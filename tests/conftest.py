@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from jobs import samples
+from jobs import demo, samples
 from lakehouse import engines, graph
 from lakehouse.engines import jvm
 from lakehouse.errors import LakehouseError
@@ -155,11 +155,13 @@ def lake_by_spark(
 
 @pytest.fixture(scope="session")
 def released(engine: Native, tables: dict[str, Table], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The root of a lake of samples with two releases, the second a day later; tests only read it."""
+    """The root of a lake of samples with two releases, the second a day later, with a wrong row; tests only read it."""
     landing, lake = (str(tmp_path_factory.mktemp("released") / name) for name in ("landing", "lake"))
     wanted = graph.selected(tables, OF_RELEASES)
     for days in (range(8), [8]):
-        samples.generate(Path(landing), lines=1500, days=10, deliver=days)
+        made = samples.generate(Path(landing), lines=1500, days=10, deliver=days)
+        if 0 not in days:
+            demo.typed_by_hand(next(path for path in made.files if path.name == "Market 1 Orders.csv"))
         Run(lake, landing, tables, engine=engine).execute(wanted)
         releases.publish(lake, tables)
     return lake

@@ -97,6 +97,7 @@ def test_names_of_tables_and_of_their_columns_are_completed() -> None:
     assert "ops.freshness" in names.names("from ops.", "ops.")
     assert [*names.names("select new_ from gold.daily_sales", "new_")] == ["new_revenue"]
     assert [*names.names("select d.new_ from gold.daily_sales d", "d.new_")] == ["d.new_revenue"]
+    assert [*names.names("SELE", "SELE")] == ["select"]
     assert names.names("select ", "") == {}
 
 

@@ -121,6 +121,14 @@ def test_what_changed_is_said_against_the_release_before(page: Path, released: s
     assert report.changes(released, releases.release(released, 1)) is None
 
 
+def test_what_is_kept_out_is_counted_by_rule(made: Report, page: Path) -> None:
+    assert made.rejected
+    text = words(page.read_text(encoding="utf-8"))
+    assert {tuple(row) for row in made.rejected} == {("source", "rule", "rows")}
+    assert all(f"{row['source']} {row['rule']} {row['rows']}" in text for row in made.rejected)
+    assert "silver.order_lines quantity_is_readable 1" in text
+
+
 def test_no_column_is_about_anybody(made: Report) -> None:
     shown = {name for one in made.answers for rows in one.rows.values() for row in rows for name in row}
     shown |= {name for rows in (made.totals, made.scores, made.rejected) for row in rows for name in row}
@@ -214,8 +222,8 @@ def test_a_lacking_extra_is_named_with_its_command(released: str, monkeypatch: p
         monkeypatch.setitem(sys.modules, name, None)
     done = CliRunner().invoke(cli.app, ["report", "--lake", released])
     assert isinstance(done.exception, LackingExtraError)
-    said = "The report's charts are drawn by Altair, which is not installed. Install it: "
-    assert str(done.exception) == f"{said}`uv sync --inexact --extra report`."
+    assert str(done.exception).startswith("The report's charts are drawn by Altair, which is not installed.")
+    assert str(done.exception).endswith("which is not installed. Install it: `uv sync --inexact --extra report`.")
 
 
 def test_a_run_imports_nothing_that_only_some_need(tmp_path: Path) -> None:

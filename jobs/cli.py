@@ -9,8 +9,8 @@ from __future__ import annotations
 import shlex
 import sys
 from contextlib import contextmanager, suppress
-from itertools import islice
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -600,7 +600,8 @@ def export(
 
     root = _lake(lake)
     file = to or Path(f"{table.rpartition('.')[2]}.{output}")
-    rows = files.export(engines.reader(), root, table, output, file, _point(root, release, as_of))
+    with _at(root, release, as_of) as point:
+        rows = files.export(engines.reader(), root, table, output, file, point)
     messages.print(f"Wrote {rows:,} rows of {escape(table)} to {escape(str(file))}.")
 
 
@@ -622,7 +623,8 @@ def report(
     look = _look_of_report("report")
     root = _lake(lake)
     one = releases.asked(root, release, as_of) or releases.last(root)
-    found = look.gather(engines.reader(engine_name(engine)), root, one, look.changes(root, one))
+    with releases.reading(root, one):
+        found = look.gather(engines.reader(engine_name(engine)), root, one, look.changes(root, one))
     file = to or Path("report.html")
     facts.write(look.page(found), file)
     messages.print(f"Wrote {escape(str(file))}: the report of release {one.number} of the lake {escape(root)}.")

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 from jobs import report
 from jobs.report import Choice, Form
 from lakehouse.errors import LakehouseError, refusal
-from lakehouse.recovery import releases, vacuum
+from lakehouse.recovery import releases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,15 +53,16 @@ class Dashboard:
         with self.lock:
             one = releases.last(self.root) if number is None else releases.release(self.root, number)
             known = releases.releases(self.root)
-            expired = vacuum.expired(self.root, known, self.days)
+            expired = releases.expired(self.root, known, self.days)
             there = [each for each in reversed(known) if each.number not in expired]
             form = Form(there, report.countries(), number is None)
             which = one.number, one.published_at
             changes = self._once(which, lambda: report.changes(self.root, one))
             key = which, choice, number is None, len(there)
-            return self._once(
-                key, lambda: report.page(report.gather(self.reader, self.root, one, changes, choice), form)
-            )
+            with releases.reading(self.root, one):
+                return self._once(
+                    key, lambda: report.page(report.gather(self.reader, self.root, one, changes, choice), form)
+                )
 
     def _once(self, key: object, make: Callable[[], T]) -> T:
         """What was made for the key, or is made now; what was made first is forgotten first."""

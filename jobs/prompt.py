@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from contextlib import nullcontext
-from itertools import islice
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -24,15 +23,15 @@ from lakehouse.serving.plain import SCHEMAS
 from lakehouse.store.cache import cache_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from prompt_toolkit.completion import CompleteEvent
     from prompt_toolkit.document import Document
     from rich.console import Console
 
-Answer: TypeAlias = "tuple[list[str], Iterator[tuple[str | None, ...]]]"  # columns and rows
 MOST = 1000  # rows that are paged through
+Answer: TypeAlias = "tuple[list[str], list[Sequence[str | None]]]"  # columns, and rows: one more than MOST if there are
 HELP = (
     r"A statement ends with ; and may have several lines.  \d tables  \d gold.daily_sales its columns  \q the end (or "
     "Ctrl-D)"
@@ -137,8 +136,8 @@ def _history() -> Path:
 def _answer(messages: Console, ask: Callable[[str], Answer], statement: str) -> None:
     """On the screen, or page by page where it has more lines."""
     try:
-        columns, rows = ask(translated(statement))
-        shown, console = list(islice(rows, MOST + 1)), printed.answers()
+        columns, shown = ask(translated(statement))
+        console = printed.answers()
         table = printed.table(columns, shown[:MOST])
         is_long = len(console.render_lines(table, pad=False)) > console.height - 2
         with console.pager() if is_long else nullcontext():

@@ -3,6 +3,7 @@ r"""The prompt: statements of several lines, `\d`, names while somebody types; a
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,7 +33,8 @@ def typed(released: str, *lines: str) -> None:
     """What a person types, each line ended by Enter, to the prompt itself."""
 
     def ask(statement: str) -> Answer:
-        return answers.ask(engines.NATIVE, released, statement, "texts", None)
+        columns, rows = answers.ask(engines.NATIVE, released, statement, "texts", None)
+        return columns, [*islice(rows, prompt.MOST + 1)]
 
     with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
         keys.send_text("".join(f"{line}\r" for line in lines))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lakehouse.delta.log import Action, Snapshot
 
 T = TypeVar("T")
-CHANGE, VERSION = "_change_type", "_commit_version"
+CHANGE, VERSION, SIGN = "_change_type", "_commit_version", "_sign"
 MOST_KNOWN = 256 << 20  # bytes of changes that are kept
 DELETE, INSERT = "delete", "insert"
 BEFORE, AFTER = {DELETE, "update_preimage"}, {INSERT, "update_postimage"}
@@ -121,6 +121,23 @@ def changes(address: str, since: int, until: int, columns: Sequence[str] | None 
     except LakehouseError as error:
         what = f"The changes of {address} in the versions {since + 1} to {until} cannot be read: {error}"
         raise UnreadableChangesError(what) from error
+
+
+def difference(address: str, since: int, until: int, columns: Sequence[str]) -> tuple[pa.Table, pa.Table]:
+    """The rows that only version `since` has, and those that only `until` has: what came and went again is in neither.
+
+    Raises UnreadableChangesError as `changes` does.
+    """
+    changed = changes(address, since, until, columns)
+    signs = pc.if_else(pc.is_in(changed[CHANGE], pa.array(sorted(AFTER))), 1, -1)
+    return apart(changed.select(list(columns)), signs)
+
+
+def apart(rows: pa.Table, signs: pa.ChunkedArray) -> tuple[pa.Table, pa.Table]:
+    """The rows that went (-1) more often than they came (1), and those that came more often."""
+    net = rows.append_column(SIGN, signs).group_by(rows.column_names).aggregate([(SIGN, "sum")])
+    sums = net[f"{SIGN}_sum"]
+    return tuple(net.filter(which).select(rows.column_names) for which in (pc.less(sums, 0), pc.greater(sums, 0)))
 
 
 class Known:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lakehouse.recovery.releases import Release
 
 NUMBERS = ("int", "bigint", "decimal", "double")
-SIGN, PLACE = "_sign", ("_file", "_row", "_sequence")
+PLACE = ("_file", "_row", "_sequence")
 MOST = 10  # numbers
 NAMED = 3  # files of one cause
 NEW, LATE, CORRECTED, DEFINITION = "new", "late", "corrected", "definition changed"
@@ -126,24 +126,17 @@ def _counted(table: Table, address: str, since: int, until: int) -> Difference |
 def _sides(table: Table, address: str, since: int, until: int) -> tuple[pa.Table, pa.Table]:
     """The rows that only one of the versions has, as they are there: what came and went again is in neither."""
     import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
 
     schemas = [log.schema(found) for at in (since, until) if (found := log.snapshot(address, at))]
     then, now = ({one.name: one.type for one in schema} for schema in schemas)
     promised = PLACE if table.contract.source else table.contract.columns  # a row of a file says one thing for ever
     columns = [name for name in promised if name in now and then.get(name) == now[name]]
     try:
-        changed = feed.changes(address, since, until, columns)
-        signs = pc.if_else(pc.is_in(changed[feed.CHANGE], pa.array(sorted(feed.AFTER))), 1, -1)
-        rows = changed.select(columns).append_column(SIGN, signs)
+        return feed.difference(address, since, until, columns)
     except feed.UnreadableChangesError:
-        sides = [(feed.read(address, at, columns), sign) for at, sign in ((since, -1), (until, 1))]
-        rows = pa.concat_tables(
-            [side.append_column(SIGN, pa.repeat(pa.scalar(sign), side.num_rows)) for side, sign in sides]
-        )
-    net = rows.group_by(columns).aggregate([(SIGN, "sum")])
-    signs = net[f"{SIGN}_sum"]
-    return net.filter(pc.less(signs, 0)).select(columns), net.filter(pc.greater(signs, 0)).select(columns)
+        before, after = (feed.read(address, at, columns) for at in (since, until))
+        signs = [pa.repeat(pa.scalar(sign), side.num_rows) for side, sign in ((before, -1), (after, 1))]
+        return feed.apart(pa.concat_tables([before, after]), pa.chunked_array(signs))
 
 
 def _pairs(table: Table, before: pa.Table, after: pa.Table) -> tuple[pa.Table, pa.Table]:

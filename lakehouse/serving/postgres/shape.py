@@ -1,0 +1,219 @@
+"""What a release's gold is in PostgreSQL: columns as stored, words and grains of the contracts, and conf/postgres."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import yaml
+from psycopg.sql import SQL, Identifier, Literal
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from lakehouse import conf, contract
+from lakehouse.delta import log, progress
+from lakehouse.errors import LakehouseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from psycopg.sql import Composed
+
+    from lakehouse.contract import Contract
+    from lakehouse.graph import Table
+    from lakehouse.recovery.releases import Release
+
+LAYER = SCHEMA = "gold"
+FOLDER = conf.HOME / "conf" / "postgres"
+TABLES = "tables.yml"
+TYPES = {
+    "boolean": "boolean",
+    "integer": "integer",
+    "long": "bigint",
+    "double": "double precision",
+    "string": "text",
+    "date": "date",
+    "timestamp": "timestamptz",
+}
+BY_TEN, MONTHS = 100, 12
+
+
+class Promise(BaseModel):
+    """What conf/postgres/tables.yml says of one table."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    references: dict[str, str] = {}
+    by_month: str | None = None
+    filtered: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One table: its `columns` with PostgreSQL's types, and what stands on them.
+
+    A table that is cut `by_month` can keep nothing unique without the day, so that is in its key too.
+    """
+
+    name: str
+    columns: Mapping[str, str]
+    key: tuple[str, ...]
+    unique: tuple[tuple[str, ...], ...]
+    filtered: tuple[tuple[str, ...], ...]
+    references: Mapping[str, str]
+    by_month: str | None
+    comment: str = field(compare=False)
+    comments: Mapping[str, str] = field(compare=False)
+
+    def create(self, schema: str) -> Composed:
+        """The bare table: what is indexed after it is filled is indexed in a fraction of the time."""
+        columns = SQL(", ").join(SQL("{} " + kind).format(Identifier(name)) for name, kind in self.columns.items())
+        cut = SQL("partition by range ({})").format(Identifier(self.by_month)) if self.by_month else SQL("")
+        return SQL("create table {} ({}) {}").format(Identifier(schema, self.name), columns, cut)
+
+    def of_month(self, month: int) -> str:
+        """The name of the part with the rows of one month, yyyymm."""
+        return f"{self.name}_{month // BY_TEN}_{month % BY_TEN:02}"
+
+    def part(self, schema: str, month: int) -> Composed:
+        table, part = Identifier(schema, self.name), Identifier(schema, self.of_month(month))
+        return SQL("create table {} partition of {} {}").format(part, table, self.bounds(month))
+
+    def bounds(self, month: int) -> Composed:
+        following = month + 1 if month % BY_TEN < MONTHS else (month // BY_TEN + 1) * BY_TEN + 1
+        days = (Literal(one * BY_TEN + 1) for one in (month, following))
+        return SQL("for values from ({}) to ({})").format(*days)
+
+    def constraints(self, schema: str) -> Iterator[Composed]:
+        table = Identifier(schema, self.name)
+        yield SQL("alter table {} add primary key ({})").format(table, names(self.key))
+        for columns in self.unique:
+            yield SQL("alter table {} add unique ({})").format(table, names(columns))
+        for columns in (*self.filtered, *((one,) for one in self.references)):
+            yield SQL("create index on {} ({})").format(table, names(columns))
+
+    def links(self, schema: str) -> Iterator[Composed]:
+        """Once every table is there and has its keys."""
+        text = "alter table {} add foreign key ({}) references {} ({}) deferrable initially deferred"
+        for column, other in self.references.items():
+            to = Identifier(schema, other)
+            yield SQL(text).format(Identifier(schema, self.name), Identifier(column), to, Identifier(column))
+
+    def words(self) -> Iterator[tuple[tuple[str, str | None], str]]:
+        """What is said of the table (None) and of each column."""
+        yield (self.name, None), self.comment
+        yield from (((self.name, column), said) for column, said in self.comments.items())
+
+
+@dataclass(frozen=True)
+class View:
+    """A question of conf/postgres/<name>.sql; the comment that it begins with is the view's."""
+
+    name: str
+    text: str
+
+    @property
+    def comment(self) -> str:
+        lines = (line.removeprefix("--").strip() for line in self.text.splitlines() if line.startswith("--"))
+        return " ".join(lines)
+
+    def create(self, schema: str) -> Composed:
+        return SQL("create view {} as ").format(Identifier(schema, self.name)) + SQL(self.text)
+
+
+@dataclass(frozen=True)
+class Star:
+    """All that is served."""
+
+    shapes: tuple[Shape, ...]
+    views: tuple[View, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """Another one where a table or view is other than before, words apart."""
+        tables = [replace(one, comment="", comments={}) for one in self.shapes]
+        return hashlib.sha256(f"{tables} {self.views}".encode()).hexdigest()[:16]
+
+    def words(self) -> dict[tuple[str, str | None], str]:
+        said = {(one.name, None): one.comment for one in self.views}
+        return said | dict(pair for one in self.shapes for pair in one.words())
+
+
+def names(columns: Iterable[str]) -> Composed:
+    return SQL(", ").join(map(Identifier, columns))
+
+
+def star(root: str, tables: Mapping[str, Table], release: Release, folder: Path = FOLDER) -> Star:
+    """The tables of gold that the release has, and the views; those that others reference first."""
+    promises = _promises(tables, folder)
+    there = [name for name in tables if name.startswith(f"{LAYER}.") and name in release.tables]
+    shapes = [_shape(root, name, tables[name].contract, release, promises.get(name, Promise())) for name in there]
+    views = [View(path.stem, path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.sql"))]
+    return Star(tuple(sorted(shapes, key=lambda one: len(one.references))), tuple(views))
+
+
+def _shape(root: str, name: str, promised: Contract, release: Release, promise: Promise) -> Shape:
+    found = log.snapshot(progress.address(root, name), progress.version_at(root, name, release.point))
+    stored = log.schema(found) if found else ()
+    columns = {one.name: _type(log.delta_type(one.type)) for one in stored if one.name != contract.DIGEST}
+    by_month = promise.by_month
+    return Shape(
+        name=_bare(name),
+        columns=columns,
+        key=promised.grain if by_month in {None, *promised.grain} else (*promised.grain, str(by_month)),
+        unique=() if by_month else tuple(one.unique for one in promised.checks.values() if one.unique),
+        filtered=promise.filtered,
+        references={column: _bare(other) for column, other in promise.references.items()},
+        by_month=by_month,
+        comment=" ".join(promised.description.split()),
+        comments={column: _meaning(promised, column) for column in columns if column in promised.columns},
+    )
+
+
+def _bare(name: str) -> str:
+    return name.removeprefix(f"{LAYER}.")
+
+
+def _type(said: str) -> str:
+    return TYPES.get(said) or said.replace("decimal", "numeric")
+
+
+def _meaning(promised: Contract, column: str) -> str:
+    unit = promised.columns[column].measured_in
+    return promised.comments[column] + (f" [{unit}]" if unit else "")
+
+
+def _promises(tables: Mapping[str, Table], folder: Path) -> dict[str, Promise]:
+    """Raises LakehouseError with all that is wrong in conf/postgres/tables.yml."""
+    path = folder / TABLES
+    try:
+        found = TypeAdapter(dict[str, Promise]).validate_python(conf.read(path) or {})
+        wrong = [line for name, promise in found.items() for line in _strange(tables, name, promise)]
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        wrong = [" ".join(str(error).split())]
+    if wrong:
+        raise LakehouseError(
+            "What PostgreSQL is to hold is not right:\n" + "\n".join(f"  {path}: {one}" for one in wrong)
+        )
+    return found
+
+
+def _strange(tables: Mapping[str, Table], name: str, promise: Promise) -> Iterator[str]:
+    """Names that are no table's or column's, and references to what is not unique."""
+    if name not in tables or not name.startswith(f"{LAYER}."):
+        yield f"{name} is no table of {LAYER}"
+        return
+    days = [promise.by_month] if promise.by_month else []
+    for column in (*days, *promise.references, *(one for columns in promise.filtered for one in columns)):
+        if column not in tables[name].contract.columns:
+            yield f"{name}: it has no column {column}"
+    for column, other in promise.references.items():
+        if other not in tables or (column,) not in _keys(tables[other].contract):
+            yield f"{name}: no column {column} of {other} is unique, so it cannot be referenced"
+
+
+def _keys(promised: Contract) -> Sequence[tuple[str, ...]]:
+    return [promised.grain, *(one.unique for one in promised.checks.values())]

@@ -34,6 +34,8 @@ app = typer.Typer(
 )
 minio_app = typer.Typer(help="MinIO in the house: the S3 of this machine, on 127.0.0.1.", no_args_is_help=True)
 app.add_typer(minio_app, name="minio")
+serve_app = typer.Typer(help="Gold in the tools that people ask it with.", no_args_is_help=True)
+app.add_typer(serve_app, name="serve")
 
 messages = printed.Terminal(stderr=True)
 
@@ -666,11 +668,20 @@ def demo(
     minio: Annotated[
         bool, typer.Option("--minio", help="On MinIO instead of a local folder; leaves it running.")
     ] = False,
+    postgres: Annotated[
+        bool, typer.Option("--postgres", help="And serve both releases to a PostgreSQL, which is started and ended.")
+    ] = False,
 ) -> None:
     """Make sample exports of two markets, build the lake, deliver another day and a late file, and look at it."""
     from jobs import demo as show
 
-    show.demo(messages, on_minio=minio)
+    if not postgres:
+        show.demo(messages, on_minio=minio)
+        return
+    from lakehouse.serving.postgres import server
+
+    with server.running() as url:
+        show.demo(messages, on_minio=minio, postgres=url)
 
 
 @app.command()
@@ -679,6 +690,24 @@ def jars() -> None:
     from lakehouse.engines import jvm
 
     print(",".join(str(jar) for jar in jvm.jars(messages.print)))  # noqa: T201
+
+
+@serve_app.command("postgres")
+def serve_postgres(
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="postgresql://user@host:5432/database, without a password: that is in PGPASSWORD or ~/.pgpass.",
+            show_default="the variable LAKEHOUSE_POSTGRES, whose URL may hold one",
+        ),
+    ] = None,
+    lake: LakeOption = None,
+) -> None:
+    """Bring PostgreSQL to the newest release: its schema gold, for BI tools. Only rows that differ are written."""
+    from jobs import served
+
+    served.into_postgres(messages, served.address(to), _lake(lake))
 
 
 @minio_app.command("start")

@@ -51,10 +51,25 @@ QUESTIONS = {
         "where before.placed_value <> after.placed_value order by 1, 2"
     ),
 }
+OF_POSTGRES = {
+    "The release that it holds": "select release, published_at, synced_at from gold.release",
+    "Revenue by month and category, through the star": (
+        "select d.month_start, p.market, p.category_name, f.currency, sum(f.line_total) as gross_revenue "
+        "from gold.fact_sales f join gold.dim_date d using (date_key) join gold.dim_product p using (product_key) "
+        "where f.is_completed group by 1, 2, 3, 4 order by 5 desc limit 5"
+    ),
+    "The published view": (
+        'select "Customer_ID", "Total_Order_Amount", "Order_Count", start_timestamp, end_timestamp, market, currency '
+        "from gold.ecommerce order by 2 desc nulls last limit 3"
+    ),
+}
 
 
-def demo(messages: Console, *, on_minio: bool) -> None:
-    """Fresh sample exports and a fresh lake, in .lake/demo or on MinIO, which is left running."""
+def demo(messages: Console, *, on_minio: bool, postgres: str = "") -> None:
+    """Fresh sample exports and a fresh lake, in .lake/demo or on MinIO, which is left running.
+
+    `postgres`: the URL of one that follows the releases.
+    """
     shutil.rmtree(FOLDER, ignore_errors=True)
     exports = FOLDER / "landing"
     lake, landing = (str(FOLDER / "tables"), str(exports))
@@ -66,6 +81,7 @@ def demo(messages: Console, *, on_minio: bool) -> None:
     written = samples.generate(exports, lines=LINES, days=DAYS, deliver=range(DAYS - 1))
     files = [*written.files, _exchange_rates(written.files[0])]
     engine = _run(messages, Run(_delivered(files, exports, landing, lake), landing, tables, engine=engine_name(None)))
+    _serve(messages, postgres, lake)
 
     messages.rule("2. A day later: changes, a late file, a mistake, and half a file")
     written = samples.generate(exports, lines=LINES, days=DAYS, deliver=[DAYS - 1])
@@ -73,9 +89,11 @@ def demo(messages: Console, *, on_minio: bool) -> None:
     orders = next(file for file in written.files if "Orders" in file.name)
     files = [*written.files, *late.files, typed_by_hand(orders), _half_written(orders)]
     _run(messages, Run(_delivered(files, exports, landing, lake), landing, tables, engine=engine))
+    _serve(messages, postgres, lake)
 
     messages.rule("3. Again, with nothing new")
     _run(messages, Run(lake, landing, tables, engine=engine))
+    _serve(messages, postgres, lake)
 
     messages.rule("4. Gold")
     reader = engines.reader(engine_name(None))
@@ -85,6 +103,8 @@ def demo(messages: Console, *, on_minio: bool) -> None:
         printed.grid(answer.columns, answer.texts(), messages)
     messages.print("\n[bold]What is in quarantine, and why[/]")
     printed.rejected(messages, storage.normalise(lake), tables["silver.order_lines"], examples=1)
+    if postgres:
+        _ask_postgres(messages, postgres)
     _what_next(messages, lake, on_minio=on_minio)
 
 
@@ -126,6 +146,26 @@ def _run(messages: Console, run: Run) -> Engine:
     printed.summary(messages, report)
     published.after(messages, run, report)
     return run.started()
+
+
+def _serve(messages: Console, postgres: str, lake: str) -> None:
+    """Bring the release that a run made to PostgreSQL, where there is one."""
+    if postgres:
+        from jobs import served  # noqa: PLC0415  with psycopg, which the demo alone does not need
+
+        served.into_postgres(messages, postgres, storage.normalise(lake))
+
+
+def _ask_postgres(messages: Console, postgres: str) -> None:
+    from lakehouse.serving.postgres import sync  # noqa: PLC0415  as above
+
+    messages.rule("5. The same in PostgreSQL")
+    with sync.connected(postgres) as connection:
+        for title, question in OF_POSTGRES.items():
+            messages.print(f"\n[bold]{title}[/]")
+            answer = connection.execute(question)
+            columns = [one.name for one in answer.description or ()]
+            printed.grid(columns, (tuple(str(one) for one in row) for row in answer), messages)
 
 
 def _delivered(files: list[Path], exports: Path, landing: str, lake: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -114,6 +115,10 @@ class View:
     text: str
 
     @property
+    def reads(self) -> set[str]:
+        return set(re.findall(r"\b(?:from|join)\s+(\w+)", self.text))
+
+    @property
     def comment(self) -> str:
         lines = (line.removeprefix("--").strip() for line in self.text.splitlines() if line.startswith("--"))
         return " ".join(lines)
@@ -145,12 +150,16 @@ def names(columns: Iterable[str]) -> Composed:
 
 
 def star(root: str, tables: Mapping[str, Table], release: Release, folder: Path = FOLDER) -> Star:
-    """The tables of gold that the release has, and the views; those that others reference first."""
+    """The tables of gold that the release has, those that others reference first, and the views that stand on them."""
     promises = _promises(tables, folder)
     there = [name for name in tables if name.startswith(f"{LAYER}.") and name in release.tables]
     shapes = [_shape(root, name, tables[name].contract, release, promises.get(name, Promise())) for name in there]
     views = [View(path.stem, path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.sql"))]
-    return Star(tuple(sorted(shapes, key=lambda one: len(one.references))), tuple(views))
+    without = {_bare(name) for name in tables} - {one.name for one in shapes}
+    return Star(
+        tuple(sorted(shapes, key=lambda one: len(one.references))),
+        tuple(one for one in views if without.isdisjoint(one.reads)),
+    )
 
 
 def _shape(root: str, name: str, promised: Contract, release: Release, promise: Promise) -> Shape:
@@ -164,7 +173,7 @@ def _shape(root: str, name: str, promised: Contract, release: Release, promise: 
         key=promised.grain if by_month in {None, *promised.grain} else (*promised.grain, str(by_month)),
         unique=() if by_month else tuple(one.unique for one in promised.checks.values() if one.unique),
         filtered=promise.filtered,
-        references={column: _bare(other) for column, other in promise.references.items()},
+        references={column: _bare(to) for column, to in promise.references.items() if to in release.tables},
         by_month=by_month,
         comment=" ".join(promised.description.split()),
         comments={column: _meaning(promised, column) for column in columns if column in promised.columns},

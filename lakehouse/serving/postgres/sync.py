@@ -230,7 +230,7 @@ def _changed(connection: Connection[Any], one: Shape, address: str, since: int, 
         return None
     table, staged = Identifier(SCHEMA, one.name), _staged(connection, one, STAGED, one.columns, new)
     gone = _staged(connection, one, GONE, one.key, old)
-    same = _and(one.key, "t.{0} = gone.{0}")
+    same = _and(one.key, "t.{0} = gone.{0}") + _within(one, old)
     went = connection.execute(SQL("delete from {} t using {} gone where {}").format(table, gone, same)).rowcount
     _months(connection, one, new)
     text = "insert into {} select * from {} on conflict do nothing"
@@ -256,6 +256,14 @@ def _compared(connection: Connection[Any], one: Shape, address: str, version: in
     return went, came
 
 
+def _within(one: Shape, rows: pa.Table) -> Composed:
+    """Of a table that is cut by months, only those of the rows are looked into."""
+    if one.by_month is None or not rows.num_rows:
+        return SQL("").format()
+    ends = pc.min_max(rows[one.by_month]).as_py()
+    return SQL(" and t.{} between {} and {}").format(Identifier(one.by_month), ends["min"], ends["max"])
+
+
 def _and(columns: Iterable[str], condition: str) -> Composed:
     return SQL(" and ").join(SQL(condition).format(Identifier(name)) for name in columns)
 
@@ -270,6 +278,7 @@ def _staged(
     connection.execute(SQL(text).format(Identifier(name), names(columns), Identifier(SCHEMA, one.name)))
     if rows is not None:
         _copy(connection, staged, rows.select(list(columns)))
+        connection.execute(SQL("analyze {}").format(staged))
     return staged
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+from deltalake import DeltaTable
 
 from lakehouse.delta import committer, log, ops, progress
 from lakehouse.delta.committer import Target
@@ -36,9 +37,11 @@ class Served:
         schema = arrow_schema({column: one.type for column, one in promise.columns.items()})
         return Target(progress.address(self.root, name), schema, promise.comments, vectors=promise.vectors)
 
-    def write(self, name: str, columns: Mapping[str, Any], unit: Sequence[str] = ()) -> int:
-        """Its new version. Columns that are not given are null."""
-        target, size = self.target(name), len(next(iter(columns.values())))
+    def write(
+        self, name: str, columns: Mapping[str, Any], unit: Sequence[str] = (), gone: Sequence[Mapping[str, Any]] = ()
+    ) -> int:
+        """Its new version. Columns that are not given are null; `gone` units vanish."""
+        target, size = self.target(name), len(next(iter(columns.values()), ()))
         given = {one.name: columns.get(one.name) for one in target.schema}
         arrays = [
             pa.nulls(size, one.type) if given[one.name] is None else pa.array(given[one.name]).cast(one.type)
@@ -47,7 +50,8 @@ class Served:
         rows, now = pa.table(arrays, schema=target.schema), log.snapshot(target.address)
         self.names += [] if name in self.names else [name]
         if now and unit:
-            return committer.replace_units(target, now.version, unit, rows, None, None)
+            left = pa.Table.from_pylist(list(gone), pa.schema([target.schema.field(one) for one in unit]))
+            return committer.replace_units(target, now.version, unit, rows, left, None)
         return committer.overwrite(target, now.version if now else -1, rows, None)
 
     def release(self) -> Release:
@@ -61,3 +65,7 @@ class Served:
         texts = {name: json.dumps(getattr(made, name)) for name in ("tables", "ids", "quality", "despite")}
         ops.append(self.root, releases.RELEASES, releases.TYPES, [asdict(made) | texts])
         return made
+
+    def opened(self, name: str) -> DeltaTable:
+        """The table, as somebody else's writer has it."""
+        return DeltaTable(progress.address(self.root, name))

@@ -53,10 +53,11 @@ QUESTIONS = {
 }
 OF_POSTGRES = {
     "The release that it holds": "select release, published_at, synced_at from gold.release",
-    "Revenue by month and category, through the star": (
-        "select d.month_start, p.market, p.category_name, f.currency, sum(f.line_total) as gross_revenue "
-        "from gold.fact_sales f join gold.dim_date d using (date_key) join gold.dim_product p using (product_key) "
-        "where f.is_completed group by 1, 2, 3, 4 order by 5 desc limit 5"
+    "By weekday, Monday first, through the star": (
+        "select f.market, d.weekday, f.currency, count(distinct f.order_id) as orders, "
+        "sum(f.line_total) as gross_revenue "
+        "from gold.fact_sales f join gold.dim_date d using (date_key) where f.is_completed "
+        "group by 1, 2, 3 order by 1, 2 limit 7"
     ),
     "The published view": (
         'select "Customer_ID", "Total_Order_Amount", "Order_Count", start_timestamp, end_timestamp, market, currency '

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,11 +14,12 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from jobs import cli, demo
-from lakehouse import engines
+from lakehouse import engines, graph
 from lakehouse.errors import LakehouseError
 from lakehouse.serving import sql
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -25,13 +27,27 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def said(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL that follows the demo's releases; empty where none is installed."""
+    try:
+        from lakehouse.serving.postgres import server  # noqa: PLC0415  which needs an extra
+
+        server.programs()
+    except LakehouseError:
+        yield ""
+        return
+    with server.running() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def said(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """What the demo printed, and its folder."""
     folder = tmp_path_factory.mktemp("demo")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(demo, "FOLDER", folder / "demo")
         console = Console(file=io.StringIO(), width=200)
-        demo.demo(console, on_minio=False)
+        demo.demo(console, on_minio=False, postgres=postgres)
         return console.file.getvalue(), folder / "demo"  # type: ignore[attr-defined]
 
 
@@ -54,6 +70,29 @@ def _ask(said: tuple[str, Path], *arguments: str) -> str:
         answer = CliRunner().invoke(cli.app, arguments)
     assert answer.exit_code == 0, answer.output
     return answer.stdout
+
+
+def test_postgresql_followed_both_releases_and_has_the_rows_of_every_gold_table_that_sql_says(
+    said: tuple[str, Path], postgres: str
+) -> None:
+    if not postgres:
+        pytest.skip("needs PostgreSQL and the extra [postgres]")
+    from lakehouse.serving.postgres import sync  # noqa: PLC0415
+
+    assert re.search(r"holds release 1: 29 tables, .*holds release 2, after 1: .*: no row differed", said[0], re.DOTALL)
+    assert "The release that it holds" in said[0]
+    with sync.connected(postgres) as connection:
+        (tables,) = connection.execute("select tables from gold.release").fetchone() or ({},)
+        assert {*tables} == {name for name in graph.load() if name.startswith("gold.")}
+        for name in tables:
+            answer = sql.query(engines.reader(), str(said[1] / "tables"), f"select * from {name}").arrow()
+            expected = sorted(map(_plain, zip(*answer.to_pydict().values(), strict=True)), key=repr)
+            assert sorted(map(_plain, connection.execute(f"select * from {name}")), key=repr) == expected, name
+
+
+def _plain(row: tuple[object, ...]) -> tuple[object, ...]:
+    """Instants in one zone."""
+    return tuple(one.astimezone(UTC) if isinstance(one, datetime) else one for one in row)
 
 
 def test_csv_is_the_answer_alone_with_exact_decimals(said: tuple[str, Path]) -> None:

@@ -156,7 +156,7 @@ def asking(url: str) -> Iterator[Connection[Any]]:
 
 def ask(url: str, question: str) -> list[tuple[Any, ...]]:
     with asking(url) as connection:
-        return connection.execute(question).fetchall()  # type: ignore[call-overload, no-any-return]
+        return connection.execute(question).fetchall()
 
 
 def rows(url: str, name: str) -> list[tuple[Any, ...]]:
@@ -549,8 +549,9 @@ def test_another_shape_comes_between_readers_and_a_long_question_is_not_waited_f
         syncing = Thread(target=synced, args=(url, lake))
         syncing.start()
         built = "select to_regnamespace('lakehouse_next') is not null"
-        while not short.execute(built).fetchone()[0]:  # type: ignore[index]
-            short.execute("set lock_timeout = '1s'")
+        while short.execute(built).fetchone() == (False,):
+            pass
+        short.execute("set lock_timeout = '1s'")
         assert {seen_by(short) for _ in range(50)} == {before}
     syncing.join()
     check_exact(url, lake)
@@ -694,3 +695,5 @@ def test_without_postgresql_its_installation_is_named_and_one_that_does_not_star
     monkeypatch.setattr(server, "INSTALLED", f"{tmp_path}/*")
     with pytest.raises(LakehouseError, match=r"PostgreSQL is not installed here: there is no initdb. Install it"):
         server.programs()
+    monkeypatch.undo()
+    assert (server.programs() / "pg_ctl").exists()

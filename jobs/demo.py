@@ -158,10 +158,10 @@ def _serve(messages: Console, postgres: str, lake: str) -> None:
 
 
 def _ask_postgres(messages: Console, postgres: str) -> None:
-    from lakehouse.serving.postgres import sync  # noqa: PLC0415  as above
+    from lakehouse.serving.postgres.connection import connected  # noqa: PLC0415  as above
 
     messages.rule("5. The same in PostgreSQL")
-    with sync.connected(postgres) as connection:
+    with connected(postgres) as connection:
         for title, question in OF_POSTGRES.items():
             messages.print(f"\n[bold]{title}[/]")
             answer = connection.execute(question)

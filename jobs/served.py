@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lakehouse import graph
 from lakehouse.errors import LakehouseError
-from lakehouse.serving.postgres import sync
+from lakehouse.serving.postgres import connection, sync
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,7 +21,7 @@ POSTGRES = "LAKEHOUSE_POSTGRES"
 def address(asked: str | None) -> str:
     """The URL that --to gives, which holds no password, else that of the variable, which may."""
     if asked:
-        return sync.check_argument(asked)
+        return connection.check_argument(asked)
     if url := os.environ.get(POSTGRES):
         return url
     raise LakehouseError(f"Which PostgreSQL? Say --to postgresql://user@host:5432/database, or set {POSTGRES}.")
@@ -29,8 +29,8 @@ def address(asked: str | None) -> str:
 
 def into_postgres(messages: Console, url: str, root: str) -> None:
     begin = time.monotonic()
-    with sync.connected(url) as connection:
-        done = sync.sync(connection, root, graph.load())
+    with connection.connected(url) as postgres:
+        done = sync.sync(postgres, root, graph.load())
     messages.print(f"{words(done)}  [dim]{time.monotonic() - begin:.1f} s[/]")
 
 

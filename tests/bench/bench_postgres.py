@@ -24,6 +24,7 @@ import pyarrow as pa
 from lakehouse import graph
 from lakehouse.delta import feed
 from lakehouse.serving.postgres import server, sync
+from lakehouse.serving.postgres.connection import connected
 from tests.served import Served
 
 FIRST, DAYS, LINES_OF_AN_ORDER = date(2022, 1, 3), 730, 3
@@ -99,7 +100,7 @@ def synced(url: str, lake: Served, what: str) -> float:
     with psycopg.connect(url, autocommit=True) as connection:
         before = connection.execute(COUNTED).fetchone() or (0, 0)
         begin = time.monotonic()
-        with sync.connected(url) as own:
+        with connected(url) as own:
             done = sync.sync(own, lake.root, lake.tables)
         seconds = time.monotonic() - begin
         connection.execute("select pg_stat_clear_snapshot()")

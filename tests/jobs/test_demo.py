@@ -77,11 +77,11 @@ def test_postgresql_followed_both_releases_and_has_the_rows_of_every_gold_table_
 ) -> None:
     if not postgres:
         pytest.skip("needs PostgreSQL and the extra [postgres]")
-    from lakehouse.serving.postgres import sync  # noqa: PLC0415
+    from lakehouse.serving.postgres.connection import connected  # noqa: PLC0415
 
     assert re.search(r"holds release 1: 29 tables, .*holds release 2, after 1: .*: no row differed", said[0], re.DOTALL)
     assert "The release that it holds" in said[0]
-    with sync.connected(postgres) as connection:
+    with connected(postgres) as connection:
         (tables,) = connection.execute("select tables from gold.release").fetchone() or ({},)
         assert {*tables} == {name for name in graph.load() if name.startswith("gold.")}
         for name in tables:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import pyarrow.compute as pc
 import yaml
 from psycopg.sql import SQL, Identifier, Literal
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import pyarrow as pa
     from psycopg.sql import Composed
 
     from lakehouse.contract import Contract
@@ -52,11 +54,14 @@ class Promise(BaseModel):
 
 @dataclass(frozen=True)
 class Shape:
-    """One table: its `columns` with PostgreSQL's types, and what stands on them.
+    """One `table` of gold at its `version` in a release; in PostgreSQL it has this `name`, and its columns these types.
 
     A table that is cut `by_month` can keep nothing unique without the day, so that is in its key too.
     """
 
+    table: str
+    address: str
+    version: int
     name: str
     columns: Mapping[str, str]
     key: tuple[str, ...]
@@ -64,8 +69,8 @@ class Shape:
     filtered: tuple[tuple[str, ...], ...]
     references: Mapping[str, str]
     by_month: str | None
-    comment: str = field(compare=False)
-    comments: Mapping[str, str] = field(compare=False)
+    comment: str
+    comments: Mapping[str, str]
 
     def create(self, schema: str) -> Composed:
         """The bare table: what is indexed after it is filled is indexed in a fraction of the time."""
@@ -77,13 +82,26 @@ class Shape:
         """The name of the part with the rows of one month, yyyymm."""
         return f"{self.name}_{month // BY_TEN}_{month % BY_TEN:02}"
 
+    def months(self, days: Iterable[int]) -> list[int]:
+        """Those of the days, yyyymm, and the one that follows: a part is there before its rows."""
+        found = sorted({day // BY_TEN for day in days})
+        return [*found, _after(found[-1])] if found else []
+
+    def parts(self, rows: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+        """The rows by the part that holds them: frozen ones can be sent to no table that is cut."""
+        if self.by_month is None:
+            yield self.name, rows
+            return
+        months = pc.divide(rows[self.by_month], BY_TEN)
+        for month in pc.unique(months).to_pylist():
+            yield self.of_month(month), rows.filter(pc.equal(months, month))
+
     def part(self, schema: str, month: int) -> Composed:
         table, part = Identifier(schema, self.name), Identifier(schema, self.of_month(month))
         return SQL("create table {} partition of {} {}").format(part, table, self.bounds(month))
 
     def bounds(self, month: int) -> Composed:
-        following = month + 1 if month % BY_TEN < MONTHS else (month // BY_TEN + 1) * BY_TEN + 1
-        days = (Literal(one * BY_TEN + 1) for one in (month, following))
+        days = (Literal(one * BY_TEN + 1) for one in (month, _after(month)))
         return SQL("for values from ({}) to ({})").format(*days)
 
     def constraints(self, schema: str) -> Iterator[Composed]:
@@ -105,6 +123,10 @@ class Shape:
         """What is said of the table (None) and of each column."""
         yield (self.name, None), self.comment
         yield from (((self.name, column), said) for column, said in self.comments.items())
+
+
+def _after(month: int) -> int:
+    return month + 1 if month % BY_TEN < MONTHS else (month // BY_TEN + 1) * BY_TEN + 1
 
 
 @dataclass(frozen=True)
@@ -137,7 +159,7 @@ class Star:
     @property
     def fingerprint(self) -> str:
         """Another one where a table or view is other than before, words apart."""
-        tables = [replace(one, comment="", comments={}) for one in self.shapes]
+        tables = [replace(one, address="", version=0, comment="", comments={}) for one in self.shapes]
         return hashlib.sha256(f"{tables} {self.views}".encode()).hexdigest()[:16]
 
     def words(self) -> dict[tuple[str, str | None], str]:
@@ -150,24 +172,25 @@ def names(columns: Iterable[str]) -> Composed:
 
 
 def star(root: str, tables: Mapping[str, Table], release: Release, folder: Path = FOLDER) -> Star:
-    """The tables of gold that the release has, those that others reference first, and the views that stand on them."""
+    """The tables of gold that the release has, and the views that stand on these alone."""
     promises = _promises(tables, folder)
     there = [name for name in tables if name.startswith(f"{LAYER}.") and name in release.tables]
     shapes = [_shape(root, name, tables[name].contract, release, promises.get(name, Promise())) for name in there]
     views = [View(path.stem, path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.sql"))]
     without = {_bare(name) for name in tables} - {one.name for one in shapes}
-    return Star(
-        tuple(sorted(shapes, key=lambda one: len(one.references))),
-        tuple(one for one in views if without.isdisjoint(one.reads)),
-    )
+    return Star(tuple(shapes), tuple(one for one in views if without.isdisjoint(one.reads)))
 
 
 def _shape(root: str, name: str, promised: Contract, release: Release, promise: Promise) -> Shape:
-    found = log.snapshot(progress.address(root, name), progress.version_at(root, name, release.point))
+    address, version = progress.address(root, name), progress.version_at(root, name, release.point)
+    found = log.snapshot(address, version)
     stored = log.schema(found) if found else ()
     columns = {one.name: _type(log.delta_type(one.type)) for one in stored if one.name != contract.DIGEST}
     by_month = promise.by_month
     return Shape(
+        table=name,
+        address=address,
+        version=release.tables[name],
         name=_bare(name),
         columns=columns,
         key=promised.grain if by_month in {None, *promised.grain} else (*promised.grain, str(by_month)),

@@ -25,7 +25,8 @@ from tests.served import Served
 
 psycopg = pytest.importorskip("psycopg", reason="needs the extra [postgres]")
 
-from lakehouse.serving.postgres import server, sync  # noqa: E402  which is lacking without psycopg
+from lakehouse.serving.postgres import beside, server, sync  # noqa: E402  which are lacking without psycopg
+from lakehouse.serving.postgres.connection import connected  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,7 +112,7 @@ def lake(tmp_path: Path) -> Served:
     (tmp_path / "postgres" / "big.sql").write_text(BIG)
     tables = {name: a_table(name, one) for name, one in yaml.safe_load(CONTRACTS).items()}
     lake = Served(str(tmp_path / "lake"), tables)
-    lake.write(DAYS, {"day_key": [20240101, 20240131, 20240201], "day": ["2024-01-01", "2024-01-31", "2024-02-01"]})
+    lake.write(DAYS, {"day_key": [20240101, 20240131, 20240301], "day": ["2024-01-01", "2024-01-31", "2024-03-01"]})
     lake.write(PRODUCTS, {"product_key": ["1A", "1B"], "market": [1, 1], "sku": ["A", "B"], "price": ["1.10", None]})
     lake.write(SALES, some_sales(range(1, 9)))
     lake.release()
@@ -140,7 +141,7 @@ def some_sales(orders: range, note: str | None = "a\tb\\N\n\\.\r 'é'", day: int
 
 
 def synced(url: str, lake: Served) -> Synced:
-    with sync.connected(url) as connection:
+    with connected(url) as connection:
         return sync.sync(connection, lake.root, lake.tables, conf_of(lake))
 
 
@@ -219,7 +220,7 @@ def test_the_published_view_has_the_published_columns_in_their_order(url: str, t
     amounts = {"total_order_amount": ["10.10"], "highest_order_amount": ["10.10"], "currency": ["KES"]}
     lake.write("gold.customer_windows", window | amounts)
     lake.release()
-    with sync.connected(url) as connection:
+    with connected(url) as connection:
         sync.sync(connection, lake.root, tables)
     found = ask(
         url,
@@ -250,7 +251,7 @@ def test_the_published_view_has_the_published_columns_in_their_order(url: str, t
 def a_day_later(lake: Served) -> None:
     """An order changed, one came in a new month, one vanished, a product has another price."""
     unit = ("market", "order_id")
-    lake.write(SALES, some_sales(range(8, 10), "changed", 20240201), unit, [{"market": 1, "order_id": 1}])
+    lake.write(SALES, some_sales(range(8, 10), "changed", 20240301), unit, [{"market": 1, "order_id": 1}])
     lake.write(PRODUCTS, A_PRODUCT, ("market", "sku"))
     lake.release()
 
@@ -271,7 +272,7 @@ def test_a_day_later_only_the_rows_that_differ_are_written(url: str, lake: Serve
     assert (done.release, done.before, done.anew) == (2, 1, False)
     assert (done.came, done.went) == ({PRODUCTS: 1, SALES: 2}, {PRODUCTS: 1, SALES: 2})
     assert [now - then for now, then in zip(counted(url), before, strict=True)] == [3, 3]
-    assert ask(url, "select count(*) from gold.sales_2024_02") == [(2,)]
+    assert ask(url, "select count(*) from gold.sales_2024_03") == [(2,)]
 
 
 def test_nothing_new_is_nothing_written(url: str, lake: Served) -> None:
@@ -345,7 +346,7 @@ def test_a_lake_out_of_a_backup_is_compared_since_its_versions_mean_other_rows(
     backup.release()
     backup.write(SALES, some_sales(range(5, 6), "another life"), ("market", "order_id"))
     backup.release()
-    with sync.connected(url) as connection:
+    with connected(url) as connection:
         sync.sync(connection, backup.root, lake.tables, conf_of(lake))
     check_exact(url, backup)
 
@@ -445,7 +446,7 @@ def another_shape(lake: Served) -> None:
     more = columns | {"tip": columns["amount"].model_copy(update={"type": "decimal(18,2)"})}
     lake.tables = {**lake.tables, SALES: changed(lake, SALES, columns=more)}
     lake.write(SALES, some_sales(range(1, 12)) | {"tip": ["0.50"] * 11})
-    lake.write(DAYS, {"day_key": [20240101, 20240131, 20240201], "day": ["2024-01-01", "2024-01-31", None]})
+    lake.write(DAYS, {"day_key": [20240101, 20240131, 20240301], "day": ["2024-01-01", "2024-01-31", None]})
     lake.release()
 
 
@@ -487,7 +488,7 @@ def test_who_began_before_another_shape_sees_all_of_the_new_if_he_had_not_read_y
 def test_who_has_read_before_another_shape_keeps_the_old_release_until_he_ends(
     url: str, lake: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sync, "PATIENCE", 1)
+    monkeypatch.setattr(beside, "PATIENCE", 1)
     synced(url, lake)
     another_shape(lake)
     with asking(url) as reader, reader.transaction():
@@ -502,7 +503,7 @@ def test_who_has_read_before_another_shape_keeps_the_old_release_until_he_ends(
 
 
 @contextmanager
-def beside(url: str, readers: int) -> Iterator[set[tuple[Any, ...]]]:
+def reading(url: str, readers: int) -> Iterator[set[tuple[Any, ...]]]:
     """What so many readers saw meanwhile, each in transactions of several statements."""
     observed, stop = set[tuple[Any, ...]](), Event()
 
@@ -527,7 +528,7 @@ def beside(url: str, readers: int) -> Iterator[set[tuple[Any, ...]]]:
 def test_readers_wait_for_no_lock_and_see_one_release_while_days_come(url: str, lake: Served, readers: int) -> None:
     synced(url, lake)
     expected = {seen(url)}
-    with beside(url, readers) as observed:
+    with reading(url, readers) as observed:
         for _ in range(3):
             a_day_later(lake)
             synced(url, lake)

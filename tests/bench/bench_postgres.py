@@ -1,6 +1,6 @@
 """One changed day into PostgreSQL: `.venv/bin/python tests/bench/bench_postgres.py [lines] [readers]`.
 
-A star of so many order lines (by default 1,000,000 of two years) is released, loaded, and then a day later again: new
+A star of so many order lines (by default 1,000,000 of 90 days) is released, loaded, and then a day later again: new
 orders, some of the week before with another status, some new customers. Meanwhile readers ask. Each line: what was
 done, its seconds, and the rows that PostgreSQL itself counted. Issue 16 allows 3 seconds for the day. Needs PostgreSQL.
 """
@@ -27,7 +27,7 @@ from lakehouse.serving.postgres import server, sync
 from lakehouse.serving.postgres.connection import connected
 from tests.served import Served
 
-FIRST, DAYS, LINES_OF_AN_ORDER = date(2022, 1, 3), 730, 3
+FIRST, DAYS, LINES_OF_AN_ORDER = date(2022, 1, 3), 90, 3
 PRODUCTS, CUSTOMERS_PER_LINE = 5_000, 0.05
 ALLOWED = 3.0
 COUNTED = "select sum(n_tup_ins), sum(n_tup_del) from pg_stat_user_tables where schemaname = 'gold'"

@@ -27,7 +27,20 @@ if TYPE_CHECKING:
 HOME = Path(__file__).parents[2]
 LOADED = {"bronze.customers": 0}  # its batch
 ONE = pa.table({"n": [1]})
-HEAVY = ("pyspark", "py4j", "pandas", "numpy", "pyarrow", "duckdb", "minio", "jinja2", "sqlglot", "grpc", "IPython")
+HEAVY = (
+    "pyspark",
+    "py4j",
+    "pandas",
+    "numpy",
+    "pyarrow",
+    "duckdb",
+    "minio",
+    "jinja2",
+    "sqlglot",
+    "grpc",
+    "IPython",
+    "psycopg",
+)
 COMMAND = f"""
 import sys
 from jobs import cli

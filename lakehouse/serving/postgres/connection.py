@@ -44,10 +44,9 @@ def connected(url: str) -> Iterator[Connection[Any]]:
         with psycopg.connect(make_conninfo(**own | said), autocommit=True) as connection:
             yield connection
     except psycopg.Error as error:
-        words = [error.diag.message_primary or str(error).strip(), error.diag.message_detail or ""]
+        words = f"{error.diag.message_primary or error} {error.diag.message_detail or ''}".split()
         raise LakehouseError(
-            f"PostgreSQL refused: {'. '.join(filter(None, words))}. It holds what it held, and the next sync goes on "
-            "from there."
+            f"PostgreSQL refused: {' '.join(words)}\nIt holds what it held, and the next sync goes on from there."
         ) from error
 
 

@@ -64,8 +64,7 @@ def build(connection: Connection[Any], star: Star, release: Release, before: Hel
         connection.execute(SQL(held.CREATE).format(Identifier(NEXT, held.RELEASE)))
         held.note(connection, NEXT, star, release, FROZEN)
         held.comment(connection, NEXT, star)
-        text = "grant usage on schema {0} to {1}; grant select on all tables in schema {0} to {1}"
-        connection.execute(SQL(text).format(Identifier(NEXT), Identifier(READER)))
+        _grant(connection, star)
     until = time.monotonic() + PATIENCE
     while not _renamed(connection, is_first=before is None):
         if time.monotonic() > until:
@@ -76,6 +75,15 @@ def build(connection: Connection[Any], star: Star, release: Release, before: Hel
         time.sleep(PAUSE)
     clear(connection)
     return came
+
+
+def _grant(connection: Connection[Any], star: Star) -> None:
+    """Not the parts of months: tools list what a user may read, and these are no tables to ask."""
+    every = (held.RELEASE, *(one.name for one in star.shapes), *(one.name for one in star.views))
+    whole = SQL(", ").join(Identifier(NEXT, name) for name in every)
+    reader = Identifier(READER)
+    connection.execute(SQL("grant usage on schema {} to {}").format(Identifier(NEXT), reader))
+    connection.execute(SQL("grant select on {} to {}").format(whole, reader))
 
 
 def clear(connection: Connection[Any]) -> None:

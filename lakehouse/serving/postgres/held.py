@@ -39,7 +39,7 @@ class Held:
     """What the row of gold.release says: of each table its version and Delta's id."""
 
     release: int
-    published_at: Any
+    published_at: datetime
     tables: Mapping[str, tuple[int, str]]
     views: Sequence[str]
     shape: str
@@ -57,15 +57,16 @@ def read(connection: Connection[Any], star: Star) -> Held | None:
         "(select count(*) from unnest(%s::text[]) as name where to_regclass(name) is not null)",
         [SCHEMA, f"{SCHEMA}.{RELEASE}", [f"{SCHEMA}.{name}" for name in ours]],
     )
-    if has_schema and not has_release:
+    query = SQL("select release, published_at, tables, views, shape from {}").format(Identifier(SCHEMA, RELEASE))
+    found = connection.execute(query).fetchone() if has_release else None
+    if found is None and has_schema:
         raise LakehouseError(
             f"The database has a schema {SCHEMA} that no sync made. Rename it, or give `lakehouse serve postgres` a "
             "database of its own."
         )
-    if not has_release:
+    if found is None:
         return None
-    query = SQL("select release, published_at, tables, views, shape from {}").format(Identifier(SCHEMA, RELEASE))
-    release, published_at, tables, views, known = only(connection, query)
+    release, published_at, tables, views, known = found
     pairs = {name: (version, identity) for name, (version, identity) in tables.items()}
     return Held(release, published_at, pairs, views, known if count == len(ours) else "")
 

@@ -47,17 +47,17 @@ def running(settings: Mapping[str, str] | None = None) -> Iterator[str]:
         secret.write_text(password, encoding="utf-8")
         for one in (folder, secret):
             os.chown(one, user.pw_uid, user.pw_gid)
-        _run(user, programs_of_it / "initdb", *_cluster(data, secret))
+        _run(user, log, programs_of_it / "initdb", *_cluster(data, secret))
         secret.unlink()
         port = _free_port()
         own = {"port": str(port), "listen_addresses": "127.0.0.1", "unix_socket_directories": ""} | dict(settings or {})
         options = " ".join(f"-c {key}={value}" for key, value in own.items())
         control = (programs_of_it / "pg_ctl", "-D", data, "-w", "-t", str(LONGEST))
-        _run(user, *control, "-l", log, "-o", options, "start")
+        _run(user, log, *control, "-o", options, "start")
         try:
             yield f"postgresql://{OWNER}:{password}@127.0.0.1:{port}/postgres"
         finally:
-            _run(user, *control, "-m", "immediate", "stop")
+            _run(user, log, *control, "-m", "immediate", "stop")
 
 
 def _cluster(data: Path, secret: Path) -> list[str]:
@@ -78,12 +78,11 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _run(user: pwd.struct_passwd, *command: str | Path) -> None:
+def _run(user: pwd.struct_passwd, log: Path, *command: str | Path) -> None:
+    """What it says goes into the log, and what the server says that it starts: a pipe would wait for that one's end."""
     uid, gid = (None, None) if user.pw_uid == os.getuid() else (user.pw_uid, user.pw_gid)
     others: list[int] | None = None if uid is None else []
-    with (
-        tempfile.TemporaryFile() as words
-    ):  # no pipe: pg_ctl leaves its output to the server, and a pipe waits for both
+    with log.open("ab") as words:
         done = subprocess.run(
             [str(one) for one in command],
             stdin=subprocess.DEVNULL,
@@ -95,7 +94,6 @@ def _run(user: pwd.struct_passwd, *command: str | Path) -> None:
             extra_groups=others,
             check=False,
         )
-        if done.returncode:
-            words.seek(0)
-            said = words.read().decode(errors="replace").strip()[-800:]
-            raise LakehouseError(f"PostgreSQL did not start or end: {' '.join(map(str, command))} says: {said}")
+    if done.returncode:
+        said = log.read_text(encoding="utf-8", errors="replace").strip()[-800:]
+        raise LakehouseError(f"PostgreSQL did not start or end: {' '.join(map(str, command))} says: {said}")

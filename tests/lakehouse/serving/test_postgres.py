@@ -438,7 +438,6 @@ def test_killed_while_another_shape_is_built_beside_readers_see_one_release(url:
     synced(url, lake)
     another_shape(lake)
     assert check_killed(url, lake, step) > 40
-    assert ask(url, "select count(*) from pg_namespace where nspname like 'lakehouse%'") == [(0,)]
 
 
 def another_shape(lake: Served) -> None:
@@ -558,6 +557,7 @@ def test_another_shape_comes_between_readers_and_a_long_question_is_not_waited_f
         assert {seen_by(short) for _ in range(50)} == {before}
     syncing.join()
     check_exact(url, lake)
+    assert ask(url, "select nspname from pg_namespace where nspname like 'lakehouse%'") == []
 
 
 # What is refused, and what to do --------------------------------------------------------------------------------------

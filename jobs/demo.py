@@ -166,7 +166,7 @@ def _ask_postgres(messages: Console, postgres: str) -> None:
             messages.print(f"\n[bold]{title}[/]")
             answer = connection.execute(question)
             columns = [one.name for one in answer.description or ()]
-            printed.grid(columns, (tuple(str(one) for one in row) for row in answer), messages)
+            printed.grid(columns, (tuple(None if one is None else str(one) for one in row) for row in answer), messages)
 
 
 def _delivered(files: list[Path], exports: Path, landing: str, lake: str) -> str:

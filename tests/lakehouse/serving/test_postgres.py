@@ -22,11 +22,12 @@ from lakehouse.contract import Contract
 from lakehouse.delta import committer, feed, log, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.graph import Table
+from lakehouse.recovery import releases
 from tests.served import Served
 
 psycopg = pytest.importorskip("psycopg", reason="needs the extra [postgres]")
 
-from lakehouse.serving.postgres import beside, server, sync  # noqa: E402  which are lacking without psycopg
+from lakehouse.serving.postgres import beside, server, shape, sync  # noqa: E402  which are lacking without psycopg
 from lakehouse.serving.postgres.connection import connected  # noqa: E402
 
 if TYPE_CHECKING:
@@ -212,6 +213,14 @@ def test_gold_is_there_with_types_keys_references_indexes_months_and_words(url: 
     assert ask(url, f"{said} col_description('gold.sales'::regclass, 6)") == [
         ("one row per line, which it's", "The big ones, rounded.", "exact [currency]")
     ]
+
+
+def test_the_month_after_december_is_january(lake: Served) -> None:
+    found = releases.newest(lake.root)
+    assert found
+    *_, sales = shape.star(lake.root, lake.tables, found, conf_of(lake)).shapes
+    assert sales.months([20231230, 20231101, 20231231]) == [202311, 202312, 202401]
+    assert sales.bounds(202312).as_string() == "for values from (20231201) to (20240101)"
 
 
 def test_the_published_view_has_the_published_columns_in_their_order(url: str, tmp_path: Path) -> None:

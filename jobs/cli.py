@@ -508,17 +508,13 @@ def rewind(
     """
     from jobs import rewound
     from lakehouse import graph
-    from lakehouse.delta import ops
     from lakehouse.recovery import releases
     from lakehouse.recovery import rewind as back
 
-    if (to_release is None) == (to is None):
-        raise LakehouseError(
-            "Say where to go back: --to-release N or --to TIME, one of them. `lakehouse releases` lists them."
-        )
     root, files = map(storage.normalise, places(lake, landing))
     storage.check(root, role="lake", must_exist=True)
-    one = releases.as_of(root, ops.moment(to)) if to else releases.release(root, to_release or 0)
+    if (one := releases.asked(root, to_release, to)) is None:
+        raise LakehouseError("Say where to go back: --to-release N or --to TIME. `lakehouse releases` lists them.")
     prospect = back.look(root, files, graph.load(), f"to release {one.number}", one.point, layer)
     rewound.prospect(printed.answers(), prospect)
     if yes:

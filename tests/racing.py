@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from lakehouse.delta import committer, feed, log
-from lakehouse.delta.committer import ConflictError, Target
+from lakehouse.delta.committer import Target
+from lakehouse.delta.conflicts import ConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,7 +22,8 @@ from pyspark.sql import functions as F
 
 from lakehouse import transforms
 from lakehouse.delta import committer, feed, log
-from lakehouse.delta.committer import ConflictError, Target
+from lakehouse.delta.committer import Target
+from lakehouse.delta.conflicts import ConflictError
 from lakehouse.delta.ops import query
 from lakehouse.engines import native, protocol
 from lakehouse.engines.native import Native

@@ -21,16 +21,17 @@ import pyarrow.compute as pc
 from pyroaring import BitMap64
 
 from lakehouse.delta import log, parquet, progress, vectors
+from lakehouse.delta.conflicts import ConflictError
 from lakehouse.delta.progress import DELETE, RESTORE, VECTORS
 from lakehouse.errors import LakehouseError, is_failure
 from lakehouse.store import storage
+from lakehouse.store.storage import BrokenOffError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from lakehouse.delta.log import Action, Snapshot
 
-ATTEMPTS, LIMIT = 4, 120.0  # puts of one commit, where the store does not answer; seconds after which none begins
 CHECKPOINT_EVERY = 10  # versions
 CHANGES = "_change_data"
 CHANGE, PLACE = "_change_type", "_place"
@@ -40,10 +41,6 @@ PROPERTIES = {
     "delta.logRetentionDuration": "interval 400 days",
 }
 FEATURES = ("changeDataFeed", "invariants", "appendOnly")  # what delta-spark 4.4 gives a table with these properties
-
-
-class ConflictError(LakehouseError):
-    """Another writer was quicker: nothing was written."""
 
 
 @dataclass(frozen=True)
@@ -102,41 +99,26 @@ def land(address: str, version: int, actions: Sequence[Action]) -> None:
     """Put the commit where none is; whose it is after a refusal or without an answer, its random `txnId` tells."""
     lines = [json.dumps(action, separators=(",", ":"), ensure_ascii=False) for action in actions]
     content = log.sealed(("\n".join(lines) + "\n").encode())
-    ours, until = actions[0]["commitInfo"]["txnId"], time.monotonic() + LIMIT
-    for attempt in range(ATTEMPTS):
-        time.sleep(attempt * 0.2)
-        if time.monotonic() > until:
-            break
-        if storage.put_if_absent(address, log.commit_path(version), content):
-            return
-        try:
-            found = log.actions(address, version)
-        except LakehouseError:  # it is not there, or the store does not answer now either
-            continue
-        info: Action = next((one["commitInfo"] for one in found if "commitInfo" in one), {})
-        if info.get("txnId") == ours:
-            return
+    ours = actions[0]["commitInfo"]["txnId"]
+    storage.patiently(lambda: _land(address, version, content, ours), BrokenOffError)
+
+
+def _land(address: str, version: int, content: bytes, ours: str) -> None:
+    if storage.put_if_absent(address, log.commit_path(version), content):
+        return
+    try:
+        found = log.actions(address, version)
+    except LakehouseError as error:  # it is not there, or the store does not answer now either
+        raise BrokenOffError(
+            f"The store did not say whether version {version} of {address} was written. Start the run again once the "
+            "store answers; it goes on from what is there."
+        ) from error
+    info: Action = next((one["commitInfo"] for one in found if "commitInfo" in one), {})
+    if info.get("txnId") != ours:
         raise ConflictError(
             f"Another writer made version {version} of {address} ({info.get('operation')} by {info.get('engineInfo')}) "
             "after it was read here. Nothing was written; start the run again, it reads the new version."
         )
-    raise LakehouseError(
-        f"The store did not say whether version {version} of {address} was written. Start the run again once the store "
-        "answers; it goes on from what is there."
-    )
-
-
-def beside_maintenance(address: str, base: int, write: Callable[[int], int]) -> int:
-    """What `write` commits upon `base`, or upon a later version of the same rows: maintenance stops no run."""
-    for _ in range(ATTEMPTS):
-        try:
-            return write(base)
-        except ConflictError:
-            now = log.snapshot(address)
-            if base < 0 or now is None or not progress.is_only_maintained(address, base, now.version):
-                raise
-            base = now.version
-    return write(base)
 
 
 def _checkpoint(address: str) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from lakehouse.delta import log, progress
+from lakehouse.delta.conflicts import after_others
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 from lakehouse.store.storage import BrokenOffError
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
     from lakehouse.delta.log import Action, Snapshot
 
 OF_A_STORE = re.compile(r"S3 error|[Oo]bject [Ss]tore error|Error performing (GET|HEAD|PUT|list)")
-ATTEMPTS = 16  # of an append, each after another's
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Kind = Literal["text", "whole", "small", "real", "truth", "moment"]
 
 
+@after_others
 def append(root: str, name: str, types: Mapping[str, Kind], rows: Sequence[Mapping[str, Any]]) -> None:
     """Append rows to `ops.<name>` in one commit, behind those of others; without rows there is none.
 
@@ -35,28 +36,16 @@ def append(root: str, name: str, types: Mapping[str, Kind], rows: Sequence[Mappi
     """
     if not rows:
         return
-    from lakehouse.delta import committer  # noqa: PLC0415  Arrow, which a look at the lake does not pay for
-
-    address, new = progress.address(root, name), _arrow_rows(types, rows)
-    for attempt in range(ATTEMPTS):
-        try:
-            committer.append(_target(address, new), _newest(address), new, None)
-        except log.DamagedLogError as error:
-            what = f"{error} Or move {address} away: it tells of earlier runs, and no number depends on it."
-            raise LakehouseError(what) from error
-        except committer.ConflictError:
-            if attempt == ATTEMPTS - 1:
-                raise
-        else:
-            return
-
-
-class WrittenMeanwhileError(LakehouseError):
-    """Somebody else wrote the table since it was read."""
+    address = progress.address(root, name)
+    try:
+        follow(root, name, types, rows, _newest(address))
+    except log.DamagedLogError as error:
+        what = f"{error} Or move {address} away: it tells of earlier runs, and no number depends on it."
+        raise LakehouseError(what) from error
 
 
 def create(root: str, name: str, types: Mapping[str, Kind], rows: Sequence[Mapping[str, Any]]) -> None:
-    """The first commit of `ops.<name>`. Raises WrittenMeanwhileError where there is one already."""
+    """The first commit of `ops.<name>`. Raises ConflictError where there is one already."""
     follow(root, name, types, rows, -1)
 
 
@@ -68,15 +57,14 @@ def follow(
     version: int,
     note: str | None = None,
 ) -> None:
-    """Append rows in the one commit that follows the version. Raises WrittenMeanwhileError where another one does.
+    """Append rows in the one commit that follows the version. Raises ConflictError where another one does.
 
     The `note` can be read without the rows, from the log alone.
     """
     from lakehouse.delta import committer  # noqa: PLC0415  Arrow, which a look at the lake does not pay for
 
     address, new = progress.address(root, name), _arrow_rows(types, rows)
-    with _alone(name):
-        committer.append(_target(address, new), version, new, note)
+    committer.append(_target(address, new), version, new, note)
 
 
 def replace(
@@ -90,20 +78,19 @@ def replace(
 ) -> None:
     """These rows come, and those leave that are the same as they or as `gone` ones `on` these columns.
 
-    In the one commit that follows the version. Raises WrittenMeanwhileError where another one follows it.
+    In the one commit that follows the version. Raises ConflictError where another one follows it.
     """
     from lakehouse.delta import committer  # noqa: PLC0415  Arrow, which a look at the lake does not pay for
 
     address, new = progress.address(root, name), _arrow_rows(types, rows)
     left = _arrow_rows({column: types[column] for column in on}, gone) if gone else None
-    with _alone(name):
-        stored = log.snapshot(address, version)
-        if stored is None:
-            raise LakehouseError(f"{address} is gone. Restore it before the next run.")
-        if set(new.column_names) <= set(log.schema(stored).names):
-            committer.replace_units(_target(address, new), version, on, new, left, None)
-        else:  # a ledger of before has fewer columns
-            committer.overwrite(_target(address, new), version, _all(stored, new, left, on), None)
+    stored = log.snapshot(address, version)
+    if stored is None:
+        raise LakehouseError(f"{address} is gone. Restore it before the next run.")
+    if set(new.column_names) <= set(log.schema(stored).names):
+        committer.replace_units(_target(address, new), version, on, new, left, None)
+    else:  # a ledger of before has fewer columns
+        committer.overwrite(_target(address, new), version, _all(stored, new, left, on), None)
 
 
 def stored(
@@ -140,16 +127,6 @@ def _target(address: str, rows: pa.Table) -> Target:
 def _newest(address: str) -> int:
     now = log.snapshot(address)
     return now.version if now else -1
-
-
-@contextmanager
-def _alone(name: str) -> Iterator[None]:
-    from lakehouse.delta import committer  # noqa: PLC0415  Arrow, which a look at the lake does not pay for
-
-    try:
-        yield
-    except committer.ConflictError as error:
-        raise WrittenMeanwhileError(f"Another run wrote {name} at the same moment. Start this one again.") from error
 
 
 def _arrow_rows(types: Mapping[str, Kind], rows: Sequence[Mapping[str, Any]]) -> pa.Table:

@@ -262,14 +262,18 @@ def changed(address: str, since: int, now: int) -> bool:
     return any(_changes_data(address, version) for version in range(now, since, -1))
 
 
-def is_only_maintained(address: str, since: int, now: int) -> bool:
-    """Whether the rows of both versions are the same, in the same order of arrival, by what came between.
+def after_maintenance(address: str, since: int) -> int | None:
+    """The newest version, which has the rows of `since` in their order of arrival; None where others may have come.
 
-    But for those that left since nothing follows from them: by a DELETE that is no news.
+    But for those that left since nothing follows from them: by a DELETE that is no news. -1 is the version of no table.
     """
-    commits = log.history(address, now - since, until=now) if now > since else []
+    stored = log.snapshot(address)
+    now = stored.version if stored else -1
+    if now == since:
+        return now
+    commits = log.history(address, now - since, until=now) if 0 <= since < now else []
     is_maintenance = len(commits) == now - since and all(one.operation in {*MAINTENANCE, DELETE} for one in commits)
-    return is_maintenance and not moved(address, since, now)
+    return now if is_maintenance and not moved(address, since, now) else None
 
 
 def written_at(address: str) -> datetime | None:

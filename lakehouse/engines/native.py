@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
-from lakehouse.delta import committer, feed, log, parquet
+from lakehouse.delta import committer, conflicts, feed, log, parquet
 from lakehouse.engines import NATIVE, channel, reading, sail
 from lakehouse.engines.joins import semi
 from lakehouse.engines.protocol import FEW_BYTES, FEW_ROWS, SLICE
@@ -225,7 +225,7 @@ class Native:
                     return committer.replace_units(target, version, list(change.unit), *changed, note)
             return committer.note_only(target, version, note)
 
-        return committer.beside_maintenance(target.address, base, upon)
+        return conflicts.beside_maintenance(target.address, base, upon)
 
     def _changed(
         self, target: Target, change: Change

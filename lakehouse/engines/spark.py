@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from lakehouse.delta import log
-from lakehouse.delta.committer import ConflictError, beside_maintenance
+from lakehouse.delta.conflicts import ConflictError, beside_maintenance
 from lakehouse.engines import SPARK, jvm
 from lakehouse.engines.joins import semi
 from lakehouse.engines.protocol import FEW_BYTES, UnansweredError, errors, words

@@ -9,14 +9,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakehouse.delta import log, ops, progress
-from lakehouse.errors import LakehouseError
 from lakehouse.formula import PLACES
 from lakehouse.readers.columns import column_names
 from lakehouse.readers.records import Layout
@@ -54,10 +52,6 @@ TYPES: Mapping[str, ops.Kind] = {
 HALF_A_DAY_ANYWHERE = timedelta(hours=26)  # zones reach 14 hours ahead of UTC, and 12 behind
 CONTENT = 12  # letters
 PLACE = ("table_name", "path", "batch")
-
-
-class ClaimedMeanwhileError(LakehouseError):
-    """Another run wrote the ledger between this one's look and its claim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +286,7 @@ def claim(root: str, ledger: Ledger, found: Sequence[Entry], after: int = -1) ->
     """Write the found file versions into the ledger, in one commit, as its next batch, which comes `after` another.
 
     One that has a batch keeps it: bronze holds it already. Of a file that waited or could not be read the row is
-    what it is now. Raises ClaimedMeanwhileError when another run wrote the ledger since it was read.
+    what it is now. Raises ConflictError when another run wrote the ledger since it was read.
     """
     batch = max(ledger.next_batch, after + 1)
     entries = [replace(one, batch=batch) if one.batch < 0 else one for one in found]
@@ -300,11 +294,10 @@ def claim(root: str, ledger: Ledger, found: Sequence[Entry], after: int = -1) ->
     again = {one.delivery.version for one in entries}
     paths = {(one.delivery.table, one.delivery.path) for one in entries}
     seen = [one for one in ledger.entries if _is_seen_again(one, again, paths)]
-    with _alone():
-        if ledger.version < 0:
-            ops.create(root, FILES, TYPES, rows)
-        else:
-            ops.replace(root, FILES, TYPES, rows, ledger.version, PLACE, [_row(one) for one in seen])
+    if ledger.version < 0:
+        ops.create(root, FILES, TYPES, rows)
+    else:
+        ops.replace(root, FILES, TYPES, rows, ledger.version, PLACE, [_row(one) for one in seen])
     left = {one.place for one in seen}
     others = [one for one in ledger.entries if one.place not in left]
     return replace(ledger, version=ledger.version + 1, entries=(*others, *map(_entry, rows)))
@@ -318,12 +311,11 @@ def _is_seen_again(one: Entry, versions: Container[object], paths: Container[obj
 
 
 def settle(root: str, ledger: Ledger, outcomes: Iterable[Entry]) -> Ledger:
-    """Note what became of deliveries that were taken. Raises ClaimedMeanwhileError as `claim` does."""
+    """Note what became of deliveries that were taken. Raises ConflictError as `claim` does."""
     rows = [_row(one) for one in {one.place: one for one in outcomes}.values()]
     if not rows:
         return ledger
-    with _alone():
-        ops.replace(root, FILES, TYPES, rows, ledger.version, PLACE)
+    ops.replace(root, FILES, TYPES, rows, ledger.version, PLACE)
     settled = {one.place: one for one in map(_entry, rows)}
     entries = tuple(settled.get(one.place, one) for one in ledger.entries)
     return replace(ledger, version=ledger.version + 1, entries=entries)
@@ -334,17 +326,6 @@ def rows_of_lost(root: str, entries: Iterable[Entry], version: int) -> list[Acti
     why = "was taken back, and landing did not hold it when a rewind took its rows out of bronze"
     rows = [_row(replace(one, status=LOST, reason=why, counts={}, is_gone=True)) for one in entries]
     return ops.stored(root, FILES, TYPES, rows, version) if rows else []
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    try:
-        yield
-    except ops.WrittenMeanwhileError as error:
-        raise ClaimedMeanwhileError(
-            "Another run took files from landing at the same moment, again and again. Start this one when the other is "
-            "done."
-        ) from error
 
 
 def _row(entry: Entry) -> dict[str, object]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from lakehouse.delta import committer, feed, log, parquet, progress
+from lakehouse.delta import committer, conflicts, feed, log, parquet, progress
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def compact(address: str) -> Compacted | None:
             new += _copy(now, group)
         old = [file for group in chosen for file in group]
         committer.optimize(address, now.version, old, new, note)
-    except committer.ConflictError:
+    except conflicts.ConflictError:
         for file in new:
             storage.delete(*storage.located(address, file["path"]))
         raise

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from lakehouse.conf import LONGEST
-from lakehouse.delta import committer, log, progress
+from lakehouse.delta import committer, conflicts, log, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
 from lakehouse.recovery import compaction, logs, releases, vacuum
@@ -159,7 +159,7 @@ def _compacted(name: str, address: str, needed: Needed) -> Maintained:
     try:
         _keep_for(address, needed.properties)
         return Maintained(name, compaction.compact(address))
-    except committer.ConflictError:
+    except conflicts.ConflictError:
         return Maintained(name, problem="a run wrote it at the same moment; the next time it is compacted")
     except LakehouseError as error:
         return Maintained(name, problem=str(error))

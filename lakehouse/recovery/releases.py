@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse import conf
 from lakehouse.delta import log, ops, progress
+from lakehouse.delta.conflicts import after_others
 from lakehouse.delta.progress import Input, State
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger, retracted
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 RELEASES = "ops.releases"
 NOTE = "release"
-ATTEMPTS = 16  # to follow the others that publish at the same moment
 OVERLAP = timedelta(days=1)  # by which a run may have begun before a release that was published while it ran
 NAMED = 3
 NEWEST = 8  # kept releases that are named
@@ -181,7 +181,7 @@ def _gone(root: str, one: Release, known: list[Release]) -> str:
 def asked(root: str, number: int | None, moment: str | None) -> Release | None:
     """By its number or a time, as people give them; None where they give neither."""
     if number is not None and moment is not None:
-        raise LakehouseError("--release and --as-of both name a release. Give one of them.")
+        raise LakehouseError("A release is named by its number or by a time. Give one of them.")
     if moment is not None:
         return as_of(root, ops.moment(moment))
     return None if number is None else release(root, number)
@@ -250,6 +250,7 @@ def is_behind(root: str, there: Mapping[str, State]) -> bool:
     return last is None or any(_moved(root, last, name, one) for name, one in there.items())
 
 
+@after_others  # then all is looked at again: a later number is never an older lake
 def publish(
     root: str, tables: Mapping[str, Table], despite: Mapping[str, str] | None = None, known: Ledger | None = None
 ) -> Release | None:
@@ -258,20 +259,11 @@ def publish(
     `despite` says, by rule, why it does no harm that the rule kept a table, and what is made from it, at a version
     before. Raises NotClosedError where a table does not go with the others.
     """
-    for _ in range(ATTEMPTS - 1):
-        with suppress(ops.WrittenMeanwhileError):  # then all is looked at again: a later number is never an older lake
-            return _publish(root, tables, despite or {}, known)
-    return _publish(root, tables, despite or {}, known)
-
-
-def _publish(
-    root: str, tables: Mapping[str, Table], despite: Mapping[str, str], known: Ledger | None
-) -> Release | None:
     with _whole(root):
         stored = log.snapshot(progress.address(root, RELEASES))
     version = stored.version if stored else -1
     last = _newest(root, version) if stored else None
-    there = _closed(root, tables, ledger.read(root, known), despite)
+    there = _closed(root, tables, ledger.read(root, known), despite or {})
     moved = [name for name, one in there.items() if last is None or _moved(root, last, name, one)]
     if last and not moved and last.tables.keys() - {ledger.FILES} <= there.keys():
         return None
@@ -288,7 +280,7 @@ def _publish(
         code=_code(tables),
         tables={name: versions[name][0] for name in sorted(versions)},
         quality=dict(last.quality if last else {}) | _by_table(one.measure for one in scores),
-        despite=despite,
+        despite=despite or {},
         ids={name: versions[name][1] for name in sorted(versions)},
         moved=sum(name in tables for name in moved),
     )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from lakehouse.contract import EVIDENCE
 from lakehouse.delta import committer, feed, log, parquet, progress
+from lakehouse.delta.conflicts import ConflictError, after_others
 from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError, is_panic
 from lakehouse.intake import ledger, paths, retracted
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from lakehouse.intake.ledger import Entry
 
 DELIVERY = ("_file", "_batch")
-ATTEMPTS = 4  # to note it in the ledger, each after a run's
 Place = tuple[str, int]  # file and batch
 
 
@@ -307,7 +307,7 @@ def _take_out(address: str, state: State, gone: Collection[Place]) -> None:
         return
     try:
         committer.remove(address, now.version, old, new, progress.copied(address, now.version))
-    except committer.ConflictError:
+    except ConflictError:
         for file in new:
             storage.delete(*storage.located(address, file["path"]))
         raise
@@ -340,16 +340,8 @@ def _left(now: Snapshot, file: Action, gone: pa.Array) -> list[Action] | None:
     )
 
 
-def _note(root: str, gone: Iterable[Entry]) -> None:
+@after_others
+def _note(root: str, gone: Collection[Entry]) -> None:
     """After their rows are gone; where that does not come to pass, the next maintenance finds that they are."""
-    places = {one.place for one in gone}
-    for attempt in range(ATTEMPTS):
-        files = ledger.read(root)
-        out = [replace(one, status=REMOVED) for one in files.entries if one.place in places]
-        try:
-            ledger.settle(root, files, out)
-        except ledger.ClaimedMeanwhileError:
-            if attempt == ATTEMPTS - 1:
-                raise
-        else:
-            return
+    places, files = {one.place for one in gone}, ledger.read(root)
+    ledger.settle(root, files, [replace(one, status=REMOVED) for one in files.entries if one.place in places])

@@ -302,13 +302,13 @@ def _other_quarantine(root: str, table: Table, note: Progress, state_of: Callabl
     address = progress.address(root, name)
     if lost := progress.lost_files(now.snapshot):
         return f"{_some(lost)} of {name} is gone or cut"
-    is_same = before is not None and _is_only_maintained(address, before, now)
+    is_same = before is not None and _has_the_same_rows(address, before, now)
     is_same = is_same or progress.never_landed(address, table.name, before, now)
     return "" if is_same else f"{name} is not as its last run left it"
 
 
-def _is_only_maintained(address: str, before: Input, now: State) -> bool:
-    """Whether nothing but OPTIMIZE, VACUUM and property commits came since."""
+def _has_the_same_rows(address: str, before: Input, now: State) -> bool:
+    """Whether no commit since then changed data or columns, whoever made it."""
     since = int(before.version)
     return before.id == now.id and since <= now.version and not progress.moved(address, since, now.version)
 

@@ -9,17 +9,18 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cached_property, wraps
+from functools import cached_property
 from graphlib import TopologicalSorter
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 
 from lakehouse import engines, graph
 from lakehouse.delta import log, progress
+from lakehouse.delta.conflicts import after_others
 from lakehouse.delta.progress import Input, Progress
 from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError, is_panic, refusal
 from lakehouse.intake import landing, ledger, retracted, schema_changes
-from lakehouse.intake.ledger import ClaimedMeanwhileError, Ledger
+from lakehouse.intake.ledger import Ledger
 from lakehouse.readers.columns import NAMES_A_ROW
 from lakehouse.runs import accounts, history, plan, quality
 from lakehouse.runs.turns import Decision, Done, Report
@@ -42,25 +43,6 @@ if TYPE_CHECKING:
 SIDE_BY_SIDE, OF_LARGE_ONES, LARGE = 3, 2, 64 << 20
 # Bytes of new files, and of the tables that others are computed whole from: so many are worth compiling the code well.
 MUCH, MUCH_STORED = 128 << 20, 16 << 20
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def _one_after_the_other(method: Callable[P, T]) -> Callable[P, T]:
-    """Again, a little later, where another run was quicker to write the ledger."""
-
-    @wraps(method)
-    def again(*arguments: P.args, **named: P.kwargs) -> T:
-        try:
-            return method(*arguments, **named)
-        except ClaimedMeanwhileError:
-            from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random  # noqa: PLC0415
-
-            wanted = retry_if_exception_type(ClaimedMeanwhileError)
-            times, pause = stop_after_attempt(4), wait_random(0.05, 0.5)
-            return retry(retry=wanted, stop=times, wait=pause, reraise=True)(method)(*arguments, **named)
-
-    return again
 
 
 class StoppedError(LakehouseError):
@@ -163,7 +145,7 @@ class Run:
         strangers = {one.version for one in found.strangers}
         return (one for one in self.taken if one.place in refused or one.delivery.version in strangers)
 
-    @_one_after_the_other
+    @after_others
     def _take(self, wanted: Container[str]) -> Found:
         """Claim what landing has for these tables; where another run was quicker, look again at what is left."""
         found = self.look()
@@ -211,7 +193,7 @@ class Run:
             "LAKEHOUSE_LANDING, deliver the files again, or change conf/."
         )
 
-    @_one_after_the_other
+    @after_others
     def _close(self, done: Sequence[Done]) -> list[Measure]:
         """Note in the ledger what became of each file; what a run that broke off did not note, the next one notes."""
         by_file = {one.decision.table: one.by_file for one in done if one.by_file and one.accounts}
@@ -343,10 +325,8 @@ class Run:
         from lakehouse.delta import feed  # noqa: PLC0415
         from lakehouse.writes import append  # noqa: PLC0415
 
-        now, base, address = self.lake.state(writer.table.name), writer.note.base, self.lake.address(writer.table.name)
-        if (now.version if now else -1) != base and not (
-            now and base >= 0 and progress.is_only_maintained(address, base, now.version)
-        ):
+        base, address = writer.note.base, self.lake.address(writer.table.name)
+        if progress.after_maintenance(address, base) is None:
             raise LakehouseError(f"Another run is writing {writer.table.name}. Start this one when it is done.")
         since = int(writer.before.inputs[ledger.FILES].version) if writer.before else -1
         pending = [one for one in self._deliveries_of(writer.table.name) if one.batch > since]

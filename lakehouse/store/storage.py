@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 AT_ONCE, SEVERAL = 8, 3
-TRIES = 4  # of a question whose answer broke off
+TRIES, LIMIT = 4, 120.0  # of a question whose answer broke off; seconds after which none begins
 PUTS = 4  # of one object, until the store says what a second one does
 DAMAGED = (
     "it is damaged. Bring that file back from a copy; where it is a computed table's (silver, gold), it may be deleted "
@@ -73,14 +73,23 @@ class RefusedFileError(LakehouseError):
     """A file that is there and that this machine does not read."""
 
 
-def patiently(function: Callable[[], T], *broken: type[Exception]) -> T:
-    """The answer, asked for again a little later where it broke off."""
-    for attempt in range(1, TRIES):
-        try:
-            return function()
-        except broken:
-            time.sleep(attempt * 0.1)
-    return function()
+def patiently(function: Callable[[], T], *broken: type[Exception], tries: int = TRIES) -> T:
+    """The answer, asked for again a little later where it broke off; no try begins after LIMIT."""
+    until = time.monotonic() + LIMIT
+    try:
+        return function()
+    except broken:
+        if (left := until - time.monotonic()) < 0:
+            raise
+    import tenacity  # noqa: PLC0415  70 ms, which what does not fail does not pay for
+
+    again = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(broken),
+        stop=tenacity.stop_after_attempt(tries - 1) | tenacity.stop_before_delay(left),
+        wait=tenacity.wait_random_exponential(0.2, max=2),
+        reraise=True,
+    )
+    return again(function)
 
 
 def each(function: Callable[[T], R], items: Iterable[T], files_of: str = "") -> list[R]:

@@ -12,26 +12,23 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from graphlib import TopologicalSorter
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from lakehouse.delta import committer, log, progress
-from lakehouse.delta.committer import ConflictError
+from lakehouse.delta.conflicts import after_others
 from lakehouse.delta.progress import Input, Progress
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from lakehouse.intake.ledger import Entry
 
-ATTEMPTS = 8  # of a commit, each after another's
 NOT_THERE = -1
 SAID = "rewind"  # what the note is known by
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -61,18 +58,15 @@ class Restored:
     seconds: float = 0.0
 
 
-def begin(root: str, where: str, point: Mapping[str, Input], lost: Iterable[Entry] = ()) -> None:
+@after_others
+def begin(root: str, where: str, point: Mapping[str, Input], lost: Sequence[Entry] = ()) -> None:
     """Say what is to be done, and was found to be possible (`check`); it takes the place of a rewind that broke off."""
     address, tables = progress.address(root, ledger.FILES), {name: [one.version, one.id] for name, one in point.items()}
     said = {"id": uuid.uuid4().hex[:12], "where": where, "point": tables, "lost": [one.place for one in lost]}
     note = json.dumps({SAID: said}, separators=(",", ":"))
-
-    def say() -> int:
-        if (now := log.snapshot(address)) is None:
-            raise LakehouseError(f"{address} is gone. `lakehouse run` notes again what was delivered; then rewind.")
-        return committer.note_only(address, now.version, note, txn=(ledger.REWIND, now.version + 1))
-
-    _landed(say)
+    if (now := log.snapshot(address)) is None:
+        raise LakehouseError(f"{address} is gone. `lakehouse run` notes again what was delivered; then rewind.")
+    committer.note_only(address, now.version, note, txn=(ledger.REWIND, now.version + 1))
 
 
 def finish(root: str) -> tuple[Rewind, list[Restored]] | None:
@@ -99,21 +93,11 @@ def _finish(root: str, work: Rewind) -> list[Restored]:
     done: dict[str, Restored] = {}
     while ready := order.get_ready():
         now = {name: replace(work.point[name], version=one.version) for name, one in done.items()}
-        turns = storage.each(lambda name: _landed(partial(_back, root, work, name, notes.get(name), now)), ready)  # noqa: B023
+        turns = storage.each(lambda name: _back(root, work, name, notes.get(name), now), ready)  # noqa: B023
         done |= {one.table: one for one in turns}
         order.done(*ready)
-    _landed(partial(_close, root, work))
+    _close(root, work)
     return [done[name] for name in names if _has_progress(name) and done[name].before < done[name].version]
-
-
-def _landed(write: Callable[[], T]) -> T:
-    """Again, on what another writer made meanwhile."""
-    for _ in range(ATTEMPTS - 1):
-        try:
-            return write()
-        except ConflictError:
-            continue
-    return write()
 
 
 # What can be done -----------------------------------------------------------------------------------------------------
@@ -173,6 +157,7 @@ def _files_of(root: str, work: Rewind) -> int:
     return now.version
 
 
+@after_others
 def _back(root: str, work: Rewind, name: str, then: Progress | None, now: Mapping[str, Input]) -> Restored:
     """The table is what it was, and says that it includes what it did; by a commit where it is not so already."""
     begin, address, version = time.monotonic(), progress.address(root, name), int(work.point[name].version)
@@ -234,6 +219,7 @@ def _is_same(root: str, name: str, mine: Input, other: Input) -> bool:
     return not progress.moved(progress.address(root, name), int(mine.version), int(other.version))
 
 
+@after_others
 def _close(root: str, work: Rewind) -> int:
     """The ledger goes back last: until then nothing counts as new that is restored already."""
     address, base = progress.address(root, ledger.FILES), _files_of(root, work)

@@ -15,7 +15,8 @@ import pytest
 from deltalake import DeltaTable, QueryBuilder
 
 from lakehouse.delta import committer, feed, log, parquet, progress, vectors
-from lakehouse.delta.committer import ConflictError, Target
+from lakehouse.delta.committer import Target
+from lakehouse.delta.conflicts import ConflictError
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 

@@ -18,7 +18,8 @@ import pytest
 from py4j.protocol import Py4JJavaError
 
 from lakehouse.delta import committer, feed, log
-from lakehouse.delta.committer import ConflictError, Target
+from lakehouse.delta.committer import Target
+from lakehouse.delta.conflicts import ConflictError
 from lakehouse.engines import jvm
 from lakehouse.engines.protocol import Change
 from lakehouse.engines.spark import BASE

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from lakehouse.delta import committer, feed, log, parquet, progress
-from lakehouse.delta.committer import ConflictError, Target
+from lakehouse.delta import committer, conflicts, feed, log, parquet, progress
+from lakehouse.delta.committer import Target
+from lakehouse.delta.conflicts import ConflictError
 from lakehouse.recovery import compaction
 from tests.logs import a_note
 
@@ -143,7 +144,7 @@ def test_a_run_that_read_before_the_compaction_writes_after_it(tmp_path: Path, *
     target = piled_up(tmp_path, vectors=vectors)
     compaction.compact(target.address)
     note = a_note(7, run="tuesday").to_json()
-    committer.beside_maintenance(
+    conflicts.beside_maintenance(
         target.address, 7, lambda base: committer.replace_units(target, base, ["n"], numbers(3), None, note)
     )
     assert sorted(feed.read(target.address).column("n").to_pylist()) == list(range(16))
@@ -156,7 +157,7 @@ def test_after_anything_but_maintenance_a_run_writes_nothing(tmp_path: Path) -> 
     target = piled_up(tmp_path)
     committer.append(target, 7, numbers(99), None)
     with pytest.raises(ConflictError):
-        committer.beside_maintenance(target.address, 7, lambda base: committer.overwrite(target, base, None, None))
+        conflicts.beside_maintenance(target.address, 7, lambda base: committer.overwrite(target, base, None, None))
 
 
 @pytest.mark.spark

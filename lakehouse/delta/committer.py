@@ -1,7 +1,6 @@
 """The one committer of native writes: a list of Delta actions becomes version `base + 1`, or nothing happens.
 
 A commit says its changes in one way: by new files and deletion vectors, or by change files that hold all of them.
-A file that has a vector is never removed bare (delta-rs's change feed is wrong then): it stays, with all rows hidden.
 """
 
 from __future__ import annotations
@@ -10,17 +9,13 @@ import json
 import logging
 import time
 import uuid
-from bisect import bisect_left
 from dataclasses import dataclass, field, replace
-from datetime import date
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from pyroaring import BitMap64
 
-from lakehouse.delta import log, parquet, progress, vectors
+from lakehouse.delta import features, leaving, log, parquet, progress, types, vectors
 from lakehouse.delta.conflicts import ConflictError
 from lakehouse.delta.progress import DELETE, RESTORE, VECTORS
 from lakehouse.errors import LakehouseError, is_failure
@@ -30,17 +25,18 @@ from lakehouse.store.storage import BrokenOffError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from pyroaring import BitMap64
+
     from lakehouse.delta.log import Action, Snapshot
 
 CHECKPOINT_EVERY = 10  # versions
 CHANGES = "_change_data"
-CHANGE, PLACE = "_change_type", "_place"
+CHANGE = "_change_type"
 PROPERTIES = {
     "delta.enableChangeDataFeed": "true",
     # Progress and time travel are read from the log, so it is kept longer than Delta's 30 days.
     "delta.logRetentionDuration": "interval 400 days",
 }
-FEATURES = ("changeDataFeed", "invariants", "appendOnly")  # what delta-spark 4.4 gives a table with these properties
 
 
 @dataclass(frozen=True)
@@ -216,8 +212,8 @@ def restore(
     actions = [
         *_seen(txn),
         *_differing(stored, dict(then.protocol), then.metadata),
-        *_left(stored, left, log.schema(then), then.partition_by, has_vectors=log.VECTORS in then.features("writer")),
-        *(_remove(stored.files[file["path"]]) for file in back if file["path"] in stored.files),
+        *leaving.left_out(stored, left, log.schema(then), then.partition_by, has_vectors=features.has_vectors(then)),
+        *(leaving.remove(stored.files[file["path"]]) for file in back if file["path"] in stored.files),
         *_adds([*(dict(file) | {"dataChange": True} for file in back), *more]),
     ]
     metrics = {"numRestoredFiles": len(back), "numRemovedFiles": sum("remove" in one for one in actions)}
@@ -257,7 +253,7 @@ def _seen(txn: tuple[str, int] | None) -> list[Action]:
 def optimize(address: str, base: int, old: Sequence[Action], new: Sequence[Action], note: str | None) -> int:
     """The same rows in other files, as far as vectors do not hide them: no reader of changes sees any."""
     _stored(address, base)
-    gone = [{"remove": _remove(file)["remove"] | {"dataChange": False}} for file in old]
+    gone = [{"remove": leaving.remove(file)["remove"] | {"dataChange": False}} for file in old]
     came = [{"add": dict(file) | {"dataChange": False}} for file in new]
     sizes = {"numRemovedBytes": sum(one["size"] for one in old), "numAddedBytes": sum(one["size"] for one in new)}
     metrics = {"numRemovedFiles": len(old), "numAddedFiles": len(new)} | sizes
@@ -270,8 +266,8 @@ def optimize(address: str, base: int, old: Sequence[Action], new: Sequence[Actio
 def remove(address: str, base: int, old: Sequence[Action], new: Sequence[Action], note: str | None) -> int:
     """Rows leave of which nothing follows any more: the `new` files hold what stays of the `old` ones."""
     stored = there(address, _stored(address, base))
-    has_vectors = log.VECTORS in stored.features("writer")
-    left = _left(stored, old, log.schema(stored), stored.partition_by, has_vectors=has_vectors)
+    has_vectors = features.has_vectors(stored)
+    left = leaving.left_out(stored, old, log.schema(stored), stored.partition_by, has_vectors=has_vectors)
     actions = [*left, *_adds(new)]
     metrics = {"numRemovedFiles": len(old), "numAddedFiles": len(new)}
     parameters = {"predicate": "[]", log.RETENTION: "true"}
@@ -295,7 +291,7 @@ def _stored(address: str, base: int) -> Snapshot | None:
     if stored is None and base >= 0:
         raise LakehouseError(f"There is no table at {address} any more. Start the run again: it is rebuilt.")
     if stored:
-        log.check_writable(stored)
+        features.check_writable(stored)
     return stored
 
 
@@ -324,37 +320,8 @@ def _metrics(new: Sequence[Action], **more: int) -> dict[str, int]:
 
 def _removed(target: Target, stored: Snapshot) -> list[Action]:
     """Everything that is stored leaves."""
-    return _left(stored, list(stored.files.values()), target.schema, target.partition_by, has_vectors=target.vectors)
-
-
-def _left(
-    stored: Snapshot, files: Sequence[Action], schema: pa.Schema, partition_by: tuple[str, ...], *, has_vectors: bool
-) -> list[Action]:
-    """These files leave a table that then is as said; one with a vector by hiding all its rows.
-
-    Not where the table loses its vectors or its partitions, nor where a column goes or changes its type: a reader would
-    open the hidden file by the new schema. Nor where the file is lost. Then it leaves bare, and its changes can not be
-    read anyway.
-    """
-    kept = {one.name: one.type for one in schema}
-    is_bare = not has_vectors or stored.partition_by != partition_by
-    is_bare = is_bare or any(kept.get(one.name) != one.type for one in log.schema(stored))
-    hidden = {} if is_bare else {file["path"]: file for file in files if file.get("deletionVector")}
-    for path in progress.lost_files(stored) if hidden else ():
-        hidden.pop(path, None)
-    bare = [_remove(file) for file in files if file["path"] not in hidden]
-    whole = [_whole(stored.address, file) for file in hidden.values()]
-    return [*bare, *_hide(stored.address, [one for one in whole if not _is_used_up(one.file, one.rows)])]
-
-
-def _whole(address: str, file: Action) -> _Touched:
-    rows = parquet.rows_in(address, file)
-    return _Touched(file, rows, BitMap64(), _all(rows))
-
-
-def _is_used_up(file: Action, rows: int) -> bool:
-    """Whether all rows of the file were hidden before."""
-    return bool((file.get("deletionVector") or {}).get("cardinality") == rows)
+    files = list(stored.files.values())
+    return leaving.left_out(stored, files, target.schema, target.partition_by, has_vectors=target.vectors)
 
 
 def _definition(target: Target, stored: Snapshot | None) -> list[Action]:
@@ -370,17 +337,17 @@ def _definition(target: Target, stored: Snapshot | None) -> list[Action]:
         "format": {"provider": "parquet", "options": {}},
         "createdTime": _now(),
         **known,
-        "schemaString": log.schema_text(target.schema, target.comments),
+        "schemaString": types.schema_text(target.schema, target.comments),
         "partitionColumns": list(target.partition_by),
         "configuration": properties | target.configuration,
     }
-    return _differing(stored, _protocol(target, stored), metadata)
+    return _differing(stored, features.protocol(stored, has_vectors=target.vectors), metadata)
 
 
 def _differing(stored: Snapshot | None, protocol: Action, metadata: Mapping[str, Any]) -> list[Action]:
     """The protocol and metaData actions of what is not stored like that already."""
     known: Mapping[str, Any] = stored.metadata if stored else {}
-    actions = [] if stored and _comparable(protocol) == _comparable(stored.protocol) else [{"protocol": protocol}]
+    actions = [] if stored and features.is_same(protocol, stored.protocol) else [{"protocol": protocol}]
     same = known and all(_value(known, key) == _value(metadata, key) for key in ("schemaString", "configuration"))
     if not same or list(known.get("partitionColumns") or ()) != list(metadata.get("partitionColumns") or ()):
         actions.append({"metaData": dict(metadata)})
@@ -391,23 +358,6 @@ def _value(metadata: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401
     return json.loads(metadata[key]) if key == "schemaString" else dict(metadata.get(key) or {})
 
 
-def _protocol(target: Target, stored: Snapshot | None) -> Action:
-    """What delta-spark gives such a table. Only a table with vectors asks something of its readers.
-
-    So plain readers take the others as they are; features that a stored table has besides stay.
-    """
-    readers = (stored.features("reader") if stored else set()) - {log.VECTORS}
-    writers = (stored.features("writer") if stored else set()) - {log.VECTORS} | set(FEATURES)
-    if target.vectors:
-        readers, writers = readers | {log.VECTORS}, writers | {log.VECTORS}
-    asked = {"readerFeatures": sorted(readers)} if readers else {}
-    return {"minReaderVersion": 3 if readers else 1, "minWriterVersion": 7, **asked, "writerFeatures": sorted(writers)}
-
-
-def _comparable(protocol: Mapping[str, Any]) -> Action:
-    return {name: sorted(value) if isinstance(value, list) else value for name, value in protocol.items()}
-
-
 def _widened(target: Target, stored: Snapshot) -> list[Action]:
     """The table's schema with the target's new columns, where there are some."""
     known = {one.name: one.type for one in log.schema(stored)}
@@ -416,7 +366,7 @@ def _widened(target: Target, stored: Snapshot) -> list[Action]:
     if not new:
         return []
     text = json.loads(stored.metadata["schemaString"])
-    text["fields"] += json.loads(log.schema_text(pa.schema(new), target.comments))["fields"]
+    text["fields"] += json.loads(types.schema_text(pa.schema(new), target.comments))["fields"]
     schema = json.dumps(text, separators=(",", ":"), ensure_ascii=False)
     return [{"metaData": dict(stored.metadata) | {"schemaString": schema}}]
 
@@ -453,24 +403,6 @@ def _check_same(target: Target, stored: Snapshot, names: Iterable[str]) -> None:
 # Units ----------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Touched:
-    """A file of which rows leave: `rows` it has in all, which were hidden `before`, which are `after`."""
-
-    file: Action
-    rows: int
-    before: BitMap64
-    after: BitMap64
-
-    @property
-    def left(self) -> int:
-        return self.rows - len(self.after)
-
-    @property
-    def partition(self) -> frozenset[tuple[str, str | None]]:
-        return frozenset((self.file.get("partitionValues") or {}).items())
-
-
 def replace_units(
     target: Target, base: int, unit: Sequence[str], changed: Rows, gone: pa.Table | None, note: str | None
 ) -> int:
@@ -487,8 +419,8 @@ def replace_units(
     if isinstance(changed, pa.Table):
         changed = parquet.conformed(f"What is to be written to {target.address}", changed, target.schema)
     keys = _keys(target, unit, changed, gone)
-    touched = _find(stored, target.schema, keys) if keys.num_rows else []
-    tactic = _by_vectors if target.vectors and log.VECTORS in stored.features("writer") else _by_copies
+    touched = leaving.find(stored, target.schema, keys) if keys.num_rows else []
+    tactic = _by_vectors if target.vectors and features.has_vectors(stored) else _by_copies
     new, actions = tactic(target, touched, changed)
     deleted = sum(len(one.after) - len(one.before) for one in touched)
     return commit(
@@ -516,105 +448,17 @@ def _keys(target: Target, unit: Sequence[str], changed: Rows, gone: pa.Table | N
     return keys.group_by(list(unit), use_threads=False).aggregate([])
 
 
-def _find(stored: Snapshot, schema: pa.Schema, keys: pa.Table) -> list[_Touched]:
-    """The files that hold rows of these units, and where; read are the unit's columns of files that may hold some."""
-    known = [name for name in keys.column_names if not keys.column(name).null_count]
-    values = {name: sorted(keys.column(name).unique().to_pylist()) for name in known}
-    candidates = [file for file in stored.files.values() if _may_hold(file, values, schema)]
-    found = storage.each(lambda file: _touched(stored.address, file, schema, keys), candidates, stored.address)
-    return [one for one in found if one]
-
-
-def _touched(address: str, file: Action, schema: pa.Schema, keys: pa.Table) -> _Touched | None:
-    rows = parquet.read(address, file, schema, keys.column_names)
-    if _is_used_up(file, rows.num_rows):
-        return None
-    hits = BitMap64(places_of(keys, rows).to_numpy())
-    hidden = vectors.read(address, file.get("deletionVector"))
-    return _Touched(file, rows.num_rows, hidden, hits | hidden) if hits - hidden else None
-
-
-def places_of(keys: pa.Table, rows: pa.Table) -> pa.Array:
-    """The places of the rows whose values are among the keys; null is a value like any other."""
-    return _places_of(keys, rows.select(keys.column_names).append_column(PLACE, pa.array(np.arange(rows.num_rows))))
-
-
-def _places_of(keys: pa.Table, placed: pa.Table) -> pa.Array:
-    if not keys.column_names:
-        return placed.column(PLACE).combine_chunks()
-    empty = next((name for name in keys.column_names if keys.column(name).null_count), None)
-    if empty is None:
-        return placed.join(keys, keys.column_names, join_type="left semi").column(PLACE).combine_chunks()
-    # Arrow's joins take no null for another: keys with one are looked for among the rows that have none there either.
-    without, rest = (keys.filter(of(keys.column(empty))) for of in (pc.is_null, pc.is_valid))
-    nulls = placed.filter(pc.is_null(placed.column(empty)))
-    return pa.concat_arrays([_places_of(without.drop_columns([empty]), nulls), _places_of(rest, placed)])
-
-
-def _may_hold(file: Action, values: Mapping[str, list[Any]], schema: pa.Schema) -> bool:
-    """Whether, by its partition and its bounds, some unit's values can be in the file; in doubt they can."""
-    constant, said = file.get("partitionValues") or {}, json.loads(file.get("stats") or "{}")
-    for name, sought in values.items():
-        kind = schema.field(name).type
-        if name in constant:
-            low = high = parquet.value(constant[name], kind).as_py()
-        else:
-            low, high = (_bound((said.get(side) or {}).get(name), kind) for side in ("minValues", "maxValues"))
-        if low is None and name in constant:
-            return False
-        if low is None or high is None:
-            continue
-        nearest = bisect_left(sought, low)
-        if nearest == len(sought) or sought[nearest] > high:
-            return False
-    return True
-
-
-def _bound(said: Any, kind: pa.DataType) -> Any:  # noqa: ANN401
-    """A stored bound as a value that compares as the column's do; None for types whose bounds are not whole."""
-    if pa.types.is_integer(kind) and isinstance(said, int):
-        return said
-    if pa.types.is_string(kind) and isinstance(said, str):
-        return said  # cut off or raised where it is long, in the order of code points, which is that of UTF-8
-    if pa.types.is_date32(kind) and isinstance(said, str):
-        try:
-            return date.fromisoformat(said)
-        except ValueError:
-            return None
-    return None
-
-
-def _by_vectors(target: Target, touched: list[_Touched], changed: Rows) -> tuple[list[Action], list[Action]]:
+def _by_vectors(target: Target, touched: list[leaving.Touched], changed: Rows) -> tuple[list[Action], list[Action]]:
     """New files and vectors. A file whose vector would be too large to read is copied, and hidden whole."""
     new, hidden = _written(target, changed), []
     for one in touched:
         is_large = vectors.is_too_large(one.after)
         new = [*new, *(parquet.write(target.address, _rest(target, one), target.partition_by) if is_large else ())]
-        hidden.append(replace(one, after=_all(one.rows)) if is_large else one)
-    return new, [*_adds(new), *_hide(target.address, hidden)]
+        hidden.append(replace(one, after=leaving.all_of(one.rows)) if is_large else one)
+    return new, [*_adds(new), *leaving.hide(target.address, hidden)]
 
 
-def _hide(address: str, touched: Sequence[_Touched]) -> list[Action]:
-    """The rows leave by vectors; a file without one of which nothing is left leaves itself."""
-    hidden = [one for one in touched if one.left or one.file.get("deletionVector")]
-    descriptors = vectors.write(address, [one.after for one in hidden])
-    again = [
-        dict(one.file)
-        | {"dataChange": True, "stats": parquet.loosened(one.file, one.rows), "deletionVector": descriptor}
-        for one, descriptor in zip(hidden, descriptors, strict=True)
-    ]
-    return [*(_remove(one.file) for one in touched), *_adds(again)]
-
-
-def _remove(file: Action) -> Action:
-    said = {name: file[name] for name in ("partitionValues", "size", "tags", "deletionVector") if file.get(name)}
-    rows = parquet.parsed(file).get("numRecords")
-    counted = {} if rows is None else {"stats": json.dumps({"numRecords": rows}, separators=(",", ":"))}
-    begin = {"path": file["path"], "deletionTimestamp": _now(), "dataChange": True, "extendedFileMetadata": True}
-    return {"remove": begin | {"partitionValues": {}} | said | counted}
-
-
-def _by_copies(target: Target, touched: list[_Touched], changed: Rows) -> tuple[list[Action], list[Action]]:
+def _by_copies(target: Target, touched: list[leaving.Touched], changed: Rows) -> tuple[list[Action], list[Action]]:
     """The touched files without the rows that leave, and change files with those and the new ones.
 
     New rows join the smallest copy of their partition, so that small commits make no small files.
@@ -637,10 +481,10 @@ def _by_copies(target: Target, touched: list[_Touched], changed: Rows) -> tuple[
         {"path": file["path"], "partitionValues": file["partitionValues"], "size": file["size"], "dataChange": False}
         for file in parquet.write(target.address, changes, target.partition_by, CHANGES)
     ]
-    return new, [*(_remove(one.file) for one in touched), *_adds(new), *({"cdc": file} for file in said)]
+    return new, [*(leaving.remove(one.file) for one in touched), *_adds(new), *({"cdc": file} for file in said)]
 
 
-def _copied(target: Target, one: _Touched, more: pa.Table) -> tuple[pa.Table, list[Action]]:
+def _copied(target: Target, one: leaving.Touched, more: pa.Table) -> tuple[pa.Table, list[Action]]:
     """The rows that leave the file, and the files of those that stay, with more rows of its partition."""
     rest = pa.concat_tables([_rest(target, one), more])
     return _rows(target, one.file, one.after - one.before), parquet.write(target.address, rest, target.partition_by)
@@ -648,10 +492,10 @@ def _copied(target: Target, one: _Touched, more: pa.Table) -> tuple[pa.Table, li
 
 def _by_partition(target: Target, rows: pa.Table) -> Iterator[tuple[frozenset[tuple[str, str | None]], pa.Table]]:
     """The rows by the values of their partition, all columns."""
-    placed = rows.append_column(PLACE, pa.array(np.arange(rows.num_rows)))
+    placed = rows.append_column(leaving.PLACE, pa.array(np.arange(rows.num_rows)))
     for values, part in parquet.split(placed, target.partition_by):
         if part.num_rows:
-            yield frozenset(values.items()), rows.take(part.column(PLACE))
+            yield frozenset(values.items()), rows.take(part.column(leaving.PLACE))
 
 
 def _rows_of(target: Target, files: Sequence[Action]) -> pa.Table:
@@ -663,14 +507,10 @@ def _rows(target: Target, file: Action, which: BitMap64) -> pa.Table:
     return parquet.read(target.address, file, target.schema, only=vectors.positions(which))
 
 
-def _rest(target: Target, one: _Touched) -> pa.Table:
+def _rest(target: Target, one: leaving.Touched) -> pa.Table:
     """What still stands in the file."""
-    return _rows(target, one.file, _all(one.rows) - one.after)
+    return _rows(target, one.file, leaving.all_of(one.rows) - one.after)
 
 
 def _named(rows: pa.Table, change: str) -> pa.Table:
     return rows.append_column(CHANGE, pa.repeat(pa.scalar(change), rows.num_rows))
-
-
-def _all(rows: int) -> BitMap64:
-    return BitMap64(range(rows))

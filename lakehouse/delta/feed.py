@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyroaring import BitMap64
 
-from lakehouse.delta import log, parquet, vectors
+from lakehouse.delta import features, log, parquet, vectors
 from lakehouse.delta.progress import together
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
@@ -92,7 +92,7 @@ def _stored(address: str, version: int | None) -> Snapshot:
     snapshot = log.snapshot(address, version)
     if snapshot is None:
         raise LakehouseError(f"There is no table at {address}. Build it first.")
-    log.check_readable(snapshot)
+    features.check_readable(snapshot)
     return snapshot
 
 

@@ -16,11 +16,12 @@ from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from lakehouse.delta.types import stored_type
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     import pyarrow as pa
 
@@ -28,11 +29,6 @@ Action = dict[str, Any]
 
 AT_ONCE = 8  # requests
 KEPT_TABLES, KEPT_VERSIONS, KEPT_COMMITS = 256, 4, 512
-VECTORS = "deletionVectors"
-READER_FEATURES = {VECTORS, "timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"}
-WRITER_FEATURES = READER_FEATURES | {"appendOnly", "invariants", "changeDataFeed"}
-LEGACY_READER, LEGACY_WRITER = 2, 4
-TABLE_FEATURES = (3, 7)  # from these versions on, a protocol lists its features
 CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\.(\d{10})\.(\d{10})|\.[0-9a-f-]{36})?\.(?:parquet|json)")
 PARTS = ("path", "partitionValues", "size", "modificationTime", "dataChange", "stats", "tags", "deletionVector")
 KINDS = (*(f"add.{part}" for part in PARTS), "metaData", "protocol", "txn", "domainMetadata", "sidecar")
@@ -448,7 +444,7 @@ def schema(snapshot: Snapshot) -> pa.Schema:
     import pyarrow as pa  # noqa: PLC0415
 
     fields = json.loads(snapshot.metadata["schemaString"])["fields"]
-    return pa.schema([pa.field(one["name"], arrow_type(one["type"])) for one in fields])
+    return pa.schema([pa.field(one["name"], stored_type(one["type"])) for one in fields])
 
 
 def place_of_vector(address: str, descriptor: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -525,105 +521,3 @@ def other_comments(snapshot: Snapshot, wanted: Mapping[str, str]) -> dict[str, s
     fields = json.loads(snapshot.metadata["schemaString"])["fields"]
     stored = {one["name"]: (one.get("metadata") or {}).get("comment") for one in fields}
     return {name: comment for name, comment in wanted.items() if name in stored and stored[name] != comment}
-
-
-def _simple_types() -> dict[str, pa.DataType]:
-    import pyarrow as pa  # noqa: PLC0415
-
-    return {
-        "boolean": pa.bool_(), "byte": pa.int8(), "short": pa.int16(), "integer": pa.int32(), "long": pa.int64(),
-        "float": pa.float32(), "double": pa.float64(), "string": pa.string(), "binary": pa.binary(),
-        "date": pa.date32(), "timestamp": pa.timestamp("us", "UTC"), "timestamp_ntz": pa.timestamp("us"),
-    }  # fmt: skip
-
-
-def arrow_type(said: Any) -> pa.DataType:  # noqa: ANN401  a name, or an object for a nested type
-    """Raises LakehouseError for a type that the lake does not know, such as variant."""
-    import pyarrow as pa  # noqa: PLC0415
-
-    if isinstance(said, dict) and said["type"] == "struct":
-        return pa.struct([pa.field(one["name"], arrow_type(one["type"])) for one in said["fields"]])
-    if isinstance(said, dict) and said["type"] == "array":
-        return pa.list_(pa.field("element", arrow_type(said["elementType"])))
-    if isinstance(said, dict) and said["type"] == "map":
-        return pa.map_(arrow_type(said["keyType"]), arrow_type(said["valueType"]))
-    if isinstance(said, str) and (digits := re.fullmatch(r"decimal\(\s*(\d+)\s*,\s*(\d+)\s*\)", said)):
-        return pa.decimal128(int(digits[1]), int(digits[2]))
-    if isinstance(said, str) and said in (simple := _simple_types()):
-        return simple[said]
-    raise LakehouseError(f"The lake does not know the column type {said!r}. Rewrite it in one that it knows.")
-
-
-def delta_type(kind: pa.DataType) -> Any:  # noqa: ANN401
-    """The inverse of `arrow_type`."""
-    import pyarrow as pa  # noqa: PLC0415
-
-    if pa.types.is_struct(kind):
-        return {"type": "struct", "fields": [_field(one.name, one.type, None) for one in kind]}
-    if pa.types.is_list(kind):
-        return {"type": "array", "elementType": delta_type(kind.value_type), "containsNull": True}
-    if pa.types.is_map(kind):
-        key, value = delta_type(kind.key_type), delta_type(kind.item_type)
-        return {"type": "map", "keyType": key, "valueType": value, "valueContainsNull": True}
-    if pa.types.is_decimal128(kind):
-        return f"decimal({kind.precision},{kind.scale})"
-    for name, simple in _simple_types().items():
-        if simple == kind:
-            return name
-    raise LakehouseError(f"Delta has no column type for Arrow's {kind}. Cast the column first.")
-
-
-def schema_text(columns: pa.Schema, comments: Mapping[str, str]) -> str:
-    """metaData.schemaString: every column nullable, with its comment."""
-    fields = [_field(one.name, one.type, comments.get(one.name)) for one in columns]
-    return json.dumps({"type": "struct", "fields": fields}, separators=(",", ":"), ensure_ascii=False)
-
-
-def _field(name: str, kind: pa.DataType, comment: str | None) -> dict[str, Any]:
-    said = {"comment": comment} if comment else {}
-    return {"name": name, "type": delta_type(kind), "nullable": True, "metadata": said}
-
-
-# What we may do with it -----------------------------------------------------------------------------------------------
-
-
-def check_readable(snapshot: Snapshot) -> None:
-    """Refuse a table that asks of its readers what we do not do, rather than read it wrongly."""
-    version = snapshot.protocol.get("minReaderVersion", 1)
-    unknown = snapshot.features("reader") - READER_FEATURES
-    if LEGACY_READER < version < TABLE_FEATURES[0] or version > TABLE_FEATURES[0]:
-        unknown |= {f"reader version {version}"}
-    if snapshot.configuration.get("delta.columnMapping.mode", "none") != "none":
-        unknown |= {"columnMapping"}
-    _refuse(snapshot, "read", unknown)
-
-
-def check_writable(snapshot: Snapshot) -> None:
-    """Refuse a table whose promises we would not keep: constraints, generated columns, features that we do not know."""
-    check_readable(snapshot)
-    version = snapshot.protocol.get("minWriterVersion", 1)
-    unknown = snapshot.features("writer") - WRITER_FEATURES
-    if LEGACY_WRITER < version < TABLE_FEATURES[1] or version > TABLE_FEATURES[1]:
-        unknown |= {f"writer version {version}"}
-    if snapshot.configuration.get("delta.appendOnly") == "true":
-        unknown |= {"appendOnly"}
-    unknown |= {f"check constraint {one}" for one in snapshot.configuration if one.startswith("delta.constraints.")}
-    keys = set(_keys_of_columns(json.loads(snapshot.metadata["schemaString"])))
-    unknown |= keys & {"delta.invariants", "delta.generationExpression", "delta.identity.start"}
-    _refuse(snapshot, "write to", unknown)
-
-
-def _keys_of_columns(said: Any) -> Iterator[str]:  # noqa: ANN401
-    """The keys of all columns' metadata, nested ones too."""
-    for part in said.values() if isinstance(said, dict) else said if isinstance(said, list) else ():
-        yield from _keys_of_columns(part)
-    if isinstance(said, dict):
-        yield from said.get("metadata") or ()
-
-
-def _refuse(snapshot: Snapshot, what: str, unknown: set[str]) -> None:
-    if unknown:
-        raise LakehouseError(
-            f"We do not {what} {snapshot.address}: version {snapshot.version} asks for {', '.join(sorted(unknown))}, "
-            "which the lake does not know. Use the engine that set it, or drop it there (ALTER TABLE ... DROP FEATURE)."
-        )

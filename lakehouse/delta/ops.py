@@ -109,12 +109,12 @@ def _all(stored: Snapshot, new: pa.Table, left: pa.Table | None, on: Sequence[st
     """The rows that stay, with the columns that are new, and the new ones."""
     import pyarrow as pa  # noqa: PLC0415
 
-    from lakehouse.delta import committer, feed  # noqa: PLC0415
+    from lakehouse.delta import feed, leaving  # noqa: PLC0415
 
     rows, names = feed.read(stored.address, stored.version), list(on)
     keys = pa.concat_tables([new.select(names), *([] if left is None else [left])])
-    leaving = set(committer.places_of(keys, rows).to_pylist())
-    stay = rows.take(pa.array([place for place in range(rows.num_rows) if place not in leaving], pa.int64()))
+    left = set(leaving.places_of(keys, rows).to_pylist())
+    stay = rows.take(pa.array([place for place in range(rows.num_rows) if place not in left], pa.int64()))
     return pa.concat_tables([new.schema.empty_table(), stay, new], promote_options="default")
 
 

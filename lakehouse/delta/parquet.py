@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lakehouse.delta import log
+from lakehouse.delta import log, types
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 
@@ -363,7 +363,7 @@ def kind_of(kind: pa.DataType) -> str:
     if pa.types.is_timestamp(kind) and kind.tz:
         kind = pa.timestamp(kind.unit, "UTC")
     try:
-        return str(log.delta_type(kind))
+        return str(types.delta_type(kind))
     except LakehouseError:
         return str(kind)
 

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
-from lakehouse.delta import committer, conflicts, feed, log, parquet
+from lakehouse.delta import committer, conflicts, feed, leaving, log, parquet
 from lakehouse.engines import NATIVE, channel, reading, sail
 from lakehouse.engines.joins import semi
 from lakehouse.engines.protocol import FEW_BYTES, FEW_ROWS, SLICE
@@ -240,7 +240,7 @@ class Native:
             rows = None
         elif _is_here(change.rows):
             here = _arrow(change.rows).select(target.schema.names)
-            rows = here.take(committer.places_of(some, here))
+            rows = here.take(leaving.places_of(some, here))
         else:
             keys = self.small_side(self.frame(some)) if some.num_rows <= FEW_ROWS else self.frame(some)
             rows = self._ready(target, semi(change.rows, keys))

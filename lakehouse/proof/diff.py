@@ -141,7 +141,7 @@ def _sides(table: Table, address: str, since: int, until: int) -> tuple[pa.Table
 
 def _pairs(table: Table, before: pa.Table, after: pa.Table) -> tuple[pa.Table, pa.Table]:
     """The rows that both have by the grain, in one order."""
-    from lakehouse.delta.committer import places_of  # noqa: PLC0415
+    from lakehouse.delta.leaving import places_of  # noqa: PLC0415
 
     grain = [name for name in table.contract.grain if name in before.column_names]
     both = [one.take(places_of(other.select(grain), one)) for one, other in ((before, after), (after, before))]

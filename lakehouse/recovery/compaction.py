@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from lakehouse.delta import committer, conflicts, feed, log, parquet, progress
+from lakehouse.delta import committer, conflicts, features, feed, log, parquet, progress
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def compact(address: str) -> Compacted | None:
     now = log.snapshot(address)
     if now is None or not (chosen := groups(now)):
         return None
-    log.check_writable(now)
+    features.check_writable(now)
     new: list[Action] = []
     note = progress.copied(address, now.version)
     try:

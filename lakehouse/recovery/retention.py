@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lakehouse.contract import EVIDENCE
-from lakehouse.delta import committer, feed, log, parquet, progress
+from lakehouse.delta import committer, features, feed, log, parquet, progress
 from lakehouse.delta.conflicts import ConflictError, after_others
 from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError, is_panic
@@ -296,7 +296,7 @@ def _take_out(address: str, state: State, gone: Collection[Place]) -> None:
     now = log.snapshot(address, state.version)
     if now is None:
         return
-    log.check_writable(now)
+    features.check_writable(now)
     batches = [batch for _, batch in gone]
     some = [file for file in now.files.values() if _may_hold(file, min(batches), max(batches))]
     named = pa.array([_named(*one) for one in gone])

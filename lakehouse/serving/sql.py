@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lakehouse import conf
-from lakehouse.delta import log, ops, progress
+from lakehouse.delta import log, ops, progress, types
 from lakehouse.errors import LakehouseError
 from lakehouse.readers.columns import defused
 from lakehouse.serving import plain
@@ -224,7 +224,7 @@ def _described(reader: Reader, root: str, name: str, point: Point) -> pa.Table:
         now = log.snapshot(now.address, _version(root, name, None, point))
     schema = log.schema(now) if now else reader.schema(f"select * from {_view(reader, root, name, None, point, set())}")  # noqa: S608
     meanings = log.comments(now) if now else {}
-    rows = [(one.name, _in_sql(log.delta_type(one.type)), meanings.get(one.name, "")) for one in schema]
+    rows = [(one.name, _in_sql(types.delta_type(one.type)), meanings.get(one.name, "")) for one in schema]
     return _texts_of(("col_name", "data_type", "comment"), rows)
 
 

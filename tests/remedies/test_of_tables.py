@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from pyroaring import BitMap64
 
-from lakehouse.delta import committer, feed, log, ops, parquet, progress, vectors
+from lakehouse.delta import committer, feed, log, ops, parquet, progress, types, vectors
 from lakehouse.delta.committer import Target
 from lakehouse.delta.conflicts import ConflictError
 from lakehouse.delta.feed import UnreadableChangesError
@@ -154,14 +154,14 @@ def test_rows_are_written_when_they_are_what_is_promised(tmp_path: Path) -> None
 
 def test_a_column_that_delta_cannot_have_is_cast() -> None:
     with pytest.raises(LakehouseError, match=r"Delta has no column type for Arrow's timestamp\[ns\]\. Cast the column"):
-        log.delta_type(pa.timestamp("ns"))
-    assert log.delta_type(pa.timestamp("us", "UTC")) == "timestamp"
+        types.delta_type(pa.timestamp("ns"))
+    assert types.delta_type(pa.timestamp("us", "UTC")) == "timestamp"
 
 
 def test_a_column_that_the_lake_does_not_know_is_rewritten() -> None:
     with pytest.raises(LakehouseError, match=r"The lake does not know the column type 'variant'\. Rewrite it in one"):
-        log.arrow_type("variant")
-    assert log.arrow_type("string") == pa.string()
+        types.stored_type("variant")
+    assert types.stored_type("string") == pa.string()
 
 
 # What others did to a table

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lakehouse.delta import log
+from lakehouse.delta import features, log, types
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 from tests import logs
@@ -298,16 +298,16 @@ def test_every_type_comes_back_from_its_text() -> None:
             "map": pa.map_(pa.string(), pa.decimal128(10, 2)),
         }
     )  # fmt: skip
-    text = log.schema_text(schema, {"b": "whether it is so"})
+    text = types.schema_text(schema, {"b": "whether it is so"})
     assert log.schema(described(schemaString=text)) == schema
     assert log.comments(described(schemaString=text)) == {"b": "whether it is so"}
 
 
 def test_a_type_that_the_lake_does_not_know_is_refused() -> None:
     with pytest.raises(LakehouseError, match="'variant'"):
-        log.arrow_type("variant")
+        types.stored_type("variant")
     with pytest.raises(LakehouseError, match="no column type"):
-        log.delta_type(pa.timestamp("ns"))
+        types.delta_type(pa.timestamp("ns"))
 
 
 FEATURES = {"minReaderVersion": 3, "minWriterVersion": 7}
@@ -323,8 +323,8 @@ FEATURES = {"minReaderVersion": 3, "minWriterVersion": 7}
     ],
 )
 def test_what_is_known_is_read_and_written(table: log.Snapshot) -> None:
-    log.check_readable(table)
-    log.check_writable(table)
+    features.check_readable(table)
+    features.check_writable(table)
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,7 @@ def test_what_is_known_is_read_and_written(table: log.Snapshot) -> None:
 )
 def test_what_is_not_known_is_not_read(table: log.Snapshot, named: str) -> None:
     with pytest.raises(LakehouseError, match=f"We do not read gold/sales: version 3 asks for {named}"):
-        log.check_readable(table)
+        features.check_readable(table)
 
 
 @pytest.mark.parametrize(
@@ -352,6 +352,6 @@ def test_what_is_not_known_is_not_read(table: log.Snapshot, named: str) -> None:
     ],
 )
 def test_promises_that_we_would_not_keep_are_not_written_to(table: log.Snapshot, named: str) -> None:
-    log.check_readable(table)
+    features.check_readable(table)
     with pytest.raises(LakehouseError, match=f"We do not write to gold/sales: .*{named}"):
-        log.check_writable(table)
+        features.check_writable(table)

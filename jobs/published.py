@@ -94,7 +94,8 @@ def differences(console: Console, found: Sequence[Difference], most: Sequence[Nu
     grid = Grid("table", "added", "changed", "removed", "", **GRID)  # type: ignore[arg-type]
     for one in found:
         counts = ["?" if n is None else f"{n:,}" for n in (one.added, one.changed, one.removed)]
-        grid.add_row(one.table, *counts, escape(visible(one.note)))
+        rules = "; ".join(f"{rule} {_moves(*moves)}" for rule, moves in one.rules.items())
+        grid.add_row(one.table, *counts, escape(visible(one.note or rules)))
     for column in grid.columns[1:4]:
         column.justify = "right"
     console.print(grid)
@@ -106,6 +107,10 @@ def differences(console: Console, found: Sequence[Difference], most: Sequence[Nu
         console.print(f"{number.table} {number.column} {values}  [dim]{where}[/]")
         for cause in number.causes:
             console.print(f"  {escape(visible(cause))}")
+
+
+def _moves(came: int, left: int) -> str:
+    return " ".join(f"{sign}{count:,}" for sign, count in (("+", came), ("-", left)) if count)
 
 
 def _texts(key: Mapping[str, object]) -> str:

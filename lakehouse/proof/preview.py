@@ -70,7 +70,8 @@ def _log_until(address: str, version: int) -> Iterator[str]:
 
 
 def _as_it_stands(root: str, tables: Mapping[str, Table], last: Release) -> Release:
-    there = {name: now for name in tables if (now := log.snapshot(progress.address(root, name)))}
+    names = [one for name in tables for one in (progress.rejected(name), name)]
+    there = {name: now for name in names if (now := log.snapshot(progress.address(root, name)))}
     return replace(
         last,
         number=last.number + 1,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lakehouse.delta import log
-from lakehouse.proof import diff
+from lakehouse.proof import diff, explain
 from lakehouse.recovery import releases, rewind
 from tests.toy import Toy
 
@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
     from lakehouse.engines.native import Native
     from lakehouse.proof.diff import Difference
+    from lakehouse.proof.explain import File, Step
     from lakehouse.recovery.releases import Release
 
 pytestmark = pytest.mark.slow
-LINES, ORDERS, TOTALS = "silver.order_lines", "silver.orders", "gold.totals"
+LINES, ORDERS, TOTALS, OF_ORDERS = "silver.order_lines", "silver.orders", "gold.totals", "gold.orders"
+READABLE, FEWER = "quantity_is_readable", "market_1/2024-01-05/fewer.csv"
 
 
 @pytest.fixture
@@ -39,6 +41,10 @@ def released(toy: Toy) -> Release:
 
 def differences(toy: Toy, old: int, new: int) -> list[Difference]:
     return diff.diff(toy.lake.root, toy.tables(), *(releases.release(toy.lake.root, one) for one in (old, new)))
+
+
+def files_of(step: Step) -> list[File]:
+    return [*step.files, *(file for one in step.inputs for file in files_of(one))]
 
 
 def counts(found: list[Difference]) -> dict[str, tuple[int | None, int | None, int | None]]:
@@ -97,6 +103,77 @@ def test_a_number_moved_because_a_definition_changed(toy: Toy) -> None:
     assert causes(toy) == (f"definition changed: the definition of {ORDERS} changed",)
     (number,) = diff.numbers(differences(toy, 1, 2))
     assert (number.before, number.after, number.share) == (3, 5, 0.4)
+
+
+def test_rows_that_came_into_a_quarantine_and_left_it_are_counted_by_rule(toy: Toy) -> None:
+    toy.deliver("wrong.csv", "9,C,two,1.00", "10,C,two,1.00", "11,C,two,1.00", day=4)
+    released(toy)
+    toy.deliver("right.csv", "9,C,2,1.00", "10,C,,one", "12,C,x,1.00", day=5)
+    released(toy)
+    first, second = ({one.table: one for one in differences(toy, old, old + 1)} for old in (1, 2))
+    of_all, again = first[f"{LINES}__rejected"], second[f"{LINES}__rejected"]
+    assert ((of_all.added, of_all.changed, of_all.removed), of_all.rules) == ((3, 0, 0), {READABLE: (3, 0)})
+    assert (again.added, again.changed, again.removed) == (2, 0, 2)
+    assert again.rules == {READABLE: (1, 2), "price_is_readable": (1, 0), "quantity_is_present": (1, 0)}
+
+
+def test_a_row_of_a_quarantine_that_breaks_one_more_rule_is_changed(toy: Toy) -> None:
+    toy.deliver("wrong.csv", "9,C,two,1.00", day=4)
+    released(toy)
+    contract, code = toy.sources[LINES]
+    rule = "rules: {no_c: {check: \"product <> 'C'\", severity: reject, why: a test}}\n"
+    toy.sources[LINES] = (f"{contract.rstrip()}\n        {rule}", code)
+    released(toy)
+    (found,) = differences(toy, 2, 3)
+    assert (found.table, found.added, found.changed, found.removed) == (f"{LINES}__rejected", 0, 1, 0)
+    assert found.rules == {"no_c": (1, 0)}
+
+
+# Causes by the rows that moved a number
+
+
+def of_each_order(sources: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    """One more table, gold.orders: lines reach it through orders."""
+    contract, _ = sources[ORDERS]
+    reach = '{silver.order_lines: {through: silver.orders, "on": [market, order_id]}}'
+    code = """
+        from pyspark.sql import functions as F
+
+        def build(silver_orders, silver_order_lines):
+            lines = silver_order_lines.groupBy("market", "order_id").agg(F.count("*").alias("lines"))
+            return silver_orders.join(lines, on=["market", "order_id"], how="inner").select(
+                "market", "order_id", "units", "lines"
+            )
+        """
+    promised = contract.rstrip().replace("columns:", f"inputs: {reach}\n        columns:")
+    return sources | {OF_ORDERS: (f"{promised}\n          lines: {{type: bigint, meaning: how many}}\n", code)}
+
+
+def test_a_number_moved_because_of_the_files_whose_rows_explain_shows_and_of_no_others(toy: Toy) -> None:
+    toy.sources = of_each_order(toy.sources)
+    before = released(toy)
+    toy.deliver("orders.csv", "7,A,30,10.00", "8,B,2,5.00", day=4)
+    toy.run()
+    toy.deliver("orders.csv", "7,A,60,10.00", "7,B,1,1.00", day=5)
+    toy.deliver("more.csv", "9,A,1,1.00", day=5)
+    toy.deliver("late.csv", "7,A,1,1.00", day=2)
+    released(toy)
+    (number, _) = diff.numbers(differences(toy, before.number, before.number + 1))
+    assert (number.table, number.column, number.before, number.after) == (OF_ORDERS, "units", 2, 61)
+    asked = explain.ask(toy.lake, toy.tables(), OF_ORDERS, f"order_id = {number.key['order_id']}")
+    shown = {file.path for file in files_of(explain.answer(toy.engine, toy.lake, toy.tables(), asked).step)}
+    assert number.causes == tuple(f"new: {path}" for path in shown) == ("new: market_1/2024-01-05/orders.csv",)
+
+
+def test_a_number_that_moved_since_lines_left_a_document_names_the_file_without_them(toy: Toy) -> None:
+    toy.sources = of_each_order(toy.sources)
+    toy.deliver("lines.csv", "7,A,2,10.00", "7,B,9,1.00", day=4)
+    before = released(toy)
+    toy.deliver("fewer.csv", "7,A,2,10.00", day=5)
+    toy.deliver("others.csv", "8,B,1,5.00", "9,C,1,1.00", day=5)
+    released(toy)
+    found = differences(toy, before.number, before.number + 1)
+    assert {one.causes for one in diff.numbers(found) if one.table == OF_ORDERS} == {(f"new: {FEWER}",)}
 
 
 def test_a_column_that_is_new_is_no_difference_of_rows(toy: Toy) -> None:

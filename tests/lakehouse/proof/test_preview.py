@@ -52,7 +52,7 @@ def assert_a_rule_is_previewed(toy: Toy) -> None:
     before = files(toy)
     found = previewed(toy)
     counted = {one.table: (one.added, one.changed, one.removed) for one in found}
-    assert counted == {LINES: (0, 0, 1), ORDERS: (0, 0, 1), TOTALS: (0, 1, 0)}
+    assert counted == {f"{LINES}__rejected": (1, 0, 0), LINES: (0, 0, 1), ORDERS: (0, 0, 1), TOTALS: (0, 1, 0)}
     assert files(toy) == before
     assert found[-1].most
 

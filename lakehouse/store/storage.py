@@ -35,6 +35,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 AT_ONCE, SEVERAL = 8, 3
 TRIES, LIMIT = 4, 120.0  # of a question whose answer broke off; seconds after which none begins
+CONNECT, ANSWER = 5, 30  # seconds until a store counts as gone, as for delta-rs and Sail
 PUTS = 4  # of one object, until the store says what a second one does
 DAMAGED = (
     "it is damaged. Bring that file back from a copy; where it is a computed table's (silver, gold), it may be deleted "
@@ -184,7 +185,9 @@ def _client(endpoint: str | None, region_name: str, *identity: str | None) -> Ba
     import boto3  # noqa: PLC0415
     from botocore.config import Config  # noqa: PLC0415
 
-    config = Config(connect_timeout=5, read_timeout=60, retries={"max_attempts": 3}, s3={"addressing_style": "path"})
+    config = Config(
+        connect_timeout=CONNECT, read_timeout=ANSWER, retries={"max_attempts": 3}, s3={"addressing_style": "path"}
+    )
     names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
     known = {name: value for name, value in zip(names, identity, strict=True) if value}
     # A session of its own: boto3's default one keeps the identity that it found first.
@@ -501,7 +504,7 @@ def _arrow_s3_as(endpoint: str | None, region_name: str, *identity: str | None) 
     known = dict(zip(("access_key", "secret_key", "session_token"), identity, strict=True)) if identity[0] else {}
     scheme, _, host = (endpoint or "https://").partition("://")
     place = {"endpoint_override": host, "scheme": scheme} if host else {}
-    return S3FileSystem(region=region_name, connect_timeout=5, request_timeout=60, **place, **known)
+    return S3FileSystem(region=region_name, connect_timeout=CONNECT, request_timeout=ANSWER, **place, **known)
 
 
 def put(root: str, path: str, content: Any) -> None:  # noqa: ANN401  bytes, or a buffer of Arrow's

@@ -131,6 +131,20 @@ def test_a_table_that_a_store_did_not_give_whole_is_read_when_it_does(store: Fau
     assert ops.query(target.address, "select n from t") == [{"n": 0}]
 
 
+def test_a_store_that_never_answers_is_no_hang(store: FaultyS3, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it may take is made short here: four times half a minute, and no other four when two are over."""
+    for name, seconds in (("ANSWER", 0.1), ("LIMIT", 0.3)):
+        monkeypatch.setattr(storage, name, seconds)
+    storage._client.cache_clear()  # noqa: SLF001
+    store.fail("late", delay=60)
+    try:
+        with pytest.raises(LakehouseError, match=r"broke off while it was asked to read s3://\S+/a: Read timeout on"):
+            storage.read_bytes(f"s3://{bucket}", "a")
+    finally:
+        storage._client.cache_clear()  # noqa: SLF001
+    assert store.met()["late"] == 4
+
+
 def faults(store: FaultyS3) -> int:
     return sum(count for fault, count in store.met().items() if fault)
 
@@ -143,8 +157,8 @@ def increase_to(target: Target, number: int) -> None:
         increased(target, now.version)
 
 
-def until_it_is_done(run: Callable[[], object]) -> None:
-    """Whatever fails says so in words, and is right after a rerun."""
+def until_it_is_done(run: Callable[[], object]) -> list[str]:
+    """Whatever fails says so in words, which come back, and is right after a rerun."""
     said = list[str]()
     while len(said) < TRIES:
         begin = time.monotonic()
@@ -156,22 +170,23 @@ def until_it_is_done(run: Callable[[], object]) -> None:
             continue
         finally:
             assert time.monotonic() - begin < LIMIT
-        return
+        return said
     pytest.fail("\n".join(said))
 
 
-def assert_runs_come_to_the_same(store: FaultyS3, bucket: str, folder: Path, engine: Engine, days: int) -> None:
-    """On each day one more order, and one less of order 0; each run until it says that it is done."""
+def assert_runs_come_to_the_same(store: FaultyS3, bucket: str, folder: Path, engine: Engine, days: int) -> list[str]:
+    """On each day one more order, and one less of order 0; each run until it says that it is done, and what it said."""
     toy, lake = Toy(folder, engine), f"s3://{bucket}/lake"
-    tables = toy.tables()
+    tables, said = toy.tables(), list[str]()
     for day in range(1, days + 1):
         toy.deliver(f"{day}.csv", f"0,A,{9 - day},10.00", f"{day},B,1,5.00")
-        until_it_is_done(lambda: Run(lake, str(toy.landing), tables, engine=engine).execute(tables))
+        said += until_it_is_done(lambda: Run(lake, str(toy.landing), tables, engine=engine).execute(tables))
     store.heal()
     lines = ops.query(f"{lake}/silver/order_lines", "select order_id, quantity from t order by order_id")
     assert [tuple(line.values()) for line in lines] == [(0, 9 - days), *((day, 1) for day in range(1, days + 1))]
     assert ops.query(f"{lake}/gold/totals", "select * from t") == [{"market": 1, "units": 9}]
     assert ops.query(f"{lake}/bronze/orders", "select count(*) as n from t") == [{"n": 2 * days}]
+    return said
 
 
 def test_runs_on_a_store_of_which_each_twentieth_request_fails_come_to_the_same(
@@ -186,10 +201,18 @@ def test_runs_on_a_store_of_which_each_twentieth_request_fails_come_to_the_same(
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_runs_on_a_store_that_fails_in_one_way_come_to_the_same(
-    store: FaultyS3, bucket: str, tmp_path: Path, engine: Native, fault: str, rate: float
+    store: FaultyS3,
+    bucket: str,
+    tmp_path: Path,
+    engine: Native,
+    fault: str,
+    rate: float,
+    record_property: Callable[[str, object], None],
 ) -> None:
     store.fail(fault, rate=rate, seed=3)
-    assert_runs_come_to_the_same(store, bucket, tmp_path, engine, days=3)
+    said = assert_runs_come_to_the_same(store, bucket, tmp_path, engine, days=1 if fault == "late" else 3)
+    record_property("met", faults(store))
+    record_property("runs that ended with words", said)
 
 
 @pytest.mark.long

@@ -56,6 +56,8 @@ def _parts(width: int, table: Table, answer: Answer) -> Iterator[RenderableType]
         yield _rows_of_the_answer(table, step)
     else:
         yield Text(f"No row of {table.name}, version {step.version}, is where {answer.where}.")
+        for one in answer.removed:
+            yield Text(f"{_named(one.unit)} was removed: the full dump {visible(one.dump)} does not have it.")
         yield Text(f"`lakehouse rejected {table.name}` shows what was rejected on the way to it.", style="dim")
     if rest:
         yield Text(f"and {rest:,} more", style="dim")
@@ -104,6 +106,9 @@ def _tree(width: int, table: Table, step: Step) -> Tree:
 def _add_inputs(tree: Tree, width: int, step: Step) -> None:
     for one in step.inputs:
         _add_inputs(tree.add(Group(*_about(width - INDENT, one))), width - INDENT, one)
+    for kept in step.kept:
+        words = f": {_many(kept.rows)}, whose own file has no such column"
+        tree.add(Text.assemble(kept.column, " kept from ", (visible(kept.file), "cyan"), words))
     if step.files:
         tree.add(_files(step.files))
     if step.conf:

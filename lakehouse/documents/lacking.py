@@ -16,7 +16,7 @@ from lakehouse.documents.parsing import PLACE
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
@@ -24,11 +24,17 @@ if TYPE_CHECKING:
 
 
 def kept_values(
-    engine: Engine, table: Table, accepted: DataFrame, taken: Iterable[Entry], stored: DataFrame | None = None
+    engine: Engine,
+    table: Table,
+    accepted: DataFrame,
+    taken: Iterable[Entry],
+    stored: DataFrame | None = None,
+    said: Column | None = None,
 ) -> DataFrame | None:
     """By PLACE of accepted rows, the columns that keep what was known; None where no delivery lacks one.
 
-    `stored`: what was accepted before these rows, of units that have no older ones among them.
+    `stored`: what was accepted before these rows, of units that have no older ones among them. `said`: what of the row
+    that said it is wanted, instead of the value.
     """
     promise, lacks = table.contract, _lacks(engine, table, taken)
     if lacks is None:
@@ -51,8 +57,9 @@ def kept_values(
     rows = rows.withColumn("_begins", begins.cast("int")).withColumn("_run", F.sum("_begins").over(of_row))
     for name, source in promise.keeps_lacking.items():
         is_lacking = F.coalesce(F.array_contains("_lacks", source), F.lit(False))  # noqa: FBT003
-        said = F.when(~is_lacking, F.struct(F.col(name).alias("value")))
-        rows = rows.withColumn("_said", said).withColumn("_said", F.last("_said", ignorenulls=True).over(of_run))
+        value = F.col(name) if said is None else said
+        rows = rows.withColumn("_said", F.when(~is_lacking, F.struct(value.alias("value"))))
+        rows = rows.withColumn("_said", F.last("_said", ignorenulls=True).over(of_run))
         rows = rows.withColumn(name, F.col("_said.value"))
     return rows.where("_sequence <> ''").select(*PLACE, *kept)
 

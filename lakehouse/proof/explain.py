@@ -22,6 +22,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger, retracted
 from lakehouse.proof import changes
 from lakehouse.proof.changes import History, Place
+from lakehouse.proof.documents import Judge
 from lakehouse.proof.excerpt import EVIDENCE, PLACE, Excerpt, Use, Values, excerpt, shown, uses
 from lakehouse.serving import allowed
 from lakehouse.transforms import whole_sum
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from lakehouse.delta.progress import Input, Progress, State
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
+    from lakehouse.proof.documents import Kept
     from lakehouse.writes.lake import Lake
 
 MOST_UNITS = 5
@@ -75,7 +77,8 @@ class Step:
     """Rows of one table in the version that was read, and in `inputs` the rows that they were made from.
 
     `through` is the other input by which these rows were reached, `conf` the files of conf/ that were read beside
-    inputs; `note` says why the way does not go on.
+    inputs, `kept` what the rows keep of deliveries before that which they stand in; `note` says why the way does not go
+    on.
     """
 
     table: str
@@ -86,16 +89,29 @@ class Step:
     conf: tuple[str, ...] = ()
     files: tuple[File, ...] = ()
     inputs: tuple[Step, ...] = ()
+    kept: tuple[Kept, ...] = ()
+
+
+@dataclass(frozen=True)
+class Removed:
+    """A unit that was there, and the full dump that does not have it."""
+
+    unit: Values
+    dump: str
 
 
 @dataclass(frozen=True)
 class Answer:
-    """`step` has the rows that were asked for; `behind` says what moved since they were made."""
+    """`step` has the rows that were asked for; `behind` says what moved since they were made.
+
+    `removed`: where there are none any more, since dumps lack them.
+    """
 
     where: str
     step: Step
     history: History
     behind: tuple[str, ...] = ()
+    removed: tuple[Removed, ...] = ()
 
 
 def ask(lake: Lake, tables: Mapping[str, Table], name: str, where: str = "true") -> Question:
@@ -121,10 +137,13 @@ def answer(engine: Engine, lake: Lake, tables: Mapping[str, Table], asked: Quest
         walk = _Walk(engine, lake, tables, examples, cached)
         with _in_words(table.name, version):
             rows = walk.cache(walk.read(table.name, version).where(asked.where))
-            keys = _keys(table, rows) or _last_keys(walk, asked)
+            keys = _keys(table, rows)
+        removed: tuple[Removed, ...] = ()
+        if not keys and (last := _last_rows(walk, asked)):
+            keys, removed = _keys(table, last), walk.removed(table, version, last)
         step = walk.step(table, version, rows)
         history = changes.of(lake.root, table, version, keys, walk.taken, walk.today) if keys else History()
-        return Answer(asked.where, step, history, tuple(walk.behind.values()))
+        return Answer(asked.where, step, history, tuple(walk.behind.values()), removed)
 
 
 def _keys(table: Table, rows: DataFrame) -> tuple[Values, ...]:
@@ -142,19 +161,19 @@ def _keys(table: Table, rows: DataFrame) -> tuple[Values, ...]:
     return found
 
 
-def _last_keys(walk: _Walk, asked: Question) -> tuple[Values, ...]:
+def _last_rows(walk: _Walk, asked: Question) -> DataFrame | None:
     """Of rows that are not there now: what they were when they were there last, as far as the last runs tell."""
     name = asked.table.name
     last = [] if asked.table.contract.source else changes.versions(walk.lake.address(name), asked.state.version)[1:]
     for version in last:
         try:
             with _in_words(name, version):
-                found = _keys(asked.table, walk.read(name, version).where(asked.where))
+                rows = walk.read(name, version).where(asked.where)
+                if _keys(asked.table, rows):
+                    return rows
         except LakehouseError:  # it is gone, had other columns, or had too many such rows: nothing to tell
-            return ()
-        if found:
-            return found
-    return ()
+            return None
+    return None
 
 
 class _Walk:
@@ -196,7 +215,32 @@ class _Walk:
         if gone := [name for name, one in read.items() if self._is_gone(table, name, one)]:
             note = f"{', '.join(gone)} was made anew or rewound since, so what it was made from is gone"
             return replace(step, conf=conf, note=note)
-        return replace(step, conf=conf, inputs=tuple(self._inputs(table, state.progress, rows)))
+        kept: tuple[Kept, ...] = ()
+        if table.contract.keeps_lacking:
+            kept = self._judge(table, state.progress).kept(self._bronze(table, state.progress), rows)
+        return replace(step, conf=conf, inputs=tuple(self._inputs(table, state.progress, rows)), kept=kept)
+
+    def removed(self, table: Table, version: int, last: DataFrame) -> tuple[Removed, ...]:
+        """Of rows that were there those whose units a dump removed."""
+        state = progress.state(self.lake.address(table.name), version)
+        if not table.contract.removes_vanished or state is None or state.progress is None:
+            return ()
+        keys = self.cache(last.select(*table.contract.unit).distinct())
+        with _in_words(table.name, version):
+            found = self._judge(table, state.progress).removed(self._bronze(table, state.progress), keys, self.cache)
+        return tuple(Removed(unit, path) for unit, path in found)
+
+    def _judge(self, table: Table, made: Progress) -> Judge:
+        source = table.parents[0]
+        until = made.inputs[source].batch or 0
+        taken = [one for one in self.taken if one.delivery.table == source and one.batch <= until]
+        counting = [one for one in taken if one.delivery.sequence not in made.retracted]
+        conf = conf_rows(self.engine, made.inputs)
+        return Judge(self.engine, table, self.tables[source].contract, made, counting, conf)
+
+    def _bronze(self, table: Table, made: Progress) -> DataFrame:
+        source = table.parents[0]
+        return self.read(source, int(made.inputs[source].version))
 
     def _is_gone(self, table: Table, name: str, read: Input) -> bool:
         """Whether the version that was read is of another table than is there now; notes what has only moved."""

@@ -9,7 +9,7 @@ import hashlib
 import math
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -18,15 +18,14 @@ from pyspark.sql import functions as F
 
 from lakehouse.contract import DIGEST, EVIDENCE
 from lakehouse.delta import progress
-from lakehouse.documents import accounting, dumps, judging, lacking, parsing, quarantine
-from lakehouse.documents.judging import KeptOut
+from lakehouse.documents import accounting, dumps, lacking, parsing, quarantine
 from lakehouse.engines import protocol
 from lakehouse.engines.joins import semi
 from lakehouse.engines.protocol import FEW_ROWS
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
 from lakehouse.intake.ledger import REMOVED
-from lakehouse.readers.columns import NAMES_A_ROW
+from lakehouse.proof.documents import Judge
 from lakehouse.recovery import retention
 from lakehouse.runs import accounts
 from lakehouse.store import storage
@@ -156,30 +155,23 @@ def _judged(subject: Subject) -> Pair:
     """
     table, source = subject.table, subject.table.parents[0]
     bronze, stored, wrong = _input(subject, source), _stored(subject), _stored_wrong(subject)
-    conf = conf_rows(subject.place.engine, table.inputs)
-    columns = dict(bronze.dtypes)
-    parsed = parsing.parse(table, subject.place.tables[source].contract, bronze, columns, conf)
-    some = None
+    engine, counting = subject.place.engine, _counting(subject)
+    conf, promise = conf_rows(engine, table.inputs), subject.place.tables[source].contract
+    anew = Judge(engine, table, promise, subject.note, counting, conf)
+    parsed, some = anew.parsed(bronze), None
     if subject.how != "whole":
         some = _marked(subject, _delivered_units(subject, parsed, stored, wrong))
         stored = _belonging(subject, stored, some)
         # Whether a full dump is believed depends on all documents.
         parsed = parsed if table.contract.removes_vanished else _belonging(subject, parsed, some)
         wrong = None if wrong is None else _belonging(subject, wrong, some)
-    retracted = subject.note.retracted
-    counting, replacing = _counting(subject), None
-    if set(NAMES_A_ROW) <= columns.keys():
-        versions = quarantine.versions(subject.place.engine, counting)
-        replacing = judging.replaced_places(judging.in_force(bronze, retracted), versions)
-    newest = quarantine.newest_of_file(subject.place.engine, counting)
-    judge = partial(judging.judge, table, parsed, newest, replacing, -1)
-    refused = subject.note.refused
+    judge, out = anew.judged(bronze, parsed), anew.kept_out
     if subject.how == "whole":
-        first = judge(KeptOut(retracted=retracted))
-        refused = accounting.account(subject.place.engine, table, first, defaultdict(type(None))).beyond
-    judged = judge(KeptOut(refused, retracted))
+        first = judge(replace(out, refused=()))
+        out = replace(out, refused=accounting.account(engine, table, first, defaultdict(type(None))).beyond)
+    judged = judge(out)
     if table.contract.removes_vanished:
-        judged = _without_vanished(subject, judged, refused)
+        judged = _without_vanished(subject, judged, out.refused)
         judged = judged if some is None else _belonging(subject, judged, some)
     right, rejected = _right_and_rejected(subject, judged)
     found = rejected.limit(0) if wrong is None else wrong

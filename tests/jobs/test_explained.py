@@ -18,8 +18,9 @@ from jobs import cli, explained
 from lakehouse import graph
 from lakehouse.errors import LakehouseError
 from lakehouse.proof.changes import Brought, Change, History
+from lakehouse.proof.documents import Kept
 from lakehouse.proof.excerpt import Excerpt
-from lakehouse.proof.explain import AGAIN, Answer, File, Step
+from lakehouse.proof.explain import AGAIN, Answer, File, Removed, Step
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,6 +132,15 @@ def test_a_row_that_is_not_there_says_so_and_where_to_look() -> None:
         "No row of gold.daily_sales, version 7, is where market = 1.",
         "`lakehouse rejected gold.daily_sales` shows what was rejected on the way to it.",
     ]
+
+
+def test_a_row_that_a_dump_removed_names_the_dump_and_a_kept_value_the_file_that_said_it() -> None:
+    removed = (Removed({"market": 1, "order_id": 7}, "market_1/2022-01-07/dump.csv"),)
+    gone = replace(ANSWER, step=Step("gold.daily_sales", 7, Excerpt(0)), history=History(), removed=removed)
+    words = "market 1, order_id 7 was removed: the full dump market_1/2022-01-07/dump.csv does not have it."
+    assert printed(gone)[1] == words
+    kept = replace(ANSWER, step=replace(ANSWER.step, kept=(Kept("price", "a.csv", 2),)))
+    assert "└── price kept from a.csv: 2 rows, whose own file has no such column" in printed(kept)
 
 
 def test_a_row_of_a_larger_unit_says_that_the_whole_unit_follows() -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lakehouse.errors import LakehouseError
 from lakehouse.proof import changes, explain
+from lakehouse.proof.documents import Kept
+from lakehouse.proof.explain import Removed
 from tests.toy import Toy
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from lakehouse.proof.explain import Answer, Step
 
 pytestmark = pytest.mark.slow
+LINES = "silver.order_lines"
 
 LARGEST_PRICES = (
     """
@@ -290,3 +294,38 @@ def test_an_unknown_column_names_the_known(toy: Toy) -> None:
     with pytest.raises(LakehouseError) as error:
         ask(toy, "silver.orders", "market = 1 and order_day = '2024-01-01'")
     assert str(error.value) == "silver.orders has no column order_day. It has: market, order_id, units."
+
+
+# What a document owes to other deliveries
+
+
+def test_a_kept_value_names_the_delivery_that_said_it_last_and_not_the_one_that_lacks_it(toy: Toy) -> None:
+    contract, code = toy.sources[LINES]
+    toy.sources[LINES] = (contract.replace("from: price,", "from: price, lacking: keep,"), code)
+    toy.deliver("old.csv", "7,A,1,9.00", "8,A,1,1.00", day=1)
+    toy.deliver("said.csv", "7,A,1,10.00", "7,B,1,5.00", day=2)
+    toy.deliver("wrong.csv", "7,A,two,99.00", day=3)
+    toy.deliver("without.csv", "7,A,3", "7,B,3", "9,A,3", header="order_id,product,quantity", day=4)
+    toy.run()
+    answer = ask(toy, LINES, "order_id in (7, 9)")
+    assert [row["price"] for row in answer.step.rows.examples] == [Decimal("10.00"), Decimal("5.00"), None]
+    assert answer.step.kept == (Kept("price", "market_1/2024-01-02/said.csv", 2),)
+    assert {path for path, _ in files(answer.step)} == {"market_1/2024-01-04/without.csv"}
+    assert ask(toy, LINES, "order_id = 8").step.kept == ()
+
+
+def test_a_row_that_a_dump_removed_names_the_first_one_that_did_not_have_it(toy: Toy) -> None:
+    contract, code = toy.sources[LINES]
+    dump = "full_dump: {of: [market], least: 0.5, vanished: remove}"
+    toy.sources[LINES] = (contract.replace("position:", f"{dump}\n        position:"), code)
+    for day, orders in enumerate(((7, 8, 9), (7, 9), (9,), (9, 10)), start=1):
+        toy.deliver("dump.csv", *(f"{order},A,1,1.00" for order in orders), day=day)
+    toy.deliver("dump.csv", "7,A,1,1.00", "8,A,1,1.00", day=1, market=2)
+    toy.run()
+    assert not ask(toy, LINES, "order_id = 8").removed  # the run that it came with has removed it: it never was there
+    toy.deliver("dump.csv", "10,A,1,1.00", day=5)
+    toy.deliver("dump.csv", "10,A,1,1.00", day=6)
+    toy.run()
+    gone = ask(toy, LINES, "order_id = 9")
+    assert gone.step.rows.rows == 0
+    assert gone.removed == (Removed({"market": 1, "order_id": 9}, "market_1/2024-01-05/dump.csv"),)

@@ -236,6 +236,7 @@ def loosened(action: Mapping[str, Any], rows: int) -> str:
     return _json(parsed(action) | {"numRecords": rows, "tightBounds": False})
 
 
+@storage.asked_again
 def rows_in(address: str, action: Mapping[str, Any]) -> int:
     """All rows of a file, hidden ones too: from its statistics, else from its footer."""
     said = parsed(action).get("numRecords")
@@ -257,6 +258,7 @@ def describe(
     return _add(path, values, *_of_footer(address, path, schema, values))
 
 
+@storage.asked_again
 def _of_footer(
     address: str, path: str, schema: pa.Schema | None, partition_values: Mapping[str, str | None]
 ) -> tuple[int, str]:
@@ -301,6 +303,7 @@ def _stored_bounds(parts: Sequence[Any], kind: pa.DataType) -> tuple[Any, Any] |
 # Read -----------------------------------------------------------------------------------------------------------------
 
 
+@storage.asked_again
 def read(
     address: str,
     action: Mapping[str, Any],

@@ -40,6 +40,7 @@ def is_too_large(rows: BitMap64) -> bool:
     return len(encode(rows)) > LARGEST
 
 
+@storage.asked_again
 def read(address: str, descriptor: Mapping[str, Any] | None) -> BitMap64:
     """The hidden rows; none where a file has no vector. Raises LakehouseError where the stored one is damaged."""
     if not descriptor:

@@ -21,6 +21,7 @@ from lakehouse.intake import ledger, retracted
 from lakehouse.recovery import maintain, releases, vacuum
 from lakehouse.runs import plan
 from lakehouse.store import storage
+from lakehouse.store.storage import BrokenOffError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -241,11 +242,14 @@ def _wrong(now: Snapshot, file: Action, listed: Mapping[str, int], *, deep: bool
 def _of_vector(address: str, descriptor: Mapping[str, Any] | None) -> str:
     try:
         hidden = vectors.read(address, descriptor)
+    except BrokenOffError:  # the store is not well, which says nothing of the file
+        raise
     except (LakehouseError, ValueError):
         return DAMAGED
     return OTHER_ROWS if len(hidden) != int((descriptor or {}).get("cardinality", 0)) else ""
 
 
+@storage.asked_again
 def _of_rows(now: Snapshot, file: Action, *, deep: bool) -> str:
     root, path = storage.located(now.address, file["path"])
     checksum = (file.get("tags") or {}).get(log.CRC)
@@ -255,6 +259,8 @@ def _of_rows(now: Snapshot, file: Action, *, deep: bool) -> str:
         if parquet.parsed(file).get("numRecords", rows) != rows:
             return OTHER_ROWS
         is_right = not deep or (_crc(root, path) == checksum if checksum else _can_be_read(root, path))
+    except BrokenOffError:  # as above
+        raise
     except LakehouseError:
         return DAMAGED
     return "" if is_right else DAMAGED

@@ -12,13 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial, wraps
 from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
+from random import uniform
 from tempfile import TemporaryDirectory
 from threading import Lock
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ParamSpec, TypeVar
 from urllib.parse import unquote
 from uuid import uuid4
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from botocore.client import BaseClient
 
 
+P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R")
 AT_ONCE, SEVERAL = 8, 3
@@ -43,6 +45,7 @@ DAMAGED = (
 )
 ETAG = "etag:"
 WAIT = "The store is not well: start again when it is."
+OF_ARROW = re.compile(r"AWS Error (NETWORK|SLOW|SERVICE|INTERNAL|REQUEST_TIMEOUT|UNKNOWN \(HTTP status (429|5\d\d))")
 # What delta-rs makes no address of: it ends in a panic, or looks in another folder.
 UNREACHABLE = re.compile(r"[\[\]|^\\\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
 _asking, _conditional = Lock(), set[tuple[str | None, str]]()  # buckets of which it is known, with their endpoints
@@ -91,6 +94,16 @@ def patiently(function: Callable[[], T], *broken: type[Exception], tries: int = 
         reraise=True,
     )
     return again(function)
+
+
+def asked_again(read: Callable[P, T]) -> Callable[P, T]:
+    """What is read of a file, anew where the store broke off: Arrow gives up at the first answer that is cut off."""
+
+    @wraps(read)
+    def again(*arguments: P.args, **named: P.kwargs) -> T:
+        return patiently(partial(read, *arguments, **named), BrokenOffError)
+
+    return again
 
 
 def each(function: Callable[[T], R], items: Iterable[T], files_of: str = "") -> list[R]:
@@ -192,7 +205,15 @@ def _client(endpoint: str | None, region_name: str, *identity: str | None) -> Ba
     known = {name: value for name, value in zip(names, identity, strict=True) if value}
     # A session of its own: boto3's default one keeps the identity that it found first.
     session = boto3.session.Session(**known)
-    return session.client("s3", endpoint_url=endpoint, region_name=region_name, config=config)
+    made = session.client("s3", endpoint_url=endpoint, region_name=region_name, config=config)
+    made.meta.events.register("needs-retry.s3", _busy)
+    return made
+
+
+def _busy(response: Any, attempts: int, **_: object) -> float | None:  # noqa: ANN401  botocore has no types
+    """Seconds until a store that is in the midst of another write is asked again: boto3 takes that for an answer."""
+    is_busy = response is not None and response[0].status_code == HTTPStatus.CONFLICT
+    return uniform(0, 0.2 * 2**attempts) if is_busy and attempts < TRIES else None  # noqa: S311  no secret
 
 
 def client() -> Any:  # noqa: ANN401  boto3 makes its methods at run time
@@ -488,6 +509,8 @@ def random_access(root: str, path: str) -> Iterator[Any]:
     except FileNotFoundError as error:
         raise MissingFileError(f"There is no {root}/{path}.") from error
     except (OSError, pa.ArrowInvalid) as error:
+        if OF_ARROW.search(str(error)):
+            raise BrokenOffError(f"{root}/{path} cannot be read: {error}. {WAIT}") from error
         why = refusal(error) or (f"{error}. Check the file and the store." if is_s3(root) else DAMAGED)
         raise LakehouseError(f"{root}/{path} cannot be read: {why}") from error
 

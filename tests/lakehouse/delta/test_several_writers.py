@@ -12,9 +12,10 @@ from uuid import uuid4
 import pyarrow as pa
 import pytest
 
-from lakehouse.delta import committer, feed, log, ops
+from lakehouse.delta import committer, feed, log, ops, parquet
 from lakehouse.delta.committer import Target
 from lakehouse.errors import LakehouseError
+from lakehouse.recovery import check
 from lakehouse.runs.run import Run
 from lakehouse.store import minio, storage
 from lakehouse.store.minio import Account
@@ -129,6 +130,28 @@ def test_a_table_that_a_store_did_not_give_whole_is_read_when_it_does(store: Fau
         ops.query(target.address, "select n from t")
     store.heal()
     assert ops.query(target.address, "select n from t") == [{"n": 0}]
+
+
+def test_a_file_that_a_store_cuts_off_is_read_anew_and_checked_as_right(store: FaultyS3, bucket: str) -> None:
+    target = of_one_row(bucket)
+    now = log.snapshot(target.address)
+    assert now
+    (file,) = now.files.values()
+    for fault in ("short", "429"):
+        store.fail(fault, method="GET", path=r"\.parquet$", times=1)
+        assert parquet.read(target.address, file, SCHEMA).num_rows == 1
+    store.fail("short", method="GET", path=r"\.parquet$")
+    with pytest.raises(LakehouseError, match=r"cannot be read: AWS Error .*\. The store is not well"):
+        check._of_rows(now, file, deep=False)  # noqa: SLF001
+    store.heal()
+    assert not check._of_rows(now, file, deep=True)  # noqa: SLF001
+
+
+def test_a_write_that_a_store_is_too_busy_for_is_made_again(store: FaultyS3, bucket: str) -> None:
+    store.fail("409", method="PUT", path="/a$", times=1)
+    storage.put(f"s3://{bucket}", "a", b"x")
+    assert store.met()["409"] == 1
+    assert storage.read_bytes(f"s3://{bucket}", "a") == b"x"
 
 
 def test_a_store_that_never_answers_is_no_hang(store: FaultyS3, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -166,8 +166,8 @@ def _quarantined(table: Table, address: str, since: int, until: int) -> Differen
 def _in_both(promised: Iterable[str], address: str, since: int, until: int) -> list[str]:
     """The columns that both versions have with the same type; before version 0 is nothing."""
     schemas = [log.schema(found) for at in (since, until) if at >= 0 and (found := log.snapshot(address, at))]
-    then, *_, now = ({one.name: one.type for one in schema} for schema in (schemas[0], *schemas))
-    return [name for name in promised if name in now and then.get(name) == now[name]]
+    types = [{one.name: one.type for one in schema} for schema in schemas]
+    return [name for name in promised if all(name in one and one[name] == types[0][name] for one in types)]
 
 
 def _signed(address: str, since: int, until: int, columns: Sequence[str]) -> pa.Table:

@@ -22,8 +22,8 @@ from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger, retracted
 from lakehouse.proof import changes
 from lakehouse.proof.changes import History, Place
-from lakehouse.proof.documents import Judge
 from lakehouse.proof.excerpt import EVIDENCE, PLACE, Excerpt, Use, Values, excerpt, shown, uses
+from lakehouse.proof.judged import Judge
 from lakehouse.serving import allowed
 from lakehouse.transforms import whole_sum
 from lakehouse.writes import units
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from lakehouse.delta.progress import Input, Progress, State
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
-    from lakehouse.proof.documents import Kept
+    from lakehouse.proof.judged import Kept
     from lakehouse.writes.lake import Lake
 
 MOST_UNITS = 5
@@ -217,7 +217,8 @@ class _Walk:
             return replace(step, conf=conf, note=note)
         kept: tuple[Kept, ...] = ()
         if table.contract.keeps_lacking:
-            kept = self._judge(table, state.progress).kept(self._bronze(table, state.progress), rows)
+            with _in_words(table.name, step.version):
+                kept = self._judge(table, state.progress).kept(self._bronze(table, state.progress), rows)
         return replace(step, conf=conf, inputs=tuple(self._inputs(table, state.progress, rows)), kept=kept)
 
     def removed(self, table: Table, version: int, last: DataFrame) -> tuple[Removed, ...]:

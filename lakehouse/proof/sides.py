@@ -25,7 +25,7 @@ from lakehouse.engines.protocol import FEW_ROWS
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
 from lakehouse.intake.ledger import REMOVED
-from lakehouse.proof.documents import Judge
+from lakehouse.proof.judged import Judge
 from lakehouse.recovery import retention
 from lakehouse.runs import accounts
 from lakehouse.store import storage

@@ -18,9 +18,9 @@ from jobs import cli, explained
 from lakehouse import graph
 from lakehouse.errors import LakehouseError
 from lakehouse.proof.changes import Brought, Change, History
-from lakehouse.proof.documents import Kept
 from lakehouse.proof.excerpt import Excerpt
 from lakehouse.proof.explain import AGAIN, Answer, File, Removed, Step
+from lakehouse.proof.judged import Kept
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -176,6 +176,17 @@ def test_a_number_that_moved_since_lines_left_a_document_names_the_file_without_
     assert {one.causes for one in diff.numbers(found) if one.table == OF_ORDERS} == {(f"new: {FEWER}",)}
 
 
+def test_a_number_that_moved_since_a_document_is_gone_names_all_that_came(toy: Toy) -> None:
+    contract, code = toy.sources[LINES]
+    dump = "full_dump: {of: [market], least: 0.5, vanished: remove}"
+    toy.sources[LINES] = (contract.replace("position:", f"{dump}\n        position:"), code)
+    toy.deliver("dump.csv", "7,A,2,10.00", day=4)
+    released(toy)
+    definition, *files = causes(toy)
+    assert definition == f"definition changed: the definition of {LINES} changed"
+    assert files == ["new: market_1/2024-01-04/dump.csv"]
+
+
 def test_a_column_that_is_new_is_no_difference_of_rows(toy: Toy) -> None:
     contract, code = toy.sources[TOTALS]
     new = "  more: {type: bigint, meaning: a test}\n"

@@ -10,8 +10,8 @@ import pytest
 
 from lakehouse.errors import LakehouseError
 from lakehouse.proof import changes, explain
-from lakehouse.proof.documents import Kept
 from lakehouse.proof.explain import Removed
+from lakehouse.proof.judged import Kept
 from tests.toy import Toy
 
 if TYPE_CHECKING:

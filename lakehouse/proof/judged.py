@@ -5,7 +5,6 @@ What it keeps from older ones, since its own file lacks a column, and the dump t
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from lakehouse.documents.judging import KeptOut
 from lakehouse.engines.joins import semi
 from lakehouse.intake import ledger
 from lakehouse.readers.columns import NAMES_A_ROW
+from lakehouse.writes import units
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -69,22 +69,21 @@ class Judge:
     def kept(self, bronze: DataFrame, rows: DataFrame) -> tuple[Kept, ...]:
         """What the table's rows keep from other files than that which they were last delivered by, most rows first."""
         promise = self.table.contract
-        units = rows.select(*promise.unit).distinct()
-        judged = self.judged(bronze, semi(self.parsed(bronze), F.broadcast(units)))(self.kept_out)
-        accepted = judged.where("_accepted and not _repeat")
-        place = F.struct("_file", "_row")
-        found = lacking.kept_values(self.engine, self.table, accepted, self.counting, said=place)
+        parsed = semi(self.parsed(bronze), rows.select(*promise.unit).distinct())
+        judged = self.judged(bronze, parsed)(self.kept_out)
+        accepted, said = judged.where("_accepted and not _repeat"), F.struct(*parsing.PLACE)
+        found = lacking.kept_values(self.engine, self.table, accepted, self.counting, said=said)
         if found is None:
             return ()
-        kept = judged.where("_status = 'kept'").join(rows.select(*promise.grain), on=list(promise.grain))
-        last = self.engine.arrow(found.join(kept.select(*parsing.PLACE), on=list(parsing.PLACE)))
-        counts = Counter(
-            (name, one[name]["_file"])
-            for one in last.to_pylist()
+        mine = judged.where("_status = 'kept'").join(rows.select(*promise.grain), on=list(promise.grain))
+        last = found.join(mine.select(*parsing.PLACE), on=list(parsing.PLACE))
+        by_column = units.together(
+            last.where(F.col(name) != said).select(F.lit(name).alias("column"), F.col(name)["_file"].alias("file"))
             for name in promise.keeps_lacking
-            if one[name] and (one[name]["_file"], one[name]["_row"]) != (one["_file"], one["_row"])
         )
-        return tuple(Kept(name, file, count) for (name, file), count in counts.most_common())
+        counts = by_column.groupBy("column", "file").agg(F.count("*").alias("rows"))
+        kept = [Kept(**one) for one in self.engine.arrow(counts).to_pylist()]
+        return tuple(sorted(kept, key=lambda one: (-one.rows, one.column, one.file)))
 
     def removed(
         self, bronze: DataFrame, keys: DataFrame, once: Callable[[DataFrame], DataFrame]

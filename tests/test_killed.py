@@ -44,12 +44,14 @@ def until(point):
         return attempt
     for name in ("put", "link", "put_if_absent"):
         setattr(storage, name, mortal(getattr(storage, name)))
+    if isinstance(point, float):
+        signal.setitimer(signal.ITIMER_REAL, point)  # of which nobody is told: it ends as by SIGKILL
     toy = Toy(folder / str(point), None)
     toy.engine, toy.sources = "native", with_vectors(toy.sources)
     toy.run()
     releases.publish(toy.lake.root, toy.tables())
 
-points = [int(one) for one in sys.argv[3:]] or range(1, 1000)
+points = [float(one) if "." in one else int(one) for one in sys.argv[3:]] or range(1, 1000)
 for point in points:
     Toy(begun, None).copied(folder / str(point))
     child = os.fork()
@@ -63,8 +65,8 @@ for point in points:
 ORDERS = ("silver.order_lines", "silver.orders", "gold.totals")
 
 
-def killed(begun: Path, folder: Path, *points: int) -> list[Path]:
-    """The lakes of the runs that died, by their points: all that there are, or these."""
+def killed(begun: Path, folder: Path, *points: float) -> list[Path]:
+    """The lakes of the runs that died, by their points: all that there are, or these; a fraction is a second."""
     command = [sys.executable, "-c", KILLED, str(begun), str(folder), *map(str, points)]
     answer = subprocess.run(command, cwd=HOME, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
@@ -127,11 +129,12 @@ def test_killed_before_each_of_its_writes(begun: Toy, undisturbed: dict[str, obj
 
 @pytest.mark.long
 def test_killed_again_and_again(begun: Toy, undisturbed: dict[str, object], tmp_path: Path) -> None:
-    """50 lives, each of up to four runs that die at random, the second at what the first left."""
+    """50 lives, each of up to four runs that die at a random write or moment, the second at what the first left."""
     for life in range(50):
         chance, toy = random.Random(life), begun  # noqa: S311  the same each time
         for death in range(chance.randint(2, 4)):
-            dead = killed(toy.folder, tmp_path / f"{life} {death}", chance.randint(1, 20))
+            point = chance.choice([chance.randint(1, 20), round(chance.uniform(0.001, 3), 4)])
+            dead = killed(toy.folder, tmp_path / f"{life} {death}", point)
             if not dead:
                 break
             toy = Toy(dead[0], begun.engine)

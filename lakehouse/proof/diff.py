@@ -142,7 +142,9 @@ def _counted(tables: Mapping[str, Table], table: Table, address: str, since: int
     names = moved.columns_of(tables, table.name)
     if promise.source or not {*names} <= {*columns}:
         return found
-    came = moved.last_files(signed.filter(pc.greater(signed[feed.SIGN], 0)), list(promise.unit)) if files else None
+    came = (
+        signed.filter(pc.greater(signed[feed.SIGN], 0)).select([*promise.unit, *files, feed.VERSION]) if files else None
+    )
     return replace(found, rows=moved.Rows(pa.concat_tables([before, after]).select(names), came))
 
 

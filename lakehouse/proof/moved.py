@@ -33,11 +33,11 @@ class UnknownFilesError(Exception):
 class Rows:
     """The rows of a table that only one of two versions has, in the columns by which others are found.
 
-    `files`: of a table of documents, the files that their units were last taken from.
+    `came`: of a table of documents, the files that units were taken from in between, with the versions that did.
     """
 
     there: pa.Table
-    files: pa.Table | None = None
+    came: pa.Table | None = None
 
 
 def columns_of(tables: Mapping[str, Table], name: str) -> list[str]:
@@ -51,15 +51,6 @@ def columns_of(tables: Mapping[str, Table], name: str) -> list[str]:
             through = (one for one in child.contract.inputs.values() if one.through == name)
             wanted |= {column for one in through for column in one.on}
     return [column for column in own.columns if column in wanted]
-
-
-def last_files(changed: pa.Table, unit: list[str]) -> pa.Table:
-    """Of rows that came, with the versions in which they did: by unit the files of the last."""
-    files = changed.group_by([*unit, FILE, feed.VERSION]).aggregate([([], "count_all")])
-    last = files.group_by(unit).aggregate([(feed.VERSION, "max")])
-    files = files.join(last, unit, join_type="inner")
-    newest = pc.equal(files[feed.VERSION], files[f"{feed.VERSION}_max"])
-    return files.filter(newest).select([*unit, FILE, COUNT])
 
 
 @dataclass(frozen=True)
@@ -108,11 +99,12 @@ class Walk:
 
     def _files(self, name: str, rows: pa.Table) -> pa.Table:
         """Raises UnknownFilesError where a unit is gone: that a dump lacks it, or a rule refuses it, says no row."""
-        unit, files = self.tables[name].contract.unit, self.rows(name).files
+        unit, came = list(self.tables[name].contract.unit), self.rows(name).came
         keys = _different(rows, unit)
-        if files is None or len(places_of(files.select(list(unit)), keys)) < keys.num_rows:
+        mine = None if came is None else came.take(places_of(keys, came))
+        if mine is None or _different(mine, unit).num_rows < keys.num_rows:
             raise UnknownFilesError
-        return files.take(places_of(keys, files))
+        return _last(mine, unit)
 
     def _keys_in(self, table: Table, name: str, keys: pa.Table, rows: pa.Table) -> pa.Table:
         """The values by which rows of an input belong to units of the table."""
@@ -131,6 +123,14 @@ class Walk:
         address, columns = progress.address(self.root, name), columns_of(self.tables, name)
         rows = feed.read(address, self.versions[name], columns)
         return rows.take(places_of(self._keys_in(table, name, keys, rows), rows)).select(list(on))
+
+
+def _last(came: pa.Table, unit: list[str]) -> pa.Table:
+    """By unit the files that it was last taken from."""
+    files = came.group_by([*unit, FILE, feed.VERSION]).aggregate([([], "count_all")])
+    last = files.group_by(unit).aggregate([(feed.VERSION, "max")])
+    files = files.join(last, unit, join_type="inner")
+    return files.filter(pc.equal(files[feed.VERSION], files[f"{feed.VERSION}_max"]))
 
 
 def _different(rows: pa.Table, columns: tuple[str, ...] | list[str]) -> pa.Table:

@@ -301,8 +301,8 @@ MUTANTS = {
     ),
     "the rewound ledger": Mutant(
         rewind._close,
-        "int(then.version)",
-        "base",
+        "base, int(then.version)",
+        "base, base",
         test_a_rewind_takes_progress_and_the_ledger_with_it,
     ),
     "a rebase over a foreign append": Mutant(

@@ -13,7 +13,7 @@ from psycopg.sql import SQL, Identifier, Literal
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from lakehouse import conf, contract
-from lakehouse.delta import log, progress
+from lakehouse.delta import log, progress, types
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def _shape(root: str, name: str, promised: Contract, release: Release, promise: 
     address, version = progress.address(root, name), progress.version_at(root, name, release.point)
     found = log.snapshot(address, version)
     stored = log.schema(found) if found else ()
-    columns = {one.name: _type(log.delta_type(one.type)) for one in stored if one.name != contract.DIGEST}
+    columns = {one.name: _type(types.delta_type(one.type)) for one in stored if one.name != contract.DIGEST}
     by_month = promise.by_month
     return Shape(
         table=name,

@@ -119,7 +119,7 @@ def toy(begun: Toy, tmp_path: Path) -> Toy:
 
 
 @pytest.mark.parametrize("victim", ["process", "java"])
-@pytest.mark.parametrize(("table", "moment"), product(TABLES, MOMENTS))
+@pytest.mark.parametrize(("table", "moment"), [*product(TABLES, MOMENTS)])
 def test_killed_at_each_commit(
     toy: Toy, undisturbed: dict[str, object], jar: Path, on_spark: Spark, table: str, moment: str, victim: str
 ) -> None:

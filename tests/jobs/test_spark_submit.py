@@ -170,7 +170,7 @@ def test_a_native_run_and_the_three_jobs_at_once_make_what_one_run_makes(tmp_pat
     exports, landing, alone = (tmp_path / name for name in ("exports", "landing", "alone"))
     both = f"s3://{minio.BUCKET}/both" if on_s3 else str(tmp_path / "both")
     run = [sys.executable, "-m", "jobs.cli", "run", *WANTED, "--landing", str(landing), "--lake"]
-    jobs = _submit(tmp_path / "jobs.py", "local[1]", "--landing", str(landing), "--lake", both)
+    jobs = _submit(tmp_path / "the_three_jobs.py", "local[1]", "--landing", str(landing), "--lake", both)
     files = samples.generate(exports, lines=600, days=4).files
     for some in (files[::2], files[1::2]):  # the second time late files, too
         for file in some:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lakehouse import graph
-from lakehouse.delta import ops
+from lakehouse.delta import log, ops
 from lakehouse.errors import LakehouseError
 from lakehouse.runs.run import Run
 from lakehouse.store import minio
@@ -127,26 +127,27 @@ def begun(tmp_path: Path, engine: Native) -> Toy:
 
 
 @pytest.fixture
-def alone(begun: Toy) -> Toy:
-    """What becomes of it undisturbed, until Wednesday."""
+def undisturbed(begun: Toy) -> dict[str, object]:
+    """What becomes of it until Wednesday."""
     toy = begun.copied(begun.folder.with_name("alone"))
     toy.run()
     toy.deliver("wednesday.csv", "10,D,3,1.00")
     toy.run()
-    return toy
+    return state(toy)
 
 
 @pytest.mark.spark
 def test_spark_beside_a_native_run_is_told_and_goes_on_at_its_next_run(
-    begun: Toy, alone: Toy, on_spark: Spark, monkeypatch: pytest.MonkeyPatch
+    begun: Toy, undisturbed: dict[str, object], on_spark: Spark, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     toy, write = replace(begun, engine=on_spark), Writer._write  # noqa: SLF001
     native = begin(toy.folder, toy.lake.root, "native")
+    landed = Path(toy.lake.address(LINES), log.commit_path(1))
 
     def behind_the_other(writer: Writer, target: Target, *given: Any) -> int:  # noqa: ANN401
         if target.address == toy.lake.address(LINES):
             (toy.folder / "spark is ready").touch()
-            while native.poll() is None and toy.versions()[LINES] == 0:
+            while native.poll() is None and not landed.exists():
                 time.sleep(0.01)
         return write(writer, target, *given)
 
@@ -158,4 +159,4 @@ def test_spark_beside_a_native_run_is_told_and_goes_on_at_its_next_run(
     assert said(native) == ""
     toy.deliver("wednesday.csv", "10,D,3,1.00")
     toy.run()
-    assert state(toy) == state(replace(alone, engine=on_spark))
+    assert state(toy) == undisturbed

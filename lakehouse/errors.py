@@ -51,6 +51,14 @@ REFUSALS = (
         "Java ended while it computed, for want of memory if the machine ended it (`dmesg` says so). Start again.",
     ),
     (
+        # Hadoop's connector, after all its retries; among Java's calls, before or behind, it is named.
+        (
+            r"awssdk.*Status Code: (408|409|429|5\d\d)\b|The store did not say whether"
+            r"|(?s:(Socket\w*|ConnectionClosed)Exception.*hadoop\.fs\.s3a|hadoop\.fs\.s3a.*(Socket\w*|ConnectionClosed)Exc)"
+        ),
+        "S3 did not answer as it should. Start again once it does: it goes on from what is there.",
+    ),
+    (
         r"LocalFileSystem|Input/output error|os error 5\b",
         "the file system did not do it. Look for room on the disk, and whether this user may write there.",
     ),

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from lakehouse.engines.native import Native
 
 FULL = "the disk is full. Make room"
+UNWELL = "S3 did not answer as it should. Start again once it does"
 TYPES: dict[str, ops.Kind] = {"a": "whole"}
 
 
@@ -102,6 +103,13 @@ def test_what_the_machine_refuses_has_words(happens: Callable[[Path], None], wor
             "there is not enough memo",
         ),
         ("An error occurred while calling o1.count: Answer from Java side is empty", "Java ended while it computed"),
+        (
+            "software.amazon.awssdk.services.s3.model.S3Exception: (Service: S3, Status Code: 503, Request ID: 1)",
+            UNWELL,
+        ),
+        ("java.net.SocketException: Connection reset\n\tat sun.Net\n\tat org.apache.hadoop.fs.s3a.Invoker", UNWELL),
+        ("java.io.IOException: The store did not say whether s3a://b/0.json was written. Start again.", UNWELL),
+        ("java.net.SocketException: Connection reset\n\tat org.apache.spark.api.python.PythonRDD", ""),
         ("column `a` cannot be resolved", ""),
     ],
 )

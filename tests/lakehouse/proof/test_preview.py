@@ -61,6 +61,7 @@ def test_a_changed_definition_is_computed_beside_the_lake(toy: Toy) -> None:
     assert_a_rule_is_previewed(toy)
 
 
+@pytest.mark.long
 @pytest.mark.spark
 def test_spark_computes_a_changed_definition_beside_the_lake_as_well(toy: Toy, on_spark: Spark) -> None:
     assert_a_rule_is_previewed(replace(toy, engine=on_spark))

@@ -16,6 +16,8 @@ from lakehouse.errors import LakehouseError
 from lakehouse.recovery import check, logs, maintain
 from lakehouse.store import storage
 from tests.lakehouse.recovery.test_vacuum import SCHEMA, a_history, aged, by_delta_rs, by_us, numbers
+from tests.test_retention import removed, sources
+from tests.toy import Toy
 
 if TYPE_CHECKING:
     from lakehouse.engines.native import Native
@@ -114,3 +116,17 @@ def test_spark_opens_a_table_whose_old_log_is_gone(address: str, on_spark: Spark
     cleaned(address, NEWEST)
     there = on_spark.read(address, NEWEST).select("n", "s").collect()
     assert sorted(str({"n": row["n"], "s": row["s"]}) for row in there) == rows
+
+
+@pytest.mark.slow
+def test_spark_finds_the_same_deliveries_that_count_no_more(tmp_path: Path, engine: Native, on_spark: Spark) -> None:
+    """What leaves bronze; here, since this file's tests run where Spark does."""
+    toy = Toy(tmp_path, engine, sources())
+    toy.deliver("first.csv", "7,A,1,1.00", "8,A,1,1.00", day=1)
+    toy.deliver("wrong.csv", "10,A,two,1.00", "8,A,3,1.00", day=2)
+    toy.deliver("newest.csv", "7,A,2,1.00", "8,A,2,1.00", day=3)
+    toy.run()
+    would = removed(toy, dry_run=True)
+    toy.engine = on_spark
+    assert removed(toy, dry_run=True) == would
+    assert [(one.rows, one.deliveries) for one in removed(toy) if one.rows] == [(2, 1)]

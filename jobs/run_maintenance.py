@@ -1,4 +1,4 @@
-"""spark-submit jobs/run_maintenance.py: compact tables, and delete what no reader needs; starts no engine."""
+"""spark-submit jobs/run_maintenance.py: compact tables, and delete what no reader needs and what contracts let go."""
 
 from jobs.maintained import run_maintenance
 

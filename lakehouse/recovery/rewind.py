@@ -93,7 +93,17 @@ def look(
     gone = [one for one in again if not found[one.place]]
     missing, lost = (tuple(one for one in gone if bool(one.retracted) is is_lost) for is_lost in (False, True))
     back = tuple(one for one in again if one not in lost)
+    lost += tuple(_lost_before(root, files, then))
     return replace(prospect, again=back, missing=missing, lost=lost, touched=touched)
+
+
+def _lost_before(root: str, files: ledger.Ledger, then: Mapping[str, Input]) -> list[Entry]:
+    """What a rewind before this one lost like that, and the ledger did not know yet at the point."""
+    if not (lost := [one for one in files.entries if one.status == ledger.LOST]):
+        return []
+    known = ledger.read(root, version=int(then[ledger.FILES].version)).entries if ledger.FILES in then else ()
+    places = {one.place for one in known}
+    return [one for one in retracted.marked(lost, retracted.read()) if one.retracted and one.place not in places]
 
 
 def go(root: str, prospect: Prospect) -> list[Restored]:

@@ -159,6 +159,9 @@ def test_what_was_taken_back_and_is_not_in_landing_stops_no_rewind(
     (lost,) = (one for one in ledger.read(toy.lake.root).entries if one.delivery.path == "market_1/gone.csv")
     assert (lost.status, lost.is_taken) == ("lost", False)
     assert "taken back, and landing did not hold it" in lost.reason.replace("was ", "")
+    lakehouse("rewind", "--to-release", "1", "--yes")  # once more: the list still names what was there
+    lakehouse("run")
+    assert toy.rows(ORDERS) == orders
     file.write_text(text, encoding="utf-8")
     retracted.FILE.write_text("[]", encoding="utf-8")
     toy.run()

@@ -220,6 +220,19 @@ def test_a_copy_of_what_landing_let_go_is_a_delivery_and_no_move(toy: Toy) -> No
     assert toy.rows(ORDERS) == [(1, 7, 1)]
 
 
+def test_an_old_file_that_somebody_moves_before_it_goes_is_moved_and_no_delivery(toy: Toy) -> None:
+    file = toy.deliver("a.csv", "7,A,1,1.00", day=1)
+    toy.deliver("b.csv", "7,A,2,1.00", day=2)
+    toy.run()
+    moved = toy.deliver("c.csv", day=3)
+    moved.write_bytes(file.read_bytes())
+    file.unlink()
+    assert toy.run()[LINES].decision.path == "nothing"
+    assert [one.files for one in removed(toy) if one.files] == [1]
+    assert moved.exists()  # it was written today
+    assert toy.rows(ORDERS) == [(1, 7, 2)]
+
+
 def test_a_file_that_is_put_back_is_not_loaded_again_and_one_that_was_written_since_is_kept(toy: Toy) -> None:
     file = toy.deliver("a.csv", "7,A,1,1.00", day=1)
     toy.run()
@@ -275,7 +288,7 @@ def test_the_sums_of_a_rebuild_close_after_a_removal_also_one_that_broke_off(
     toy.run()
     toy.deliver("late.csv", "7,A,1,1.00", day=1)
     toy.run()
-    monkeypatch.setattr(retention, "_note", lambda *_: None)
+    monkeypatch.setattr(retention, "_note", lambda *_, **__: None)
     assert [one.deliveries for one in removed(toy)][:1] == [2]
     contract, code = toy.sources[LINES]
     toy.sources[LINES] = (contract, f"{code.rstrip()}\n\n        UNUSED = 1\n        ")
@@ -295,7 +308,7 @@ def test_a_removal_that_breaks_off_is_finished_by_the_next(
     toy.run()
     present, whole = state(toy), {"bronze": "_take_out", "ledger": "_note"}[before]
     with monkeypatch.context() as patch:
-        patch.setattr(retention, whole, lambda *_: sys.exit("killed"))
+        patch.setattr(retention, whole, lambda *_, **__: sys.exit("killed"))
         with pytest.raises(SystemExit):
             removed(toy)
     assert {one.decision.path for one in toy.run().values()} == {"nothing"}

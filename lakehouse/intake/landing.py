@@ -157,17 +157,17 @@ def find(
     looked.sort(key=lambda one: one.delivery.sequence)
     gone = [(one, key not in there) for key, one in held.items()]
     moved = tuple(replace(one, is_gone=is_gone) for one, is_gone in gone if is_gone != one.is_gone)
-    let_go = {key for key, one in held.items() if key not in there and _is_over(contracts.get(key[0]), one, now)}
-    told = _told_apart(looked, {key: one for key, one in held.items() if key not in let_go}, there)
+    told = _told_apart(looked, held, there)
     strangers = _strangers(told, held.values())
     entries = (*(_said(one, strangers.get(one.delivery.version)) for one in told), *waiting)
-    absent = 0 if there & held.keys() else _kept([one for key, one in held.items() if key not in let_go])
+    missed = [one for (name, _), one in held.items() if not _is_over(contracts.get(name), one, now)]
+    absent = 0 if there & held.keys() else _kept(missed)
     new = tuple(one.delivery for one in entries if one.delivery.version in strangers)
     return Found(entries, tuple(sorted(ignored)), moved, absent, new)
 
 
 def _is_over(contract: Contract | None, one: Entry, now: datetime) -> bool:
-    """Whether retention takes it from landing: it goes by no move then, and nobody misses it."""
+    """Whether retention takes it from landing, so that nobody misses it."""
     return contract is not None and one.delivery.is_older(contract.retention.landing, now)
 
 

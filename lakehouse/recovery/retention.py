@@ -12,7 +12,7 @@ from collections import defaultdict
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lakehouse.contract import EVIDENCE
 from lakehouse.delta import committer, features, feed, log, parquet, progress
@@ -90,7 +90,7 @@ def remove(
         parts = parts if old else []
         if days.landing:
             outlived = _outlived(sources, name, files, settled, now)
-            parts.append(lambda one=outlived, name=name: _from_landing(landing, name, one, dry_run=dry_run))
+            parts.append(lambda one=outlived, name=name: _from_landing(root, landing, name, one, dry_run=dry_run))
         done += [found for part in parts if (found := _done(name, part))]
     return done
 
@@ -144,8 +144,8 @@ def said(root: str, tables: Iterable[str]) -> list[str]:
 
 def _outlived(
     sources: Mapping[str, Table], name: str, files: ledger.Ledger, settled: Mapping[str, int], now: datetime
-) -> list[Entry]:
-    """What landing has no need to hold, as it was seen last: each source that wants the file has had it so long."""
+) -> list[list[Entry]]:
+    """By file what landing has no need to hold, as it was seen last: each source that wants it has had it so long."""
     held, loaded = files.held(), defaultdict[tuple[str, str], int](lambda: -1)
     for one in files.taken():
         place = one.delivery.table, one.delivery.content
@@ -162,11 +162,11 @@ def _outlived(
         )
 
     found = []
-    for (table, path), one in held.items():
-        if table == name and is_over(name, path):
-            wanted = [other for other, its in sources.items() if _wants(its.contract, path)]
-            # Of a file that several sources take the first one lets it go.
-            found += [one] if wanted[:1] == [name] and all(is_over(other, path) for other in wanted) else []
+    for path in [path for table, path in held if table == name and is_over(name, path)]:
+        wanted = [other for other, its in sources.items() if _wants(its.contract, path)]
+        # Of a file that several sources take the first one lets it go.
+        if wanted[:1] == [name] and all(is_over(other, path) for other in wanted):
+            found.append([held[other, path] for other in wanted])
     return found
 
 
@@ -174,13 +174,14 @@ def _wants(contract: Contract, path: str) -> bool:
     return contract.source is not None and paths.read(path, contract.source.files) is not None
 
 
-def _from_landing(landing: str, name: str, entries: Iterable[Entry], *, dry_run: bool) -> Removed:
-    """Only what is still as it was loaded. Its time tells the next run that nobody else took it (intake/landing.py)."""
+def _from_landing(root: str, landing: str, name: str, files: Iterable[list[Entry]], *, dry_run: bool) -> Removed:
+    """Only what is still as it was loaded. The ledger says first that it is gone: nobody moved it then."""
     there = {one.path: one for one in storage.list_files(landing)}
-    files = [one.delivery.stored for one in entries if there.get(one.delivery.path) == one.delivery.stored]
+    gone = [entries for entries in files if there.get(entries[0].delivery.path) == entries[0].delivery.stored]
     if not dry_run:
-        storage.each(lambda file: storage.delete(landing, file.path), files)
-    return Removed(name, files=len(files), bytes=sum(one.size for one in files))
+        _note(root, [one for entries in gone for one in entries], is_gone=True)
+        storage.each(lambda entries: storage.delete(landing, entries[0].delivery.path), gone)
+    return Removed(name, files=len(gone), bytes=sum(entries[0].delivery.size for entries in gone))
 
 
 # Bronze ---------------------------------------------------------------------------------------------------------------
@@ -217,7 +218,8 @@ def _from_bronze(
     found = Removed(name, sum(one.rows_in_bronze for one in gone), len(gone))
     if gone and not dry_run:
         _take_out(progress.address(root, name), state, {(one.delivery.path, one.batch) for one in gone})
-        _note(root, gone)
+        # Where that does not come to pass, the next run finds that they are gone.
+        _note(root, gone, status=REMOVED)
     return found
 
 
@@ -341,7 +343,7 @@ def _left(now: Snapshot, file: Action, gone: pa.Array) -> list[Action] | None:
 
 
 @after_others
-def _note(root: str, gone: Collection[Entry]) -> None:
-    """After their rows are gone; where that does not come to pass, the next maintenance finds that they are."""
-    places, files = {one.place for one in gone}, ledger.read(root)
-    ledger.settle(root, files, [replace(one, status=REMOVED) for one in files.entries if one.place in places])
+def _note(root: str, seen: Iterable[Entry], **now: Any) -> None:  # noqa: ANN401  as `replace`
+    """What of these entries of the ledger is another thing now."""
+    places, files = {one.place for one in seen}, ledger.read(root)
+    ledger.settle(root, files, [replace(one, **now) for one in files.entries if one.place in places])

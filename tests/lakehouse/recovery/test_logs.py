@@ -119,7 +119,9 @@ def test_spark_opens_a_table_whose_old_log_is_gone(address: str, on_spark: Spark
 
 
 @pytest.mark.slow
-def test_spark_finds_the_same_deliveries_that_count_no_more(tmp_path: Path, engine: Native, on_spark: Spark) -> None:
+def test_spark_finds_the_same_deliveries_that_count_no_more(
+    tmp_path: Path, engine: Native, request: pytest.FixtureRequest
+) -> None:
     """What leaves bronze; here, since this file's tests run where Spark does."""
     toy = Toy(tmp_path, engine, sources())
     toy.deliver("first.csv", "7,A,1,1.00", "8,A,1,1.00", day=1)
@@ -127,6 +129,6 @@ def test_spark_finds_the_same_deliveries_that_count_no_more(tmp_path: Path, engi
     toy.deliver("newest.csv", "7,A,2,1.00", "8,A,2,1.00", day=3)
     toy.run()
     would = removed(toy, dry_run=True)
-    toy.engine = on_spark
+    toy.engine = request.getfixturevalue("on_spark")  # not before: PySpark's functions are one engine's at a time
     assert removed(toy, dry_run=True) == would
     assert [(one.rows, one.deliveries) for one in removed(toy) if one.rows] == [(2, 1)]

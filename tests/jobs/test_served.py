@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from jobs import cli
 from lakehouse.errors import LakehouseError
 
-pytest.importorskip("psycopg", reason="needs the extra [postgres]")
+pytest.importorskip("psycopg", reason="needs the extra `postgres`: uv sync --inexact --extra postgres")
 
 from jobs import served
 from lakehouse.serving.postgres.sync import Synced

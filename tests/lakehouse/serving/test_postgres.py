@@ -25,7 +25,7 @@ from lakehouse.graph import Table
 from lakehouse.recovery import releases
 from tests.served import Served
 
-psycopg = pytest.importorskip("psycopg", reason="needs the extra [postgres]")
+psycopg = pytest.importorskip("psycopg", reason="needs the extra `postgres`: uv sync --inexact --extra postgres")
 
 from lakehouse.serving.postgres import beside, server, shape, sync  # noqa: E402  which are lacking without psycopg
 from lakehouse.serving.postgres.connection import connected  # noqa: E402
@@ -693,7 +693,7 @@ def test_rows_that_postgresql_refuses_leave_it_as_it_was_and_corrected_ones_ente
 def test_without_psycopg_the_command_that_adds_it_is_named() -> None:
     code = "import sys; sys.modules['psycopg'] = None; from lakehouse.serving.postgres import sync"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "which is not installed. Add it: `uv sync --extra postgres`" in answer.stderr
+    assert "by psycopg, which is not installed. Install it: `uv sync --inexact --extra postgres`." in answer.stderr
 
 
 def test_without_postgresql_its_installation_is_named_and_one_that_does_not_start_is_told(

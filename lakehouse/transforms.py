@@ -23,6 +23,7 @@ BLANK = (
 )
 BLANKS = f"[{BLANK}]*"
 SIGN = f"^{BLANKS}([^0-9{BLANK}.,+-]{{1,4}}){BLANKS}"
+SIGN_BEHIND = rf"{BLANKS}[^0-9{BLANK}.,+-]{{1,4}}{BLANKS}\z"
 # Of completed orders: the classic ten that every customer report begins with, times counted as one.
 TEN_MEASURES = (
     "total_order_amount", "average_order_amount", "highest_order_amount", "lowest_order_amount", "order_count",
@@ -42,6 +43,10 @@ COMPARED = (
     "reporting_average_order_value",
 )  # fmt: skip
 EXPORT_TIME = "yyyy-MM-dd'T'HH:mm:ss[.SSS]XXX"
+# A date and a clock as exports of elsewhere write them, and which part of the date is year, month and day.
+YEAR_FIRST, YEAR_LAST = r"([0-9]{4})[-/.]([0-9]{1,2})[-/.]([0-9]{1,2})", r"([0-9]{1,2})[-/.]([0-9]{1,2})[-/.]([0-9]{4})"
+PARTS = {"ymd": (YEAR_FIRST, 1, 2, 3), "dmy": (YEAR_LAST, 3, 2, 1), "mdy": (YEAR_LAST, 3, 1, 2)}
+CLOCK = r"[T ]+([0-9]{1,2}):([0-9]{2})((?::[0-9]{2})?)((?:[.,][0-9]+)?) ?((?:Z|UTC|[+-][0-9]{2})?)((?::?[0-9]{2})?)"
 
 
 def stripped(text: Column | str) -> Column:
@@ -77,6 +82,46 @@ def calendar_day(text: Column | str) -> Column:
     value = _column(text)
     is_written = value.rlike(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}\z")
     return F.when(is_written, F.to_date(F.try_to_timestamp(value, F.lit("yyyy-MM-dd"))))
+
+
+def written_day(text: Column | str, order: str) -> Column:
+    """`17.2.2022` with the order `dmy` as the day it says; null where it is none, or its parts stand otherwise."""
+    return calendar_day(_iso_day(stripped(text), order, ""))
+
+
+def written_time(text: Column | str, order: str) -> Column:
+    """`2022-02-17 16:36:27 +0100` (`ymd`) as the instant it says, to the millisecond; as UTC where no zone is written.
+
+    `local_to_utc(written_time(...), F.lit("Europe/Berlin"))` is the instant of a clock there.
+    """
+    value = stripped(text)
+    whole = rf"^{PARTS[order][0]}{CLOCK}\z"
+    hour, minute, second, fraction, zone, minutes = (F.regexp_extract(value, whole, part) for part in range(4, 10))
+    digits = F.regexp_extract(F.concat(fraction, F.lit("00")), "[0-9]{3}", 0)
+    parts = [
+        F.concat(_iso_day(value, order, CLOCK), F.lit("T"), _two_digits(hour), F.lit(":"), minute),
+        F.when(second == "", ":00").otherwise(second),
+        F.when(fraction == "", "").otherwise(F.concat(F.lit("."), digits)),
+        F.when(zone.isin("", "Z", "UTC"), "Z").otherwise(F.concat(zone, F.lit(":"), F.translate(minutes, ":", ""))),
+    ]
+    return export_time(F.concat(*parts))
+
+
+def _iso_day(value: Column, order: str, behind: str) -> Column:
+    pattern, *parts = PARTS[order]
+    whole = rf"^{pattern}{behind}\z"
+    year, month, day = (F.regexp_extract(value, whole, part) for part in parts)
+    return F.when(value.rlike(whole), F.concat_ws("-", year, _two_digits(month), _two_digits(day)))
+
+
+def _two_digits(number: Column) -> Column:
+    return F.when(F.length(number) == 1, F.concat(F.lit("0"), number)).otherwise(number)
+
+
+def truth(text: Column | str, yes: str, no: str) -> Column:
+    """Whether the text is `yes`, in capitals or not; null where it is neither word."""
+    word = F.lower(stripped(text))
+    return F.when(word.isin(yes, no), word == yes)
 
 
 def days_between(earlier: Column | str, later: Column | str) -> Column:
@@ -166,6 +211,18 @@ def money(text: Column | str, precision: int = 18, scale: int = 2) -> Column:
     """`KSh 120.00` or `₦11500.00`: the amount without its currency sign, exact."""
     value = _column(text)
     return exact_decimal(F.regexp_replace(value, SIGN, ""), precision, scale)
+
+
+def written_number(text: Column | str, precision: int, scale: int, point: str) -> Column:
+    """`1.234,50 €` with the point `,` as the exact number it says; null where it does not fit.
+
+    A currency sign may stand at one of its ends, and between groups of three digits what is no point: `.` or `,`.
+    """
+    group = {",": "[.]", ".": ","}[point]
+    amount = F.regexp_replace(F.regexp_replace(_column(text), SIGN, ""), SIGN_BEHIND, "")
+    is_grouped = amount.rlike(rf"^[+-]?[0-9]{{1,3}}({group}[0-9]{{3}})+([{point}][0-9]*)?\z")
+    digits = F.when(is_grouped, F.regexp_replace(amount, group, "")).when(~amount.rlike(group), amount)
+    return exact_decimal(F.translate(digits, ",", "."), precision, scale)
 
 
 def amount_sign(text: Column | str) -> Column:

@@ -13,7 +13,7 @@ from lakehouse import transforms
 from tests.rows import Cells, a_delivery, as_texts, only, typed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pyspark.sql import Column, SparkSession
 
@@ -137,6 +137,61 @@ SIGNS: dict[Text, Text] = {
     "": None,
     None: None,
 }
+COMMAS: dict[Text, Text] = {
+    "1.234,50": "1234.50",
+    "1.234.567,5": "1234567.50",
+    "12,5 €": "12.50",
+    "€ 12,50": "12.50",
+    "-3,00": "-3.00",
+    "12": "12.00",
+    "1.234": "1234.00",
+    "12,345": None,
+    "1.23": None,
+    "1.2345,6": None,
+    "1,234.50": None,
+    "12,5,0": None,
+    "": None,
+    None: None,
+}
+POINTS: dict[Text, Text] = {"1,234.50": "1234.50", "$12.5": "12.50", "1,234": "1234.00", "1.234,50": None, "1,23": None}
+DAYS: dict[Text, Text] = {
+    "17.02.2022": "2022-02-17",
+    "7.2.2022": "2022-02-07",
+    "07/02/2022": "2022-02-07",
+    " 7-2-2022 ": "2022-02-07",
+    "31.02.2022": None,
+    "2022-02-07": None,
+    "07.02.22": None,
+    "07.02.2022 10:00": None,
+    "": None,
+    None: None,
+}
+MONTHS: dict[Text, Text] = {"02/17/2022": "2022-02-17", "2/7/2022": "2022-02-07", "17/02/2022": None}
+CLOCKS: dict[Text, Text] = {
+    "2022-02-17 16:36:27 +0100": "2022-02-17 15:36:27",
+    "2022-02-17T16:36:27-03:30": "2022-02-17 20:06:27",
+    "2022-02-17 16:36:27 UTC": "2022-02-17 16:36:27",
+    "2022-02-17 16:36:27+01": None,
+    "2022-02-17 16:36": "2022-02-17 16:36:00",
+    "2022/2/7 9:05": "2022-02-07 09:05:00",
+    "2022-05-30 00:00:00.123999": "2022-05-30 00:00:00.123",
+    "2022-05-30 00:00:00,5": "2022-05-30 00:00:00.5",
+    "2022-02-30 16:36:27": None,
+    "2022-02-17 25:00:00": None,
+    "2022-02-17": None,
+    "17.02.2022 16:36": None,
+    "": None,
+    None: None,
+}
+TRUTHS: dict[Text, Text] = {"ja": "true", " JA ": "true", "nein": "false", "yes": None, "": None, None: None}
+WRITTEN: dict[str, tuple[Callable[..., Column], tuple[Any, ...], dict[Text, Text]]] = {
+    "commas": (transforms.written_number, (18, 2, ","), COMMAS),
+    "points": (transforms.written_number, (18, 2, "."), POINTS),
+    "days": (transforms.written_day, ("dmy",), DAYS),
+    "months": (transforms.written_day, ("mdy",), MONTHS),
+    "clocks": (transforms.written_time, ("ymd",), CLOCKS),
+    "truths": (transforms.truth, ("ja", "nein"), TRUTHS),
+}
 AVERAGES: dict[tuple[Text, Text], Text] = {
     ("10.00", "4"): "2.5000",
     ("0.04", "32"): "0.0013",
@@ -181,6 +236,22 @@ def test_a_text_is_exactly_what_it_says_or_nothing(
         "sign": transforms.amount_sign("text"),
     }
     assert dict(zip(expected, applied(spark, list(expected), columns[name]), strict=True)) == expected
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_what_exports_of_elsewhere_write_is_what_it_says_or_nothing(spark: SparkSession, name: str) -> None:
+    written_as_elsewhere(spark, name)
+
+
+@pytest.mark.spark
+def test_what_exports_of_elsewhere_write_is_the_same_on_spark(on_spark: Spark) -> None:
+    for name in WRITTEN:
+        written_as_elsewhere(on_spark.spark, name)
+
+
+def written_as_elsewhere(spark: SparkSession, name: str) -> None:
+    read, how, expected = WRITTEN[name]
+    assert dict(zip(expected, applied(spark, list(expected), read("text", *how)), strict=True)) == expected
 
 
 # Space separators, line ends, zero-width characters and marks of direction, as Unicode has them; held apart from BLANK.

@@ -36,6 +36,8 @@ minio_app = typer.Typer(help="MinIO in the house: the S3 of this machine, on 127
 app.add_typer(minio_app, name="minio")
 serve_app = typer.Typer(help="Gold in the tools that people ask it with.", no_args_is_help=True)
 app.add_typer(serve_app, name="serve")
+new_app = typer.Typer(help="Drafts of new tables, to be read and corrected.", no_args_is_help=True)
+app.add_typer(new_app, name="new")
 
 messages = printed.Terminal(stderr=True)
 
@@ -117,6 +119,7 @@ def run(
 
     known = graph.load()
     wanted = graph.selected(known, tables or [])
+    printed.drafts(messages, wanted)
     if every:
         from jobs.every import Rounds, release_every, seconds
 
@@ -147,6 +150,7 @@ def plan(tables: TablesArgument = None, lake: LakeOption = None, landing: Landin
     wanted = graph.selected(known, tables or [])
     one = Run(*places(lake, landing), known)
     printed.plan(printed.answers(), one, wanted, engine_name(None))
+    printed.drafts(messages, wanted)
 
 
 @app.command()
@@ -157,6 +161,7 @@ def status(lake: LakeOption = None, landing: LandingOption = None) -> None:
 
     one = Run(*places(lake, landing), graph.load())
     printed.status(printed.answers(), one, engine_name(None))
+    printed.drafts(messages, one.tables)
 
 
 @app.command()
@@ -704,6 +709,52 @@ def serve_postgres(
     from jobs import served
 
     served.into_postgres(messages, served.address(to), _lake(lake))
+
+
+@new_app.command("source")
+def new_source(
+    file: Annotated[Path, typer.Argument(help="A CSV or JSON file of it, compressed or not.")],
+    name: Annotated[
+        str, typer.Option(metavar="BRONZE.X", help="The table of its rows.", show_default="the file's name")
+    ] = "",
+    silver: Annotated[
+        str, typer.Option(metavar="SILVER.X", help="The table of its newest right rows.", show_default="the same name")
+    ] = "",
+    landing: LandingOption = None,
+) -> None:
+    """Profile a file, and write the draft of its source: two contracts, two modules and their tests.
+
+    Types, blanks, keys, dates and what holds in every row stand in the contracts with what they were found by. Nothing
+    that is there is written over.
+    """
+    from jobs import drafted
+    from lakehouse import contract
+    from lakehouse.conf import HOME
+    from lakehouse.scaffold import files, source
+
+    where = places(None, landing)[1]
+    made = source.draft(file, where, contract.load(HOME / "conf"), name, silver)
+    drafted.source(messages, made, files.write(HOME, made.files), where)
+
+
+@new_app.command("table")
+def new_table(
+    name: Annotated[str, typer.Argument(help="Of the new table: gold.returns_daily, or silver.x.")],
+    parent: Annotated[
+        str | None, typer.Option("--from", metavar="TABLE", help="What it is computed from.", show_default="a guess")
+    ] = None,
+) -> None:
+    """Write the draft of a table computed from another one: its contract, module, test and, of gold, its recomputation.
+
+    It counts the rows and adds up the amounts of each day, or of what else the other table has.
+    """
+    from jobs import drafted
+    from lakehouse import graph
+    from lakehouse.conf import HOME
+    from lakehouse.scaffold import files, table
+
+    made = table.draft(name, graph.load(), parent)
+    drafted.table(messages, made, files.write(HOME, made.files))
 
 
 @minio_app.command("start")

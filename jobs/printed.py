@@ -137,6 +137,14 @@ def summary(messages: Console, report: Report) -> None:
     landing(messages, report.found)
 
 
+def drafts(messages: Console, tables: Mapping[str, Table]) -> None:
+    """Contracts that nobody has finished: what they promise is a guess."""
+    for name, table in tables.items():
+        if to_write := table.contract.to_write:
+            path, texts = f"conf/{name.replace('.', '/')}.yml", "text" if len(to_write) == 1 else "texts"
+            messages.print(f"[yellow]draft[/] {name}: {len(to_write)} {texts} to be written (TODO) in {path}")
+
+
 def _named(done: Done, rule: str) -> str:
     """The rows that break a rule of a computed table, as its contract says them."""
     notes = [one.note for one in done.measures if one.name == rule and one.measure == "rule" and one.note]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -188,6 +191,28 @@ def a_customer_state(**cells: object) -> Cells:
     """A row of gold.dim_customer: a customer's only state."""
     ids = {"customer_key": "first", "market": 1, "customer_id": 42, "is_known": True}
     return ids | {"last_used_platform": "WEB", "is_blocked": False, "is_current": True, "version": 1} | cells
+
+
+# Files
+
+
+def as_csv(columns: Mapping[str, tuple[str, str]], others: Sequence[Mapping[str, str]], delimiter: str) -> str:
+    """A row of the columns' (header, cell), and one for each of the others, which say what is another cell in it.
+
+    With a byte order mark: it is read as UTF-8, whatever the contract's `encoding`.
+    """
+    text = io.StringIO()
+    written = csv.writer(text, delimiter=delimiter, lineterminator="\n")
+    written.writerow(header for header, _ in columns.values())
+    for other in ({}, *others):
+        written.writerow(other.get(name, cell) for name, (_, cell) in columns.items())
+    return f"\ufeff{text.getvalue()}"
+
+
+def as_json(columns: Mapping[str, tuple[str, str]], others: Sequence[Mapping[str, str]]) -> str:
+    """The same as an object a line."""
+    rows = [{key: other.get(name, cell) for name, (key, cell) in columns.items()} for other in ({}, *others)]
+    return "\n".join(json.dumps(row) for row in rows)
 
 
 # Through the tables

@@ -285,6 +285,7 @@ FLOORS = (
     "recovery",
     "serving",
     "proof",
+    "scaffold",
 )  # each may import those before it
 OF_THE_JVM = {"_jdf", "_jvm", "_jsc", "sparkContext", "newSession", "persist", "localCheckpoint"}
 GROUND = ("conf", "contract", "errors", "formula", "graph", "transforms")

@@ -130,12 +130,27 @@ def test_what_names_columns_names_its_own(tmp_path: Path, key: str) -> None:
     assert f"{key}: 'shop' is not one of its columns" in complaint(tmp_path, a_promise(**{key: ["order_id", "shop"]}))
 
 
-@pytest.mark.parametrize("name", ["Order ID", "orderId", "_order", "order-id", "2nd"])
+@pytest.mark.parametrize("name", ["Order ID", "orderId", "_order", "order-id"])
 def test_column_and_rule_names_are_in_snake_case(tmp_path: Path, name: str) -> None:
     promise = a_promise(rules={name: a_rule()})
     promise["columns"][name] = a_column()
     words = complaint(tmp_path, promise)
     assert words.count(f"{name!r} is not a name in snake_case") == 2
+
+
+@pytest.mark.parametrize("name", ["2nd", "stück"])
+def test_a_delivered_column_is_named_in_any_script_and_one_of_silver_in_snake_case(tmp_path: Path, name: str) -> None:
+    columns = {"order_id": a_column(), name: a_column()}
+    words = complaint(tmp_path, a_promise(columns=columns, grain=["order_id"], unit=["order_id"]))
+    assert f"columns.{name}: is not a name in snake_case" in words
+    delivered = {"owner": "tests", "description": "rows", "write": "append", "grain": ["_file"], "columns": columns}
+    contract.Contract.model_validate(delivered | {"source": {"files": ["*.csv"], "format": "csv"}})
+
+
+def test_a_draft_names_what_is_still_to_be_written() -> None:
+    columns = {"order_id": {"type": "int", "meaning": "TODO: Order ID"}, "total": {"type": "int", "meaning": "Total"}}
+    promise = a_promise(owner="TODO: who", columns=columns, grain=["order_id"], unit=["order_id"])
+    assert contract.Contract.model_validate(promise).to_write == ("owner", "columns.order_id.meaning")
 
 
 def test_position_and_from_go_with_latest(tmp_path: Path) -> None:

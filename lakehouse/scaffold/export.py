@@ -1,0 +1,196 @@
+"""A stranger's file, read as a run would read it: its layout, its columns, and every row's texts."""
+
+from __future__ import annotations
+
+import codecs
+import dataclasses
+import re
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, BinaryIO
+
+import pyarrow as pa
+from pyarrow import compute as pc
+
+from lakehouse.errors import LakehouseError
+from lakehouse.readers import csv_records, json_records, records
+from lakehouse.readers.columns import column_name, column_names
+from lakehouse.readers.records import HalfWrittenError, Layout, UnreadableError
+from lakehouse.transforms import BLANK
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
+
+    from lakehouse.readers.records import Batch
+
+MOST_ROWS = 200_000  # that are looked at: what more would say is said by the run that rejects them
+FEWEST_ALIKE = 3  # lines of the same number of cells, that say where the rows are
+LOOKED_AT = 30  # lines, for a header behind a preamble
+QUOTED = re.compile(r'"[^"]*"')
+JSON_BEGINS = re.compile(r"\s*[\[{]")
+# How exports spell nothing; which of them a file has goes into its contract.
+NOTHING = (
+    "-", "--", "null", "NULL", "None", "nil", "NaN", "nan", "N/A", "n/a", "#N/A", r"\N", "(null)", "k. A.", "k.A.",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Export:
+    """`texts`: one array per column, as the file has them; `headers`: what it calls each; `problems` by row.
+
+    What the contract must say: `preamble`, lines before the header, and `encoding`, with the `evidence`, where a run
+    does not find it by itself.
+    """
+
+    path: Path
+    layout: Layout
+    headers: dict[str, str]
+    texts: dict[str, pa.Array]
+    problems: dict[int, str]
+    is_whole: bool
+    preamble: int
+    encoding: str = ""
+    evidence: str = ""
+
+    @property
+    def rows(self) -> int:
+        return len(next(iter(self.texts.values())))
+
+    @property
+    def is_csv(self) -> bool:
+        return self.layout.format == records.CSV
+
+    @cached_property
+    def blank(self) -> tuple[str, ...]:
+        """The spellings of nothing that the file has, beside the empty text."""
+        found = set().union(*(self._values(name) for name in self.texts))
+        return tuple(one for one in NOTHING if one in found)
+
+    def _values(self, name: str) -> set[str]:
+        return set(pc.unique(pc.utf8_trim(self.texts[name], BLANK)).to_pylist())
+
+    @cached_property
+    def clean(self) -> pa.Table:
+        """The right rows as silver will see them: without blanks at their ends, null where nothing is said."""
+        blanks = pa.array(["", *self.blank], pa.string())
+        right = pa.array([row not in self.problems for row in range(1, self.rows + 1)], pa.bool_())
+        columns = {}
+        for name, texts in self.texts.items():
+            stripped = pc.utf8_trim(texts, BLANK)
+            columns[name] = pc.if_else(pc.is_in(stripped, blanks), pa.scalar(None, pa.string()), stripped)
+        numbers = pa.array(range(1, self.rows + 1), pa.int64())
+        return pa.table({**columns, "_row": numbers}).filter(right)
+
+    def spellings(self, name: str) -> dict[str, int]:
+        """How often a column says nothing, by how it is spelled; null is a column or key that the row does not have."""
+        stripped = pc.utf8_trim(self.texts[name], BLANK).to_pylist()
+        return dict(Counter("(not there)" if text is None else text for text in stripped if text in self._nothing))
+
+    @cached_property
+    def _nothing(self) -> set[str | None]:
+        return {None, "", *self.blank}
+
+
+def read(path: Path, of_path: Collection[str] = ()) -> Export:
+    """Raises LakehouseError where a run could not read the file, with what it would say.
+
+    `of_path`: columns that its path says, and so no header does.
+    """
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(records.HEAD)
+    except OSError as error:
+        raise LakehouseError(f"{path} cannot be read: {error.strerror}. Name a CSV or JSON file.") from error
+    try:
+        return _read(path, head, of_path)
+    except (UnreadableError, HalfWrittenError) as error:
+        raise LakehouseError(f"{path} {error}") from error
+
+
+def _read(path: Path, head: bytes, of_path: Collection[str]) -> Export:
+    layout = records.detect(head, records.JSON)
+    encoding, evidence = "", ""
+    if not (layout.encoding != "utf-8" or _is_utf8(path, layout)):
+        encoding, evidence = _encoding_of(path, layout)
+        layout = dataclasses.replace(layout, encoding=codecs.lookup(encoding).name)
+    text = records.unpack_head(head, layout)[0]
+    form = records.JSON if JSON_BEGINS.match(text) else records.CSV
+    preamble = _preamble(text) if form == records.CSV else 0
+    layout = records.detect(head, form, encoding=encoding or None, preamble=preamble)
+    with path.open("rb") as stream:
+        headers, batches = _batches(layout, stream, head, of_path)
+        parts, is_whole = _first(batches) if headers else ([], True)
+    if not parts:
+        raise LakehouseError(f"{path} has no rows, so it says nothing of its columns. Name a file with rows.")
+    problems = pa.concat_arrays([part.problem for part in parts]).to_pylist()
+    texts = {name: pa.concat_arrays([part.columns[at] for part in parts]) for at, name in enumerate(headers)}
+    wrong = {row: problem for row, problem in enumerate(problems, start=1) if problem}
+    return Export(path, layout, headers, texts, wrong, is_whole, preamble, encoding, evidence)
+
+
+def _batches(
+    layout: Layout, stream: BinaryIO, head: bytes, of_path: Collection[str]
+) -> tuple[dict[str, str], Iterator[Batch]]:
+    """What the file calls each column, and its rows."""
+    if layout.format == records.JSON:
+        keys, _, _ = json_records.inspect_json(stream, layout)
+        stream.seek(0)
+        names = dict(zip(keys, column_names(keys, of_path).values(), strict=True))
+        headers = {name: next(key for key in keys if names[key] == name) for name in names.values()}
+        return headers, json_records.json_batches(stream, layout, names)
+    header = csv_records.csv_header(head, layout, column_name)
+    columns = column_names(header, of_path).values()
+    return dict(zip(columns, header, strict=True)), csv_records.csv_batches(stream, layout, header)
+
+
+def _first(batches: Iterator[Batch]) -> tuple[list[Batch], bool]:
+    """The batches of the first rows, and whether they are all."""
+    parts, rows = list[records.Batch](), 0
+    for batch in batches:
+        if rows >= MOST_ROWS:
+            return parts, False
+        parts.append(batch)
+        rows += batch.rows
+    return parts, True
+
+
+def _is_utf8(path: Path, layout: Layout) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with path.open("rb") as stream:
+        try:
+            for part in records.unpacked_blocks(stream, layout.compression):
+                decoder.decode(part)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return False
+    return True
+
+
+def _encoding_of(path: Path, layout: Layout) -> tuple[str, str]:
+    """What a file that is no UTF-8 most likely is, and the first word that says so."""
+    with path.open("rb") as stream:
+        for part in records.unpacked_blocks(stream, layout.compression):
+            if found := re.search(rb"[A-Za-z]{0,20}[\x80-\xff][A-Za-z\x80-\xff]{0,20}", part):
+                word = found[0]
+                break
+        else:
+            return "windows-1252", "bytes that are no UTF-8"
+    try:
+        return "windows-1252", f"its first word that is no UTF-8 reads {word.decode('windows-1252')!r} so"
+    except UnicodeDecodeError:
+        return "latin-1", f"its first word that is no UTF-8 reads {word.decode('latin-1')!r} so"
+
+
+def _preamble(text: str) -> int:
+    """How many lines stand before the header: they have less than half as many cells as most lines have."""
+    lines = [QUOTED.sub("", line) for line in text.split("\n", LOOKED_AT)[:LOOKED_AT]]
+    first = 1 if records.SEP.match(text) else 0
+    sign = max(records.DELIMITERS, key=lambda one: sum(one in line for line in lines[first:]))
+    cells = [line.count(sign) for line in lines[first:]]
+    with_cells = [count for count in cells if count]
+    if len(with_cells) < max(FEWEST_ALIKE, sum(map(bool, lines)) / 2):
+        return 0
+    usual = Counter(with_cells).most_common(1)[0][0]
+    return next(place for place, count in enumerate(cells) if 2 * count >= usual)

@@ -47,7 +47,10 @@ REFUSALS = (
     ),
     (r"os error 12\b", MEMORY),
     (
-        r"Answer from Java side is empty|Py4JNetworkError|Java gateway|SparkContext was shut down|stopped SparkContext",
+        (
+            r"Answer from Java side is empty|Py4JNetworkError|Java gateway|SparkContext was shut down"
+            r"|stopped SparkContext|An error occurred while calling \w+\.\w+\Z"  # with nothing of Java's behind it
+        ),
         "Java ended while it computed, for want of memory if the machine ended it (`dmesg` says so). Start again.",
     ),
     (

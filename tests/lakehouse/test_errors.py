@@ -103,6 +103,8 @@ def test_what_the_machine_refuses_has_words(happens: Callable[[Path], None], wor
             "there is not enough memo",
         ),
         ("An error occurred while calling o1.count: Answer from Java side is empty", "Java ended while it computed"),
+        ("An error occurred while calling o117.newSession", "Java ended while it computed"),
+        ("An error occurred while calling o117.save.\n: java.lang.ArithmeticException: / by zero", ""),
         (
             "software.amazon.awssdk.services.s3.model.S3Exception: (Service: S3, Status Code: 503, Request ID: 1)",
             UNWELL,

@@ -10,16 +10,12 @@ from lakehouse.store import storage
 def places(lake: str | None, landing: str | None) -> tuple[str, str]:
     """Both roots; the folders that conf/lake.yml names are the project's."""
     settings = conf.settings(HOME / "conf")
-    return lake or _at_home(settings.root), landing or _at_home(settings.landing)
+    return lake or storage.at_home(settings.root), landing or storage.at_home(settings.landing)
 
 
 def retention() -> conf.Retention:
     """For how long what is no longer the newest is kept."""
     return conf.settings(HOME / "conf").retention
-
-
-def _at_home(place: str) -> str:
-    return place if storage.is_s3(place) else str(HOME / place)
 
 
 def engine_name(asked: str | None) -> str:

@@ -7,12 +7,15 @@ both compute alike `spelling`.
 from __future__ import annotations
 
 import os
+import sys
 from importlib import metadata
 from typing import TYPE_CHECKING
 
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
     from lakehouse.engines.protocol import Engine, Reader
 
 NATIVE, SPARK = "native", "spark"
@@ -65,6 +68,32 @@ def reader(name: str = NATIVE) -> Reader:
     from lakehouse.engines.flight import Flight  # noqa: PLC0415
 
     return Flight.start()
+
+
+def running() -> SparkSession | None:
+    """The session of a JVM that this process runs, whoever started it; None where the native engine was started since.
+
+    Of Spark Connect there may be several in a process, of which none is known to be meant.
+    """
+    if "pyspark" not in sys.modules:
+        return None
+    from lakehouse.engines.spark import running as found  # noqa: PLC0415
+
+    return found()
+
+
+def around(session: SparkSession) -> Engine:
+    """Somebody else's session, to read tables by: nothing is set on it, and nobody may write by it."""
+    from lakehouse.engines.spark import Spark  # noqa: PLC0415
+
+    return Spark(session)
+
+
+def asked(session: SparkSession) -> Reader:
+    """Somebody else's session, to ask questions in one beside it, since they give names to what they read."""
+    from lakehouse.engines.spark import Asked, Spark  # noqa: PLC0415
+
+    return Asked(Spark(session.newSession() if hasattr(session, "newSession") else session))
 
 
 def other(name: str) -> str:

@@ -317,6 +317,15 @@ def _in_words() -> Iterator[None]:
         raise UnansweredError(words(error)) from error
 
 
+def running() -> SparkSession | None:
+    """See engines.running."""
+    from pyspark import SparkContext  # noqa: PLC0415  it is there
+    from pyspark.sql import SparkSession  # noqa: PLC0415
+    from pyspark.sql.utils import is_remote  # noqa: PLC0415
+
+    return None if is_remote() or SparkContext._active_spark_context is None else SparkSession.active()  # noqa: SLF001
+
+
 def _version(address: str) -> int:
     found = log.snapshot(address)
     return found.version if found else -1

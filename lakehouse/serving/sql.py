@@ -96,7 +96,7 @@ def query(reader: Reader, root: str, statement: str, point: Point = None) -> Ans
     if found := DESCRIBE.fullmatch(statement):
         return _told(reader, _described(reader, root, f"{found[1]}.{found[2]}".lower(), point))
     if found := HISTORY.fullmatch(statement):
-        return _told(reader, _history(root, f"{found[1]}.{found[2]}".lower()))
+        return _told(reader, history(root, f"{found[1]}.{found[2]}".lower()))
     if found := SHOW.fullmatch(statement):
         return _told(reader, _shown(root, found[2]))
     if found := EXPLAIN.fullmatch(statement):
@@ -176,28 +176,39 @@ def _view(reader: Reader, root: str, name: str, version: exp.Version | None, poi
         if view not in views:
             reader.view(view, _over_views(reader, root, text.read_text(encoding="utf-8"), point, views)[0])
     else:
-        at = _version(root, name, version, point)
+        at, address = _version(root, name, version, point), progress.address(root, name)
         view = f"{schema}_{table}_{at}"
         if view not in views:
-            found = log.snapshot(progress.address(root, name), at)
-            columns = log.schema(found).names if found else []
-            reader.table(view, progress.address(root, name), at, [one for one in columns if one != DIGEST])
+            reader.table(view, address, at, shown(address, at))
     views.add(view)
     return view
 
 
 def _version(root: str, name: str, asked: exp.Version | None, point: Point = None) -> int:
+    if asked is None:
+        return version(root, name, None, point)
+    kind, value = asked.this, asked.expression.name
+    is_number = str(kind).upper() == "VERSION" and value.isdigit()
+    newest = version(root, name, int(value) if is_number else None)
+    return newest if is_number else _version_at(root, name, value)
+
+
+def version(root: str, name: str, asked: int | None = None, point: Point = None) -> int:
+    """The table's: as asked for, else at the point, else the newest. Raises LakehouseError where it has no such one."""
     now = log.snapshot(progress.address(root, name))
     if now is None:
         raise LakehouseError(f"There is no table {name} in {root}. `lakehouse status` shows those that are there.")
     if asked is None:
         return now.version if point is None else _version_then(root, name, now.version, point)
-    kind, value = asked.this, asked.expression.name
-    if str(kind).upper() == "VERSION" and value.isdigit():
-        if int(value) > now.version:
-            raise LakehouseError(f"{name} has no version {value}; its newest is {now.version}.")
-        return int(value)
-    return _version_at(root, name, value)
+    if not 0 <= asked <= now.version:
+        raise LakehouseError(f"{name} has no version {asked}; its newest is {now.version}.")
+    return asked
+
+
+def shown(address: str, version: int) -> list[str]:
+    """The columns that people see: a row's hash is the core's."""
+    found = log.snapshot(address, version)
+    return [one for one in log.schema(found).names if one != DIGEST] if found else []
 
 
 def _version_then(root: str, name: str, newest: int, point: Mapping[str, Input]) -> int:
@@ -240,7 +251,7 @@ def _in_sql(said: Any) -> str:  # noqa: ANN401  as a Delta log has it
     return f"struct<{fields}>"
 
 
-def _history(root: str, name: str) -> pa.Table:
+def history(root: str, name: str) -> pa.Table:
     """As Delta's `describe history`: the table's commits, the newest first."""
     import pyarrow as pa  # noqa: PLC0415
 

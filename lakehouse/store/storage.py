@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ParamSpec, TypeVar
 from urllib.parse import unquote
 from uuid import uuid4
 
+from lakehouse.conf import HOME
 from lakehouse.errors import LakehouseError, refusal
 from lakehouse.store.cache import plain_folder
 
@@ -133,6 +134,11 @@ def normalise(root: str) -> str:
             f"{root!r} is neither a local folder nor an S3 address. Give a path or s3://bucket/prefix."
         )
     return str(Path(root).expanduser().resolve())
+
+
+def at_home(place: str) -> str:
+    """What conf/lake.yml names: its folders are the project's."""
+    return place if is_s3(place) else str(HOME / place)
 
 
 def for_spark(path: str) -> str:

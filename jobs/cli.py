@@ -101,6 +101,20 @@ class Shape(StrEnum):
     json = "json"
 
 
+class Program(StrEnum):
+    duckdb = "duckdb"
+    polars = "polars"
+    pandas = "pandas"
+    pyarrow = "pyarrow"
+    deltalake = "deltalake"
+    spark = "spark"
+    trino = "trino"
+    postgres = "postgres"
+    powerbi = "powerbi"
+    tableau = "tableau"
+    looker = "looker"
+
+
 @app.command()
 def run(
     tables: TablesArgument = None,
@@ -320,6 +334,20 @@ def sql(
 
         messages.print(f"[dim]lake {escape(root)}{f', release {at.number}' if at else ''}[/]")
         prompt.talk(messages, first)
+
+
+@app.command()
+def connect(
+    program: Annotated[Program, typer.Argument(help="Who is to read.")],
+    table: Annotated[
+        str | None, typer.Argument(help="A table such as gold.daily_sales; the first that it reads by default.")
+    ] = None,
+    lake: LakeOption = None,
+) -> None:
+    """Print the lines by which another program reads this lake, and say which tables; never a secret."""
+    from lakehouse.serving import connect as ways
+
+    print(ways.lines(_lake(lake), program.value, table))  # noqa: T201
 
 
 @app.command()

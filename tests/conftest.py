@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +21,8 @@ from lakehouse.recovery import releases
 from lakehouse.runs.run import Run
 from lakehouse.writes.lake import Lake
 from tests import real
-from tests.real import Built
+from tests.bench.bench_day import deliver_a_day
+from tests.real import Built, Continued
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +83,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _needs(path: str) -> str:
     """What a file's tests wait for: the lake that Spark builds, a released one, Spark alone, or only themselves."""
     text = (HOME / path).read_text(encoding="utf-8")
-    if "lake_by_spark:" in text:
+    if "lake_by_spark:" in text or "continued:" in text:
         return SPARK
     if "released:" in text:
         return RELEASED
@@ -165,6 +168,22 @@ def released(engine: Native, tables: dict[str, Table], tmp_path_factory: pytest.
         Run(lake, landing, tables, engine=engine).execute(wanted)
         releases.publish(lake, tables)
     return lake
+
+
+@pytest.fixture(scope="session")
+def continued(
+    lake_by_native: Built, lake_by_spark: Built, engine: Native, shared: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Continued:
+    folder = tmp_path_factory.mktemp("continued")
+    landing = shutil.copytree(lake_by_native.landing, folder / "landing")
+    deliver_a_day(shared, landing, 0)
+    by_spark, by_native = (
+        replace(begun, lake=Lake(str(shutil.copytree(begun.lake.root, folder / name))), landing=landing)
+        for begun, name in ((lake_by_native, "by_spark"), (lake_by_spark, "by_native"))
+    )
+    native = replace(by_native, report=by_native.run(engine))
+    with _spark(engine) as spark:
+        return Continued(replace(by_spark, report=by_spark.run(spark)), native)
 
 
 def _built(engine: Engine, landing: Path, tables: dict[str, Table], lake: Path) -> Built:

@@ -46,6 +46,14 @@ class Built:
         return {name: state.version for name in self.tables if (state := self.lake.state(name))}
 
 
+@dataclass(frozen=True)
+class Continued:
+    """Two lakes that were begun by one engine each; a day more was loaded by the other."""
+
+    by_spark: Built
+    by_native: Built
+
+
 def deliver(exports: Path, landing: Path) -> Path:
     shutil.copytree(exports, landing, copy_function=shutil.copyfile)
     for path in landing.rglob("*Customers.json"):

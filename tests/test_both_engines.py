@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,18 +12,14 @@ from lakehouse import engines, graph
 from lakehouse.delta import feed, log, progress
 from lakehouse.proof import verify
 from lakehouse.proof.verify import OTHER, Scope
-from lakehouse.writes.lake import Lake
 from tests.alike import assert_alike
-from tests.bench.bench_day import deliver_a_day
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pyarrow as pa
 
-    from lakehouse.engines.native import Native
     from lakehouse.engines.spark import Spark
-    from tests.real import Built
+    from lakehouse.writes.lake import Lake
+    from tests.real import Built, Continued
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
 TABLES = list(graph.load())
@@ -48,32 +42,6 @@ OF_A_RUN = "_batch"
 @pytest.mark.parametrize("name", TABLES)
 def test_both_engines_make_the_same_table(name: str, lake_by_native: Built, lake_by_spark: Built) -> None:
     assert_equal(name, lake_by_native.lake, lake_by_spark.lake)
-
-
-@dataclass(frozen=True)
-class Continued:
-    """Two lakes that were begun by one engine each; a day more was loaded by the other."""
-
-    by_spark: Built
-    by_native: Built
-
-
-@pytest.fixture(scope="module")
-def continued(
-    lake_by_native: Built, lake_by_spark: Built, engine: Native, shared: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Continued:
-    folder = tmp_path_factory.mktemp("continued")
-    landing = shutil.copytree(lake_by_native.landing, folder / "landing")
-    deliver_a_day(shared, landing, 0)
-    by_spark, by_native = (
-        replace(begun, lake=Lake(str(shutil.copytree(begun.lake.root, folder / name))), landing=landing)
-        for begun, name in ((lake_by_native, "by_spark"), (lake_by_spark, "by_native"))
-    )
-    native = replace(by_native, report=by_native.run(engine))
-    try:
-        return Continued(replace(by_spark, report=by_spark.run(engines.start(engines.SPARK))), native)
-    finally:
-        engines.start(engine.name)
 
 
 @pytest.mark.parametrize("name", TABLES)

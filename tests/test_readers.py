@@ -1,0 +1,79 @@
+"""Other programs read what both engines wrote, by the lines of `lakehouse connect`, as `lakehouse sql` does."""
+
+from __future__ import annotations
+
+import subprocess
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pytest
+
+from lakehouse import Lake, engines, graph
+from lakehouse.serving import connect
+from tests import duck
+from tests.alike import assert_alike
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from lakehouse.engines.spark import Spark
+    from tests.real import Continued
+
+pytestmark = [pytest.mark.slow, pytest.mark.spark]
+GOLD = [name for name in graph.load() if name.startswith("gold.")]
+SILVER = [name for name in graph.load() if name.startswith("silver.")]
+TO_ARROW: dict[str, Callable[[Any, pa.Schema], pa.Table]] = {
+    "polars": lambda rows, _: rows.to_arrow(),
+    "pandas": lambda rows, schema: pa.Table.from_pandas(rows, schema, preserve_index=False),
+    "pyarrow": lambda rows, _: rows if isinstance(rows, pa.Table) else pa.table(rows),
+    "deltalake": lambda rows, _: pa.table(rows),
+    "spark": lambda rows, _: rows.toArrow(),
+}
+
+
+@pytest.fixture(scope="module")
+def expected(continued: Continued) -> Iterator[dict[tuple[str, str], pa.Table]]:
+    """By lake and table what `lakehouse sql` answers; contracts are read once for all lines."""
+    roots = [one.lake.root for one in (continued.by_spark, continued.by_native)]
+    asked = {root: Lake.open(root, engine=engines.NATIVE) for root in roots}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graph, "load", cache(graph.load))
+        yield {(root, name): asked[root].sql(f"select * from {name}") for root in roots for name in (*GOLD, *SILVER)}
+
+
+@pytest.mark.parametrize("program", [one for one in TO_ARROW if one != "spark"])
+def test_every_table_of_gold_and_silver(program: str, expected: dict[tuple[str, str], pa.Table]) -> None:
+    """Those that hide rows by vectors too: what cannot read them is given rows by `Lake`."""
+    for (root, name), rows in expected.items():
+        assert_alike(read(program, root, name, rows.schema), rows, f"{program} {name}")
+
+
+def read(program: str, root: str, name: str, schema: pa.Schema) -> pa.Table:
+    scope: dict[str, Any] = {"print": lambda *_, **__: None}
+    exec(connect.lines(root, program, name), scope)  # noqa: S102  what one is told to do
+    return TO_ARROW[program](scope["rows"], schema)
+
+
+def test_spark_sql_in_any_session(on_spark: Spark, expected: dict[tuple[str, str], pa.Table]) -> None:
+    assert on_spark.spark
+    for (root, name), rows in expected.items():
+        if name in GOLD and "by_spark" in root:
+            assert_alike(read("spark", root, name, rows.schema), rows, name)
+
+
+def test_duckdb(expected: dict[tuple[str, str], pa.Table], tmp_path: Path) -> None:
+    """In one process of its own environment: each script writes its rows to a file."""
+    files = {key: tmp_path / f"{number}.arrow" for number, key in enumerate(expected)}
+    subprocess.run([duck.python(), "-c", "\n".join(scripts(files))], check=True, capture_output=True)
+    for key, file in files.items():
+        assert_alike(pa.ipc.open_file(file).read_all(), expected[key], key[1])
+
+
+def scripts(files: dict[tuple[str, str], Path]) -> Iterator[str]:
+    yield "import pyarrow as pa"
+    for (root, name), file in files.items():
+        yield connect.lines(root, "duckdb", name)
+        yield f"found = rows.to_arrow_table()\nwith pa.ipc.new_file({str(file)!r}, found.schema) as file:"
+        yield "    file.write_table(found)"

@@ -824,6 +824,26 @@ def minio_status(
         print(f"export {name}={shlex.quote(value)}")  # noqa: T201
 
 
+@serve_app.command("trino")
+def serve_trino(
+    port: Annotated[int, typer.Option(help="Where it listens, on this machine alone.", min=1, max=65535)] = 8080,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="No server: only keep one in step that runs there by docker/trino's settings."
+        ),
+    ] = None,
+    lake: LakeOption = None,
+) -> None:
+    """Show gold in Trino until Ctrl-C: a schema for each kept release, gold for the newest, gold_live as it is now.
+
+    It needs Java 24 or newer, and fetches Trino (821 MB) the first time. Who asks may only read.
+    """
+    from jobs import shown
+
+    shown.trino(messages, _lake(lake), port, at)
+
+
 def main() -> None:
     """The entry point: an error on purpose is printed without a traceback, and ends with 1."""
     with printed.errors(messages):

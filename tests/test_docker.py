@@ -13,6 +13,8 @@ import pytest
 import yaml
 
 from lakehouse.engines import jvm
+from lakehouse.serving import connect
+from lakehouse.serving.trino import server
 from lakehouse.store import minio
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -75,6 +77,7 @@ def test_no_container_runs_as_root() -> None:
 def test_jobs_and_readers_have_the_accounts_that_minio_gives_them(services: dict[str, Any]) -> None:
     accounts = {name: service["environment"].get("AWS_ACCESS_KEY_ID") for name, service in services.items()}
     assert (accounts["job"], accounts["reader"]) == (minio.WRITER, minio.READER)
+    assert accounts["trino"] == accounts["shown"] == minio.READER
     assert services["job"]["environment"]["LAKEHOUSE_ROOT"].startswith(f"s3://{minio.BUCKET}/")
     root = {name for name, service in services.items() if "MINIO_ROOT_PASSWORD" in str(service)}
     assert root == {"minio", "users"}
@@ -102,5 +105,15 @@ def test_ports_are_open_to_this_machine_only(services: dict[str, Any]) -> None:
 def test_each_service_waits_until_what_it_needs_is_there(services: dict[str, Any]) -> None:
     waits = {name: service.get("depends_on", {}) for name, service in services.items()}
     done, healthy = {"condition": "service_completed_successfully"}, {"condition": "service_healthy"}
-    assert waits == {"minio": {}, "users": {"minio": healthy}, "job": {"users": done}, "reader": {"job": done}}
-    assert "healthcheck" in services["minio"]
+    first = {"minio": {}, "users": {"minio": healthy}, "job": {"users": done}, "reader": {"job": done}}
+    assert waits == first | {"trino": {"users": done}, "shown": {"job": done, "trino": healthy}}
+    assert {name for name, service in services.items() if "healthcheck" in service} == {"minio", "trino"}
+
+
+def test_trino_is_the_one_that_the_command_starts_and_has_every_setting(services: dict[str, Any]) -> None:
+    found = services["trino"]
+    assert found["image"] == f"trinodb/trino:{server.VERSION}"
+    assert found["volumes"] == [f"./{server.SETTINGS.relative_to(COMPOSE.parent)}:/etc/trino:ro"]
+    settings = "".join(one.read_text() for one in server.SETTINGS.rglob("*.properties"))
+    assert set(server.VARIABLE.findall(settings)) <= found["environment"].keys()
+    assert services["shown"]["command"] == ["serve", "trino", "--at", f"http://trino:{connect.TRINO_PORT}"]

@@ -336,6 +336,41 @@ def _resolve_into(folder: Path) -> None:
         Path(scratch, "ivy", "jars").rename(folder)
 
 
+IVY_SETTINGS = """<ivysettings><settings defaultResolver="central"/>
+<resolvers><ibiblio name="central" m2compatible="true" usepoms="false"/></resolvers></ivysettings>"""
+IVY_MODULE = """<ivy-module version="2.0"><info organisation="lakehouse" module="fetched"/><dependencies>
+<dependency org="{group}" name="{name}" rev="{version}" transitive="false">
+<artifact name="{name}" type="{ending}" ext="{ending}"/></dependency></dependencies></ivy-module>"""
+
+
+def fetched(java: Path, coordinates: str, ending: str, digest: str, folder: Path) -> Path:
+    """One file by its coordinates `group:name:version`, without what it needs; by the same Ivy as the jars.
+
+    Raises LakehouseError where it cannot be had, or is another one than was locked.
+    """
+    group, name, version = coordinates.split(":")
+    settings, module = folder / "ivysettings.xml", folder / "ivy.xml"
+    settings.write_text(IVY_SETTINGS)
+    module.write_text(IVY_MODULE.format(group=group, name=name, version=version, ending=ending))
+    (ivy,) = (_spark_home() / "jars").glob("ivy-*.jar")
+    command = [str(java), "-jar", str(ivy), "-warn", "-settings", str(settings), "-cache", str(folder / "ivy")]
+    command += ["-ivy", str(module), "-retrieve", f"{folder}/[artifact].[ext]"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    file = folder / f"{name}.{ending}"
+    if not file.exists():
+        why = [line.strip() for line in answer.stdout.splitlines() if "not found" in line or "UNRESOLVED" in line]
+        raise LakehouseError(
+            f"{coordinates} is not to be had from Maven Central: {' '.join(why[:3]) or answer.stderr[-300:]} Check the "
+            "network, and the room on the disk, and start again."
+        )
+    if _sha256(file) != digest:
+        raise LakehouseError(
+            f"{coordinates} is not the file that was locked. It was damaged on its way, or the registry serves another "
+            "one: start again."
+        )
+    return file
+
+
 def _spark_home() -> Path:
     import pyspark  # noqa: PLC0415
 

@@ -171,6 +171,8 @@ class Spark:
                     self._replace_units(target, base, change)
                 case _:
                     self._note(target)
+            if change.how in {"overwrite", "units"} and _version(target.address) == base:
+                self._note(target)  # Delta makes no commit that changes nothing: no rows over no rows
         return _version(target.address)
 
     def _writer(self, target: Target, rows: DataFrame) -> DataFrameWriter:
@@ -192,8 +194,6 @@ class Spark:
             using.mode("overwrite").save(storage.for_spark(target.address))
         elif rows is not None:
             self._merge(target, base, change, rows)
-        if _version(target.address) == base:  # Delta makes no commit that changes nothing
-            self._note(target)
 
     def _merge(self, target: Target, base: int, change: Change, rows: DataFrame) -> None:
         """One commit for rows that came, changed and went: the outer join, by grain, of units as they are and were."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lakehouse import graph
-from lakehouse.delta import log, progress
+from lakehouse.delta import features, log, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.serving import sql
 from lakehouse.store import storage
@@ -63,7 +63,7 @@ class Way:
 def lines(root: str, program: str, table: str | None = None) -> str:
     """What to paste into the program, for a table or the first that it reads.
 
-    Raises LakehouseError where there is no such table.
+    Raises LakehouseError where there is no such table, or where the program is not shown it.
     """
     way, there = WAYS[program], _tables(root)
     reads = [name for name, found in there.items() if _reads(way, found)]
@@ -72,6 +72,10 @@ def lines(root: str, program: str, table: str | None = None) -> str:
         raise LakehouseError(f"There is no table of gold in {root} yet. Build them: `lakehouse run`.")
     if chosen not in there:
         raise LakehouseError(f"There is no table {chosen} in {root}'s silver and gold. `lakehouse status` shows those.")
+    if not chosen.startswith(way.of):
+        raise LakehouseError(
+            f"What is shown to {program} is gold alone, and {chosen} is not in it. Name a table of gold."
+        )
     is_plain = way.reaches or bool(PLAIN.fullmatch(root))
     place = Place(root, chosen, DIGEST in log.schema(there[chosen]).names)
     code = way.lines(place) if is_plain and chosen in reads else _by_lake(place, program)
@@ -87,8 +91,7 @@ def _tables(root: str) -> dict[str, Snapshot]:
 
 
 def _reads(way: Way, found: Snapshot) -> bool:
-    layer = found.address.split("/")[-2]
-    return layer in way.of and (way.vectors or log.VECTORS not in found.features("reader"))
+    return found.address.split("/")[-2] in way.of and (way.vectors or features.VECTORS not in found.features("reader"))
 
 
 def _which(way: Way, there: Mapping[str, Snapshot], reads: list[str]) -> str:
@@ -209,7 +212,7 @@ def _trino(place: Place) -> list[str]:
 
 
 def _postgres(place: Place) -> list[str]:
-    return [f'psql "$DATABASE_URL" --command "select * from {place.name} limit 10"']
+    return [f'psql "$LAKEHOUSE_POSTGRES" --command "select * from {place.name} limit 10"']
 
 
 def _steps(*steps: str) -> Callable[[Place], list[str]]:

@@ -403,6 +403,15 @@ def test_a_commit_of_spark_whose_answer_was_lost_is_there_once(on_faulty_s3: Pla
 
 
 @pytest.mark.spark
+def test_spark_notes_its_progress_where_a_table_stays_empty(tmp_path: Path, on_spark: Spark) -> None:
+    """Else the table were behind for ever, and there were no release."""
+    turn, target = on_spark.for_a_turn(0), Target(str(tmp_path), SCHEMA)
+    nothing = Change("overwrite", turn.frame(SCHEMA.empty_table()))
+    assert [turn.write(target, base, nothing, f"after {base}") for base in (-1, 0, 1)] == [0, 1, 2]
+    assert [one.user_metadata for one in log.history(target.address)] == ["after 1", "after 0", "after -1"]
+
+
+@pytest.mark.spark
 def test_spark_is_told_of_another_writer_and_nothing_of_its_own_is_there(tmp_path: Path, on_spark: Spark) -> None:
     turn, target = on_spark.for_a_turn(0), Target(str(tmp_path), SCHEMA, vectors=True)
     committer.overwrite(target, -1, counted(0), None)

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs import cli
-from lakehouse import graph
+from lakehouse import conf, graph
 from lakehouse.delta import committer, progress
 from lakehouse.delta.committer import Target
 from lakehouse.errors import LakehouseError
@@ -75,15 +75,25 @@ def test_a_lake_has_tables_when_it_was_built(tmp_path: Path) -> None:
     root = build(str(tmp_path))
     with pytest.raises(LakehouseError, match=r"There is no table gold\.agents in .*'s silver and gold\. `lakehouse st"):
         connect.lines(root, "polars", "gold.agents")
+    with pytest.raises(LakehouseError, match=r"What is shown to trino is gold alone, and silver\.orders is not in it"):
+        connect.lines(root, "trino", HIDING)
+    assert connect.lines(root, "trino", PLAIN)
     assert connect.lines(root, "polars", PLAIN) == connect.lines(root, "polars")
 
 
-@pytest.mark.parametrize("table", [PLAIN, HIDING])
+@pytest.mark.parametrize("program", ["duckdb", "polars", "pandas", "pyarrow", "deltalake", "spark", "trino"])
+def test_the_page_shows_the_lines_that_are_printed(program: str) -> None:
+    page = (conf.HOME / "docs" / "how-to" / "connect.md").read_text(encoding="utf-8")
+    for line in connect.WAYS[program].lines(connect.Place("/data/lake", PLAIN, has_digest=True)):
+        assert f"    {line}\n" in page
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ['it\'s a "lake" é', "50%20 [x]^"])
-def test_a_lake_may_have_any_name(tmp_path: Path, name: str, table: str) -> None:
+def test_a_lake_may_have_any_name(tmp_path: Path, name: str) -> None:
     """Where not every library makes the same address of it, rows come by `Lake`."""
     root = build(str(tmp_path / name))
-    for program in ("polars", "pandas", "pyarrow", "deltalake"):
+    for program, table in (("polars", PLAIN), ("pandas", HIDING), ("deltalake", PLAIN)):
         script = connect.lines(root, program, table)
         assert "so this project reads it" in script
         assert run(script) == 2

@@ -1,0 +1,149 @@
+"""The site of docs/: `python -m jobs.site` writes its reference and builds it strictly, into site/.
+
+What contracts, docstrings and `--help` say is written into docs/reference/generated at each build, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from typer.cli import get_docs_for_click
+
+from jobs import cli, lineage
+from lakehouse import contract, graph
+from lakehouse.contract import LAYERS
+from lakehouse.serving import docs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic import BaseModel
+
+TEMPLATES = Path(__file__).with_name("templates")
+FOLDER = graph.HOME / "docs" / "reference" / "generated"
+PARTS = (
+    contract.Contract, contract.Column, contract.Rule, contract.Check, contract.Reach, contract.Source,
+    contract.Identity, contract.FullDump, contract.Window, contract.Accepted,
+)  # fmt: skip
+
+
+def pages() -> dict[str, str]:
+    """The reference: each page's text by its file's name. Of no lake, so that only what is promised stands in it."""
+    found = docs.gather(str(graph.HOME / ".lake" / "none"), graph.load())
+    layers = {layer: [one for one in found.entries if one.table.name.startswith(f"{layer}.")] for layer in LAYERS}
+    templates = _templates({one.table.name for one in found.entries})
+    written = {
+        f"{layer}.md": templates.get_template("site/layer.md").render(layer=layer, entries=entries)
+        for layer, entries in layers.items()
+    }
+    picture = lineage.whole({one.table.name: one.table for one in found.entries})
+    return written | {
+        "tables.md": templates.get_template("site/tables.md").render(docs=found, layers=layers, picture=picture),
+        "contract.md": templates.get_template("site/contract.md").render(parts=[(one, _keys(one)) for one in PARTS]),
+        "commands.md": _commands(),
+    }
+
+
+def _templates(tables: set[str]) -> Environment:
+    """Text is escaped where it enters, so that nothing from contracts becomes markup."""
+    loader = FileSystemLoader(TEMPLATES)
+    made = Environment(loader=loader, autoescape=False, undefined=StrictUndefined, trim_blocks=True)  # noqa: S701  Markdown
+    made.filters |= {
+        "text": in_markdown,
+        "code": in_code,
+        "linked": lambda text: _linked(in_markdown(text), tables),
+        "paragraphs": lambda text: "\n\n".join(map(in_markdown, text.split("\n\n"))),
+        "first_sentence": lambda text: re.split(r"(?<=\.)\s", text.strip(), maxsplit=1)[0],
+        "to_pages": lambda picture: re.sub(r'href="#((\w+)\.\w+)"', r'href="../\2/#\1"', picture),
+    }
+    return made
+
+
+def in_markdown(text: str) -> str:
+    """On one line of Markdown, also in a cell. What stands between backticks stays code; a lone < is no tag."""
+    pieces = " ".join(text.split()).split("`")
+    return "".join(in_code(piece) if at % 2 else _plain(piece) for at, piece in enumerate(pieces))
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"([*_|\[\]{}])", r"\\\1", escape(text, quote=False))
+
+
+def in_code(text: str) -> str:
+    """As HTML: a code span of Markdown ends a table's cell at a |."""
+    plain = re.sub(r"[|*_`{}\[\]]", lambda one: f"&#{ord(one[0])};", escape(text, quote=False))
+    return f"<code>{plain}</code>"
+
+
+def _linked(text: str, tables: set[str]) -> str:
+    """Tables lead to where they are described."""
+
+    def link(found: re.Match[str]) -> str:
+        name = found[0].replace("\\", "")
+        return f"[{found[0]}]({found[1]}.md#{name})" if name in tables else found[0]
+
+    return re.sub(r"\b(bronze|silver|gold)\.[a-z0-9_\\]+", link, text)
+
+
+def _keys(part: type[BaseModel]) -> list[tuple[str, str, str]]:
+    """Name, type and default of each key, as YAML writes them."""
+    return [
+        (field.alias or name, _type(part, name), "needed" if field.is_required() else _default(field.default))
+        for name, field in part.model_fields.items()
+    ]
+
+
+def _type(part: type[BaseModel], name: str) -> str:
+    schema = part.model_json_schema(by_alias=False)
+    return _said(schema["properties"][name])
+
+
+def _said(schema: dict[str, Any]) -> str:
+    """A piece of a JSON schema in words."""
+    said: dict[str, Callable[[Any], str]] = {
+        "$ref": lambda name: name.rsplit("/", 1)[1],
+        "anyOf": lambda kinds: " or ".join(dict.fromkeys(_said(kind) for kind in kinds if kind != {"type": "null"})),
+        "enum": ", ".join,
+        "const": str,
+        "prefixItems": lambda kinds: f"[{', '.join(map(_said, kinds))}]",
+        "items": lambda kind: f"list of {_said(kind)}",
+        "additionalProperties": lambda kind: f"name: {_said(kind)}",
+        "format": str,
+        "type": lambda kind: {"string": "text", "boolean": "true or false"}.get(kind, kind),
+    }
+    return next(words(schema[key]) for key, words in said.items() if schema.get(key))
+
+
+def _default(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None or value in ((), {}, "") else str(value)
+
+
+def _commands() -> str:
+    command = typer.main.get_command(cli.app)
+    text = get_docs_for_click(obj=command, ctx=typer.Context(command), name="lakehouse")
+    return text.replace("# `lakehouse`", "# The command", 1).replace("  [", r"  \[")
+
+
+def write(folder: Path = FOLDER) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in pages().items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def main() -> None:
+    write()
+    command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean", "-f", str(graph.HOME / "mkdocs.yml")]
+    sys.exit(subprocess.run(command, check=False, cwd=graph.HOME).returncode)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""The jobs of the README on a standalone master with two executors and MinIO: a driver-only shortcut fails here."""
+"""The jobs of deploy.md on a standalone master with two executors and MinIO: a driver-only shortcut fails here."""
 
 from __future__ import annotations
 

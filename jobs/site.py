@@ -32,6 +32,8 @@ PARTS = (
     contract.Contract, contract.Column, contract.Rule, contract.Check, contract.Reach, contract.Source,
     contract.Identity, contract.FullDump, contract.Window, contract.Accepted,
 )  # fmt: skip
+ID = re.compile(r'\bid="?([^\s">]+)')
+LINK = re.compile(r'\b(?:href|src)="(?!\w+:)([^"]+)"')
 
 
 def pages() -> dict[str, str]:
@@ -61,7 +63,6 @@ def _templates(tables: set[str]) -> Environment:
         "linked": lambda text: _linked(in_markdown(text), tables),
         "paragraphs": lambda text: "\n\n".join(map(in_markdown, text.split("\n\n"))),
         "first_sentence": lambda text: re.split(r"(?<=\.)\s", text.strip(), maxsplit=1)[0],
-        "to_pages": lambda picture: re.sub(r'href="#((\w+)\.\w+)"', r'href="../\2/#\1"', picture),
     }
     return made
 
@@ -139,10 +140,29 @@ def write(folder: Path = FOLDER) -> None:
         (folder / name).write_text(text, encoding="utf-8")
 
 
+def broken(site: Path) -> list[str]:
+    """Links and pictures of built pages that lead nowhere: the strict build looks at links of Markdown alone."""
+    built = (page for page in site.rglob("*.html") if page.name != "404.html")  # which is shown at any address
+    pages = {page: page.read_text(encoding="utf-8") for page in built}
+    places = {page: set(ID.findall(text)) for page, text in pages.items()}
+    found = []
+    for page, text in pages.items():
+        for target in LINK.findall(text):
+            path, _, place = target.partition("#")
+            to = (page.parent / path).resolve() if path else page
+            to = to / "index.html" if to.is_dir() else to
+            if not to.exists() or (place and to in places and place not in places[to]):
+                found.append(f"{page.relative_to(site)}: {target}")
+    return found
+
+
 def main() -> None:
     write()
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean", "-f", str(graph.HOME / "mkdocs.yml")]
-    sys.exit(subprocess.run(command, check=False, cwd=graph.HOME).returncode)
+    if subprocess.run(command, check=False, cwd=graph.HOME).returncode:
+        sys.exit(1)
+    if nowhere := broken(graph.HOME / "site"):
+        sys.exit("\n".join(["Links that lead nowhere:", *nowhere]))
 
 
 if __name__ == "__main__":

@@ -77,6 +77,15 @@ def test_nothing_of_a_contract_becomes_markup() -> None:
     )
 
 
+def test_a_built_page_whose_link_or_picture_leads_nowhere_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "index.html").write_text(
+        '<h2 id="there"><a href="#there"><a href="https://else.where"><a href="../">'
+    )
+    (tmp_path / "index.html").write_text('<a href="a/#there"><a href="a/#gone"><img src="none.svg"><a href="b/">')
+    assert site.broken(tmp_path) == ["index.html: a/#gone", "index.html: none.svg", "index.html: b/"]
+
+
 def test_commands_and_their_options_are_those_that_there_are() -> None:
     unknown = []
     for page in written():

@@ -1,4 +1,4 @@
-"""The site of docs/: `python -m jobs.site` writes its reference and builds it strictly, into site/.
+"""The site of docs/: `python -m jobs.pages` writes its reference and builds it strictly, into site/.
 
 What contracts, docstrings and `--help` say is written into docs/reference/generated at each build, and nowhere else.
 """
@@ -42,13 +42,13 @@ def pages() -> dict[str, str]:
     layers = {layer: [one for one in found.entries if one.table.name.startswith(f"{layer}.")] for layer in LAYERS}
     templates = _templates({one.table.name for one in found.entries})
     written = {
-        f"{layer}.md": templates.get_template("site/layer.md").render(layer=layer, entries=entries)
+        f"{layer}.md": templates.get_template("pages/layer.md").render(layer=layer, entries=entries)
         for layer, entries in layers.items()
     }
     picture = lineage.whole({one.table.name: one.table for one in found.entries})
     return written | {
-        "tables.md": templates.get_template("site/tables.md").render(docs=found, layers=layers, picture=picture),
-        "contract.md": templates.get_template("site/contract.md").render(parts=[(one, _keys(one)) for one in PARTS]),
+        "tables.md": templates.get_template("pages/tables.md").render(docs=found, layers=layers, picture=picture),
+        "contract.md": templates.get_template("pages/contract.md").render(parts=[(one, _keys(one)) for one in PARTS]),
         "commands.md": _commands(),
     }
 

@@ -13,7 +13,7 @@ import typer
 import yaml
 from rich.text import Text
 
-from jobs import cli, recorded, site
+from jobs import cli, pages, recorded
 from lakehouse import graph
 
 HOME = Path(__file__).resolve().parents[2]
@@ -25,12 +25,12 @@ COMMAND = re.compile(r"(?<!from )\blakehouse ([a-z]+\b[^`\n#|;)]*)")
 
 def written() -> list[Path]:
     """What people wrote, without the part of the reference that is made."""
-    return [README, *(page for page in DOCS.rglob("*.md") if site.FOLDER not in page.parents)]
+    return [README, *(page for page in DOCS.rglob("*.md") if pages.FOLDER not in page.parents)]
 
 
 @cache
 def made() -> dict[str, str]:
-    return site.pages()
+    return pages.pages()
 
 
 def in_the_navigation(part: object) -> list[str]:
@@ -49,15 +49,15 @@ def test_the_readme_is_read_in_two_minutes() -> None:
 def test_what_pages_link_to_and_show_is_there() -> None:
     targets = [(page, page.parent / link) for page in written() for link in LINK.findall(page.read_text())]
     gone = [(page.name, to.name) for page, to in targets if "://" not in str(to) and ":/" not in str(to)
-            and site.FOLDER not in to.resolve().parents and not to.exists()]  # fmt: skip
+            and pages.FOLDER not in to.resolve().parents and not to.exists()]  # fmt: skip
     assert gone == []
 
 
 @pytest.mark.slow
 def test_every_page_is_in_the_navigation_once() -> None:
-    pages = [page.relative_to(DOCS).as_posix() for page in written() if page != README]
-    pages += [(site.FOLDER / name).relative_to(DOCS).as_posix() for name in made()]
-    assert sorted(in_the_navigation(yaml.safe_load((HOME / "mkdocs.yml").read_text())["nav"])) == sorted(pages)
+    there = [page for page in written() if page != README] + [pages.FOLDER / name for name in made()]
+    named = in_the_navigation(yaml.safe_load((HOME / "mkdocs.yml").read_text())["nav"])
+    assert sorted(named) == sorted(page.relative_to(DOCS).as_posix() for page in there)
 
 
 @pytest.mark.slow
@@ -72,7 +72,7 @@ def test_the_reference_has_every_table_column_rule_and_command() -> None:
 
 
 def test_nothing_of_a_contract_becomes_markup() -> None:
-    assert site.in_markdown("a | <b> *c* [d] `e|<f>_g`") == (
+    assert pages.in_markdown("a | <b> *c* [d] `e|<f>_g`") == (
         r"a \| &lt;b&gt; \*c\* \[d\] <code>e&#124;&lt;f&gt;&#95;g</code>"
     )
 
@@ -83,7 +83,7 @@ def test_a_built_page_whose_link_or_picture_leads_nowhere_is_named(tmp_path: Pat
         '<h2 id="there"><a href="#there"><a href="https://else.where"><a href="../">'
     )
     (tmp_path / "index.html").write_text('<a href="a/#there"><a href="a/#gone"><img src="none.svg"><a href="b/">')
-    assert site.broken(tmp_path) == ["index.html: a/#gone", "index.html: none.svg", "index.html: b/"]
+    assert pages.broken(tmp_path) == ["index.html: a/#gone", "index.html: none.svg", "index.html: b/"]
 
 
 def test_commands_and_their_options_are_those_that_there_are() -> None:

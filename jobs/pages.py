@@ -30,7 +30,7 @@ TEMPLATES = Path(__file__).with_name("templates")
 FOLDER = graph.HOME / "docs" / "reference" / "generated"
 PARTS = (
     contract.Contract, contract.Column, contract.Rule, contract.Check, contract.Reach, contract.Source,
-    contract.Identity, contract.FullDump, contract.Window, contract.Accepted,
+    contract.Retention, contract.Identity, contract.FullDump, contract.Window, contract.Accepted,
 )  # fmt: skip
 ID = re.compile(r'\bid="?([^\s">]+)')
 LINK = re.compile(r'\b(?:href|src)="(?!\w+:)([^"]+)"')

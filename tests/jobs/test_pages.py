@@ -18,7 +18,7 @@ from lakehouse import graph
 
 HOME = Path(__file__).resolve().parents[2]
 README, DOCS = HOME / "README.md", HOME / "docs"
-CODE = re.compile(r"```.*?```|(?:^ {4}.*\n)+", re.DOTALL | re.MULTILINE)
+CODE = re.compile(r"```.*?```|(?:^ {4}[^\n]*\n)+", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 COMMAND = re.compile(r"(?<!from )\blakehouse ([a-z]+\b[^`\n#|;)]*)")
 
@@ -89,8 +89,9 @@ def test_a_built_page_whose_link_or_picture_leads_nowhere_is_named(tmp_path: Pat
 def test_commands_and_their_options_are_those_that_there_are() -> None:
     unknown = []
     for page in written():
-        code = "\n".join([*CODE.findall(page.read_text()), *re.findall(r"`([^`\n]+)`", page.read_text())])
-        for words in COMMAND.findall(code):
+        text = page.read_text()
+        code = [*CODE.findall(text), *(" ".join(one.split()) for one in re.findall(r"`([^`]+)`", CODE.sub("", text)))]
+        for words in COMMAND.findall("\n".join(code)):
             one: Any = typer.main.get_command(cli.app)
             for name in words.split():
                 one = one.commands.get(name) if hasattr(one, "commands") else one

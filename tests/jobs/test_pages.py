@@ -87,12 +87,13 @@ def test_a_built_page_whose_link_or_picture_leads_nowhere_is_named(tmp_path: Pat
 
 
 def test_commands_and_their_options_are_those_that_there_are() -> None:
+    lakehouse: Any = typer.main.get_command(cli.app)
     unknown = []
     for page in written():
         text = page.read_text()
         code = [*CODE.findall(text), *(" ".join(one.split()) for one in re.findall(r"`([^`]+)`", CODE.sub("", text)))]
         for words in COMMAND.findall("\n".join(code)):
-            one: Any = typer.main.get_command(cli.app)
+            one = lakehouse
             for name in words.split():
                 one = one.commands.get(name) if hasattr(one, "commands") else one
             options = {option for param in getattr(one, "params", []) for option in param.opts}

@@ -85,7 +85,7 @@ def test_a_lake_has_tables_when_it_was_built(tmp_path: Path) -> None:
 def test_the_page_shows_the_lines_that_are_printed(program: str) -> None:
     page = (conf.HOME / "docs" / "how-to" / "connect.md").read_text(encoding="utf-8")
     for line in connect.WAYS[program].lines(connect.Place("/data/lake", PLAIN, has_digest=True)):
-        assert f"    {line}\n" in page
+        assert f"\n{line}\n" in page
 
 
 @pytest.mark.slow

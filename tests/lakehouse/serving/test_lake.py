@@ -143,13 +143,14 @@ def test_the_package_has_what_it_says_and_nothing_else() -> None:
 
 @pytest.mark.spark
 def test_a_session_that_runs_already_computes(folder: Path, on_spark: Spark) -> None:
-    before = dict(on_spark.spark.conf.getAll)
+    active = type(on_spark.spark).active()
+    before = dict(active.conf.getAll)
     lake = Lake.open(folder)
     found = lake.read(SALES, release=1)
-    assert found.sparkSession is on_spark.spark
+    assert found.sparkSession.sparkContext is on_spark.spark.sparkContext
     assert found.count() == lake.sql(f"select orders from {SALES}", release=1).num_rows == 2
-    assert on_spark.spark.catalog.listTables() == []
-    assert before.items() <= on_spark.spark.conf.getAll.items()  # Delta itself sets some more
+    assert active.catalog.listTables() == []
+    assert before.items() <= active.conf.getAll.items()  # Delta itself sets some more
     assert Lake.open(folder, engine=engines.NATIVE).computes == engines.NATIVE
 
 

@@ -175,9 +175,7 @@ def _in_both(promised: Iterable[str], address: str, since: int, until: int) -> l
 def _signed(address: str, since: int, until: int, columns: Sequence[str]) -> pa.Table:
     """The rows that came (1) and went (-1), with the versions in which they did."""
     try:
-        changed = feed.changes(address, since, until, columns)
-        signs = pc.if_else(pc.is_in(changed[feed.CHANGE], pa.array(sorted(feed.AFTER))), 1, -1)
-        return changed.append_column(feed.SIGN, signs)
+        return feed.signed(address, since, until, columns)
     except feed.UnreadableChangesError:
         sides = [(feed.read(address, at, columns), at, sign) for at, sign in ((since, -1), (until, 1))]
         return pa.concat_tables(

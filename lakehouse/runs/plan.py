@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
 from lakehouse import engines, graph
@@ -90,7 +91,7 @@ def _decided(
 
 def decide(root: str, table: Table, taken: list[Entry], history: History | None = None) -> Decision:
     """For one table, as its inputs stand now."""
-    return _decide(root, table, taken, history or History(root), lambda name: state(root, name))
+    return _decide(root, table, taken, history or History(root), cache(lambda name: state(root, name)))
 
 
 def state(root: str, name: str) -> State | None:

@@ -79,8 +79,8 @@ def run(messages: Console, one: Run, wanted: Mapping[str, Table]) -> Iterator[Ca
     yield say
     if len(idle) == len(wanted):
         messages.print("Nothing new: every table is up to date, and no commit was made.")
-    elif idle:
-        messages.print(f"[dim]{len(idle)} tables did not move and were not touched.[/]")
+    elif unmoved := sum(one.decision.state is not None for one in idle):
+        messages.print(f"[dim]{unmoved} tables did not move and were not touched.[/]")
 
 
 def turn(messages: Console, done: Done, width: int) -> None:
@@ -269,7 +269,7 @@ def plan(console: Console, one: Run, wanted: Mapping[str, Table], engine: str) -
     from lakehouse.runs.history import History  # noqa: PLC0415
 
     found = one.look().of(wanted)
-    decisions = planning.decide_all(one.root, wanted.values(), one.taken, History(one.root, engine))
+    decisions = planning.decide_all(one.root, wanted.values(), one.taken, History(one.root, engine), coming=found.new)
     sizes = planning.sizes(one.root, wanted, decisions, one.started)
     grid = Grid("table", "would", "because", "units", "rows", **GRID)  # type: ignore[arg-type]
     moving: set[str] = set()

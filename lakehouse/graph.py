@@ -21,7 +21,7 @@ from lakehouse import conf, contract
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from pyspark.sql import DataFrame
@@ -41,7 +41,8 @@ class Table:
     """`inputs` in the order of build's parameters: other tables, `conf.<file>`, or `landing` for bronze.
 
     `accepted`: the files that conf/accepted.yml accepts for it. `accounts`: whether it says in the ledger what became
-    of its source's rows, which one table of each source does.
+    of its source's rows, which one table of each source does. `serves`: the bronze tables of whatever it goes into, and
+    its own: where nothing was delivered for any of them, nobody needs it.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Table:
     fingerprint: str
     accepted: tuple[str, ...] = ()
     accounts: bool = True
+    serves: frozenset[str] = frozenset()
 
     @property
     def build(self) -> Callable[..., DataFrame]:
@@ -94,7 +96,21 @@ def load(home: Path = HOME) -> dict[str, Table]:
         order = list(TopologicalSorter({name: one.parents for name, one in tables.items()}).static_order())
     except CycleError as error:
         raise LakehouseError(f"These tables read each other in a circle: {' <- '.join(error.args[1])}.") from error
-    return {name: tables[name] for name in order}
+    serves = _serves(tables, order)
+    return {name: replace(tables[name], serves=serves[name]) for name in order}
+
+
+def _serves(tables: Mapping[str, Table], order: Sequence[str]) -> dict[str, frozenset[str]]:
+    """By table; `order`: parents before children."""
+    made_from: dict[str, frozenset[str]] = {}
+    for name in order:
+        own = [name] if tables[name].contract.source else []
+        made_from[name] = frozenset(own).union(*(made_from[one] for one in tables[name].parents))
+    serves = dict(made_from)
+    for name in reversed(order):
+        for parent in tables[name].parents:
+            serves[parent] |= serves[name]
+    return serves
 
 
 def _check_accepted(home: Path, contracts: Mapping[str, Contract], rows: Iterable[Accepted]) -> None:

@@ -50,14 +50,17 @@ def decide_all(
     taken: list[Entry],
     history: History | None = None,
     known: States | None = None,
+    coming: Iterable[Delivery] = (),
 ) -> dict[str, Decision]:
     """For each of the tables, as the lake stands now, or stood when the `known` states were read.
 
-    What stops one table is its decision, and stops no other; `decide` raises it.
+    What stops one table is its decision, and stops no other; `decide` raises it. `coming`: what a run would claim; of
+    these it only matters that something is delivered.
     """
     history, known = history or History(root), known or states(root, tables)
+    delivered = {one.delivery.table for one in taken}.union(one.table for one in coming)
     with ThreadPoolExecutor(log.AT_ONCE) as pool:
-        decisions = pool.map(lambda table: _decided(root, table, taken, history, known), tables)
+        decisions = pool.map(lambda table: _decided(root, table, taken, history, known, delivered), tables)
         return {one.table: one for one in decisions}
 
 
@@ -74,6 +77,7 @@ def _decided(
     taken: list[Entry],
     history: History,
     known: States,
+    delivered: Collection[str],
 ) -> Decision:
     def state_of(name: str) -> State | None:
         found = known[name]
@@ -84,14 +88,15 @@ def _decided(
         raise found
 
     try:
-        return _decide(root, table, taken, history, state_of)
+        return _decide(root, table, taken, history, state_of, delivered)
     except LakehouseError as error:
         return Decision(table.name, "stop", str(error))
 
 
 def decide(root: str, table: Table, taken: list[Entry], history: History | None = None) -> Decision:
     """For one table, as its inputs stand now."""
-    return _decide(root, table, taken, history or History(root), cache(lambda name: state(root, name)))
+    delivered = {one.delivery.table for one in taken}
+    return _decide(root, table, taken, history or History(root), cache(lambda name: state(root, name)), delivered)
 
 
 def state(root: str, name: str) -> State | None:
@@ -103,11 +108,25 @@ def state(root: str, name: str) -> State | None:
 
 
 def _decide(
+    root: str,
+    table: Table,
+    taken: list[Entry],
+    history: History,
+    state_of: Callable[[str], State | None],
+    delivered: Collection[str],
+) -> Decision:
+    state = state_of(table.name)
+    if state is None and table.serves and table.serves.isdisjoint(delivered) and not _harm(root, table.name, state):
+        return Decision(table.name, "nothing", f"nothing was delivered for {', '.join(sorted(table.serves))}")
+    if table.contract.source:
+        return _decide_bronze(root, table, state, taken)
+    return _decide_built(root, table, taken, history, state_of)
+
+
+def _decide_built(
     root: str, table: Table, taken: list[Entry], history: History, state_of: Callable[[str], State | None]
 ) -> Decision:
     state = state_of(table.name)
-    if table.contract.source:
-        return _decide_bronze(root, table, state, taken)
     inputs = {name: _pinned(name, state_of) for name in table.inputs}
     if missing := [name for name, one in inputs.items() if one is None]:
         return Decision(table.name, "wait", _why_not_there(root, missing), state=state)

@@ -48,7 +48,8 @@ def lines(root: str, tables: Mapping[str, Table], taken: list[Entry], history: H
 def _line(root: str, decision: Decision, last: Ran | None) -> Line:
     address, stops = progress.address(root, decision.table), decision.path == "stop"
     behind, problem = ("stops", decision.reason) if stops else (decision.reason, "")
-    line = Line(decision.table, behind=behind if decision.does_something else "", problem=problem, last=last)
+    is_current = decision.state is not None and not decision.does_something
+    line = Line(decision.table, behind="" if is_current else behind, problem=problem, last=last)
     try:
         return _with_numbers(line, address)
     except LakehouseError as error:

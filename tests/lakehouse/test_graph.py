@@ -116,6 +116,12 @@ def test_parents_come_before_children(tables: dict[str, Table]) -> None:
     assert behind == []
 
 
+def test_a_table_serves_the_sources_of_whatever_it_goes_into(tables: dict[str, Table]) -> None:
+    assert tables["bronze.exchange_rates"].serves == {"bronze.exchange_rates", "bronze.orders"}
+    assert tables["gold.agents"].serves == {"bronze.deliveries"}
+    assert tables["silver.deliveries"].serves >= {"bronze.deliveries", "bronze.orders"}
+
+
 def test_selecting_a_table_brings_what_it_is_made_from_in_order_and_no_more(tables: dict[str, Table]) -> None:
     assert list(graph.selected(tables, ["silver.orders"])) == ["bronze.orders", "silver.order_lines", "silver.orders"]
 

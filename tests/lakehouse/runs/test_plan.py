@@ -88,6 +88,19 @@ def settled(lake: Lake) -> Lake:
     return lake
 
 
+# What nobody delivers
+
+
+def test_what_nothing_was_delivered_for_does_not_come_into_being_but_what_goes_into_something_delivered_does(
+    lake: Lake,
+) -> None:
+    stores = replace(a_table("bronze.stores", "append", "landing"), serves=frozenset({"bronze.stores"}))
+    rates = replace(a_table("bronze.rates", "append", "landing"), serves=frozenset({"bronze.orders", "bronze.rates"}))
+    assert lake.says(stores, taken(0, day=1)) == ("nothing", "nothing was delivered for bronze.stores")
+    assert lake.says(rates, taken(0, day=1))[0] == "load"
+    assert lake.says(stores, taken(0, day=1, table="bronze.stores")) == ("load", "1 new file")
+
+
 # bronze
 
 

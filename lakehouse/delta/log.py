@@ -477,12 +477,13 @@ def columns(metadata: Mapping[str, Any]) -> tuple[list[tuple[str, Any]], list[st
     return [(one["name"], one["type"]) for one in fields], list(metadata.get("partitionColumns") or ())
 
 
-def harm(address: str, *, is_read: bool = False) -> str:
+def harm(address: str, *, is_read: bool = False, files: Iterable[str] | None = None) -> str:
     """What of the log is gone or damaged, so that nobody can read the table; empty where all is there.
 
-    `is_read`: it was read a moment ago, so that only a gap can hide what came behind it.
+    `is_read`: it was read a moment ago, so that only a gap can hide what came behind it. `files`: what lies below the
+    table's folder, where somebody has looked since then.
     """
-    if (lost := _lost_version(address)) is not None:
+    if (lost := _lost_version(address, files)) is not None:
         return f"{lost:020}.json is gone"
     try:
         if not is_read:
@@ -500,9 +501,12 @@ def commits(address: str) -> set[int]:
     return {int(found[1]) for one in files if (found := re.fullmatch(r"(\d{20})\.json", one.path))}
 
 
-def _lost_version(address: str) -> int | None:
+def _lost_version(address: str, files: Iterable[str] | None) -> int | None:
     """The commit that is gone although later ones are there."""
-    names = [file.path for file in storage.list_files(f"{address}/_delta_log")]
+    if files is None:
+        names = [file.path for file in storage.list_files(f"{address}/_delta_log")]
+    else:
+        names = [path.removeprefix("_delta_log/") for path in files if path.startswith("_delta_log/")]
     there = {int(name[:20]) for name in names if re.fullmatch(r"\d{20}\.json", name)}
     begin = max((int(match[1]) for name in names if (match := CHECKPOINT.fullmatch(name))), default=-1)
     later = [version for version in range(begin + 1, max(there, default=-1)) if version not in there]

@@ -220,19 +220,27 @@ def was_restored(address: str, since: int, now: int) -> bool:
     return any(one.operation == RESTORE for one in commits)
 
 
-def lost_files(now: Snapshot | None) -> list[str]:
-    """Files of rows and of vectors that are not below the table's folder any more, or cut, as its log names them."""
+def listed(address: str) -> dict[str, int]:
+    """What lies below a table's folder, its log too, with the sizes in bytes."""
+    return {file.path: file.size for file in storage.list_files(address)}
+
+
+def lost_files(now: Snapshot | None, there: Mapping[str, int] | None = None) -> list[str]:
+    """Files of rows and of vectors that are not below the table's folder any more, or cut, as its log names them.
+
+    `there`: what was `listed` since `now` was read, where it was.
+    """
     if now is None or not now.files:
         return []
     address = now.address
-    listed = {file.path: file.size for file in storage.list_files(address)}
+    there = listed(address) if there is None else there
     named = [(path, *storage.located(address, path), int(file["size"])) for path, file in now.files.items()]
     vectors = (file["deletionVector"] for file in now.files.values() if file.get("deletionVector"))
     placed = [
         (log.place_of_vector(address, one), int(one.get("offset") or 0) + int(one["sizeInBytes"])) for one in vectors
     ]
     named += [(place[1], *place, size) for place, size in placed if place]
-    return sorted({name for name, root, path, size in named if root == address and listed.get(path, -1) < size})
+    return sorted({name for name, root, path, size in named if root == address and there.get(path, -1) < size})
 
 
 def never_landed(address: str, table: str, before: Input | None, now: State) -> bool:

@@ -16,6 +16,7 @@ from lakehouse.intake import ledger
 from lakehouse.runs import accounts
 from lakehouse.runs.history import History
 from lakehouse.runs.turns import Decision
+from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -34,12 +35,16 @@ ALIKE = 4  # runs whose changed rows are at most this many times more or fewer
 CLEARLY, WORTHWHILE = 0.8, 5.0  # of the seconds, and seconds: what a choice has to save
 
 
-States: TypeAlias = "Mapping[str, State | LakehouseError | None]"  # by name; an error where its log cannot be read
+# By name, without those that have no folder; an error where a log cannot be read.
+States: TypeAlias = "Mapping[str, State | LakehouseError | None]"
 
 
 def states(root: str, tables: Collection[Table]) -> States:
     """The tables, what they are made from, and their quarantines, as they stand now: each log is opened once."""
-    names = {name for table in tables for name in (table.name, *table.parents, progress.rejected(table.name))}
+    wanted = {name for table in tables for name in (table.name, *table.parents, progress.rejected(table.name))}
+    layers = {name.split(".")[0] for name in wanted}
+    folders = {f"{layer}.{name}" for layer in layers for name in storage.list_folders(f"{root}/{layer}")}
+    names = sorted(wanted & folders)
     with ThreadPoolExecutor(log.AT_ONCE) as pool:
         return dict(zip(names, pool.map(lambda name: _state_or_error(root, name), names), strict=True))
 
@@ -64,6 +69,28 @@ def decide_all(
         return {one.table: one for one in decisions}
 
 
+class _Seen:
+    """The tables as one look sees them: their states, and after these what lies in their folders, listed once."""
+
+    def __init__(self, root: str, state: Callable[[str], State | None], known: States | None = None) -> None:
+        self.root, self.state, self.known = root, state, known
+        self._files = cache(self._listed)
+
+    def _listed(self, name: str) -> dict[str, int]:
+        has_no_folder = self.known is not None and name not in self.known
+        return {} if has_no_folder else progress.listed(progress.address(self.root, name))
+
+    def harm(self, name: str) -> str:
+        """What is wrong with its log, as `log.harm`."""
+        is_read = self.state(name) is not None
+        return log.harm(progress.address(self.root, name), is_read=is_read, files=self._files(name))
+
+    def lost(self, name: str) -> list[str]:
+        """As `progress.lost_files`."""
+        state = self.state(name)
+        return progress.lost_files(state.snapshot, self._files(name)) if state else []
+
+
 def _state_or_error(root: str, name: str) -> State | LakehouseError | None:
     try:
         return state(root, name)
@@ -80,7 +107,7 @@ def _decided(
     delivered: Collection[str],
 ) -> Decision:
     def state_of(name: str) -> State | None:
-        found = known[name]
+        found = known.get(name)
         if not isinstance(found, LakehouseError):
             return found
         if name in table.parents:  # whose own decision says why
@@ -88,7 +115,7 @@ def _decided(
         raise found
 
     try:
-        return _decide(root, table, taken, history, state_of, delivered)
+        return _decide(_Seen(root, state_of, known), table, taken, history, delivered)
     except LakehouseError as error:
         return Decision(table.name, "stop", str(error))
 
@@ -96,7 +123,8 @@ def _decided(
 def decide(root: str, table: Table, taken: list[Entry], history: History | None = None) -> Decision:
     """For one table, as its inputs stand now."""
     delivered = {one.delivery.table for one in taken}
-    return _decide(root, table, taken, history or History(root), cache(lambda name: state(root, name)), delivered)
+    seen = _Seen(root, cache(lambda name: state(root, name)))
+    return _decide(seen, table, taken, history or History(root), delivered)
 
 
 def state(root: str, name: str) -> State | None:
@@ -107,35 +135,26 @@ def state(root: str, name: str) -> State | None:
         return None
 
 
-def _decide(
-    root: str,
-    table: Table,
-    taken: list[Entry],
-    history: History,
-    state_of: Callable[[str], State | None],
-    delivered: Collection[str],
-) -> Decision:
-    state = state_of(table.name)
-    if state is None and table.serves and table.serves.isdisjoint(delivered) and not _harm(root, table.name, state):
+def _decide(seen: _Seen, table: Table, taken: list[Entry], history: History, delivered: Collection[str]) -> Decision:
+    is_there = seen.state(table.name) is not None
+    if not is_there and table.serves and table.serves.isdisjoint(delivered) and not seen.harm(table.name):
         return Decision(table.name, "nothing", f"nothing was delivered for {', '.join(sorted(table.serves))}")
     if table.contract.source:
-        return _decide_bronze(root, table, state, taken)
-    return _decide_built(root, table, taken, history, state_of)
+        return _decide_bronze(seen, table, taken)
+    return _decide_built(seen, table, taken, history)
 
 
-def _decide_built(
-    root: str, table: Table, taken: list[Entry], history: History, state_of: Callable[[str], State | None]
-) -> Decision:
-    state = state_of(table.name)
-    inputs = {name: _pinned(name, state_of) for name in table.inputs}
+def _decide_built(seen: _Seen, table: Table, taken: list[Entry], history: History) -> Decision:
+    root, state = seen.root, seen.state(table.name)
+    inputs = {name: _pinned(name, seen.state) for name in table.inputs}
     if missing := [name for name, one in inputs.items() if one is None]:
         return Decision(table.name, "wait", _why_not_there(root, missing), state=state)
     pinned = {name: one for name, one in inputs.items() if one is not None}
     settled = Decision(table.name, "nothing", "its inputs did not move", pinned, state)
-    harm = _harm(root, table.name, state)
+    harm = seen.harm(table.name)
     if table.contract.write == "latest":
         quarantine = progress.rejected(table.name)
-        if _harm(root, quarantine, state_of(quarantine)):
+        if seen.harm(quarantine):
             settled = replace(settled, unreadable=(quarantine,))
     if state is None or harm:
         unreadable = (*settled.unreadable, table.name) if harm else settled.unreadable
@@ -146,9 +165,9 @@ def _decide_built(
         why = state.doubt or f"the log of {settled.unreadable[0]} cannot be read"
         return replace(settled, path="whole", reason=why)
     settled = replace(settled, revalues=_revalues(state.progress.inputs, pinned))
-    lost = progress.lost_files(state.snapshot)
+    lost = seen.lost(table.name)
     why = f"{_some(lost)} of it is gone or cut" if lost else _whole(root, table, state.progress, pinned, taken)
-    if why := why or _otherwise_stored(table, state) or _other_quarantine(root, table, state.progress, state_of):
+    if why := why or _otherwise_stored(table, state) or _other_quarantine(seen, table, state.progress):
         return replace(settled, path="whole", reason=why)
     settled = replace(settled, moved=_moved(root, table, state.progress, pinned))
     return _choose(root, table, settled, taken, history) if settled.moved else _described(table, settled)
@@ -159,10 +178,6 @@ def _why_not_there(root: str, missing: Sequence[str]) -> str:
     return f"{', '.join(harmed)} cannot be read" if harmed else f"{', '.join(missing)} is not there yet"
 
 
-def _harm(root: str, name: str, state: State | None) -> str:
-    return log.harm(progress.address(root, name), is_read=state is not None)
-
-
 def _is_harmed(address: str) -> bool:
     try:
         return bool(log.harm(address))
@@ -170,16 +185,17 @@ def _is_harmed(address: str) -> bool:
         return True
 
 
-def _decide_bronze(root: str, table: Table, state: State | None, taken: list[Entry]) -> Decision:
+def _decide_bronze(seen: _Seen, table: Table, taken: list[Entry]) -> Decision:
     """New batches of the ledger are appended; what somebody else wrote into bronze cannot be told from deliveries."""
-    _check_log(root, table.name, state)
+    root, state = seen.root, seen.state(table.name)
+    _check_log(seen, table.name)
     if state and state.progress is None:
         raise LakehouseError(
             f"{table.name} was changed outside of the lakehouse: {state.doubt}. To go back, "
             f"{way_back(root, table.name, taken)}."
         )
     check_ledger(root, table.name, state, taken)
-    _check_files(root, table.name, state, taken)
+    _check_files(seen, table.name, taken)
     batches = [one.batch for one in taken if one.delivery.table == table.name]
     pending = [batch for batch in batches if batch > accounts.included_batch(state)]
     inputs = {ledger.FILES: Input(max(batches, default=-1))}
@@ -197,21 +213,21 @@ def check_ledger(root: str, name: str, state: State | None, taken: Iterable[Entr
         )
 
 
-def _check_log(root: str, name: str, state: State | None) -> None:
-    address = progress.address(root, name)
-    if harm := _harm(root, name, state):
+def _check_log(seen: _Seen, name: str) -> None:
+    address = progress.address(seen.root, name)
+    if harm := seen.harm(name):
         raise LakehouseError(
             f"{name} cannot be read: of {address}/_delta_log {harm}. Put that file back from a copy, or load all "
             "deliveries into a new lake: nothing else knows which rows were delivered."
         )
 
 
-def _check_files(root: str, name: str, state: State | None, taken: Iterable[Entry]) -> None:
+def _check_files(seen: _Seen, name: str, taken: Iterable[Entry]) -> None:
     """Raises LakehouseError where rows of bronze are gone; the words say which deliveries bring them back."""
-    address = progress.address(root, name)
-    if not (lost := progress.lost_files(state.snapshot if state else None)):
+    address = progress.address(seen.root, name)
+    if not (lost := seen.lost(name)):
         return
-    way = way_back(root, name, taken, lost)
+    way = way_back(seen.root, name, taken, lost)
     raise LakehouseError(
         f"{name} lost rows: {address}/{_some(lost)} is gone or cut. Put it back from a copy; or {way}."
     )
@@ -311,16 +327,16 @@ def _described(table: Table, settled: Decision) -> Decision:
     return replace(settled, path="describe", reason=f"the contract describes {', '.join(other)} in other words")
 
 
-def _other_quarantine(root: str, table: Table, note: Progress, state_of: Callable[[str], State | None]) -> str:
+def _other_quarantine(seen: _Seen, table: Table, note: Progress) -> str:
     """Why the quarantine is not the one that the table's last commit belongs to; empty where it is."""
     if table.contract.write != "latest" or note.format == 1:
         return ""
     name, before = progress.rejected(table.name), note.rejected
-    now = state_of(name)
+    now = seen.state(name)
     if now is None:
         return f"{name} is gone" if before else ""
-    address = progress.address(root, name)
-    if lost := progress.lost_files(now.snapshot):
+    address = progress.address(seen.root, name)
+    if lost := seen.lost(name):
         return f"{_some(lost)} of {name} is gone or cut"
     is_same = before is not None and _has_the_same_rows(address, before, now)
     is_same = is_same or progress.never_landed(address, table.name, before, now)

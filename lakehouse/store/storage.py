@@ -290,6 +290,19 @@ def list_files(root: str) -> Iterator[StoredFile]:
             yield _local_file(root, full)
 
 
+def list_folders(root: str) -> set[str]:
+    """The names of the folders right below `root`; of a bucket, what keys go on with until their next slash."""
+    if is_s3(root):
+        bucket, prefix = _bucket_and_prefix(root)
+        start = f"{prefix}/" if prefix else ""
+        pages = _pages(root, Bucket=bucket, Prefix=start, Delimiter="/")
+        return {item["Prefix"][len(start) : -1] for page in pages for item in page.get("CommonPrefixes", [])}
+    try:
+        return {one.name for one in os.scandir(root) if one.is_dir()}
+    except FileNotFoundError:
+        return set()
+
+
 def _pages(root: str, **of: str) -> Iterator[dict[str, Any]]:
     from botocore.exceptions import ClientError  # noqa: PLC0415
 

@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import yaml
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     TypeAdapter,
     ValidationError,
@@ -22,6 +20,9 @@ from pydantic import (
 )
 
 from lakehouse import conf
+from lakehouse.described import Strict
+from lakehouse.described_api import Api  # noqa: TC001  pydantic reads it
+from lakehouse.described_database import Database  # noqa: TC001  pydantic reads it
 from lakehouse.errors import LakehouseError
 from lakehouse.formula import check_formula
 
@@ -132,11 +133,7 @@ DeliveredName = Annotated[str, AfterValidator(_folded)]
 Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern_of_lines)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Column(_Strict):
+class Column(Strict):
     """`source` (written `from:`) is the delivered column it is parsed from; unreadable text breaks a rule.
 
     `measured_in` is the unit of a number: days, orders, or `currency`, the row's own column of that name. `lacking`:
@@ -153,7 +150,7 @@ class Column(_Strict):
     lacking: Literal["keep"] | None = None
 
 
-class Rule(_Strict):
+class Rule(Strict):
     """`check` is a SQL condition over the table's columns; unknown (null) passes, as in SQL constraints.
 
     `says`: SQL for a text that names a row which breaks it, for a rule that few rows of a computed table break: a run
@@ -166,7 +163,7 @@ class Rule(_Strict):
     says: str | None = None
 
 
-class Check(_Strict):
+class Check(Strict):
     """What must hold for the whole table, one of three kinds.
 
     `unique` columns; `references`: `key` is in that input; `agrees_with`: the aggregate `this` here equals
@@ -196,7 +193,7 @@ class Check(_Strict):
         return self
 
 
-class Reach(_Strict):
+class Reach(Strict):
     """How a row of an input finds the units that it belongs to, where it does not simply carry their columns.
 
     `unit`: unit columns as SQL over the input's own columns; a unit column not named is carried as it is. Or `through`
@@ -214,7 +211,7 @@ class Reach(_Strict):
         return self
 
 
-class Source(_Strict):
+class Source(Strict):
     """`files` are patterns below landing, the first that fits counts; `{market:int}` and `{date}` are read from it.
 
     `unknown_columns` (written `schema:`) says what becomes of columns that the contract does not name; a file without a
@@ -223,9 +220,13 @@ class Source(_Strict):
 
     `preamble`: what stands before a CSV's header, as a number of lines or as the pattern of each; `footer`: the pattern
     of each line behind its last row. Patterns are Python's, of the whole line.
+
+    `api` or `database` say where its files are fetched from; then it needs no `files`, which somebody may still drop.
     """
 
-    files: Annotated[tuple[str, ...], Field(min_length=1)]
+    files: tuple[str, ...] = ()
+    api: Api | None = None
+    database: Database | None = None
     format: Literal["csv", "json"]
     encoding: Annotated[str, AfterValidator(_known_encoding)] | None = None
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
@@ -240,14 +241,28 @@ class Source(_Strict):
     volume_between: tuple[float, float] | None = None
     volume_rows: Annotated[int, Field(ge=1)] = 20
 
+    @model_validator(mode="before")
+    @classmethod
+    def _comes_from_somewhere(cls, said: dict[str, object]) -> dict[str, object]:
+        if "api" in said and "database" in said:
+            raise ValueError("api, database: a table is fetched from one of them")
+        if not (said.get("files") or "api" in said or "database" in said):
+            raise ValueError("files: is missing; or say by `api:` or `database:` where they are fetched from")
+        return said
+
     @model_validator(mode="after")
     def _lines_are_of_csv(self) -> Source:
         if self.format == "json" and (self.preamble or self.footer):
             raise ValueError("preamble and footer: go with `format: csv`, whose lines they are")
         return self
 
+    @property
+    def fetched(self) -> Api | Database | None:
+        """What it is fetched from; None where files are dropped."""
+        return self.api or self.database
 
-class Retention(_Strict):
+
+class Retention(Strict):
     """For how many days rows of `bronze`, and the files of `landing`, are kept at least; None: for ever.
 
     Of bronze only deliveries go of which nothing counts any more, since newer ones replaced all their documents: so the
@@ -259,7 +274,7 @@ class Retention(_Strict):
     landing: Days | None = None
 
 
-class Identity(_Strict):
+class Identity(Strict):
     """Columns that stay as they are as long as a document lives; unknown (null) is no change.
 
     `on_change`: whether a delivery in which they are others than in the last accepted one before it is told of, or
@@ -270,7 +285,7 @@ class Identity(_Strict):
     on_change: Literal["warn", "reject"] = "warn"
 
 
-class Accepted(_Strict):
+class Accepted(Strict):
     """A row of conf/accepted.yml: what somebody knows to be right although a rule of the table refuses it or warns.
 
     It names the row, by `key`, or the `file` (as `lakehouse rejected` says it) whose documents have another identity.
@@ -294,14 +309,14 @@ class Accepted(_Strict):
         return ", ".join(f"{column}={value}" for column, value in sorted(self.key.items()))
 
 
-class Window(_Strict):
+class Window(Strict):
     """The documents of which a date is at most so many days before the dump's day."""
 
     column: str
     days: Annotated[int, Field(ge=0)]
 
 
-class FullDump(_Strict):
+class FullDump(Strict):
     """Each file of the source should hold every document of its scope: of its path's `of`, and within `window`.
 
     `vanished`: whether a document that a dump lacks is removed, or kept and told of. A dump removes nothing that holds
@@ -314,7 +329,7 @@ class FullDump(_Strict):
     vanished: Literal["remove", "keep"] = "remove"
 
 
-class Contract(_Strict):
+class Contract(Strict):
     """One table's promise. `unit` is what is replaced as a whole: the grain, or coarser (an order with its lines).
 
     `vectors`: whether rows that went are marked in a deletion vector instead of copying their file without them; for
@@ -537,7 +552,10 @@ class Contract(_Strict):
         words |= set() if self.write == "latest" else {"reject_limit", "reject_limit_rows"}
         words |= set() if self.rejects_changes else {"identity"}
         words |= set() if self.removes_vanished else {"full_dump"}
+        # Where it is fetched from is no matter of what its rows say.
+        source = self.source.model_dump(exclude={"api", "database"}) if self.source else None
         return self.model_dump(exclude=words) | {
+            "source": source,
             "columns": columns,
             "order": list(columns),
             "rules": rules,

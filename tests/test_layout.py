@@ -279,6 +279,7 @@ FLOORS = (
     "engines",
     "readers",
     "intake",
+    "sources",
     "writes",
     "documents",
     "runs",
@@ -288,7 +289,17 @@ FLOORS = (
     "scaffold",
 )  # each may import those before it
 OF_THE_JVM = {"_jdf", "_jvm", "_jsc", "sparkContext", "newSession", "persist", "localCheckpoint"}
-GROUND = ("conf", "contract", "errors", "formula", "graph", "transforms")
+GROUND = (
+    "conf",
+    "contract",
+    "described",
+    "described_api",
+    "described_database",
+    "errors",
+    "formula",
+    "graph",
+    "transforms",
+)
 
 
 def floor_of(module: str) -> str:

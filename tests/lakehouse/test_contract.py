@@ -186,6 +186,20 @@ def test_what_stands_around_rows_is_lines_or_patterns_of_a_csv(
     assert words in complaint(tmp_path, a_promise(write="append", unit=None, source=whole))
 
 
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ({}, "files: is missing; or say by `api:` or `database:` where they are fetched from"),
+        ({"api": {}, "database": {}}, "api, database: a table is fetched from one of them"),
+        ({"api": {"every": "1y"}}, "'1y' is no span of time; write it as 90s, 15m, 6h or 2d"),
+    ],
+)
+def test_a_source_is_dropped_or_fetched_from_one_place_at_a_rhythm(
+    tmp_path: Path, source: dict[str, object], words: str
+) -> None:
+    assert words in complaint(tmp_path, a_promise(write="append", unit=None, source={"format": "csv"} | source))
+
+
 def test_a_source_goes_with_append(tmp_path: Path) -> None:
     source = {"files": ["*.csv"], "format": "csv"}
     words = "source: goes with `write: append`, and is needed there"

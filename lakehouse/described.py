@@ -1,0 +1,35 @@
+"""How a source is fetched, as its contract describes it: what all kinds of sources have together."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _span(said: object) -> object:
+    if isinstance(said, timedelta):
+        return said
+    found = re.fullmatch(r"([1-9]\d{0,5})([smhd])", said) if isinstance(said, str) else None
+    if not found:
+        raise ValueError(f"{said!r} is no span of time; write it as 90s, 15m, 6h or 2d")
+    return timedelta(seconds=int(found[1]) * SECONDS[found[2]])
+
+
+Span = Annotated[timedelta, BeforeValidator(_span)]
+
+
+class Strict(BaseModel):
+    """A part of a contract: a key that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Fetched(Strict):
+    """`every`: how long after the start of its last whole fetch a source is due again."""
+
+    every: Span = timedelta(hours=1)

@@ -4,7 +4,7 @@ A product that stands on two lines of an order is in that order once. The whole 
 pairs and says nothing of what goes together: orders above the market's largest basket take no part, in any count.
 """
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from lakehouse.transforms import quotient, share
@@ -26,14 +26,11 @@ def build(silver_sales: DataFrame, conf_baskets: DataFrame) -> DataFrame:
     facts = F.broadcast(
         markets.join(limits, on="market", how="inner").join(left_out, on="market", how="left").na.fill(0)
     )
-    # A pair is not more frequent than its products: rare ones are left out before pairs are made.
+    # A pair is not more frequent than its products: those of rare ones are left out before pairs are made.
     common = products.join(facts, on="market", how="inner").where(is_enough("orders_with_sku"))
     candidates = baskets.join(F.broadcast(common.select("market", "sku")), on=["market", "sku"], how="left_semi")
-    pairs = counted_pairs(candidates).join(facts, on="market", how="inner").where(is_enough("orders_together"))
-    others = products.withColumnsRenamed({"sku": "other_sku", "orders_with_sku": "orders_with_other"})
-    known = pairs.join(products, on=["market", "sku"], how="inner").join(
-        others, on=["market", "other_sku"], how="inner"
-    )
+    counted = with_counts_of_each(counted_pairs(candidates, baskets))
+    known = counted.where("sku <> other_sku").join(facts, on="market", how="inner").where(is_enough("orders_together"))
     together, market_orders = F.col("orders_together").cast("decimal(18,0)"), F.col("market_orders")
     by_chance = F.col("orders_with_sku").cast("decimal(12,0)") * F.col("orders_with_other").cast("decimal(12,0)")
     return known.select(
@@ -64,7 +61,17 @@ def is_enough(orders: str) -> str:
     return f"{orders} >= minimum_support * market_orders and {orders} >= minimum_orders"
 
 
-def counted_pairs(baskets: DataFrame) -> DataFrame:
+def counted_pairs(candidates: DataFrame, baskets: DataFrame) -> DataFrame:
+    """Each candidate with itself too, and with others that may be none: these have too few orders together."""
     others = baskets.withColumnRenamed("sku", "other_sku")
-    both = baskets.join(others, on=["market", "order_id"], how="inner").where("sku < other_sku")
+    both = candidates.join(others, on=["market", "order_id"], how="inner").where("sku <= other_sku")
     return both.groupBy("market", "sku", "other_sku").agg(F.count("*").alias("orders_together"))
+
+
+def with_counts_of_each(pairs: DataFrame) -> DataFrame:
+    """In how many orders a product is stands on its pair with itself: no basket is looked at again."""
+    own = F.when(F.col("sku") == F.col("other_sku"), F.col("orders_together"))
+    by_sku, by_other = Window.partitionBy("market", "sku"), Window.partitionBy("market", "other_sku")
+    return pairs.withColumns(
+        {"orders_with_sku": F.max(own).over(by_sku), "orders_with_other": F.max(own).over(by_other)}
+    )

@@ -11,7 +11,15 @@ from lakehouse.transforms import share
 
 def build(silver_sales: DataFrame) -> DataFrame:
     product = Window.partitionBy("market", "sku").orderBy("ordered_at", "order_id", "line_number")
-    lines = silver_sales.where("sku is not null").withColumn("previous_price", F.lag("unit_price").over(product))
+    sold = silver_sales.where("sku is not null")
+    prices = sold.groupBy("market", "sku").agg(
+        F.min("unit_price").alias("lowest"), F.max("unit_price").alias("highest")
+    )
+    # Most products never change their price, and to put all their lines in order is what costs.
+    changing = F.broadcast(prices.where("lowest <> highest").select("market", "sku"))
+    lines = sold.join(changing, on=["market", "sku"], how="left_semi").withColumn(
+        "previous_price", F.lag("unit_price").over(product)
+    )
     change = (F.col("unit_price") - F.col("previous_price")).cast("decimal(18,2)")
     return lines.where("unit_price <> previous_price").select(
         "market",

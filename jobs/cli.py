@@ -25,6 +25,7 @@ from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
 app = typer.Typer(
     help="An e-commerce lakehouse whose every number is exact, can be recomputed, explained and rewound.",
@@ -81,6 +82,17 @@ TablesArgument = Annotated[
 ]
 
 
+SinceTime = Annotated[
+    str | None,
+    typer.Option(
+        "--since", metavar="TIME", help="Fetch what is of this time on: 2026-11-01, '2026-11-01 12:00' (UTC)."
+    ),
+]
+UntilTime = Annotated[
+    str | None, typer.Option("--until", metavar="TIME", help="Fetch what is of before this time; now without it.")
+]
+
+
 class Format(StrEnum):
     table = "table"
     csv = "csv"
@@ -125,9 +137,14 @@ def run(
     lake: LakeOption = None,
     landing: LandingOption = None,
     engine: EngineOption = None,
+    since: SinceTime = None,
+    until: UntilTime = None,
 ) -> None:
-    """Load what is new in landing, bring tables up to date, and release them; what did not move is not touched."""
-    from jobs import published
+    """Fetch what is due, load what is new in landing, bring tables up to date, and release them.
+
+    What did not move is not touched. Where a source cannot be fetched all else is done, and it ends with 1.
+    """
+    from jobs import fetched, published
     from lakehouse import graph
     from lakehouse.runs.run import Run
 
@@ -143,6 +160,7 @@ def run(
         rounds.go_on()
         return
     one = Run(*places(lake, landing), known, engine=engine_name(engine))
+    problems = fetched.first(messages, one.landing, wanted, _time(since), _time(until))
     with printed.run(messages, one, wanted) as say:
         try:
             report = one.execute(wanted, say)
@@ -152,17 +170,60 @@ def run(
             raise
     printed.summary(messages, report)
     published.after(messages, one, report)
+    if problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def fetch(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(help="Tables whose contract says where they are fetched from; what is due when none is named."),
+    ] = None,
+    since: SinceTime = None,
+    until: UntilTime = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is due, and why.")] = False,
+    landing: LandingOption = None,
+) -> None:
+    """Land what APIs and databases have, page by page; `lakehouse run` does it first, by itself.
+
+    Named sources are fetched at once, due or not. A fetch that was killed goes on at the page that it was killed at.
+    """
+    from jobs import fetched
+    from lakehouse import graph
+    from lakehouse.sources import due
+
+    known, where = graph.load(), places(None, landing)[1]
+    asked = due.chosen(known, sources) if sources else due.fetched_ones(known)
+    if dry_run:
+        fetched.show(printed.answers(), where, asked)
+        return
+    if sources:
+        problems = fetched.fetch(messages, where, asked, _time(since), _time(until))
+    else:
+        problems = fetched.first(messages, where, known, _time(since), _time(until))
+    if problems:
+        raise typer.Exit(1)
+
+
+def _time(text: str | None) -> datetime | None:
+    from lakehouse.delta.ops import moment
+
+    return moment(text) if text else None
 
 
 @app.command()
 def plan(tables: TablesArgument = None, lake: LakeOption = None, landing: LandingOption = None) -> None:
-    """Say what a run would do, and why; starts no JVM and changes nothing."""
+    """Say what a run would do, and why; starts no JVM, asks no source, and changes nothing."""
+    from jobs import fetched
     from lakehouse import graph
     from lakehouse.runs.run import Run
+    from lakehouse.sources import due
 
     known = graph.load()
     wanted = graph.selected(known, tables or [])
     one = Run(*places(lake, landing), known)
+    fetched.show(printed.answers(), one.landing, due.fetched_ones(wanted))
     printed.plan(printed.answers(), one, wanted, engine_name(None))
     printed.drafts(messages, wanted)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from jobs import printed, published
+from jobs import fetched, printed, published
 from jobs.places import retention
 from lakehouse import conf, engines
 from lakehouse.errors import LakehouseError, is_failure
@@ -102,9 +102,12 @@ class Rounds:
         run.stopping, run.ledger = self.stopping, self._ledger
         self.is_busy = True
         try:
+            problems = fetched.first(self.messages, self.landing, self.wanted)
             report = run.execute(self.wanted, self._say)
             self._tell(report)
             self._release(run, report)
+            if problems:
+                self._complain("\n".join(problems))
         except StoppedError as stopped:
             self.messages.print(str(stopped))
         except LakehouseError as error:

@@ -340,7 +340,9 @@ class Contract(Strict):
     they may use `_is_last`, whether a row ends its file, but for one that is cut. `totals`: which of its rows has what
     they are held against; a document without one never replaces a document that has it. `identity`: what of a document
     must not change. `full_dump`: that a document which a newer file lacks is gone; without it none is, since a file may
-    be a part. `repeats`: what exactly repeated rows are, unless a document's rules that reject hold only the other way.
+    be a part. `repeats`: what exactly repeated rows are, unless a document's rules that reject hold only the other way;
+    or `last`: of the rows of one delivery that have the same grain the last one counts, as two pages of a fetch may say
+    what changed meanwhile twice.
     `reject_limit` is the share of a file's rows that may be in wrong documents; above it all of the file is rejected,
     unless it has fewer than `reject_limit_rows` rows. `score` is the formula of a source's quality, from 0 to 100.
     """
@@ -350,7 +352,7 @@ class Contract(Strict):
     write: Literal["append", "latest", "refresh", "replace"]
     grain: Annotated[tuple[str, ...], Field(min_length=1)]
     unit: tuple[str, ...] = ()
-    repeats: Literal["duplicate", "keep"] = "duplicate"
+    repeats: Literal["duplicate", "keep", "last"] = "duplicate"
     position: str | None = None
     partition_by: tuple[str, ...] = ()
     vectors: bool = False
@@ -423,7 +425,10 @@ class Contract(Strict):
         """A delivered column is named as its header says it; what people ask for is typed on any keyboard."""
         if self.write == "append":
             return []
-        return [f"columns.{one}: is not a name in snake_case" for one in self.columns if not NAME.fullmatch(one)]
+        wrong = [f"columns.{one}: is not a name in snake_case" for one in self.columns if not NAME.fullmatch(one)]
+        if self.repeats == "last" and self.position in self.grain:
+            wrong.append("repeats: last goes by the grain as it was delivered, of which `position` is no part")
+        return wrong
 
     def _dumps_that_cannot_be(self) -> list[str]:
         if self.full_dump is None:

@@ -33,3 +33,9 @@ class Fetched(Strict):
     """`every`: how long after the start of its last whole fetch a source is due again."""
 
     every: Span = timedelta(hours=1)
+
+    @property
+    def named_by(self) -> str:
+        """The environment variable that says where it is, as one may instead of an address: unset, the source rests."""
+        said = (getattr(self, key, "") for key in ("url", "base_url"))
+        return next((text for text in said if re.fullmatch(r"[A-Z_][A-Z0-9_]*", text)), "")

@@ -79,13 +79,15 @@ def _newest(table: Table, deliveries: DataFrame) -> DataFrame:
 
 
 def _repeating(table: Table, rows: DataFrame) -> DataFrame | None:
-    """Rows of units of which two rows of one delivery may say the same; None where those count like any others.
+    """Rows of units of which two rows of one delivery may say the same, or be of the same grain where the last counts.
 
-    They do unless a rule breaks by them (_breaking), or the contract says otherwise.
+    None where those count like any others. They do unless a rule breaks by them (_breaking), or the contract says
+    otherwise.
     """
-    if table.contract.repeats != "duplicate":
+    if table.contract.repeats == "keep":
         return None
-    said = F.xxhash64(*table.contract.unit, "_sequence", "_hash").alias("_said")
+    same = table.contract.grain if table.contract.repeats == "last" else (*table.contract.unit, "_hash")
+    said = F.xxhash64(*same, "_sequence").alias("_said")
     repeated = rows.select(said).groupBy("_said").agg(F.count("*").alias("_times")).where("_times > 1")
     return rows.withColumn("_said", said).join(repeated.select("_said"), on="_said", how="left_semi")
 

@@ -5,8 +5,10 @@ A document enters whole or not at all; whether it does is asked of all its rows 
 
 from __future__ import annotations
 
+import operator
 import re
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from lakehouse.graph import Table
 
 MANY = 100_000  # rows: to judge most of them in another way saves more than to plan that takes
+LAST = "last"  # of several rows of one grain the last one counts
 RETRACTED = "retracted"  # the status of rows of deliveries that somebody took back
 
 
@@ -102,7 +105,7 @@ def judged_by(table: Table, columns: Iterable[str]) -> list[str]:
     identity = promise.identity.columns if promise.identity else ()
     window = promise.full_dump.window.column if promise.full_dump and promise.full_dump.window else ""
     texts = [*promise.document.values(), *rules, promise.totals or "", *identity, window]
-    named = {*re.findall(r"\w+", " ".join(texts)), *promise.unit}
+    named = {*re.findall(r"\w+", " ".join(texts)), *(promise.grain if promise.repeats == LAST else promise.unit)}
     return [name for name in columns if name in named or name.startswith("_")]
 
 
@@ -152,10 +155,21 @@ def _settled(table: Table, rows: DataFrame, *, any_repeats: bool, any_changes: b
 
 def _marked(table: Table, rows: DataFrame) -> DataFrame:
     """`_repeat`: whether another row of its delivery says the same; `_changes`: whether its unit's identity does."""
+    if table.contract.repeats == LAST:
+        return _without_earlier(table, rows).withColumn("_changes", changes(table))
     nth = F.row_number().over(Window.partitionBy(*table.contract.unit, "_sequence", "_hash").orderBy("_row"))
     has_others = document_rules(table) or table.contract.repeats == "duplicate"
     is_repeat = nth > 1 if has_others else F.lit(False)  # noqa: FBT003
     return rows.withColumns({"_repeat": is_repeat, "_changes": changes(table)})
+
+
+def _without_earlier(table: Table, rows: DataFrame) -> DataFrame:
+    """`_repeat`: whether a later row of its delivery has its grain; then no rule is asked of it."""
+    grain = table.contract.grain
+    nth = F.row_number().over(Window.partitionBy(*grain, "_sequence").orderBy(F.desc("_row")))
+    is_named = reduce(operator.and_, (F.col(name).isNotNull() for name in grain))
+    rows, nothing = rows.withColumn("_repeat", is_named & (nth > 1)), F.array().cast("array<string>")
+    return rows.withColumns({one: F.when(F.col("_repeat"), nothing).otherwise(F.col(one)) for one in RULES_OF.values()})
 
 
 def _without_repeats(table: Table, rows: DataFrame, *, is_read_twice: bool) -> DataFrame:
@@ -166,9 +180,12 @@ def _without_repeats(table: Table, rows: DataFrame, *, is_read_twice: bool) -> D
     rules, delivery = document_rules(table), [*table.contract.unit, "_sequence"]
     if not rules:
         return rows
-    if is_read_twice:
+    if table.contract.repeats == LAST:
+        rows = _asked(table, rows, rules, "_found", [*delivery, "_repeat"], is_left_out=F.col("_repeat"))
+    elif is_read_twice:
         return _read_both_ways(table, rows.withColumnRenamed("_repeat", "_again"), rules, delivery)
-    rows = _asked(table, rows, rules, "_found", delivery)
+    else:
+        rows = _asked(table, rows, rules, "_found", delivery)
     found = {column: F.concat(column, f"_found.{column}") for column in RULES_OF.values()}
     return rows.withColumns(found).drop("_found")
 

@@ -6,13 +6,14 @@ import heapq
 import json
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.delta.types import arrow_schema
 from lakehouse.errors import LakehouseError
+from lakehouse.intake import fetched
 from lakehouse.readers import csv_records, json_records, records
 from lakehouse.readers.columns import AS_MEANT, DEFUSED, OF_CORRECTIONS
 from lakehouse.store import storage
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from lakehouse.contract import Contract
     from lakehouse.engines.protocol import Engine
-    from lakehouse.intake.ledger import Entry
+    from lakehouse.intake.ledger import Delivery, Entry
     from lakehouse.readers.records import Batch
 
 CORE_COLUMNS: Mapping[str, str] = {
@@ -117,7 +118,7 @@ def _read(work: Work, numbers: Iterable[int]) -> Iterator[pa.RecordBatch]:
     for group in (work.groups[number] for number in numbers):
         for entry in group:
             with _as_claimed(work, entry):
-                for part in _rows_of_file(work, kinds, entry):
+                for part in _rows_of(work, kinds, entry):
                     if waiting and (rows + part.num_rows > ROWS_AT_ONCE or size + part.nbytes > BYTES_AT_ONCE):
                         yield pa.concat_batches(waiting)
                         waiting, rows, size = [], 0, 0
@@ -133,7 +134,7 @@ def _as_claimed(work: Work, entry: Entry) -> Iterator[None]:
     path, what = entry.delivery.path, ""
     try:
         yield
-        what = "" if storage.is_still(work.root, entry.delivery.stored) else "was replaced"
+        what = "" if fetched.is_still(work.root, entry.delivery) else "was replaced"
     except (records.UnreadableError, records.HalfWrittenError):
         what = "was replaced"
     except storage.MissingFileError:
@@ -142,33 +143,64 @@ def _as_claimed(work: Work, entry: Entry) -> Iterator[None]:
         raise LakehouseError(f"{path} {what} while it was loaded. Start the run again.")
 
 
-def _rows_of_file(work: Work, kinds: Mapping[str, pa.DataType], entry: Entry) -> Iterator[pa.RecordBatch]:
-    """One file's records in the columns that all files of the batch have together; `kinds` are their types."""
+def _rows_of(work: Work, kinds: Mapping[str, pa.DataType], entry: Entry) -> Iterator[pa.RecordBatch]:
+    """A delivery's records in the columns that all files of the batch have together; `kinds` are their types."""
     import pyarrow as pa  # noqa: PLC0415
 
-    delivery, layout = entry.delivery, entry.delivery.layout
+    place = 0
+    for file, batch in _batches(work.root, entry.delivery):
+        names = list(file.columns.values())
+        unknown = {text: name for text, name in file.columns.items() if name in work.rescued}
+        is_csv = file.layout is not None and file.layout.format == records.CSV
+        is_exported = is_csv and bool(set(OF_CORRECTIONS) & set(names))
+        cells = _as_meant(batch.columns) if is_exported else batch.columns
+        columns = dict(zip(dict.fromkeys(names), cells, strict=True)) | _facts(entry, batch, place)
+        if unknown:
+            columns[RESCUED] = _rescued(columns, unknown)
+        place += batch.rows
+        yield pa.RecordBatch.from_arrays(
+            [columns.get(name, pa.nulls(batch.rows, kind)).cast(kind) for name, kind in kinds.items()],
+            names=list(kinds),
+        )
+
+
+def _batches(root: str, delivery: Delivery) -> Iterator[tuple[Delivery, Batch]]:
+    """Records with the file that they are read from; of a window page by page, as if all were one file."""
+    if not fetched.is_window(delivery.path):
+        yield from ((delivery, batch) for batch in _of_file(root, delivery))
+        return
+    held: tuple[Delivery, Batch] | None = None
+    for part in fetched.complete(root, delivery.path)[0].parts:
+        page = _page(root, delivery, part)
+        for batch in _of_file(root, page):
+            if held:
+                yield held[0], replace(held[1], is_last=False)
+            held = page, batch
+    if held:
+        yield held
+
+
+def _of_file(root: str, delivery: Delivery) -> Iterator[Batch]:
+    layout = delivery.layout
     if layout is None or not delivery.header:
         return
-    names = list(delivery.columns.values())
-    unknown = {text: name for text, name in delivery.columns.items() if name in work.rescued}
-    is_exported = layout.format == records.CSV and bool(set(OF_CORRECTIONS) & set(names))
-    place = 0
-    with storage.open_file(work.root, delivery.path, delivery.content) as stream:
-        batches = (
-            csv_records.csv_batches(stream, layout, delivery.header)
-            if layout.format == records.CSV
-            else json_records.json_batches(stream, layout, dict(zip(delivery.header, names, strict=True)))
-        )
-        for batch in batches:
-            cells = _as_meant(batch.columns) if is_exported else batch.columns
-            columns = dict(zip(dict.fromkeys(names), cells, strict=True)) | _facts(entry, batch, place)
-            if unknown:
-                columns[RESCUED] = _rescued(columns, unknown)
-            place += batch.rows
-            yield pa.RecordBatch.from_arrays(
-                [columns.get(name, pa.nulls(batch.rows, kind)).cast(kind) for name, kind in kinds.items()],
-                names=list(kinds),
-            )
+    with storage.open_file(root, delivery.path, delivery.content) as stream:
+        if layout.format == records.CSV:
+            yield from csv_records.csv_batches(stream, layout, delivery.header)
+        else:
+            names = dict(zip(delivery.header, delivery.columns.values(), strict=True))
+            yield from json_records.json_batches(stream, layout, names)
+
+
+def _page(root: str, window: Delivery, part: fetched.Part) -> Delivery:
+    """One page as if it were a file of its own: a CSV has its own header, JSON's keys are those of all pages."""
+    path, layout = f"{window.path}/{part.name}", window.layout
+    if layout is None:
+        return window
+    head = storage.read_bytes(root, path, first=records.HEAD)
+    layout = replace(layout, compression=records.compression_of(head))
+    header = csv_records.csv_header(head, layout) if layout.format == records.CSV else window.header
+    return replace(window, path=path, size=part.size, header=header, layout=layout)
 
 
 def _as_meant(columns: list[pa.Array]) -> list[pa.Array]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from lakehouse.intake import paths
+from lakehouse.intake import fetched
 from lakehouse.intake.ledger import MISDATED, Delivery, Entry
 from lakehouse.intake.paths import Said
 from lakehouse.readers import csv_records, json_records, records
@@ -131,13 +131,20 @@ def find(
 ) -> Found:
     """List landing and compare it with the ledger. Only files that are new, touched or were not taken are opened.
 
-    `zones`: the time zones of markets, UTC for others.
+    Of a window that was taken not even the pages are listed. `zones`: the time zones of markets, UTC for others.
     """
     contracts = {table.name: table.contract for table in tables if table.contract.source}
     now, held = now or datetime.now(UTC), ledger.held()
     known = {_identity(one.delivery.table, one.delivery, one.delivery.content) for one in held.values()}
     ignored, waiting, unseen, there = [], [], list[_Seen](), set[tuple[str, str]]()
-    for file in storage.list_files(landing):
+    for path in fetched.windows(landing):
+        wanted = _wanted(path, contracts)
+        ignored += [] if wanted else [path]
+        for name, said in wanted.items():
+            there.add((name, path))
+            if (name, path) not in held:
+                unseen.append(_Seen(name, contracts[name], fetched.as_listed(path), said, ZoneInfo("UTC"), None))
+    for file in storage.list_files(landing, without=fetched.FOLDER):
         if OF_THE_SYSTEM.search(file.path):
             continue
         if TEMPORARY.search(file.path):
@@ -184,7 +191,7 @@ def _identity(table: str, file: StoredFile | Delivery, content: str) -> tuple[ob
 
 def _wanted(path: str, contracts: Mapping[str, Contract]) -> dict[str, Said]:
     """The tables that want the file, each with what its patterns read from the path."""
-    fitting = {name: paths.read(path, one.source.files) for name, one in contracts.items() if one.source}
+    fitting = {name: fetched.wants(name, one, path) for name, one in contracts.items()}
     return {name: said for name, said in fitting.items() if said is not None}
 
 
@@ -199,6 +206,8 @@ def _temporary(file: StoredFile, contracts: Mapping[str, Contract]) -> Entry:
 
 def _look(landing: str, seen: _Seen, now: datetime) -> Entry:
     """Open the file: what its columns are, or why it waits or cannot be read."""
+    if fetched.is_window(seen.file.path):
+        return _look_at_window(landing, seen, now)
     content, file = "", seen.file
     try:
         _refuse(seen.problem(now))
@@ -217,6 +226,55 @@ def _look(landing: str, seen: _Seen, now: datetime) -> Entry:
     except (OSError, storage.MissingFileError) as error:
         status, reason = "unreadable", f"cannot be opened: {getattr(error, 'strerror', None) or 'it is gone'}."
     return Entry(seen.delivery(content), -1, status, reason)
+
+
+def _look_at_window(landing: str, seen: _Seen, now: datetime) -> Entry:
+    """Open its pages: all of them are right, or none of its rows is taken."""
+    path, delivery, remedy = seen.file.path, seen.delivery(""), ""
+    try:
+        _refuse(seen.problem(now))
+        window, content = fetched.complete(landing, path)
+        remedy = f" {fetched.remedy(path, window)}"
+        delivery = replace(delivery, content=content, size=sum(one.size for one in window.parts))
+        pages = storage.each(lambda part: _page(landing, seen.contract, delivery, part), window.parts)
+        delivery = _together(delivery, pages)
+        _refuse(_refusal(seen.contract, delivery))
+    except storage.MissingFileError:
+        return Entry(delivery, -1, "waiting", "is being fetched, or its fetch broke off: the next one goes on with it.")
+    except UnreadableError as error:
+        return Entry(delivery, -1, "unreadable", f"{error}{remedy}")
+    return Entry(delivery, -1, "claimed")
+
+
+def _page(landing: str, contract: Contract, window: Delivery, part: fetched.Part) -> Delivery:
+    """One page as if it were a file of its own, with no header where it has no rows. Raises UnreadableError."""
+    path = fetched.checked(landing, window.path, part)
+    try:
+        page, _ = _columns(landing, contract, replace(window, path=path, size=part.size), window.modified_at)
+    except HalfWrittenError as error:
+        raise UnreadableError(f"has a page {part.name} that {error.__cause__ or error}") from error
+    except UnreadableError as error:
+        raise UnreadableError(f"has a page {part.name} that {error}") from error
+    return page if _has_rows(landing, page) else replace(page, header=(), kinds={})
+
+
+def _together(window: Delivery, pages: Collection[Delivery]) -> Delivery:
+    """The window with the columns of all its pages. Raises UnreadableError where these are not of one kind."""
+    kinds, counts = dict[str, str](), [one.records for one in pages]
+    full = [one for one in pages if one.header and one.layout]
+    layouts = {replace(one.layout, compression="") for one in full if one.layout}
+    if len(layouts) > 1:
+        raise UnreadableError("has pages of several kinds: of another encoding, delimiter or preamble than others.")
+    for page in full:
+        for name, kind in page.kinds.items():
+            kinds[name] = records.join_kinds(kinds.get(name, "nothing"), kind)
+    return replace(
+        window,
+        header=tuple(dict.fromkeys(text for one in full for text in one.header)),
+        kinds=kinds,
+        layout=next(iter(layouts), None),
+        records=None if None in counts else sum(count or 0 for count in counts),
+    )
 
 
 def _refuse(reason: str) -> None:

@@ -23,12 +23,11 @@ from lakehouse.engines import protocol
 from lakehouse.engines.joins import semi
 from lakehouse.engines.protocol import FEW_ROWS
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import ledger
+from lakehouse.intake import fetched, ledger
 from lakehouse.intake.ledger import REMOVED
 from lakehouse.proof.judged import Judge
 from lakehouse.recovery import retention
 from lakehouse.runs import accounts
-from lakehouse.store import storage
 from lakehouse.writes import append, units
 from lakehouse.writes.lake import conf_rows, conform
 
@@ -265,7 +264,7 @@ def _delivered(subject: Subject) -> Pair:
 
 def _standing(landing: str, entries: Sequence[Entry]) -> list[Entry]:
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        still = pool.map(lambda one: storage.is_still(landing, one.delivery.stored), entries)
+        still = pool.map(lambda one: fetched.is_still(landing, one.delivery), entries)
         return [one for one, is_there in zip(entries, still, strict=True) if is_there]
 
 

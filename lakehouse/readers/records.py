@@ -113,7 +113,7 @@ def detect(
 
     Raises UnreadableError for what is a file of another kind, whatever its name says.
     """
-    compression = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}.get(head[:2], "")
+    compression = compression_of(head)
     begin = _unpack_head(head, compression)[:HEAD]
     marks = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
     marked = (codec for mark, codec in marks.items() if begin.startswith(mark))
@@ -133,6 +133,10 @@ def detect(
 
     sign = said[1] if said else delimiter or max(DELIMITERS, key=known)
     return dataclasses.replace(layout, delimiter=sign, quote=quote, preamble=before)
+
+
+def compression_of(head: bytes) -> str:
+    return {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}.get(head[:2], "")
 
 
 def _lines_before(lines: Sequence[str], preamble: int | str, before: int) -> int:

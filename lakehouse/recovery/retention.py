@@ -19,7 +19,7 @@ from lakehouse.delta import committer, features, feed, log, parquet, progress
 from lakehouse.delta.conflicts import ConflictError, after_others
 from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError, is_panic
-from lakehouse.intake import ledger, paths, retracted
+from lakehouse.intake import fetched, ledger, retracted
 from lakehouse.intake.ledger import REMOVED
 from lakehouse.readers.columns import NAMES_A_ROW, OF_CORRECTIONS
 from lakehouse.runs import accounts, plan
@@ -31,12 +31,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
-    from lakehouse.contract import Contract
     from lakehouse.delta.log import Action, Snapshot
     from lakehouse.delta.progress import State
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
-    from lakehouse.intake.ledger import Entry
+    from lakehouse.intake.ledger import Delivery, Entry
 
 DELIVERY = ("_file", "_batch")
 Place = tuple[str, int]  # file and batch
@@ -163,24 +162,31 @@ def _outlived(
 
     found = []
     for path in [path for table, path in held if table == name and is_over(name, path)]:
-        wanted = [other for other, its in sources.items() if _wants(its.contract, path)]
+        wanted = [other for other, its in sources.items() if fetched.wants(other, its.contract, path) is not None]
         # Of a file that several sources take the first one lets it go.
         if wanted[:1] == [name] and all(is_over(other, path) for other in wanted):
             found.append([held[other, path] for other in wanted])
     return found
 
 
-def _wants(contract: Contract, path: str) -> bool:
-    return contract.source is not None and paths.read(path, contract.source.files) is not None
-
-
 def _from_landing(root: str, landing: str, name: str, files: Iterable[list[Entry]], *, dry_run: bool) -> Removed:
     """Only what is still as it was loaded. The ledger says first that it is gone: nobody moved it then."""
-    there = {one.path: one for one in storage.list_files(landing)}
-    gone = [entries for entries in files if there.get(entries[0].delivery.path) == entries[0].delivery.stored]
+    there = {one.path: one for one in storage.list_files(landing, fetched.FOLDER)}
+    whole = {*fetched.windows(landing, name)} - {fetched.newest(landing, name)}  # which says where to go on
+
+    def is_there(one: Delivery) -> bool:
+        return one.path in whole or there.get(one.path) == one.stored
+
+    def let_go(one: Delivery) -> None:
+        if one.path in whole:
+            storage.delete_all(f"{landing}/{one.path}")
+        else:
+            storage.delete(landing, one.path)
+
+    gone = [entries for entries in files if is_there(entries[0].delivery)]
     if not dry_run:
         _note(root, [one for entries in gone for one in entries], is_gone=True)
-        storage.each(lambda entries: storage.delete(landing, entries[0].delivery.path), gone)
+        storage.each(lambda entries: let_go(entries[0].delivery), gone)
     return Removed(name, files=len(gone), bytes=sum(entries[0].delivery.size for entries in gone))
 
 

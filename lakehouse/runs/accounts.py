@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lakehouse.delta import log, ops, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.formula import NAMES, PLACES
+from lakehouse.intake import fetched
 from lakehouse.intake.ledger import FILES, LOST, MISDATED, REMOVED, Entry, said_by
 from lakehouse.readers.columns import OF_CORRECTIONS
 from lakehouse.runs import quality
@@ -85,7 +86,7 @@ def lost(root: str, landing: str, taken: Iterable[Entry]) -> list[Entry]:
     done = loaded(root, claimed)
     pending = [entry for entry in claimed if entry.place not in done]
     why = "a run broke off before it was loaded, and since then it was replaced or taken away"
-    gone = [entry for entry in pending if not storage.is_still(landing, entry.delivery.stored)]
+    gone = [entry for entry in pending if not fetched.is_still(landing, entry.delivery)]
     return [replace(entry, status=LOST, reason=why) for entry in gone]
 
 
@@ -111,12 +112,14 @@ def as_they_were(landing: str, entries: Collection[Entry]) -> dict[Place, Entry 
     if not entries:
         return {}
     wanted = {one.delivery.path for one in entries}
-    there = {file.path: file for file in storage.list_files(landing) if file.path in wanted}
+    there = {file.path: file for file in storage.list_files(landing, fetched.FOLDER) if file.path in wanted}
     return {one.place: _put_back(landing, one, there.get(one.delivery.path)) for one in entries}
 
 
 def _put_back(landing: str, entry: Entry, file: StoredFile | None) -> Entry | None:
     one = entry.delivery
+    if fetched.is_window(one.path):
+        return entry if fetched.is_still(landing, one) else None
     if file == one.stored:
         return entry
     if file is None or file.size != one.size or storage.content_hash(landing, file) != one.content:

@@ -274,18 +274,17 @@ def _check_s3(root: str, role: str) -> None:
         ) from error
 
 
-def list_files(root: str) -> Iterator[StoredFile]:
-    """Every file below `root`, in no order."""
+def list_files(root: str, without: str = "") -> Iterator[StoredFile]:
+    """Every file below `root`, in no order; `without` what lies in this folder of it, at which nothing looks."""
     if is_s3(root):
         bucket, prefix = _bucket_and_prefix(root)
         start = f"{prefix}/" if prefix else ""
-        for page in _pages(root, Bucket=bucket, Prefix=start):
-            for item in page.get("Contents", []):
-                path = item["Key"][len(start) :]
-                if path and not path.endswith("/"):
-                    yield StoredFile(path, item["Size"], item["LastModified"], item["ETag"].strip('"'))
+        for item in _items(root, bucket, start, f"{start}{without}/" if without else ""):
+            path = item["Key"][len(start) :]
+            if path and not path.endswith("/"):
+                yield StoredFile(path, item["Size"], item["LastModified"], item["ETag"].strip('"'))
         return
-    for full in _local_files(Path(root)):
+    for full in _local_files(Path(root), without):
         with suppress(FileNotFoundError):  # taken away since its folder was listed
             yield _local_file(root, full)
 
@@ -303,6 +302,18 @@ def list_folders(root: str) -> set[str]:
         return set()
 
 
+def _items(root: str, bucket: str, start: str, without: str) -> Iterator[dict[str, Any]]:
+    """S3 lists in the order of names, so behind a folder it goes on at what its names cannot reach."""
+    for page in _pages(root, Bucket=bucket, Prefix=start):
+        for item in page.get("Contents", []):
+            if without and item["Key"].startswith(without):
+                behind = f"{without}\U0010ffff"
+                for rest in _pages(root, Bucket=bucket, Prefix=start, StartAfter=behind):
+                    yield from rest.get("Contents", [])
+                return
+            yield item
+
+
 def _pages(root: str, **of: str) -> Iterator[dict[str, Any]]:
     from botocore.exceptions import ClientError  # noqa: PLC0415
 
@@ -313,7 +324,7 @@ def _pages(root: str, **of: str) -> Iterator[dict[str, Any]]:
         raise _refusal("list", root, "", error) from error
 
 
-def _local_files(root: Path) -> Iterator[Path]:
+def _local_files(root: Path, without: str = "") -> Iterator[Path]:
     """Files below root by their own names. A link counts where it leads outside, to what no other link led to.
 
     So `latest -> 2022-01-06` is no second name of what lies there, whatever order a folder is listed in.
@@ -322,7 +333,8 @@ def _local_files(root: Path) -> Iterator[Path]:
     while waiting:
         links = list[tuple[Path, Path]]()
         for folder, folders, names in os.walk(waiting.pop(0), onerror=_refused):
-            folders[:] = [name for name in folders if Path(folder, name).resolve() != inside]
+            left_out = {without} if without and Path(folder) == root else set()
+            folders[:] = [name for name in folders if name not in left_out and Path(folder, name).resolve() != inside]
             files = frozenset(names)
             for full in sorted(Path(folder, name) for name in (*folders, *names)):
                 if full.is_symlink():

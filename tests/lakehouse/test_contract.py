@@ -200,6 +200,14 @@ def test_a_source_is_dropped_or_fetched_from_one_place_at_a_rhythm(
     assert words in complaint(tmp_path, a_promise(write="append", unit=None, source={"format": "csv"} | source))
 
 
+def test_the_last_of_a_grain_counts_where_the_grain_is_delivered(tmp_path: Path) -> None:
+    words = "repeats: last goes by the grain as it was delivered, of which `position` is no part"
+    promise = a_promise(repeats="last", position="line_number")
+    assert complaint(tmp_path, promise) == words
+    write(tmp_path, "silver.lines", promise | {"position": None})
+    assert contract.load(tmp_path)["silver.lines"].repeats == "last"
+
+
 def test_a_source_goes_with_append(tmp_path: Path) -> None:
     source = {"files": ["*.csv"], "format": "csv"}
     words = "source: goes with `write: append`, and is needed there"

@@ -1,0 +1,91 @@
+"""What else is done with deliveries is done with windows: verified, taken back, gone back to, noted again, let go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lakehouse.intake import fetched, ledger, retracted
+from lakehouse.intake.ledger import Delivery
+from lakehouse.proof import explain, verify
+from lakehouse.recovery import retention, rewind
+from tests.lakehouse.intake.test_windows import BRONZE, SILVER, a_page, a_toy, a_window
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lakehouse.engines.native import Native
+    from tests.toy import Toy
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def toy(tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch) -> Toy:
+    """After two runs: the sales 1 and 2, of which 2 is said otherwise by the second window."""
+    monkeypatch.setattr(retracted, "FILE", tmp_path / "retracted.yml")
+    toy = a_toy(tmp_path, engine, a_page((1, 1, 2), (2, 1, 9)), a_page((1, 2, 5)))
+    toy.run()
+    a_window(toy, a_page((2, 1, 3)))
+    toy.run()
+    return toy
+
+
+def is_equal(toy: Toy) -> bool:
+    tables = toy.tables()
+    wanted = verify.chosen(toy.lake, tables, [])
+    found = verify.verify(toy.engine.name, toy.lake, str(toy.landing), tables, wanted, verify.Scope())
+    assert [one.reason for one in found if one.reason] == []
+    return not sum(one.differing for one in found)
+
+
+def windows(toy: Toy) -> list[str]:
+    return [*fetched.windows(str(toy.landing), BRONZE)]
+
+
+def test_a_window_is_verified_explained_and_taken_back_by_its_folder(toy: Toy) -> None:
+    assert is_equal(toy)
+    tables = toy.tables()
+    asked = explain.ask(toy.lake, tables, SILVER, "sale_id = 1 and line = 2")
+    assert windows(toy)[0] in str(explain.answer(toy.engine, toy.lake, tables, asked))
+    assert (1, 2, windows(toy)[0], 3) in toy.rows(SILVER, "sale_id", "line", "_file", "_row")
+    entries = ledger.read(toy.lake.root).entries
+    (mine,) = retracted.of_files(entries, [windows(toy)[1]])
+    retracted.add([mine], "a test")
+    toy.run()
+    assert toy.rows(SILVER) == [(1, 1, 2), (1, 2, 5), (2, 1, 9)]
+    assert is_equal(toy)
+
+
+def test_a_ledger_that_was_lost_notes_windows_again_and_nothing_comes_twice(toy: Toy) -> None:
+    before = toy.rows(SILVER)
+    toy.opened("ops.files").delete()
+    toy.run()
+    assert (toy.rows(SILVER), len(toy.rows(BRONZE))) == (before, 4)
+    assert sorted(one.delivery.path for one in ledger.read(toy.lake.root).taken()) == windows(toy)
+    assert is_equal(toy)
+
+
+def test_a_rewind_behind_a_window_loads_it_again(toy: Toy) -> None:
+    point, before = toy.point(), toy.rows(SILVER)
+    a_window(toy, a_page((3, 1, 1)))
+    toy.run()
+    after = toy.rows(SILVER)
+    rewind.go(toy.lake.root, rewind.look(toy.lake.root, str(toy.landing), toy.tables(), "before", point))
+    assert toy.rows(SILVER) == before
+    toy.run()
+    assert toy.rows(SILVER) == after
+    assert is_equal(toy)
+
+
+def test_landing_lets_windows_go_but_for_the_last_which_says_where_to_go_on(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contract, code = toy.sources[BRONZE]
+    toy.sources[BRONZE] = (f"{contract.rstrip()}\n        retention: {{landing: 1d}}\n        ", code)
+    monkeypatch.setattr(Delivery, "is_older", lambda _, days, __: days is not None)
+    _, last = windows(toy)
+    (done,) = retention.remove(toy.lake.root, str(toy.landing), toy.tables(), {}, lambda: toy.engine)
+    assert (done.files, windows(toy)) == (1, [last])
+    assert [one.decision.path for one in toy.run().values()] == ["nothing"] * 2

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from lakehouse.engines.protocol import Engine, Reader
 
+# gRPC reads it when it is loaded. Spark's Java is started by a fork, which gRPC's own handlers crash now and then.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
+
 NATIVE, SPARK = "native", "spark"
 NAMES = (NATIVE, SPARK)
 PACKAGES = {NATIVE: "pysail", SPARK: "pyspark"}

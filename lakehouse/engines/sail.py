@@ -86,7 +86,6 @@ def _settings(scratch: Scratch) -> dict[str, str]:
     """Sail reads its settings once, when its server starts."""
     return {
         "RUST_LOG": "error",
-        "GRPC_ENABLE_FORK_SUPPORT": "false",  # Spark's Java is started by a fork, which gRPC's own handlers may crash
         "SAIL_SPARK__SESSION_TIMEOUT_SECS": str(LONGEST_RUN),
         # Not fair: that gives each of a plan's thirty sorts and groups its part, and one batch of texts needs more.
         "SAIL_RUNTIME__MEMORY_POOL__TYPE": "greedy",

@@ -687,7 +687,7 @@ def export(
     lake: LakeOption = None,
 ) -> None:
     """Write a table as one file, row after row; in csv and xlsx no cell is a formula."""
-    from lakehouse import engines
+    from lakehouse import engines, graph
     from lakehouse.serving import export as files
 
     root = _lake(lake)
@@ -695,6 +695,9 @@ def export(
     with _at(root, release, as_of) as point:
         rows = files.export(engines.reader(), root, table, output, file, point)
     messages.print(f"Wrote {rows:,} rows of {escape(table)} to {escape(str(file))}.")
+    known = graph.load().get(table)
+    if known and known.contract.personal:
+        messages.print(f"It has columns that may be about people: {', '.join(known.contract.personal)}.")
 
 
 @app.command()

@@ -21,7 +21,6 @@ from lakehouse import graph
 from lakehouse.proof import diff
 from lakehouse.recovery import releases
 from lakehouse.serving import sql
-from lakehouse.serving.docs import is_of_people
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 400  # of a table below a chart
 REJECTED = "__rejected"
-# What a row is of, where that is somebody or somebody's: beside the columns that are about people by their names.
+# What a row is of, where that is somebody or somebody's: beside the columns that are personal.
 OF_ONE = frozenset({"customer_id", "customer_key", "agent_id", "order_id", "task_id", "sales_key", "cell"})
 
 
@@ -168,13 +167,8 @@ def of_nobody(tables: Mapping[str, Table]) -> dict[str, Table]:
     return {
         name: one
         for name, one in tables.items()
-        if name.startswith("gold.") and not any(map(is_personal, one.contract.grain))
+        if name.startswith("gold.") and OF_ONE.union(one.contract.personal).isdisjoint(one.contract.grain)
     }
-
-
-def is_personal(column: str) -> bool:
-    """Whether it says who somebody is, what somebody wrote, or which single order, task or place a row is about."""
-    return column in OF_ONE or is_of_people(column)
 
 
 # How it looks ---------------------------------------------------------------------------------------------------------

@@ -138,7 +138,8 @@ class Column(Strict):
 
     `measured_in` is the unit of a number: days, orders, or `currency`, the row's own column of that name. `lacking`:
     where a file has no such column, its rows keep what they said in the last accepted delivery of their document,
-    instead of nothing. (A file that must have it is refused by its source's `required`.)
+    instead of nothing. (A file that must have it is refused by its source's `required`.) `personal`: it may say who or
+    where somebody is, or whatever somebody typed; no report or page shows its values, and an export says so.
     """
 
     type: Annotated[str, AfterValidator(_known_type)]
@@ -148,6 +149,7 @@ class Column(Strict):
     blank: tuple[str, ...] = ()
     required: bool = False
     lacking: Literal["keep"] | None = None
+    personal: bool = False
 
 
 class Rule(Strict):
@@ -537,6 +539,11 @@ class Contract(Strict):
         }.get(kind, OF_THE_CORE.get(rule, ""))
 
     @property
+    def personal(self) -> tuple[str, ...]:
+        """Its columns that may be about people."""
+        return tuple(name for name, column in self.columns.items() if column.personal)
+
+    @property
     def comments(self) -> dict[str, str]:
         """What each column means, in one line: readers of the stored table see it."""
         return {name: " ".join(column.meaning.split()) for name, column in self.columns.items()}
@@ -546,7 +553,7 @@ class Contract(Strict):
 
         A row's hash goes by the columns' order; and a new check is asked of what is stored already.
         """
-        told = {"meaning", "measured_in"}
+        told = {"meaning", "measured_in", "personal"}
         columns = {
             name: column.model_dump(exclude=told if column.lacking else {*told, "lacking"})
             for name, column in self.columns.items()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from lakehouse import contract
 from lakehouse.engines.spelling import refused
+from lakehouse.scaffold import words
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -116,6 +117,16 @@ def test_every_amount_and_share_of_gold_says_what_it_is_measured_in() -> None:
         if promise.type.startswith("decimal") and not promise.measured_in
     ]
     assert not without
+
+
+def test_a_column_that_may_be_about_people_by_its_name_says_whether_it_is() -> None:
+    silent = [
+        f"{table}.{name}"
+        for table, promise in contract.load(HOME / "conf").items()
+        for name, column in promise.columns.items()
+        if (words.PERSONAL - words.WHO).intersection(name.split("_")) and "personal" not in column.model_fields_set
+    ]
+    assert not silent, "`personal: true` keeps its values out of reports and pages; false where it is about nobody"
 
 
 def test_a_tables_docstring_says_what_one_row_is() -> None:

@@ -54,6 +54,11 @@ class Column:
         return self.kind.name != "text"
 
     @property
+    def is_personal(self) -> bool:
+        """Whether it may be about a person, by its name."""
+        return bool(PERSONAL.intersection(self.name.split("_")))
+
+    @property
     def code(self) -> str:
         """The line of build's select."""
         source, kind = files.python(self.source), self.kind
@@ -283,8 +288,8 @@ class _Writer:
             lines.append("stands on the first row of a document alone: null on its others")
         elif column.source in self.key.same and column.group == "amounts":
             lines.append("the same in all rows of a document: never sum it here")
-        if PERSONAL.intersection(column.name.split("_")):
-            lines.append("by its name it may be about a person: gold has no such column")
+        if column.is_personal:
+            lines.append("personal by its name, so no page shows its values; say false where it is about nobody")
         return lines + ([f"guessed: {kind.guess}"] if kind.guess else [])
 
     def _odd(self, column: Column, values: Mapping[str, int]) -> str:

@@ -14,12 +14,13 @@ COUNTED = frozenset((
     "time", "min", "minutes", "hours", "days", "count", "number", "qty", "quantity", "units", "items", "orders",
     "points", "anzahl", "menge",
 ))  # fmt: skip
-# What may be about a person: no draft repeats such values.
-PERSONAL = frozenset((
+# What may be about a person, of which WHO also stands in names of keys and counts: no draft repeats such values.
+WHO = frozenset(("agent", "user", "customer", "kunde", "buyer"))
+PERSONAL = WHO | frozenset((
     "name", "firstname", "lastname", "vorname", "nachname", "email", "mail", "phone", "telephone", "telefon", "tel",
     "mobile", "address", "adresse", "street", "strasse", "city", "ort", "stadt", "birth", "birthday", "birthdate",
-    "geburtsdatum", "agent", "user", "customer", "kunde", "buyer", "contact", "note", "notes", "comment", "comments",
-    "review", "reviews", "description", "bemerkung", "notiz", "ip", "iban",
+    "geburtsdatum", "contact", "note", "notes", "comment", "comments", "instructions", "message", "review", "reviews",
+    "description", "bemerkung", "notiz", "ip", "iban", "latitude", "longitude",
 ))  # fmt: skip
 # What stays as long as a document lives: whose it is, and when it began.
 OWNER = frozenset(("customer", "client", "kunde", "kunden", "buyer"))

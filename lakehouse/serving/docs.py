@@ -29,23 +29,14 @@ if TYPE_CHECKING:
 
 EXAMPLES = 5
 
-# A page is passed on more freely than a lake is opened. Not among the example rows, therefore: bronze, whose text may
-# hold anything, and columns with one of these words in their names, which may say who or where somebody is, or whatever
-# somebody typed. Such a name that says neither is named here.
-OF_PEOPLE = frozenset(
-    {"address", "agent", "birthday", "comment", "comments", "description", "email", "employees", "instructions"}
-    | {"latitude", "longitude", "message", "name", "note", "notes", "phone", "review", "reviews"}
-    | {"payment_type", "ref_images", "tags"}
-)
-OF_NOBODY = frozenset({"agent_id", "category_name"})
-
 
 @dataclass(frozen=True)
 class Stored:
     """A table as it stands in the lake; `examples` are rows of the columns `shown`, the first by its grain.
 
-    `withheld` are the columns that examples do not show, since they may be about people; `beside` those that the lake
-    has and the contract does not name.
+    A page is passed on more freely than a lake is opened, so examples show neither bronze, whose text may hold
+    anything, nor the `withheld` columns, which are personal. `beside` are those that the lake has and the contract
+    does not name.
     """
 
     version: int
@@ -207,7 +198,7 @@ def _stored(root: str, table: Table, point: Mapping[str, Input] | None) -> Store
         return None
     known = log.schema(now).names
     there = [name for name in promise.columns if name in known]
-    withheld = [] if promise.write == "append" else [name for name in there if is_of_people(name)]
+    withheld = [] if promise.write == "append" else [name for name in there if name in promise.personal]
     shown = [] if promise.write == "append" else [name for name in there if name not in withheld]
     return Stored(
         version=now.version,
@@ -218,11 +209,6 @@ def _stored(root: str, table: Table, point: Mapping[str, Input] | None) -> Store
         withheld=tuple(withheld),
         beside=tuple(name for name in known if name not in promise.columns and not name.startswith("_")),
     )
-
-
-def is_of_people(column: str) -> bool:
-    """Whether its values may say who somebody is, or hold whatever somebody typed."""
-    return column not in OF_NOBODY and not OF_PEOPLE.isdisjoint({column, *column.split("_")})
 
 
 def _examples(address: str, version: int, columns: list[str], order: list[str]) -> tuple[tuple[object, ...], ...]:

@@ -70,7 +70,7 @@ def test_no_draft_repeats_what_may_be_about_a_person(tmp_path: Path) -> None:
     assert "Anytown" not in made
     agents = "".join(f"{number},{('Ada', 'Bo')[number % 2]}\n" for number in range(9))
     assert "Ada" not in contracts_of(tmp_path / "a.csv", f"id,agent\n{agents}")
-    assert "by its name it may be about a person: gold has no such column" in made
+    assert "agent: {type: string, personal: true, " in contracts_of(tmp_path / "a.csv", f"id,agent\n{agents}")
 
 
 def test_lines_before_the_header_and_rows_of_the_wrong_width_are_told(tmp_path: Path) -> None:

@@ -134,3 +134,9 @@ def test_a_file_is_of_the_release_that_is_asked_for(released: str, tmp_path: Pat
         assert done.exit_code == 0, done.output
         days[number] = pq.read_table(to).num_rows
     assert days["1"] < days["2"]
+
+
+def test_of_a_table_with_personal_columns_it_says_which(tmp_path: Path) -> None:
+    write_deltalake(progress.address(f"{tmp_path}/lake", "gold.agents"), pa.table({"agent_name": ["Ada"]}))
+    asked = ["export", "gold.agents", "--format", "csv", "--lake", f"{tmp_path}/lake", "--to", str(tmp_path / "a.csv")]
+    assert "It has columns that may be about people: agent_name." in CliRunner().invoke(cli.app, asked).output

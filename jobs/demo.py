@@ -6,6 +6,7 @@ import csv
 import os
 import shutil
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from jobs import printed, published, samples
@@ -123,13 +124,17 @@ def _exchange_rates(export: Path) -> Path:
 
 
 def typed_by_hand(orders: Path) -> Path:
-    """An order delivered beside the day's export, in which somebody wrote a quantity as a word."""
+    """An order of two units, delivered beside the day's export: somebody wrote the quantity as a word, the rest is right."""
     with orders.open(encoding="utf-8", newline="") as file:
-        header, first, *_ = csv.reader(file)
-    first[header.index("Order ID")], first[header.index("Quantity")] = "99000001", "two"
+        first = next(csv.DictReader(file))
+    total, cost = (str(2 * Decimal(first[of])) for of in ("Unit Price", "Cost Price"))
+    first |= {"Order ID": "99000001", "Quantity": "two", "Total Price": total, "Total Cost Price": cost}
+    first |= {"Sub Total": total, "Order Total": total, "Payment Method": "CASH", "Redeemed Loyalty Points": "0"}
     path = orders.with_name("Orders typed by hand.csv")
     with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([header, first])
+        writer = csv.DictWriter(file, first)
+        writer.writeheader()
+        writer.writerow(first)
     return path
 
 

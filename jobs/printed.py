@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import sys
 import traceback
 from contextlib import contextmanager, suppress
@@ -468,6 +469,7 @@ def exported(messages: Console, table: Table, source: Source | None, written: Ma
         messages.print(f"Wrote {rows:,} rows to {escape(str(path))}.")
     if written and source:
         name = source.files[0].replace("{date}", f"{datetime.now(UTC):%Y-%m-%d}").replace("**/", "").replace("*", "")
+        name = re.sub(r"{(\w+):int}", r"<\1>", name)
         messages.print(
             "Correct them, leave the first columns as they are, and put the file into landing, into a folder of today "
             f"and under a name like {escape(name)}; the next run takes it up."

@@ -418,7 +418,7 @@ def test_rejected_exports_a_file_and_says_where_it_goes(lakehouse: Callable[...,
     assert (answer.code, answer.out) == (0, "")
     assert f"Wrote 2 rows to {file}." in answer.err
     today = f"{datetime.now(UTC):%Y-%m-%d}"
-    assert f"a folder of today and under a name like market_{{market:int}}/{today}/Orders.csv" in answer.err
+    assert f"a folder of today and under a name like market_<market>/{today}/Orders.csv" in answer.err
     assert file.read_text(encoding="utf-8-sig").splitlines() == [
         "_replaces_file,_replaces_row,_rejected_because,Order ID,SKU,Quantity,Customer ID",
         'market_1/Orders.csv,1@market_1/Ord,quantity_is_readable,7,"A, ""a""",two,42',

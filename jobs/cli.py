@@ -214,7 +214,7 @@ def _time(text: str | None) -> datetime | None:
 
 @app.command()
 def plan(tables: TablesArgument = None, lake: LakeOption = None, landing: LandingOption = None) -> None:
-    """Say what a run would do, and why; starts no JVM, asks no source, and changes nothing."""
+    """Say what a run would do, and why; starts no engine, asks no source, and changes nothing."""
     from jobs import fetched
     from lakehouse import graph
     from lakehouse.runs.run import Run
@@ -268,7 +268,7 @@ def publish(
 
 @app.command(name="releases")
 def releases_(lake: LakeOption = None) -> None:
-    """List the releases, the newest first: when, how many tables moved, the lowest score; needs no JVM."""
+    """List the releases, the newest first: when, how many tables moved, the lowest score."""
     from jobs import published
     from lakehouse.recovery import releases
 
@@ -283,7 +283,7 @@ def diff(
     new: Annotated[int, typer.Argument(help="That of a later one.")],
     lake: LakeOption = None,
 ) -> None:
-    """Say what differs between two releases: rows per table, and which numbers moved most and why; needs no JVM."""
+    """Say what differs between two releases: rows per table, and which numbers moved most and why."""
     from jobs import published
     from lakehouse import graph
     from lakehouse.proof import diff as proof
@@ -663,7 +663,7 @@ def docs(
     as_of: AsOfOption = None,
     lake: LakeOption = None,
 ) -> None:
-    """Write one HTML page of every table: meanings, units, rules, lineage, freshness, example rows; starts no JVM."""
+    """Write one HTML page of every table: meanings, units, rules, lineage, freshness, examples; starts no engine."""
     from jobs import docs as look
     from lakehouse import graph
     from lakehouse.serving import docs as facts

@@ -72,9 +72,10 @@ def demo(messages: Console, *, on_minio: bool, postgres: str = "") -> None:
 
     `postgres`: the URL of one that follows the releases.
     """
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    exports = FOLDER / "landing"
-    lake, landing = (str(FOLDER / "tables"), str(exports))
+    folder = FOLDER.with_name("demo_on_minio") if on_minio else FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    exports = folder / "landing"
+    lake, landing = (str(folder / "tables"), str(exports))
     if on_minio:
         lake, landing = _on_minio(messages)
     tables = graph.load()
@@ -124,7 +125,7 @@ def _exchange_rates(export: Path) -> Path:
 
 
 def typed_by_hand(orders: Path) -> Path:
-    """An order of two units, delivered beside the day's export: somebody wrote the quantity as a word, the rest is right."""
+    """An order delivered beside the day's export: the quantity is written as a word, and all else is right."""
     with orders.open(encoding="utf-8", newline="") as file:
         first = next(csv.DictReader(file))
     total, cost = (str(2 * Decimal(first[of])) for of in ("Unit Price", "Cost Price"))

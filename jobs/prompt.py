@@ -39,6 +39,7 @@ HELP = (
 # Texts and names, of which one that is still open goes to the end; comments; what ends a statement.
 QUOTED = r"'(?:[^'\\]|\\.)*(?:'|\Z)|\"(?:[^\"\\]|\\.)*(?:\"|\Z)|`[^`]*(?:`|\Z)"
 PIECE = re.compile(rf"(?P<quoted>{QUOTED})|(?P<comment>--[^\n]*|/\*.*?(?:\*/|\Z))|(?P<end>;)|[^;'\"`/-]+|.", re.DOTALL)
+SAID = {"help": "\\?", "exit": "\\q", "quit": "\\q"}  # on a line of their own, as people try them
 WORD = re.compile(r"[\w.]+")
 NAMED = re.compile(rf"\b(?:{'|'.join(SCHEMAS)})\.\w+")
 KEYWORDS = (
@@ -52,8 +53,9 @@ def statements(text: str) -> tuple[list[str], str]:
     """Those that `;` ends, or a backslash begins on a line of its own; and the rest, which is none yet."""
     whole, now = list[str](), ""
     for line in text.splitlines(keepends=True):
-        if not now.strip() and line.lstrip().startswith("\\"):
-            whole.append(line.strip())
+        word = SAID.get(line.strip("; \n").casefold(), line.strip())
+        if not now.strip() and word.startswith("\\"):
+            whole.append(word)
             continue
         *ended, now = _parts(now + line)
         whole += [one.strip() for one in ended if one.strip()]
@@ -115,7 +117,9 @@ def talk(messages: Console, ask: Callable[[str], Answer]) -> None:
         for one in [*whole, rest]:
             if one == "\\q":
                 return
-            if one.strip():
+            if one == "\\?":
+                messages.print(HELP, markup=False)
+            elif one.strip():
                 _answer(messages, ask, one)
 
 

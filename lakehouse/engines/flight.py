@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 QUERY = b"type.googleapis.com/arrow.flight.protocol.sql.CommandStatementQuery"
 KIND = re.compile(r"([\w ]*\berror\b[\w ]*: )+")  # of an error, as Sail and Arrow say it before the error itself
+UNKNOWN = re.compile(r"attribute ObjectName\(\[(.+?)\]\) is missing from the schema")
+PART = re.compile(r'Identifier\("(.+?)"\)')
+UNGROUPED = re.compile(r'No field named \S*"#\d+"')
 
 
 class Flight:
@@ -125,4 +128,13 @@ def _in_words() -> Iterator[None]:
             raise UnansweredError(refused) from error
         said = str(error).partition(", with message: ")[2] or str(error)
         cause = said.partition(". gRPC client debug")[0].rpartition("caused by\n")[2].strip()
-        raise UnansweredError(KIND.sub("", cause, count=1).splitlines()[0]) from error
+        raise UnansweredError(_plainer(KIND.sub("", cause, count=1).splitlines()[0])) from error
+
+
+def _plainer(said: str) -> str:
+    """The two mistakes that people make most, which Sail says by the names of its own parts."""
+    if unknown := UNKNOWN.match(said):
+        return f"there is no column {'.'.join(PART.findall(unknown[1]))} in what it reads"
+    if UNGROUPED.match(said):
+        return "a column stands neither in `group by` nor in an aggregate, such as sum"
+    return said

@@ -51,6 +51,8 @@ def typed(released: str, *lines: str) -> None:
         ("select 'a;\nb", [], "select 'a;\nb"),
         ("select 1 - 2 / 3;\nselect", ["select 1 - 2 / 3"], "select"),
         ("\\d gold.days\nselect 1;", ["\\d gold.days", "select 1"], ""),
+        ("Help\nexit;\nquit", ["\\?", "\\q", "\\q"], ""),
+        ("select\nquit", [], "select\nquit"),
         (";;\n;", [], ""),
     ],
 )
@@ -83,6 +85,13 @@ def test_an_error_is_said_and_ends_nothing(released: str, capsys: pytest.Capture
     said = capsys.readouterr()
     assert [words in said.err for words in ("cannot be answered", "\\x is not known here", "only reads")] == [True] * 3
     assert "42" in said.out
+
+
+def test_help_is_given_and_exit_ends_it(released: str, capsys: pytest.CaptureFixture[str]) -> None:
+    typed(released, "help", "exit", "select 41 + 1 as sum;")
+    said = capsys.readouterr()
+    assert said.err.count(prompt.HELP[:40]) == 2
+    assert "42" not in said.out
 
 
 def test_a_long_answer_is_paged_through(released: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,7 +76,12 @@ def test_a_statement_may_be_long(reader: Reader, length: int) -> None:
 @pytest.mark.parametrize(
     ("statement", "words"),
     [
-        ("select nothing_at_all", "answered: attribute .* cannot resolve attribute"),
+        ("select nothing_at_all", "answered: there is no column nothing_at_all in what it reads"),
+        ("select t.nope from (select 1 as a) t", "answered: there is no column t.nope in what it reads"),
+        (
+            "select a, b from (select 1 as a, 2 as b) t group by a",
+            "answered: a column stands neither in `group by` nor",
+        ),
         ("select from where", "answered: found end of input expected expression"),
         ("select * from nowhere", "answered: Table not found: .*nowhere"),
         ("select cast('x' as int)", "answered: Cannot cast string 'x' to value of Int32 type"),

@@ -186,7 +186,10 @@ def test_a_landing_folder_must_exist_and_a_lakes_need_not(tmp_path: Path) -> Non
     storage.check(f"{tmp_path}/nowhere", role="lake", must_exist=False)
     storage.check(str(tmp_path), role="landing", must_exist=True)
     words = f"The landing folder {tmp_path}/nowhere does not exist. Give the folder with --landing, LAKEHOUSE_LANDING"
-    assert refusal(f"{tmp_path}/nowhere", "landing") == f"{words} or conf/lake.yml."
+    assert (
+        refusal(f"{tmp_path}/nowhere", "landing")
+        == f"{words} or conf/lake.yml; `lakehouse demo` makes one of sample exports."
+    )
     assert "--lake, LAKEHOUSE_ROOT or conf/lake.yml" in refusal(f"{tmp_path}/nowhere")
 
 

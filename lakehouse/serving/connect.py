@@ -232,8 +232,8 @@ SPARK_SHELL = (
 GOLD = ("gold",)
 WAYS: Mapping[str, Way] = {
     "duckdb": Way(
-        'DuckDB of Python: pip install "duckdb<2" duckdb-extension-delta duckdb-extension-httpfs. In its shell: '
-        "`install delta`, then the query alone.",
+        'DuckDB of Python: pip install "duckdb<2" duckdb-extension-delta, on S3 also duckdb-extension-httpfs. In its '
+        "shell: `install delta`, then the query alone.",
         _duckdb,
     ),
     "polars": Way("Polars: pip install polars deltalake.", _polars),
@@ -242,8 +242,8 @@ WAYS: Mapping[str, Way] = {
     "deltalake": Way("deltalake, SQL by DataFusion: pip install deltalake.", _deltalake),
     "spark": Way(SPARK_SHELL, _spark, reaches=True),
     "trino": Way(
-        "Trino, where `lakehouse serve trino` runs: pip install trino. Schemas: gold and gold_r12 of releases, "
-        "gold_live as it is now.",
+        "Trino, where `lakehouse serve trino` runs: pip install trino. Schemas: gold of the newest release, "
+        "gold_r1 of release 1 and so on, gold_live as it is now.",
         _trino,
         of=GOLD,
         reaches=True,

@@ -246,7 +246,8 @@ def check(root: str, *, role: str, must_exist: bool) -> None:
         raise LakehouseError(f"The {role} folder cannot be {root}: {there} is a file. Name a folder with {option}.")
     elif must_exist and not Path(root).is_dir():
         raise LakehouseError(
-            f"The {role} folder {root} does not exist. Give the folder with {option}, {variable} or conf/lake.yml."
+            f"The {role} folder {root} does not exist. Give the folder with {option}, {variable} or conf/lake.yml; "
+            "`lakehouse demo` makes one of sample exports."
         )
 
 

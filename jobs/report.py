@@ -137,7 +137,7 @@ def _scores(release: Release, choice: Choice) -> Rows:
     for name, points in sorted(release.quality.items()):
         table, _, market = name.partition(" market ")
         if choice.market is None or market in {"", str(choice.market)}:
-            found.append({"table": table, "market": market, "score": round(points, 2)})
+            found.append({"table": table, "market": market, "score": Decimal(f"{points:.2f}")})
     return found
 
 

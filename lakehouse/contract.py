@@ -221,7 +221,8 @@ class Source(Strict):
     `volume_between` limits, unless both are fewer than `volume_rows`: of a few rows any share is chance.
 
     `preamble`: what stands before a CSV's header, as a number of lines or as the pattern of each; `footer`: the pattern
-    of each line behind its last row. Patterns are Python's, of the whole line.
+    of each line behind its last row. Patterns are Python's, of the whole line. `rows`: the keys, with points between,
+    under which a JSON file holds the array of its rows (`data.sales`), where it is an object and no array.
 
     `api` or `database` say where its files are fetched from; then it needs no `files`, which somebody may still drop.
     """
@@ -235,6 +236,7 @@ class Source(Strict):
     quote: Annotated[str, Field(min_length=1, max_length=1)] = '"'
     preamble: Annotated[int, Field(ge=0, le=MOST_LINES_BEFORE)] | Pattern = 0
     footer: Pattern | Literal[""] = ""
+    rows: str = ""
     unknown_columns: Annotated[Literal["add", "rescue", "fail"], Field(alias="schema")] = "add"
     required: tuple[str, ...] = ()
     blank: tuple[str, ...] = ()
@@ -256,6 +258,8 @@ class Source(Strict):
     def _lines_are_of_csv(self) -> Source:
         if self.format == "json" and (self.preamble or self.footer):
             raise ValueError("preamble and footer: go with `format: csv`, whose lines they are")
+        if self.format == "csv" and self.rows:
+            raise ValueError("rows: goes with `format: json`, of which it is a part")
         return self
 
     @property

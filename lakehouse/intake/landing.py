@@ -309,6 +309,7 @@ def _columns(landing: str, contract: Contract, delivery: Delivery, now: datetime
         is_known=lambda text: column_name(text) in contract.columns,
     )
     if source.format == records.JSON:
+        layout = replace(layout, rows=source.rows)
         with storage.open_file(landing, path, delivery.content) as stream:
             keys, kinds, rows = json_records.inspect_json(stream, layout)
         if rows and not keys:

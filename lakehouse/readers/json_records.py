@@ -1,5 +1,7 @@
 """JSON as exact records: an array of objects, or objects one after the other (JSON lines, also pretty printed).
 
+An array may also stand within an object, as in the pages of an API: `rows` of the layout says where.
+
 Every value becomes text as it is written: numbers keep their digits, nested objects and arrays their text. Python's C
 scanner parses; what it refuses is cut out by brackets and quotes alone. Where these do not close either, reading goes
 on with the next line that begins like the first element's line: with the same blanks and `{`, unlike nested objects.
@@ -123,6 +125,7 @@ class _Reader:
         self.blocks, self.encoding = records.text_blocks(stream, layout, block), layout.encoding
         self.text, self.at, self.at_end = "", 0, False
         self.names, self.has_namesakes = names, len(set(names.values())) < len(names)
+        self.path = layout.rows.split(".") if layout.rows else []
         self.in_array = False
         self.marker = ""  # how a line begins that begins an element
         self.size = 0  # of the last record
@@ -152,6 +155,10 @@ class _Reader:
         return self.text[found : found + 1]
 
     def records(self) -> Iterator[Record]:
+        if self.path:
+            self._enter()
+            yield from self._array()
+            return
         first = self.peek()
         while len(self.text) - self.at < NEAR and not self.at_end:
             self.more()
@@ -170,6 +177,56 @@ class _Reader:
         while self.peek():
             yield self._element()
 
+    def _enter(self) -> None:
+        """Goes behind the bracket of the array that the layout's `rows` name; nothing beside it counts."""
+        for key in self.path:
+            if self._sign() != "{":
+                raise self._has_no_rows()
+            while self._key() != key:
+                self._value()
+                if self._sign() != ",":
+                    raise self._has_no_rows()
+        if self._sign() != "[":
+            raise self._has_no_rows()
+        self.in_array = True
+
+    def _has_no_rows(self) -> UnreadableError:
+        return UnreadableError(f"has no array at `{'.'.join(self.path)}`. Correct `rows:` in the source's contract.")
+
+    def _sign(self) -> str:
+        """The next character that is no blank; reading goes on behind it."""
+        self._skip_blanks()
+        self.at += 1
+        return self.text[self.at - 1 : self.at]
+
+    def _key(self) -> object:
+        """The key that begins here; reading goes on behind its colon."""
+        self._skip_blanks()
+        key = self._value() if self.text.startswith('"', self.at) else None
+        if key is None or self._sign() != ":":
+            raise self._has_no_rows()
+        return key
+
+    def _value(self) -> object:
+        """The value that begins here; reading goes on behind it."""
+        self._skip_blanks()
+        while True:
+            try:
+                value, end = SCANNER.raw_decode(self.text, self.at)
+            except (ValueError, RecursionError):
+                end = len(self.text)
+            if end < len(self.text):
+                self.at = end
+                return value
+            if self.at_end or len(self.text) - self.at > records.LARGEST:
+                raise HalfWrittenError(f"is cut, or no JSON, before its array at `{'.'.join(self.path)}`.")
+            self.more()
+
+    def _skip_blanks(self) -> None:
+        while (found := BLANKS.match(self.text, self.at).end()) == len(self.text) and not self.at_end:  # type: ignore[union-attr]
+            self.more()
+        self.at = found
+
     def _array(self) -> Iterator[Record]:
         after_comma = False
         while (sign := self.peek()) != "]":
@@ -187,7 +244,7 @@ class _Reader:
         self.at += 1
         if after_comma:
             yield Record({}, NOT_JSON, ",")
-        if self.peek():  # whatever stands behind the array is one broken element
+        if not self.path and self.peek():  # whatever stands behind the array is one broken element
             self.in_array, self.marker = False, "\n{"
             while self.peek():
                 yield self._broken()

@@ -57,6 +57,7 @@ class Layout:
     """How a file's bytes become records; `encoding` is a Python codec, a BOM is removed in any case.
 
     `preamble`: how many lines stand before the header. `footer`: the pattern of lines that stand behind the last row.
+    `rows`: the keys, with points between, under which a JSON object holds the array of its rows.
     `ends_open`: the last record looked cut, and was taken as it is.
     """
 
@@ -67,6 +68,7 @@ class Layout:
     quote: str = '"'
     preamble: int = 0
     footer: str = ""
+    rows: str = ""
     ends_open: bool = False
 
     def to_json(self) -> dict[str, Any]:

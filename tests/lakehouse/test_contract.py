@@ -177,6 +177,7 @@ def test_a_unit_is_needed_where_units_are_written_and_refused_elsewhere(tmp_path
         ({"preamble": "[^x]*"}, "'[^x]*' fits any line"),
         ({"format": "json", "footer": "Total.*"}, "preamble and footer: go with `format: csv`"),
         ({"format": "json", "preamble": 1}, "preamble and footer: go with `format: csv`"),
+        ({"rows": "data"}, "rows: goes with `format: json`, of which it is a part"),
     ],
 )
 def test_what_stands_around_rows_is_lines_or_patterns_of_a_csv(

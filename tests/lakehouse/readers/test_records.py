@@ -459,6 +459,32 @@ def test_a_hundred_levels_are_right() -> None:
     assert problems(of_json('[{"a":' + "[" * 99 + "]" * 99 + "}]")) == [None]
 
 
+@pytest.mark.parametrize("block", [1, 7, 1000])
+def test_rows_stand_where_the_layout_says(block: int) -> None:
+    page = b'{"next": {"data": [8]}, "n": 12, "a": {"b": 1 , "data": [ {"x": 1.10}, {"x": [2]} ], "z": 3}, "q": 4}'
+    rows = json_records.read_json(io.BytesIO(page), Layout("json", rows="a.data"), block=block)
+    assert [row.cells for row in rows] == [{"x": "1.10"}, {"x": "[2]"}]
+    assert list(json_records.read_json(io.BytesIO(b'{"data": []}'), Layout("json", rows="data"), block=block)) == []
+
+
+def of_rows(page: str, rows: str) -> list[object]:
+    return [row.cells for row in json_records.read_json(io.BytesIO(page.encode()), Layout("json", rows=rows))]
+
+
+@pytest.mark.parametrize("page", ["", "[]", "{}", '{"data": 1}', '{"a" {}}', '"data"', '{"sales": [{"a": 1}]}'])
+def test_rows_are_found_where_the_contract_says_them_once_the_words_are_followed(page: str) -> None:
+    with pytest.raises(UnreadableError, match=r"has no array at `data`. Correct `rows:` in the source's contract"):
+        of_rows(page, "data")
+    assert of_rows('{"sales": [{"a": 1}]}', "sales") == [{"a": "1"}]
+
+
+@pytest.mark.parametrize("page", ['{"a": 2', '{"a": nul}', '{"da', '{"a": "' + "x" * 70_000])
+def test_json_that_ends_before_its_rows_waits_until_it_is_whole(page: str) -> None:
+    with pytest.raises(HalfWrittenError, match="is cut, or no JSON, before its array at `data`"):
+        of_rows(page, "data")
+    assert of_rows('{"a": 2, "data": []}', "data") == []
+
+
 def test_invalid_bytes_in_json_are_shown() -> None:
     assert of_json(b'{"a":"\xe9"}') == [({"a": "\\xE9"}, "row_has_invalid_bytes", '{"a":"\\xE9"}')]
 

@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from typer.cli import get_docs_for_click
 
 from jobs import cli, lineage
-from lakehouse import contract, graph
+from lakehouse import contract, described_api, graph
 from lakehouse.contract import LAYERS
 from lakehouse.serving import docs
 
@@ -30,6 +30,7 @@ TEMPLATES = Path(__file__).with_name("templates")
 FOLDER = graph.HOME / "docs" / "reference" / "generated"
 PARTS = (
     contract.Contract, contract.Column, contract.Rule, contract.Check, contract.Reach, contract.Source,
+    described_api.Api, described_api.Auth, described_api.Paging, described_api.Times,
     contract.Retention, contract.Identity, contract.FullDump, contract.Window, contract.Accepted,
 )  # fmt: skip
 ID = re.compile(r'\bid="?([^\s">]+)')

@@ -1,4 +1,4 @@
-"""The core of the lakehouse; for whoever only reads one, `from lakehouse import Lake` is enough."""
+"""The core of the lakehouse; whoever reads one, or an API's sales, imports `Lake` or `SalesAPIClient` from here."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lakehouse.serving.lake import Lake
+    from lakehouse.sources.api.sales import SalesAPIClient
 
-__all__ = ["Lake"]
+__all__ = ["Lake", "SalesAPIClient"]
 
 
 def __getattr__(name: str) -> object:
@@ -16,4 +17,8 @@ def __getattr__(name: str) -> object:
         from lakehouse.serving.lake import Lake  # noqa: PLC0415
 
         return Lake
+    if name == "SalesAPIClient":
+        from lakehouse.sources.api.sales import SalesAPIClient  # noqa: PLC0415
+
+        return SalesAPIClient
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

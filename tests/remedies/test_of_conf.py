@@ -58,6 +58,12 @@ CONTRACTS: tuple[tuple[str, dict[str, Any], str, dict[str, Any]], ...] = (
         {"source": SOURCE | {"footer": "Total.*"}},
     ),
     (
+        "append",
+        {"source": SOURCE | {"format": "csv", "rows": "data"}},
+        "rows: goes with `format: json`, of which it is a part",
+        {"source": SOURCE | {"format": "json", "rows": "data"}},
+    ),
+    (
         "replace",
         {"checks": {"ids": CHECK | {"references": "silver.orders"}}},
         "must be exactly one of: unique, references with key, agrees_with",

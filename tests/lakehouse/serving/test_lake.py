@@ -135,7 +135,7 @@ print(*found, "then", *[one for one in {HEAVY} if one in sys.modules and one not
 
 
 def test_the_package_has_what_it_says_and_nothing_else() -> None:
-    assert lakehouse.__all__ == ["Lake"]
+    assert lakehouse.__all__ == ["Lake", "SalesAPIClient"]
     with pytest.raises(AttributeError, match="module 'lakehouse' has no attribute 'Pond'"):
         lakehouse.Pond  # noqa: B018
     assert lakehouse.Lake is Lake

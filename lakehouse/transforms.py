@@ -5,11 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pyspark.sql.window import WindowSpec
 
@@ -173,6 +173,23 @@ def average(total: Column, count: Column) -> Column:
     return (
         (whole + places * F.lit(Decimal("0.0001")).cast("decimal(4,4)")) * F.signum(total).cast("decimal(1,0)")
     ).cast("decimal(20,4)")
+
+
+def percentiles(rows: DataFrame, by: Sequence[str], value: str, percents: Mapping[str, int]) -> DataFrame:
+    """Per group `by` with a known value, by name: the smallest value that so many per cent of the known do not exceed.
+
+    They are found among the different values of a group: to sort all of its rows would be ever more in one place.
+    """
+    times = rows.where(F.col(value).isNotNull()).groupBy(*by, value).agg(F.count("*").alias("times"))
+    group = Window.partitionBy(*by)
+    so_far = group.orderBy(value).rowsBetween(Window.unboundedPreceding, 0)
+    placed = times.withColumns({"not_above": whole_sum("times", so_far), "known": whole_sum("times", group)})
+    return placed.groupBy(*by).agg(
+        *(
+            F.min(F.when(F.col("not_above") * 100 >= F.col("known") * percent, F.col(value))).alias(name)
+            for name, percent in percents.items()
+        )
+    )
 
 
 def share(part: Column, whole: Column, places: int = 4) -> Column:

@@ -83,6 +83,29 @@ def an_exchange_rate_row(**cells: object) -> Cells:
     return {"rate_date": "2022-01-03", "currency": "KES", "reporting_currency": "USD", "rate": "0.0088"} | cells
 
 
+def a_branch_row(**cells: object) -> Cells:
+    facts = {"market": 1, "branch_id": "3", "branch_name": "Westlands", "city": "Nairobi", "opened_on": "2021-11-29"}
+    return facts | {"closed_on": "-", "updated_at": "2022-01-01T00:00:00+03:00"} | cells
+
+
+def a_branch_transaction_row(**cells: object) -> Cells:
+    """One line, alone in its receipt, of market 1."""
+    ids = {"market": 1, "branch_id": "3", "transaction_id": "1001", "customer_id": "42", "sku": "A"}
+    amounts = {"quantity": "2", "unit_price": "10", "line_total": "20", "transaction_total": "20"}
+    return ids | amounts | {"sold_at": "2022-01-03T00:30:00+03:00"} | cells
+
+
+def a_conversation_row(**cells: object) -> Cells:
+    ids = {"market": 1, "conversation_id": "70001", "branch_id": "3", "customer_id": "42"}
+    times = {"opened_at": "2022-01-03T00:30:00+03:00", "resolved_at": "2022-01-04T01:15:00+03:00"}
+    return ids | {"topic": "delivery", "channel": "chat"} | times | cells
+
+
+def a_stock_row(**cells: object) -> Cells:
+    ids = {"market": 1, "branch_id": "3", "sku": "A", "counted_on": "2022-01-03"}
+    return ids | {"on_hand": "12", "unit_price": "10.50"} | cells
+
+
 # Rows of silver
 
 
@@ -161,6 +184,40 @@ def an_exchange_rate(**cells: object) -> Cells:
 
 def a_judged_rate(**cells: object) -> Cells:
     return an_exchange_rate() | {"is_accepted": True} | cells
+
+
+def a_branch_name(**cells: object) -> Cells:
+    ids = {"market": 1, "branch_id": 3, "name_number": 1, "branch_name": "Westlands", "city": "Nairobi"}
+    return ids | {"updated_at": "2022-01-01 00:00:00"} | cells
+
+
+def a_branch(**cells: object) -> Cells:
+    return {"market": 1, "branch_id": 3, "branch_name": "Westlands", "names": 1, "city": "Nairobi"} | cells
+
+
+def a_branch_sale(**cells: object) -> Cells:
+    """One line, alone in its receipt, of market 1."""
+    ids = {"market": 1, "branch_id": 3, "transaction_id": 1001, "line_number": 1, "customer_id": 42, "sku": "A"}
+    amounts = {"currency": "KES", "quantity": 2, "unit_price": "10.00", "line_total": "20.00"}
+    times = {"sold_at": "2022-01-02 21:30:00", "sale_date": "2022-01-03"}
+    return ids | amounts | {"transaction_total": "20.00"} | times | cells
+
+
+def a_conversation(**cells: object) -> Cells:
+    """Opened and resolved a day later."""
+    ids = {"market": 1, "conversation_id": 70001, "branch_id": 3, "topic": "delivery", "channel": "chat"}
+    opened = {"opened_at": "2022-01-02 21:30:00", "opened_date": "2022-01-03"}
+    return ids | opened | {"resolved_at": "2022-01-03 22:15:00", "resolved_date": "2022-01-04"} | cells
+
+
+def a_conversation_event(**cells: object) -> Cells:
+    ids = {"market": 1, "conversation_id": 70001, "event": "opened", "branch_id": 3, "topic": "delivery"}
+    return ids | {"event_date": "2022-01-03"} | cells
+
+
+def a_stock_level(**cells: object) -> Cells:
+    ids = {"market": 1, "branch_id": 3, "sku": "A", "counted_on": "2022-01-30"}
+    return ids | {"on_hand": 12, "unit_price": "10.50"} | cells
 
 
 # Rows of gold

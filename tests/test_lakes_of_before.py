@@ -12,7 +12,7 @@ import deltalake
 import pytest
 
 from jobs import samples
-from lakehouse import contract, graph
+from lakehouse import contract
 from lakehouse.conf import Retention
 from lakehouse.delta import feed, log, progress
 from lakehouse.intake import ledger, retracted
@@ -33,7 +33,17 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 LAKES = sorted(Path(__file__).with_name("lakes").glob("*.tar.gz"))
 VECTORS = "deletionVectors"
+DELIVERED = {
+    "bronze.customers",
+    "bronze.deliveries",
+    "bronze.orders",
+}  # in those lakes; of what came later there is nothing
 DAY = "2022-01-06"
+
+
+@pytest.fixture(scope="module")
+def tables(tables: dict[str, Table]) -> dict[str, Table]:
+    return {name: one for name, one in tables.items() if one.serves & DELIVERED}
 
 
 @pytest.fixture(scope="module", params=LAKES, ids=[path.name for path in LAKES])
@@ -54,9 +64,8 @@ def before(folder: Path, tables: dict[str, Table]) -> dict[str, Decision]:
 
 
 @pytest.fixture(scope="module")
-def continued(folder: Path, engine: Native, before: dict[str, Decision]) -> Lake:
+def continued(folder: Path, engine: Native, before: dict[str, Decision], tables: dict[str, Table]) -> Lake:
     assert before
-    tables = graph.load()
     Run(str(folder / "lake"), str(folder / "landing"), tables, engine=engine).execute(tables)
     let_go(folder, tables, engine)
     releases.publish(str(folder / "lake"), tables)

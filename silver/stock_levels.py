@@ -1,0 +1,32 @@
+"""silver.stock_levels: one row per branch, product and day of a count.
+
+Every count stays, since gold asks how often nothing was there; what is there now says the newest one.
+"""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse.transforms import calendar_day, exact_decimal, facts_of_today, first_day, stripped, whole_number
+
+
+def build(bronze_stock: DataFrame, conf_markets: DataFrame) -> DataFrame:
+    facts = facts_of_today(
+        conf_markets,
+        F.col("currency").alias("_currency"),
+        F.col("largest_amount").alias("_largest_amount"),
+        first_day(conf_markets),
+    )
+    return bronze_stock.join(facts, on="market", how="left").select(
+        "market",
+        whole_number("branch_id").alias("branch_id"),
+        stripped("sku").alias("sku"),
+        calendar_day("counted_on").alias("counted_on"),
+        whole_number("on_hand", "int").alias("on_hand"),
+        exact_decimal("unit_price", 18, 2).alias("unit_price"),
+        # for rules and evidence
+        "_currency",
+        "_largest_amount",
+        "_first_day",
+        "_delivered_at",
+        "_source",
+    )

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.rows import Case, Texts, a_stock_row, broken_in, only, rules_of
+
+if TYPE_CHECKING:
+    from lakehouse.graph import Table
+    from tests.rows import Judged, Parsed
+
+TABLE = "silver.stock_levels"
+a_row = a_stock_row
+CASES = [
+    Case("a right row is typed", a_row(sku=" A "), {
+        "market": "1", "branch_id": "3", "sku": "A", "counted_on": "2022-01-03", "on_hand": "12", "unit_price": "10.50",
+    }),
+    Case("a price need not be there", a_row(unit_price="-"), {"unit_price": None}),
+    *(
+        Case(f"{column} is needed", a_row(**{column: "-"}), {"_broken": f"{column}_is_present"})
+        for column in ("branch_id", "sku", "counted_on", "on_hand")
+    ),
+    Case("numbers are digits", a_row(branch_id="x", on_hand="some", unit_price="10,50", counted_on="3/1/2022"), {
+        "_broken": "branch_id_is_readable,counted_on_is_readable,on_hand_is_readable,unit_price_is_readable",
+    }),
+    Case("a market is needed", a_row(market=None), {"_broken": "market_is_present,market_is_known"}),
+    Case("an id is above 0", a_row(branch_id="0"), {"_broken": "branch_id_is_positive"}),
+    Case("nothing was counted before there was a market", a_row(counted_on="2021-02-28"), {
+        "_broken": "counted_on_is_plausible",
+    }),
+    Case("nothing was counted in days to come", a_row(counted_on="2022-01-07"), {"_broken": "counted_before_its_file"}),
+    Case("a barcode is no count", a_row(on_hand="10000001"), {"_broken": "on_hand_is_plausible"}),
+    Case("a barcode is no price", a_row(unit_price="100000001"), {"_broken": "price_is_plausible"}),
+    Case("a price is not below 0", a_row(unit_price="-1"), {"_broken": "price_is_not_negative"}),
+    Case("more sold than booked in is kept", a_row(on_hand="-3"), {
+        "on_hand": "-3", "_warned": "on_hand_is_not_negative",
+    }),
+    Case("a row of the wrong width is not right", a_row(_problem="row_is_too_long"), {"_broken": "row_is_too_long"}),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def rows(parsed: Parsed) -> dict[str, Texts]:
+    return parsed(TABLE, CASES)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.sentence)
+def test_a_row_becomes_what_it_says_or_breaks_its_rule(rows: dict[str, Texts], case: Case) -> None:
+    assert case.found_in(rows[case.sentence]) == case.wanted
+
+
+def test_every_rule_is_broken_by_some_row(rows: dict[str, Texts], tables: dict[str, Table]) -> None:
+    assert rules_of(tables[TABLE]) <= broken_in(rows)
+
+
+def test_each_day_has_its_count_as_it_was_told_last(judged: Judged) -> None:
+    rows = judged(TABLE, [a_row(), a_row(_sequence="2", on_hand="11"), a_row(counted_on="2022-01-04")])
+    assert only(rows, "on_hand", "_status") == [("12", "superseded"), ("11", "kept"), ("12", "kept")]

@@ -1,4 +1,4 @@
-"""The real exports with what they lack: exchange rates, and customers who change; and a lake that was made of them."""
+"""The real exports with what they lack: exchange rates, customers who change, and branches; and a lake made of them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from jobs import branch_samples
 from lakehouse.runs.run import Run
 
 if TYPE_CHECKING:
@@ -67,4 +68,5 @@ def deliver(exports: Path, landing: Path) -> Path:
         dump = landing / "market_1" / day / "Market 1 Customers.json"
         dump.parent.mkdir()
         dump.write_text(json.dumps([one | changes for one in buyers]), encoding="utf-8")
+    branch_samples.generate(landing, days=98, every=49, receipts=0.4)
     return landing

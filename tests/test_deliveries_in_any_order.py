@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobs import samples
+from jobs import branch_samples, samples
 from lakehouse.delta import ops
 from lakehouse.intake import ledger
 from lakehouse.runs.run import Run
@@ -243,6 +243,7 @@ def exports(tables: Tables, engine: Engine, tmp_path_factory: pytest.TempPathFac
             customer = {"Customer ID": int(row["Customer ID"]), "Last Used Platform": platform, "Is Blocked": 1}
             text = json.dumps([customer | {"Created At": "2021-12-01T00:00:00.000Z", "Language": "en"}])
             (day / f"Some Customers {number}.json").write_text(text, encoding="utf-8")
+    branch_samples.generate(files, days=16, every=8, receipts=0.3)
     for day, rate in ((first, "0.0088"), (third, "0.0087")):
         (files / "exchange_rates" / day.name).mkdir(parents=True)
         rates = {"rate_date": row["Order Time"][:10], "currency": "KES", "reporting_currency": "USD", "rate": rate}

@@ -13,9 +13,13 @@ from lakehouse import graph
 from lakehouse.writes.checks import check
 from lakehouse.writes.lake import conf_rows, conform
 from tests.rows import (
+    a_branch_name,
+    a_branch_sale,
+    a_conversation,
     a_customer,
     a_customer_version,
     a_delivery_item,
+    a_stock_level,
     an_exchange_rate,
     an_order_line,
     as_texts,
@@ -71,6 +75,10 @@ UNBOUND: dict[str, tuple[str, ...]] = {
     "silver.customers": ("outstanding_amount", "loyalty_points", "number_of_employees"),
     "silver.customer_versions": ("outstanding_amount", "loyalty_points", "number_of_employees"),
     "silver.exchange_rates": ("rate",),
+    "silver.branch_names": (),
+    "silver.branch_transactions": (),
+    "silver.conversations": (),
+    "silver.stock_levels": (),
 }
 OF_ONE_ORDER = ("gold.order_reconciliation",)  # one order's amounts, which are not those of many rows
 MONDAY, LARGE, SUNDAY = (
@@ -109,6 +117,26 @@ def delivery_items(rows: int) -> list[Cells]:
     return [item | rich, item | given | {"task_id": 901, "order_id": 8, "subtotal": -given["discount"]}]  # type: ignore[operator]
 
 
+def branch_lines(rows: int) -> list[Cells]:
+    """A branch that sells as much as so many lines can, and one that sells a cent."""
+    most = largest("silver.branch_transactions", rows, "quantity", "line_total")
+    cent = a_branch_sale(market=MARKET, currency="NGN", quantity=1, line_total="0.01")
+    return [cent | most, cent | {"branch_id": 4}]
+
+
+def of_branches(name: str, rows: int) -> list[Cells]:
+    """Without a beginning, a branch has been there for ever, and a conversation was open as long."""
+    if name == "silver.branch_names":
+        return [a_branch_name(market=MARKET), a_branch_name(market=MARKET, branch_id=5)]
+    if name == "silver.conversations":
+        since = {"opened_at": "0001-01-01 00:00:00", "resolved_at": "9999-12-31 23:59:59"}
+        return [a_conversation(market=MARKET, **since)]
+    if name == "silver.stock_levels":
+        level = a_stock_level(market=MARKET, counted_on=LARGE, **largest(name, 1, "on_hand", "unit_price"))
+        return [level, level | {"branch_id": 4}, level | {"branch_id": 5, "on_hand": -10_000_000}]
+    return branch_lines(rows)
+
+
 def of_each_kind(name: str, rows: int) -> list[Cells]:
     """Rows of a delivered table; what is never summed is as large as its type."""
     numbers = {column: largest_of(TABLES[name].contract.columns[column].type) for column in UNBOUND[name]}
@@ -118,7 +146,9 @@ def of_each_kind(name: str, rows: int) -> list[Cells]:
         return [a_customer_version(market=MARKET) | numbers]
     if name == "silver.exchange_rates":
         return [an_exchange_rate(currency="NGN", rate_date=LARGE) | ({"rate": "1"} if rows > 1 else numbers)]
-    return order_lines(rows) if name == "silver.order_lines" else delivery_items(rows)
+    if name in {"silver.order_lines", "silver.delivery_items"}:
+        return order_lines(rows) if name == "silver.order_lines" else delivery_items(rows)
+    return of_branches(name, rows)
 
 
 def test_every_number_that_is_delivered_has_a_maximum_or_needs_none() -> None:
@@ -152,6 +182,8 @@ SUMS: dict[str, tuple[str, dict[str, str | None]]] = {
         "customer_id = 44",
         {"redeemed_points": str(10_000_000 * MOST_ROWS), "redeemed_share": None},
     ),
+    "gold.branch_performance": ("branch_id = 3", {"revenue": f"{AMOUNT}.00", "revenue_share": "1.0000"}),
+    "gold.stock_cover": ("branch_id = 3", {"missing_units": str(2**30 - 10_000_000)}),
 }
 
 

@@ -11,7 +11,7 @@ import pytest
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from jobs import samples
+from jobs import branch_samples, samples
 from lakehouse import engines, graph
 from lakehouse.documents import judging, latest, parsing
 from lakehouse.intake import landing
@@ -81,6 +81,7 @@ def frames(engine: Native, tables: dict[str, Table], tmp_path_factory: pytest.Te
     """Every input of a computed table, from two days of sample exports: what a lake would hold, without the lake."""
     exports = tmp_path_factory.mktemp("landing")
     samples.generate(exports, lines=200, days=2)
+    branch_samples.generate(exports, days=70, every=35, receipts=0.4)
     days = [date(2022, 1, 1) + timedelta(days=number) for number in range(90)]
     rates = [f"{day},{currency},USD,0.01{day.day}" for day in days for currency in ("KES", "NGN")]
     (exports / "exchange_rates").mkdir()

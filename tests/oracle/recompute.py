@@ -14,10 +14,18 @@ import yaml
 
 SQL = Path(__file__).parent
 CONF = SQL.parents[1] / "conf"
-CONF_FILES = ("areas", "baskets", "markets", "payment_notes", "reporting")
-STAGING = ("staging", "staging_deliveries")  # in the order in which they run
+CONF_FILES = ("areas", "baskets", "markets", "payment_notes", "reporting", "stock_cover")
+STAGING = ("staging", "staging_deliveries", "staging_branches")  # in the order in which they run
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- UTC, and naive like every instant here
-FILES = {"customers": "*Customers*.json", "orders": "*Orders*.csv", "deliveries": "*Deliveries*.csv"}
+FILES = {
+    "customers": "*Customers*.json",
+    "orders": "*Orders*.csv",
+    "deliveries": "*Deliveries*.csv",
+    "branches": "*Branches*.csv",
+    "branch_transactions": "*Branch Transactions*.csv",
+    "conversations": "*Conversations*.json",
+    "stock": "*Stock*.csv",
+}
 
 
 class Delivery(NamedTuple):

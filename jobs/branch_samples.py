@@ -32,9 +32,10 @@ UNLISTED = 99  # a branch that writes a receipt in each export
 LATER = 3  # the branch that opens in the middle of the days
 CROWDED, QUIET, STUFFED = 1, 2, 4  # sells to ever new people; sells little; has more on its shelves than it sells
 START = date(2022, 1, 3)  # as the other samples
-PRODUCTS = 8  # of the market's catalog
+PRODUCTS = 10  # of the market's catalog
 FIRST_TRANSACTION_ID, FIRST_CONVERSATION_ID = 1_000, 70_000
 WALK_IN, DUPLICATED, CORRECTED, NEVER_RESOLVED = 0.4, 1 / 300, 1 / 60, 0.05
+RARE = 1 / 60  # receipts with the last of the products
 CONVERSATIONS = 0.3  # per receipt
 WEEK = 7  # days between counts of the stock
 
@@ -211,7 +212,9 @@ class Shops:
     def receipt(self, branch_id: int, day: int, branch: Branch) -> Receipt:
         """Sell one to three products at the branch's prices."""
         branch.transaction_id += 1
-        skus = {self.draw.pick_popular(self.products).sku for _ in range(1 + self.draw.below(3))}
+        *usual, rare = self.products
+        skus = {self.draw.pick_popular(usual).sku for _ in range(1 + self.draw.below(3))}
+        skus |= {rare.sku} if self.draw.chance(RARE) else set()
         lines = [(sku, 1 + self.draw.below(4), branch.prices[sku]) for sku in sorted(skus)]
         for sku, quantity, _ in lines:
             branch.on_hand[sku] = max(0, branch.on_hand[sku] - quantity)

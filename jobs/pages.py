@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from html import escape
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).with_name("templates")
 FOLDER = graph.HOME / "docs" / "reference" / "generated"
+QUESTIONS = graph.HOME / "conf" / "questions"
 PARTS = (
     contract.Contract, contract.Column, contract.Rule, contract.Check, contract.Reach, contract.Source,
     described_api.Api, described_api.Auth, described_api.Paging, described_api.Times,
@@ -50,8 +52,20 @@ def pages() -> dict[str, str]:
     return written | {
         "tables.md": templates.get_template("pages/tables.md").render(docs=found, layers=layers, picture=picture),
         "contract.md": templates.get_template("pages/contract.md").render(parts=[(one, _keys(one)) for one in PARTS]),
+        "questions.md": templates.get_template("pages/questions.md").render(questions=questions()),
         "commands.md": _commands(),
     }
+
+
+def questions() -> list[tuple[str, str, str, str]]:
+    """Of each file of conf/questions: its name, the question that it begins with, more about it, and its SQL."""
+    found = []
+    for path in sorted(QUESTIONS.glob("*.sql")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        said = list(takewhile(lambda line: line.startswith("--"), lines))
+        question, _, remarks = " ".join(line.removeprefix("--").strip() for line in said).partition("? ")
+        found.append((path.stem, f"{question}?", remarks, "\n".join(lines[len(said) :]).strip()))
+    return found
 
 
 def _templates(tables: set[str]) -> Environment:

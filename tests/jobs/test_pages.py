@@ -106,8 +106,8 @@ def test_numbers_of_tables_are_those_that_there_are() -> None:
     names = list(graph.load())
     text = " ".join(page.read_text() for page in written() if page.name != "measurements.md")
     found = set(re.findall(r"(\d+)\s(gold )?tables", text))
-    assert found == {("29", ""), ("29", "gold "), ("44", "")}
-    assert (sum(name.startswith("gold.") for name in names), len(names)) == (29, 44)
+    assert found == {("32", ""), ("32", "gold ")}
+    assert sum(name.startswith("gold.") for name in names) == 32
 
 
 def test_no_sentence_stands_twice() -> None:

@@ -108,13 +108,14 @@ def gather(
         return Answered(section, rows)
 
     totals = TOTALS.format(market=choice.of_market, days=choice.of_days)
+    answers = [answered(one) for one in SECTIONS]
     return Report(
         root,
         release,
         choice,
         countries(),
         [] if _missing(totals, release) else ask(totals),
-        [answered(one) for one in SECTIONS],
+        [one for one in answers if not (one.missing and one.section.is_optional)],
         _scores(release, choice),
         [row for statement in _of_quarantines(release, choice) for row in ask(statement)],
         changes,

@@ -32,7 +32,8 @@ class Section:
     """`statement`: with places for `{market}` and `{days}`, conditions over rows; its first column is the market.
 
     `draw` makes a chart of a market's rows, in its currency; `units` say by column what it is measured in.
-    `is_dated`: whether its rows are of days, so that a choice of days can narrow it.
+    `is_dated`: whether its rows are of days, so that a choice of days can narrow it. `is_optional`: whether a release
+    without its tables has no such section, instead of one that says so.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Section:
     draw: Callable[[Rows, str], Any]
     units: Mapping[str, str]
     is_dated: bool = True
+    is_optional: bool = False
 
     def asked(self, market: str, days: str) -> str:
         return self.statement.format(market=market, days=days)
@@ -185,5 +187,23 @@ SECTIONS = (
         """,
         lambda rows, _: charts.bars(rows, "difference_kind", "orders", "orders"),
         {"orders": "orders"},
+    ),
+    Section(
+        "branches",
+        "Branches",
+        f"The {MOST_NAMES} branches with the largest revenue of the newest month, which may not be over: line totals "
+        "of their receipts. Orders are not in it.",
+        f"""
+        select market, concat(coalesce(branch_name, 'not listed'), ' (', branch_id, ')') as branch, revenue,
+            revenue_share, transactions, units_sold
+        from (
+            select *, max(sale_month) over (partition by market) as newest_month
+            from gold.branch_performance where {{market}}
+        ) where sale_month = newest_month and revenue_rank <= {MOST_NAMES} order by market, revenue_rank, branch_id
+        """,  # noqa: S608  a number
+        lambda rows, currency: charts.bars(rows, "branch", "revenue", f"revenue, {currency}"),
+        {"revenue": MONEY, "revenue_share": "share, 0.1 = 10 %", "transactions": "receipts", "units_sold": "units"},
+        is_dated=False,
+        is_optional=True,
     ),
 )

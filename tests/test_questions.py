@@ -10,6 +10,7 @@ import pytest
 from jobs import branch_samples, pages
 from lakehouse import engines, graph
 from lakehouse.delta import feed
+from lakehouse.recovery import releases
 from lakehouse.runs.run import Run
 from lakehouse.serving import sql
 from lakehouse.writes.lake import Lake
@@ -70,6 +71,20 @@ def test_who_stands_out_is_who_the_samples_made_so(answers: dict[str, Rows]) -> 
     assert found["branches_with_several_names"] == {1}
     most = Counter(row["branch_id"] for row in answers["many_customers_few_transactions"] if row["months"] == 4)
     assert most[branch_samples.CROWDED + 1] == 2
+
+
+def test_the_report_shows_branches_where_there_are_some(lake: Lake, tables: dict[str, Table]) -> None:
+    pytest.importorskip("altair", reason="needs the extra `report`: uv sync --inexact --extra report")
+    from jobs import report  # noqa: PLC0415  whose charts need it
+
+    release = releases.publish(lake.root, tables)
+    assert release
+    found = {one.section.name: one for one in report.gather(engines.reader(), lake.root, release, None).answers}
+    assert {market: rows[0]["branch"] for market, rows in found["branches"].rows.items()} == {
+        1: "Eldoret (9)",
+        2: "Benin (9)",
+    }
+    assert found["revenue"].missing == ("gold.daily_sales",)
 
 
 def test_every_unit_that_is_moved_is_spare_there_and_short_here(

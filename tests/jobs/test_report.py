@@ -227,6 +227,10 @@ def test_a_lacking_extra_is_named_with_its_command(released: str, monkeypatch: p
     assert str(done.exception).endswith("which is not installed. Install it: `uv sync --inexact --extra report`.")
 
 
+def test_of_branches_that_nobody_delivered_nothing_is_said(made: Report) -> None:
+    assert "branches" in {one.name for one in sections.SECTIONS} - {one.section.name for one in made.answers}
+
+
 def test_a_run_imports_nothing_that_only_some_need(tmp_path: Path) -> None:
     samples.generate(tmp_path / "landing", lines=20, days=1)
     places = ["--lake", str(tmp_path / "lake"), "--landing", str(tmp_path / "landing")]

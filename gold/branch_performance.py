@@ -6,7 +6,7 @@ A month in which a branch sold nothing is a row too: otherwise the worst month o
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import average, month_start, percentiles, share, whole_sum
+from lakehouse.transforms import average, month_start, share, whole_sum
 
 BRANCH = ["market", "branch_id"]
 MONTH = ["market", "sale_month"]
@@ -23,23 +23,8 @@ def build(silver_branch_transactions: DataFrame, silver_branches: DataFrame) -> 
         whole_sum("quantity").alias("units_sold"),
     )
     months = months_of_branches(silver_branches, lines).join(sales, on=[*BRANCH, "sale_month"], how="left")
-    months = months.na.fill(0, subset=["revenue", *COUNTS])
-    of_month, in_time = Window.partitionBy(*MONTH), Window.partitionBy(*BRANCH).orderBy("sale_month")
-    alike = Window.partitionBy(*MONTH, "is_listed")
-    sold_no_more = F.count("*").over(alike) + 1 - F.rank().over(alike.orderBy(F.desc("units_sold")))
-    flagged = with_medians(months).withColumns(
-        {
-            "of_all": F.sum("revenue").over(of_month).cast("decimal(18,2)"),
-            "is_in_lowest_tenth": F.col("is_listed") & (sold_no_more * 10 <= F.count("*").over(alike)),
-        }
-    )
-    has_many, has_few = (
-        F.col("customers") > F.col("median_customers"),
-        F.col("transactions") < F.col("median_transactions"),
-    )
-    lowest = F.col("is_in_lowest_tenth")
-    before = [F.coalesce(F.lag(lowest, months).over(in_time), F.lit(False)) for months in (1, 2)]  # noqa: FBT003
-    return flagged.select(
+    of_month = Window.partitionBy(*MONTH)
+    return with_flags(months.na.fill(0, subset=["revenue", *COUNTS])).select(
         # ids
         *BRANCH,
         "sale_month",
@@ -51,31 +36,37 @@ def build(silver_branch_transactions: DataFrame, silver_branches: DataFrame) -> 
         # amounts and counts
         F.col("revenue").cast("decimal(18,2)").alias("revenue"),
         F.rank().over(of_month.orderBy(F.desc("revenue"))).cast("bigint").alias("revenue_rank"),
-        share(F.col("revenue"), F.col("of_all")).alias("revenue_share"),
+        share(F.col("revenue"), F.sum("revenue").over(of_month)).alias("revenue_share"),
         "transactions",
         average(F.col("revenue"), F.col("transactions")).alias("average_transaction"),
         "customers",
         "products_sold",
         "units_sold",
         # flags
-        (F.col("is_listed") & has_many & has_few).alias("has_many_customers_and_few_transactions"),
+        "has_many_customers_and_few_transactions",
         "is_in_lowest_tenth",
-        (lowest & before[0] & before[1]).alias("is_in_lowest_tenth_for_three_months"),
+        "is_in_lowest_tenth_for_three_months",
     )
 
 
 def months_of_branches(branches: DataFrame, lines: DataFrame) -> DataFrame:
     """Every month of each branch, listed or known by its sales alone, with its facts and its market's currency."""
-    span = (F.min("sale_month").alias("first_sale"), F.max("sale_month").alias("last_sale"))
-    markets = lines.groupBy("market").agg(
-        F.min("currency").alias("currency"), F.min("sale_month").alias("first"), F.max("sale_month").alias("last")
+    sold = lines.groupBy(*BRANCH).agg(
+        F.min("sale_month").alias("first_sale"),
+        F.max("sale_month").alias("last_sale"),
+        F.min("currency").alias("sold_in"),
     )
-    listed = branches.withColumn("listed", F.lit(True))  # noqa: FBT003
-    every = listed.join(lines.groupBy(*BRANCH).agg(*span), on=BRANCH, how="full").join(
-        markets, on="market", how="inner"
+    every = branches.withColumn("is_listed", F.lit(True)).join(sold, on=BRANCH, how="full")  # noqa: FBT003
+    of_market = Window.partitionBy("market")
+    every = every.withColumns(
+        {
+            "currency": F.min("sold_in").over(of_market),
+            "first": F.min("first_sale").over(of_market),
+            "last": F.max("last_sale").over(of_market),
+        }
     )
-    opened = F.when(F.col("listed"), F.coalesce(month_start("opened_on"), F.col("first")))
-    closed = F.when(F.col("listed"), F.coalesce(month_start("closed_on"), F.col("last")))
+    opened = F.when(F.col("is_listed"), F.coalesce(month_start("opened_on"), F.col("first")))
+    closed = F.when(F.col("is_listed"), F.coalesce(month_start("closed_on"), F.col("last")))
     begin = number_of(F.greatest(F.col("first"), F.least(opened, F.col("first_sale"))))
     end = number_of(F.least(F.col("last"), F.greatest(closed, F.col("last_sale"))))
     spans = every.withColumns({"begin": begin, "end": end}).where("begin <= end")
@@ -86,7 +77,7 @@ def months_of_branches(branches: DataFrame, lines: DataFrame) -> DataFrame:
         F.make_date(year, F.col("month") % 12 + 1, F.lit(1)).alias("sale_month"),
         "branch_name",
         "city",
-        F.coalesce("listed", F.lit(False)).alias("is_listed"),  # noqa: FBT003
+        F.coalesce("is_listed", F.lit(False)).alias("is_listed"),  # noqa: FBT003
         "currency",
     )
 
@@ -96,9 +87,24 @@ def number_of(month: Column) -> Column:
     return F.year(month) * 12 + F.month(month) - 1
 
 
-def with_medians(months: DataFrame) -> DataFrame:
-    """What the listed branch in the middle has in each month."""
-    for column in ("customers", "transactions"):
-        median = percentiles(months.where("is_listed"), MONTH, column, {f"median_{column}": 50})
-        months = months.join(median, on=MONTH, how="left")
-    return months
+def with_flags(months: DataFrame) -> DataFrame:
+    """Held against the listed branches of the market in the month.
+
+    One is above the median where at least half of them have less, and below it where less than half have no more.
+    """
+    alike = Window.partitionBy(*MONTH, "is_listed")
+    branches = F.count("*").over(alike)
+    no_more = {
+        name: branches + 1 - F.rank().over(alike.orderBy(F.desc(name))) for name in ("transactions", "units_sold")
+    }
+    has_many = (F.rank().over(alike.orderBy("customers")) - 1) * 2 >= branches
+    has_few = no_more["transactions"] * 2 < branches
+    flagged = months.withColumns(
+        {
+            "has_many_customers_and_few_transactions": F.col("is_listed") & has_many & has_few,
+            "is_in_lowest_tenth": F.col("is_listed") & (no_more["units_sold"] * 10 <= branches),
+        }
+    )
+    in_time, lowest = Window.partitionBy(*BRANCH).orderBy("sale_month"), F.col("is_in_lowest_tenth")
+    before = [F.coalesce(F.lag(lowest, places).over(in_time), F.lit(False)) for places in (1, 2)]  # noqa: FBT003
+    return flagged.withColumn("is_in_lowest_tenth_for_three_months", lowest & before[0] & before[1])

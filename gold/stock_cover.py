@@ -32,7 +32,7 @@ def build(
     )
     products = newest_counts(silver_stock_levels).join(sales, on=PRODUCT, how="full")
     products = products.join(counts, on=PRODUCT, how="left").na.fill(0, subset=["units_sold", "counts", "stock_outs"])
-    names = silver_branches.select("market", "branch_id", "branch_name")
+    names = silver_branches.select("market", "branch_id", "branch_name", "closed_on")
     known = products.join(newest, on="market", how="inner").join(names, on=["market", "branch_id"], how="left")
     cover = quotient(F.col("on_hand").cast("decimal(20,0)") * DAYS, F.col("units_sold").cast("decimal(20,0)"), 1)
     return with_moves(known.withColumn("days_of_cover", cover), conf_stock_cover).select(
@@ -77,9 +77,14 @@ def newest_counts(levels: DataFrame) -> DataFrame:
 
 
 def with_moves(products: DataFrame, bounds: DataFrame) -> DataFrame:
-    """What each branch is short of or can spare, and how much of that meets the other side's."""
-    known = products.crossJoin(F.broadcast(bounds.select("needed_days", "spare_days")))
+    """What each branch is short of or can spare, and how much of that meets the other side's.
+
+    A closed branch sells no more, however much it sold in the last days: it needs nothing and can spare all.
+    """
     on_hand, none = F.col("on_hand").cast("bigint"), F.lit(0).cast("bigint")
+    still_sold = F.when(F.col("closed_on") <= F.col("as_of_date"), none).otherwise(F.col("units_sold"))
+    known = products.withColumn("still_sold", still_sold)
+    known = known.crossJoin(F.broadcast(bounds.select("needed_days", "spare_days")))
     sides = known.withColumns(
         {
             "missing_units": F.greatest(F.coalesce(sold_in("needed_days") - on_hand, none), none),
@@ -100,8 +105,8 @@ def with_moves(products: DataFrame, bounds: DataFrame) -> DataFrame:
 
 
 def sold_in(days: str) -> Column:
-    """Units that are sold in so many days at the pace of the last ones, rounded up."""
-    units = F.col("units_sold") * F.col(days).cast("bigint")
+    """Units that will be sold in so many days at the pace of the last ones, rounded up."""
+    units = F.col("still_sold") * F.col(days).cast("bigint")
     return F.call_function("div", units + (DAYS - 1), F.lit(DAYS).cast("bigint"))
 
 

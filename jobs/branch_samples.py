@@ -21,15 +21,21 @@ from jobs.samples import DAY, HOUR, MARKETS, NEWLINE, History, Market, Simulatio
 BRANCHES = "Branch ID,Branch Name,City,Opened On,Closed On,Updated At"
 TRANSACTIONS = "Branch ID,Transaction ID,Sold At,Customer ID,SKU,Quantity,Unit Price,Line Total,Transaction Total"
 STOCK = "Branch ID,SKU,Counted On,On Hand,Unit Price"
-PLACES = {
-    1: ("Westlands", "Kilimani", "Karen", "Kasarani", "Nyali", "Likoni", "Kisumu", "Nakuru", "Eldoret", "Thika"),
-    2: ("Ikeja", "Lekki", "Yaba", "Surulere", "Wuse", "Garki", "Ibadan", "Enugu", "Benin", "Abeokuta"),
-}
+PLACES = {  # by market
+    1: (
+        "Westlands", "Kilimani", "Karen", "Kasarani", "Nyali", "Likoni", "Kisumu", "Nakuru", "Eldoret", "Thika",
+        "Machakos", "Meru",
+    ),
+    2: (
+        "Ikeja", "Lekki", "Yaba", "Surulere", "Wuse", "Garki", "Ibadan", "Enugu", "Benin", "Abeokuta", "Kano", "Jos",
+    ),
+}  # fmt: skip
 FIVE_NAMES = ("{} Mall", "Shop {}", "{} New", "{} (old)", "{}")  # of the first branch; the newest is the last
+CITIES = ("Old Town", "New Town")
 TOPICS = ("delivery", "price", "payment", "return", "stock")
 CHANNELS = ("phone", "chat", "counter")
 UNLISTED = 99  # a branch that writes a receipt in each export
-LATER = 3  # the branch that opens in the middle of the days
+LATER, CLOSED = 3, 5  # open in the middle of the days; close when two thirds of them are over
 CROWDED, QUIET, STUFFED = 1, 2, 4  # sells to ever new people; sells little; has more on its shelves than it sells
 START = date(2022, 1, 3)  # as the other samples
 PRODUCTS = 10  # of the market's catalog
@@ -47,6 +53,7 @@ class Branch:
     branch_id: int
     name: str
     opened: int  # day
+    closed: int  # day, perhaps behind all of them
     receipts: float
     buyers: Sequence[int]
     prices: dict[str, int]
@@ -157,6 +164,7 @@ class Shops:
             branch_id=number + 1,
             name=PLACES[self.market.number][number],
             opened=self.history.days // 2 if number == LATER else -400,
+            closed=self.history.days * 2 // 3 if number == CLOSED else self.history.days,
             receipts=sold,
             buyers=[self.draw.pick(self.customers) for _ in range(20)],
             prices={one.sku: max(1, one.price * (95 + self.draw.below(11)) // 100) for one in self.products},
@@ -173,7 +181,7 @@ class Shops:
         )
         self.corrected = []
         for day in period:
-            for branch in (one for one in self.branches if one.opened <= day):
+            for branch in (one for one in self.branches if one.opened <= day < one.closed):
                 sold = self.receipts(branch, day)
                 receipts += sold
                 opened += [self.conversation(branch, day) for _ in sold if self.draw.chance(CONVERSATIONS)]
@@ -191,15 +199,20 @@ class Shops:
         }
 
     def listed(self, today: int) -> list[str]:
-        """Each branch that is open, the first one as five departments call it."""
+        """Each branch that was opened, the first one as five departments call it."""
         rows = []
-        for number, branch in enumerate(one for one in self.branches if one.opened <= today):
-            names = FIVE_NAMES if number == 0 else ("{}",) * 2 if number == CROWDED else ("{}",)
-            for place, form in enumerate(names):
-                name = form.format(branch.name.upper() if number == CROWDED and place == 0 else branch.name)
-                opened = self.history.start + timedelta(days=branch.opened)
-                city = branch.name if number % 2 else f"{branch.name} City"
-                rows.append(f"{branch.branch_id},{name},{city},{opened},-,{self.at((place - 30) * DAY)}")
+        for branch in (one for one in self.branches if one.opened <= today):
+            names = [branch.name]
+            if branch.branch_id == 1:
+                names = [form.format(branch.name) for form in FIVE_NAMES]
+            elif branch.branch_id == CROWDED + 1:
+                names = [branch.name.upper(), branch.name]
+            opened, closed = (self.history.start + timedelta(days=day) for day in (branch.opened, branch.closed))
+            rows += [
+                f"{branch.branch_id},{name},{CITIES[branch.branch_id % 2]},{opened},"
+                f"{closed if branch.closed <= today else '-'},{self.at((place - 30) * DAY)}"
+                for place, name in enumerate(names)
+            ]
         return rows
 
     def receipts(self, branch: Branch, day: int) -> list[Receipt]:

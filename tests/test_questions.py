@@ -69,8 +69,10 @@ def test_who_stands_out_is_who_the_samples_made_so(answers: dict[str, Rows]) -> 
     found = {name: {row.get("branch_id") for row in rows} for name, rows in answers.items()}
     assert found["branches_in_lowest_tenth"] == {branch_samples.QUIET + 1}
     assert found["branches_with_several_names"] == {1}
-    most = Counter(row["branch_id"] for row in answers["many_customers_few_transactions"] if row["months"] == 4)
-    assert most[branch_samples.CROWDED + 1] == 2
+    often = [
+        (row["market"], row["branch_id"]) for row in answers["many_customers_few_transactions"] if row["months"] > 2
+    ]
+    assert often == [(market, branch_samples.CROWDED + 1) for market in (1, 2)]
 
 
 def test_the_report_shows_branches_where_there_are_some(lake: Lake, tables: dict[str, Table]) -> None:
@@ -81,7 +83,7 @@ def test_the_report_shows_branches_where_there_are_some(lake: Lake, tables: dict
     assert release
     found = {one.section.name: one for one in report.gather(engines.reader(), lake.root, release, None).answers}
     assert {market: rows[0]["branch"] for market, rows in found["branches"].rows.items()} == {
-        1: "Eldoret (9)",
+        1: "Kisumu (7)",
         2: "Benin (9)",
     }
     assert found["revenue"].missing == ("gold.daily_sales",)

@@ -11,9 +11,9 @@ TABLE = "gold.stock_cover"
 MOVES = ("branch_id", "missing_units", "spare_units", "units_to_receive", "units_to_send")
 
 
-def cover(built: Built, levels: list[Cells], sales: list[Cells]) -> list[Texts]:
-    tables = {"silver_stock_levels": levels, "silver_branch_transactions": sales, "silver_branches": [a_branch()]}
-    return built(TABLE, tables)
+def cover(built: Built, levels: list[Cells], sales: list[Cells], *branches: Cells) -> list[Texts]:
+    tables = {"silver_stock_levels": levels, "silver_branch_transactions": sales}
+    return built(TABLE, tables | {"silver_branches": branches or [a_branch()]})
 
 
 def sold(quantity: int, **cells: object) -> Cells:
@@ -83,4 +83,16 @@ def test_no_more_is_sent_than_is_short(built: Built) -> None:
         ("0", "0", ""),
         ("0", "7", ""),
         ("0", "3", ""),
+    ]
+
+
+def test_a_closed_branch_needs_nothing_and_can_spare_all(built: Built) -> None:
+    levels = [a_stock_level(branch_id=branch, on_hand=3) for branch in (1, 2, 3)]
+    sales = [sold(20, branch_id=branch) for branch in (1, 2, 3)]
+    closed = {1: "2022-01-30", 2: "2022-01-31", 3: None}  # the last day of the data is the 30th
+    branches = [a_branch(branch_id=branch, closed_on=day) for branch, day in closed.items()]
+    assert only(cover(built, levels, sales, *branches), *MOVES, "days_of_cover") == [
+        ("1", "0", "3", "0", "3", "4.2"),
+        ("2", "7", "0", "3", "0", "4.2"),
+        ("3", "7", "0", "0", "0", "4.2"),
     ]

@@ -81,6 +81,13 @@ def test_one_branch_has_five_names_and_one_that_writes_receipts_is_in_no_list(ex
     assert {row["Branch ID"] for row in rows(exports, "Branch Transactions.csv", 1)} - names.keys() == {"99"}
 
 
+def test_one_branch_opens_and_one_closes_on_the_way(exports: BranchExports) -> None:
+    lists = [path.read_text("utf-8").splitlines()[1:] for path in files(exports, "Branches.csv", 2)]
+    branches = [{row.split(",")[0] for row in rows} for rows in lists]
+    closed = [{row.split(",")[0] for row in rows if row.split(",")[4] != "-"} for rows in lists]
+    assert (branches[-1] - branches[0], closed[0], closed[-1]) == ({"4"}, set(), {"6"})
+
+
 def test_customers_and_products_are_those_of_the_other_samples(exports: BranchExports, tmp_path: Path) -> None:
     made = samples.generate(tmp_path, deliver=[0])
     known = {

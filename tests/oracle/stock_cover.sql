@@ -40,8 +40,9 @@ sides AS (
         counted_on,
         on_hand,
         half_up(on_hand::HUGEINT * 280, units_sold) AS tenths_of_days,
-        greatest(coalesce((coalesce(units_sold, 0) * needed_days + 27) // 28 - on_hand, 0), 0)::BIGINT AS missing_units,
-        greatest(coalesce(on_hand - (coalesce(units_sold, 0) * spare_days + 27) // 28, 0), 0)::BIGINT AS spare_units
+        CASE WHEN closed_on <= as_of_date THEN 0 ELSE coalesce(units_sold, 0) END AS still_sold,
+        greatest(coalesce((still_sold * needed_days + 27) // 28 - on_hand, 0), 0)::BIGINT AS missing_units,
+        greatest(coalesce(on_hand - (still_sold * spare_days + 27) // 28, 0), 0)::BIGINT AS spare_units
     FROM stock
     FULL JOIN sales USING (market, branch_id, sku)
     INNER JOIN newest USING (market)

@@ -224,19 +224,24 @@ class Source(Strict):
     of each line behind its last row. Patterns are Python's, of the whole line. `rows`: the keys, with points between,
     under which a JSON file holds the array of its rows (`data.sales`), where it is an object and no array.
 
+    `format: spreadsheet` is xlsx, xls and ods: its `sheet` by name, or by its number among those that are shown;
+    `skip_rows` between the header and the first that counts. A row is a line, its cells with commas between them.
+
     `api` or `database` say where its files are fetched from; then it needs no `files`, which somebody may still drop.
     """
 
     files: tuple[str, ...] = ()
     api: Api | None = None
     database: Database | None = None
-    format: Literal["csv", "json"]
+    format: Literal["csv", "json", "parquet", "spreadsheet"]
     encoding: Annotated[str, AfterValidator(_known_encoding)] | None = None
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     quote: Annotated[str, Field(min_length=1, max_length=1)] = '"'
     preamble: Annotated[int, Field(ge=0, le=MOST_LINES_BEFORE)] | Pattern = 0
     footer: Pattern | Literal[""] = ""
     rows: str = ""
+    sheet: Annotated[int, Field(ge=1)] | Annotated[str, Field(min_length=1)] | None = None
+    skip_rows: Annotated[int, Field(ge=0, le=MOST_LINES_BEFORE)] = 0
     unknown_columns: Annotated[Literal["add", "rescue", "fail"], Field(alias="schema")] = "add"
     required: tuple[str, ...] = ()
     blank: tuple[str, ...] = ()
@@ -255,12 +260,18 @@ class Source(Strict):
         return said
 
     @model_validator(mode="after")
-    def _lines_are_of_csv(self) -> Source:
-        if self.format == "json" and (self.preamble or self.footer):
-            raise ValueError("preamble and footer: go with `format: csv`, whose lines they are")
-        if self.format == "csv" and self.rows:
+    def _has_such_parts(self) -> Source:
+        if self.format in {"json", "parquet"} and (self.preamble or self.footer):
+            raise ValueError("preamble and footer: go with `format: csv` or `spreadsheet`, whose lines they are")
+        if self.format != "json" and self.rows:
             raise ValueError("rows: goes with `format: json`, of which it is a part")
+        if not self.is_sheet and (self.sheet or self.skip_rows):
+            raise ValueError("sheet and skip_rows: go with `format: spreadsheet`")
         return self
+
+    @property
+    def is_sheet(self) -> bool:
+        return self.format == "spreadsheet"
 
     @property
     def fetched(self) -> Api | Database | None:
@@ -569,7 +580,8 @@ class Contract(Strict):
         words |= set() if self.rejects_changes else {"identity"}
         words |= set() if self.removes_vanished else {"full_dump"}
         # Where it is fetched from is no matter of what its rows say.
-        source = self.source.model_dump(exclude={"api", "database"}) if self.source else None
+        apart = {"api", "database"} | (set() if self.source and self.source.is_sheet else {"sheet", "skip_rows"})
+        source = self.source.model_dump(exclude=apart) if self.source else None
         return self.model_dump(exclude=words) | {
             "source": source,
             "columns": columns,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lakehouse.intake import paths
 from lakehouse.intake.paths import Said
 from lakehouse.readers.records import UnreadableError
-from lakehouse.store import storage
+from lakehouse.store import archives, storage
 from lakehouse.store.storage import MissingFileError, StoredFile
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def as_listed(path: str) -> StoredFile:
 def is_still(landing: str, delivery: Delivery) -> bool:
     """Whether what was delivered lies in landing as it was."""
     if not is_window(delivery.path):
-        return storage.is_still(landing, delivery.stored)
+        return archives.is_still(landing, delivery.stored)
     try:
         return complete(landing, delivery.path)[1] == delivery.content
     except (MissingFileError, UnreadableError):

@@ -1,4 +1,4 @@
-"""Delivered files as rows of text, read by intake.records where the engine says: nothing is guessed or dropped."""
+"""Delivered files as rows of text, read where the engine says: nothing is guessed or dropped."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 from lakehouse.delta.types import arrow_schema
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import fetched
-from lakehouse.readers import csv_records, json_records, records
+from lakehouse.readers import csv_records, records
 from lakehouse.readers.columns import AS_MEANT, DEFUSED, OF_CORRECTIONS
-from lakehouse.store import storage
+from lakehouse.readers.rows import batches
+from lakehouse.readers.typed import parquet
+from lakehouse.store import archives, storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -184,22 +186,23 @@ def _of_file(root: str, delivery: Delivery) -> Iterator[Batch]:
     layout = delivery.layout
     if layout is None or not delivery.header:
         return
-    with storage.open_file(root, delivery.path, delivery.content) as stream:
-        if layout.format == records.CSV:
-            yield from csv_records.csv_batches(stream, layout, delivery.header)
-        else:
-            names = dict(zip(delivery.header, delivery.columns.values(), strict=True))
-            yield from json_records.json_batches(stream, layout, names)
+    names = list(delivery.columns.values())
+    with archives.unpacked(root, delivery.path, delivery.content) as (place, path):
+        yield from batches(place, path, layout, delivery.header, names, delivery.content)
 
 
 def _page(root: str, window: Delivery, part: fetched.Part) -> Delivery:
-    """One page as if it were a file of its own: a CSV has its own header, JSON's keys are those of all pages."""
-    path, layout = f"{window.path}/{part.name}", window.layout
+    """One page as if it were a file of its own: it has its own header, but JSON's keys are those of all pages."""
+    path, layout, header = f"{window.path}/{part.name}", window.layout, window.header
     if layout is None:
         return window
-    head = storage.read_bytes(root, path, first=records.HEAD)
-    layout = replace(layout, compression=records.compression_of(head))
-    header = csv_records.csv_header(head, layout) if layout.format == records.CSV else window.header
+    if layout.format == records.PARQUET:
+        with storage.random_access(root, path) as file:
+            header = parquet.columns(file)
+    else:
+        head = storage.read_bytes(root, path, first=records.HEAD)
+        layout = replace(layout, compression=records.compression_of(head))
+        header = csv_records.csv_header(head, layout) if layout.format == records.CSV else header
     return replace(window, path=path, size=part.size, header=header, layout=layout)
 
 

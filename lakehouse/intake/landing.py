@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from lakehouse.intake import fetched
+from lakehouse.intake import contents, fetched, paths
 from lakehouse.intake.ledger import MISDATED, Delivery, Entry
 from lakehouse.intake.paths import Said
-from lakehouse.readers import csv_records, json_records, records
-from lakehouse.readers.columns import OF_CORRECTIONS, column_name
-from lakehouse.readers.records import HalfWrittenError, OpenEndError, UnreadableError
-from lakehouse.store import storage
+from lakehouse.readers import records
+from lakehouse.readers.columns import OF_CORRECTIONS
+from lakehouse.readers.records import HalfWrittenError, UnreadableError
+from lakehouse.store import archives, storage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Container, Iterable, Mapping
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from lakehouse.store.storage import StoredFile
 
 TOLERANCE = timedelta(days=1)  # clocks differ, and a file may be named for the night that it is made in
-# A writer that was stopped: what it did not touch for so long is taken, though its last row looks cut.
-SETTLED = timedelta(hours=1)
 # What systems and programs leave beside people's files: nobody delivers it, and it is never done.
 OF_THE_SYSTEM = re.compile(
     r"(^|/)(\.DS_Store|\._[^/]*|__MACOSX/.*|\.(Trashes|Trash-[^/]*|Spotlight-V100|fseventsd|TemporaryItems)/.*"
@@ -144,7 +142,7 @@ def find(
             there.add((name, path))
             if (name, path) not in held:
                 unseen.append(_Seen(name, contracts[name], fetched.as_listed(path), said, ZoneInfo("UTC"), None))
-    for file in storage.list_files(landing, without=fetched.FOLDER):
+    for file in archives.list_files(landing, without=fetched.FOLDER):
         if OF_THE_SYSTEM.search(file.path):
             continue
         if TEMPORARY.search(file.path):
@@ -192,7 +190,12 @@ def _identity(table: str, file: StoredFile | Delivery, content: str) -> tuple[ob
 def _wanted(path: str, contracts: Mapping[str, Contract]) -> dict[str, Said]:
     """The tables that want the file, each with what its patterns read from the path."""
     fitting = {name: fetched.wants(name, one, path) for name, one in contracts.items()}
-    return {name: said for name, said in fitting.items() if said is not None}
+    found = {name: said for name, said in fitting.items() if said is not None}
+    if found or not archives.is_archive(path):
+        return found
+    # What cannot be looked into belongs to the first that might want a file of it.
+    of_files = {name: paths.read_inside(path, one.source.files) for name, one in contracts.items() if one.source}
+    return dict([(name, said) for name, said in of_files.items() if said is not None][:1])
 
 
 def _temporary(file: StoredFile, contracts: Mapping[str, Contract]) -> Entry:
@@ -211,15 +214,16 @@ def _look(landing: str, seen: _Seen, now: datetime) -> Entry:
     content, file = "", seen.file
     try:
         _refuse(seen.problem(now))
-        content = storage.content_hash(landing, file)
-        delivery, doubt = _columns(landing, seen.contract, seen.delivery(content), now)
-        _refuse(_refusal(seen.contract, delivery))
-        if not _has_rows(landing, delivery):
-            delivery = replace(delivery, header=(), kinds={})
-        if storage.is_still(landing, file):
+        with archives.unpacked(landing, file.path) as place:
+            content = storage.content_hash(place[0], replace(file, path=place[1]))
+            delivery, doubt = contents.described(place, seen.contract, seen.delivery(content), now)
+            _refuse(_refusal(seen.contract, delivery))
+            if not contents.has_rows(place, delivery):
+                delivery = replace(delivery, header=(), kinds={})
+        if archives.is_still(landing, file):
             return Entry(delivery, -1, "claimed", "; ".join(one for one in (seen.said.doubt, doubt) if one))
         status, reason = "waiting", "changed while it was read: its writer is not done."
-    except HalfWrittenError as error:
+    except (HalfWrittenError, archives.UnfinishedError) as error:
         status, reason = "waiting", str(error)
     except (UnreadableError, storage.RefusedFileError) as error:
         status, reason = "unreadable", str(error)
@@ -250,12 +254,13 @@ def _page(landing: str, contract: Contract, window: Delivery, part: fetched.Part
     """One page as if it were a file of its own, with no header where it has no rows. Raises UnreadableError."""
     path = fetched.checked(landing, window.path, part)
     try:
-        page, _ = _columns(landing, contract, replace(window, path=path, size=part.size), window.modified_at)
+        here = replace(window, path=path, size=part.size)
+        page, _ = contents.described((landing, path), contract, here, window.modified_at)
     except HalfWrittenError as error:
         raise UnreadableError(f"has a page {part.name} that {error.__cause__ or error}") from error
     except UnreadableError as error:
         raise UnreadableError(f"has a page {part.name} that {error}") from error
-    return page if _has_rows(landing, page) else replace(page, header=(), kinds={})
+    return page if contents.has_rows((landing, path), page) else replace(page, header=(), kinds={})
 
 
 def _together(window: Delivery, pages: Collection[Delivery]) -> Delivery:
@@ -282,100 +287,26 @@ def _refuse(reason: str) -> None:
         raise UnreadableError(reason)
 
 
-def _has_rows(landing: str, delivery: Delivery) -> bool:
-    """A header alone says nothing of the source's columns: it may be all that has arrived of a file."""
-    if delivery.layout is None or delivery.layout.format != records.CSV or delivery.size > records.HEAD:
-        return True
-    with storage.open_file(landing, delivery.path) as stream:
-        return bool(delivery.header) and any(csv_records.read_csv(stream, delivery.layout, delivery.header))
-
-
-def _columns(landing: str, contract: Contract, delivery: Delivery, now: datetime) -> tuple[Delivery, str]:
-    """The delivery with its layout and columns, and what is odd about its end.
-
-    A compressed or JSON file is read whole, a CSV at both ends.
-    """
-    source, path = contract.source, delivery.path
-    if source is None:
-        return delivery, ""
-    head = storage.read_bytes(landing, path, first=records.HEAD)
-    layout = records.detect(
-        head,
-        source.format,
-        encoding=source.encoding,
-        delimiter=source.delimiter,
-        quote=source.quote,
-        preamble=source.preamble,
-        is_known=lambda text: column_name(text) in contract.columns,
-    )
-    if source.format == records.JSON:
-        layout = replace(layout, rows=source.rows)
-        with storage.open_file(landing, path, delivery.content) as stream:
-            keys, kinds, rows = json_records.inspect_json(stream, layout)
-        if rows and not keys:
-            raise UnreadableError("has no object with a key in it. Deliver it with rows.")
-        return replace(delivery, header=keys, kinds=_by_name(kinds), layout=layout, records=rows), ""
-    layout = replace(layout, footer=source.footer)
-    header = csv_records.csv_header(head, layout)
-    if header and _missing(set(map(column_name, header)), source.required):
-        before = csv_records.find_header(head, layout, source.required, column_name)
-        _refuse(_preamble(delivery.table, before) if before is not None else "")
-    doubt = _doubt_of_end(landing, replace(delivery, header=header, layout=layout), head, now)
-    kinds = _by_name(csv_records.sample(head, layout, header))
-    layout = replace(layout, ends_open=bool(doubt))
-    return replace(delivery, header=header, kinds=kinds, layout=layout), doubt
-
-
-def _preamble(table: str, before: int) -> str:
-    return (
-        f"has its header in its line {before + 1}. Say `preamble: {before}` in the source of "
-        f"conf/{table.replace('.', '/')}.yml, or the pattern of such lines, where not all files have so many."
-    )
-
-
-def _doubt_of_end(landing: str, delivery: Delivery, head: bytes, now: datetime) -> str:
-    """Raises HalfWrittenError where the file's end looks cut; of one that nobody writes to any more it is only said."""
-    layout, size = delivery.layout, delivery.size
-    if layout is None:
-        return ""
-    try:
-        if layout.compression:
-            with storage.open_file(landing, delivery.path, delivery.content) as stream:
-                csv_records.check_compressed(stream, layout, delivery.header)
-        else:
-            tail = head if size <= len(head) else storage.read_bytes(landing, delivery.path, last=records.HEAD)
-            csv_records.check_end(tail, layout, delivery.header, size - len(tail))
-    except OpenEndError as error:
-        if now < delivery.modified_at + SETTLED:
-            raise HalfWrittenError(f"{error} It is taken as it is an hour after it was last written.") from error
-        return f"{error} Nobody wrote to it for an hour, so it is taken, and its last row is judged as it is."
-    return ""
-
-
-def _by_name(kinds: Mapping[str, str]) -> dict[str, str]:
-    return {column_name(text): kind for text, kind in kinds.items()}
-
-
 def _refusal(contract: Contract, delivery: Delivery) -> str:
     """Why the source does not take a file of these columns; empty where it does."""
     source = contract.source
     if source is None or not delivery.header:
         return ""
     names = delivery.columns
-    return _missing(set(names.values()), source.required) or _clash(names, source.format) or _unknown(names, contract)
+    return _missing(names.values(), source.required) or _clash(names, source.format) or _unknown(names, contract)
 
 
 def _clash(names: Mapping[str, str], kind: str) -> str:
     """Two headers that fold to one name would overwrite each other; JSON's are judged object by object."""
     for name, count in Counter(names.values()).items():
-        if count > 1 and kind == "csv":
+        if count > 1 and kind != records.JSON:
             both = " and ".join(repr(text) for text, folded in names.items() if folded == name)
             return f"has two columns that both fold to {name}: {both}. Rename one of them."
     return ""
 
 
-def _missing(names: set[str], required: Iterable[str]) -> str:
-    missing = [name for name in required if name not in names]
+def _missing(names: Iterable[str], required: Iterable[str]) -> str:
+    missing = contents.missing(names, required)
     return f"has no column {', '.join(missing)}, which the contract requires. Deliver it with that." if missing else ""
 
 

@@ -18,7 +18,7 @@ from lakehouse.delta import log, ops, progress
 from lakehouse.formula import PLACES
 from lakehouse.readers.columns import column_names
 from lakehouse.readers.records import Layout
-from lakehouse.store import storage
+from lakehouse.store import archives, storage
 from lakehouse.store.storage import StoredFile
 
 if TYPE_CHECKING:
@@ -292,7 +292,8 @@ def claim(root: str, ledger: Ledger, found: Sequence[Entry], after: int = -1) ->
     entries = [replace(one, batch=batch) if one.batch < 0 else one for one in found]
     rows = [_row(one) for one in entries]
     again = {one.delivery.version for one in entries}
-    paths = {(one.delivery.table, one.delivery.path) for one in entries}
+    files = [(one.delivery.table, one.delivery.path) for one in entries]
+    paths = {*files, *((table, archives.split(path)[0]) for table, path in files)}
     seen = [one for one in ledger.entries if _is_seen_again(one, again, paths)]
     if ledger.version < 0:
         ops.create(root, FILES, TYPES, rows)

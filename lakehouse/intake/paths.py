@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache
 from typing import TYPE_CHECKING
@@ -57,6 +57,16 @@ def read(path: str, patterns: Iterable[str]) -> Said | None:
             problem = _nearly(path)
         numbers = {} if problem else {name: int(value) for name, value in said.items()}
         return Said(numbers, day, problem, _doubt(path, day))
+    return None
+
+
+def read_inside(path: str, patterns: Iterable[str]) -> Said | None:
+    """What the patterns would say of a file in this archive, as far as that is known: its name is not."""
+    names = {"{date}": "2022-01-05", "**/": "", "*": "", "?": "x"}
+    for pattern in patterns:
+        name = PLACEHOLDER.sub(lambda found: names.get(found[0], "1"), pattern.rpartition("/")[2])
+        if said := read(f"{path}/{name}", [pattern]):
+            return replace(said, day=None)
     return None
 
 

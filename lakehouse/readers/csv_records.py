@@ -77,10 +77,7 @@ def _check_header(found: _Found, layout: Layout) -> None:
         raise UnreadableError(
             "has a header with a quote that is never closed, or with text after a closing one. Double quotes in quotes."
         )
-    if len(found.cells) > records.MOST_COLUMNS:
-        raise UnreadableError(
-            f"has {len(found.cells):,} columns; at most {records.MOST_COLUMNS:,} are read. Deliver it with fewer."
-        )
+    records.check_columns(len(found.cells))
 
 
 def find_header(head: bytes, layout: Layout, required: Collection[str], fold: Callable[[str], str]) -> int | None:

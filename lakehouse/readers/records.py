@@ -32,7 +32,8 @@ LARGEST = 16 * 1024 * 1024  # of a record: bytes of a CSV record as UTF-8, chara
 MOST_COLUMNS = 1000
 SAMPLED = 1000  # records whose values say a column's kind
 SHOWN = 1000  # characters of a too large record that `_raw` keeps
-CSV, JSON = "csv", "json"
+CSV, JSON, PARQUET, SPREADSHEET = "csv", "json", "parquet", "spreadsheet"
+TYPED = (PARQUET, SPREADSHEET)  # their cells are no text yet
 DELIMITERS = (",", ";", "\t", "|")
 # Excel's own first line, which says what separates the cells: `sep=;`.
 SEP = re.compile(r"""\A"?sep=([^\w\s"']|\t)"?[ \t]*\r?(?:\n|\Z)""", re.IGNORECASE)
@@ -58,7 +59,8 @@ class Layout:
 
     `preamble`: how many lines stand before the header. `footer`: the pattern of lines that stand behind the last row.
     `rows`: the keys, with points between, under which a JSON object holds the array of its rows.
-    `ends_open`: the last record looked cut, and was taken as it is.
+    `ends_open`: the last record looked cut, and was taken as it is. A spreadsheet has a `sheet`, and `skip_rows` rows
+    between the header and the first one that counts; its lines are the rows of the sheet.
     """
 
     format: str
@@ -70,6 +72,8 @@ class Layout:
     footer: str = ""
     rows: str = ""
     ends_open: bool = False
+    sheet: str = ""
+    skip_rows: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -322,6 +326,12 @@ def shown(text: str) -> str:
 def _escape(code: int) -> str:
     byte = code - INVALID
     return f"\\x{byte:02X}" if byte in range(256) else f"\\u{code:04x}"
+
+
+def check_columns(count: int) -> None:
+    """Raises UnreadableError where a file has more columns than a table should."""
+    if count > MOST_COLUMNS:
+        raise UnreadableError(f"has {count:,} columns; at most {MOST_COLUMNS:,} are read. Deliver it with fewer.")
 
 
 # --- kinds

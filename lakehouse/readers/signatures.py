@@ -15,6 +15,7 @@ SIGNATURES = (
     (0, b"%PDF-", "a PDF", NO_TABLE),
     (0, b"{\\rtf", "a text document (rtf)", NO_TABLE),
     (0, b"PAR1", "a Parquet file", TABLE),
+    (0, b"PARE", "a Parquet file", TABLE),
     (0, b"ORC", "an ORC file", TABLE),
     (0, b"Obj\x01", "an Avro file", TABLE),
     (0, b"ARROW1\0\0", "an Arrow file", TABLE),
@@ -27,6 +28,18 @@ SIGNATURES = (
     (0, b"\x89PNG\r\n\x1a\n", "a picture (png)", NO_TABLE),
     (0, b"\xff\xd8\xff", "a picture (jpeg)", NO_TABLE),
 )
+# What a source may hold whose cells have types; their readers say what else is wrong with such a file.
+OF_FORMAT = {
+    "parquet": ("a Parquet file",),
+    "spreadsheet": (
+        "a workbook (xls, or one with a password)",
+        "a workbook (xlsx)",
+        "a workbook (ods)",
+        "an Office document",
+        "an archive (zip)",
+    ),
+}
+SAID = {"csv": "CSV", "json": "JSON", "parquet": "Parquet", "spreadsheet": "xlsx"}
 BZIP2 = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
 ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 # All that begins as a zip does, by how the name of a file in it begins (an ods has its own type as the first one).
@@ -49,15 +62,20 @@ JSON = re.compile(r"""\s*(?:\{\s*"[^"\\]*"\s*:|\[\s*\{\s*["}])""")
 
 
 def refusal(begin: bytes, text: str, wanted: str) -> str:
-    """The sentence that follows the file's name where it is no `wanted` (csv, json) at all; empty where it may be.
+    """The sentence that follows the file's name where it is no `wanted` (a format) at all; empty where it may be.
 
     `begin`: the file's first bytes, unpacked; `text`: what they are as text.
     """
     found = _of_bytes(begin) or _of_text(text, wanted)
-    if not found:
+    if not found or found[0] in OF_FORMAT.get(wanted, ()):
         return ""
     what, remedy = found
-    return f"is {what}: {remedy.format(wanted=wanted.upper())}."
+    return f"is {what}: {remedy.format(wanted=SAID[wanted])}."
+
+
+def is_binary(begin: bytes) -> bool:
+    """Whether it is known by its first bytes, and so no text."""
+    return _of_bytes(begin) is not None
 
 
 def _of_bytes(begin: bytes) -> tuple[str, str] | None:

@@ -23,7 +23,7 @@ from lakehouse.intake import fetched, ledger, retracted
 from lakehouse.intake.ledger import REMOVED
 from lakehouse.readers.columns import NAMES_A_ROW, OF_CORRECTIONS
 from lakehouse.runs import accounts, plan
-from lakehouse.store import storage
+from lakehouse.store import archives, storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -160,18 +160,27 @@ def _outlived(
             and loaded[table, one.delivery.content] <= settled[table]
         )
 
-    found = []
-    for path in [path for table, path in held if table == name and is_over(name, path)]:
-        wanted = [other for other, its in sources.items() if fetched.wants(other, its.contract, path) is not None]
+    found, together = [], defaultdict[str, list[str]](list)
+    there = {one.delivery.path for one in files.entries if not one.is_taken} | {
+        path for (_, path), one in held.items() if not one.is_gone
+    }
+    for path in sorted(there):
+        together[archives.split(path)[0]].append(path)  # an archive goes with all that is in it
+
+    def wanted_by(members: list[str]) -> list[tuple[str, str]]:
+        both = [(other, its.contract, path) for other, its in sources.items() for path in members]
+        return [(other, path) for other, contract, path in both if fetched.wants(other, contract, path) is not None]
+
+    for wanted in map(wanted_by, together.values()):
         # Of a file that several sources take the first one lets it go.
-        if wanted[:1] == [name] and all(is_over(other, path) for other in wanted):
-            found.append([held[other, path] for other in wanted])
+        if wanted and wanted[0][0] == name and all(is_over(*one) for one in wanted):
+            found.append([held[one] for one in wanted])
     return found
 
 
 def _from_landing(root: str, landing: str, name: str, files: Iterable[list[Entry]], *, dry_run: bool) -> Removed:
     """Only what is still as it was loaded. The ledger says first that it is gone: nobody moved it then."""
-    there = {one.path: one for one in storage.list_files(landing, fetched.FOLDER)}
+    there = {one.path: one for one in archives.list_files(landing, fetched.FOLDER)}
     whole = {*fetched.windows(landing, name)} - {fetched.newest(landing, name)}  # which says where to go on
 
     def is_there(one: Delivery) -> bool:
@@ -181,9 +190,9 @@ def _from_landing(root: str, landing: str, name: str, files: Iterable[list[Entry
         if one.path in whole:
             storage.delete_all(f"{landing}/{one.path}")
         else:
-            storage.delete(landing, one.path)
+            storage.delete(landing, archives.split(one.path)[0])
 
-    gone = [entries for entries in files if is_there(entries[0].delivery)]
+    gone = [entries for entries in files if all(is_there(one.delivery) for one in entries)]
     if not dry_run:
         _note(root, [one for entries in gone for one in entries], is_gone=True)
         storage.each(lambda entries: let_go(entries[0].delivery), gone)

@@ -15,7 +15,7 @@ from lakehouse.intake.ledger import FILES, LOST, MISDATED, REMOVED, Entry, said_
 from lakehouse.readers.columns import OF_CORRECTIONS
 from lakehouse.runs import quality
 from lakehouse.runs.quality import Loaded, Tally
-from lakehouse.store import storage
+from lakehouse.store import archives
 from lakehouse.writes import measures as measured
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def as_they_were(landing: str, entries: Collection[Entry]) -> dict[Place, Entry 
     if not entries:
         return {}
     wanted = {one.delivery.path for one in entries}
-    there = {file.path: file for file in storage.list_files(landing, fetched.FOLDER) if file.path in wanted}
+    there = {file.path: file for file in archives.list_files(landing, fetched.FOLDER) if file.path in wanted}
     return {one.place: _put_back(landing, one, there.get(one.delivery.path)) for one in entries}
 
 
@@ -122,7 +122,7 @@ def _put_back(landing: str, entry: Entry, file: StoredFile | None) -> Entry | No
         return entry if fetched.is_still(landing, one) else None
     if file == one.stored:
         return entry
-    if file is None or file.size != one.size or storage.content_hash(landing, file) != one.content:
+    if file is None or file.size != one.size or archives.content_hash(landing, file) != one.content:
         return None
     written_at = one.written_at or one.modified_at
     return replace(entry, delivery=replace(one, modified_at=file.modified_at, written_at=written_at))

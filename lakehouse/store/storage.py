@@ -443,23 +443,31 @@ def open_file(root: str, path: str, content: str = "") -> Iterator[BinaryIO]:
         yield body
 
 
-def is_still(root: str, file: StoredFile) -> bool:
-    """Whether the file is what it was when it was listed."""
+def look(root: str, path: str) -> StoredFile | None:
+    """The file as it is now; None where it is gone, or no longer ours to see."""
     if is_s3(root):
         from botocore.exceptions import ClientError  # noqa: PLC0415
 
         bucket, prefix = _bucket_and_prefix(root)
         try:
-            with _in_words(f"look at {root}/{file.path}"):
-                answer = client().head_object(Bucket=bucket, Key=f"{prefix}/{file.path}".lstrip("/"))
-        except ClientError:  # it is gone, or no longer ours to see
-            return False
-        return bool(answer["ETag"].strip('"') == file.etag)
+            with _in_words(f"look at {root}/{path}"):
+                answer = client().head_object(Bucket=bucket, Key=f"{prefix}/{path}".lstrip("/"))
+        except ClientError:
+            return None
+        return StoredFile(path, answer["ContentLength"], answer["LastModified"], answer["ETag"].strip('"'))
     try:
-        facts = Path(root, file.path).stat()
+        facts = Path(root, path).stat()
     except OSError:
-        return False
-    return (facts.st_size, datetime.fromtimestamp(facts.st_mtime, UTC)) == (file.size, file.modified_at)
+        return None
+    return StoredFile(path, facts.st_size, datetime.fromtimestamp(facts.st_mtime, UTC))
+
+
+def is_still(root: str, file: StoredFile) -> bool:
+    """Whether the file is what it was when it was listed."""
+    now = look(root, file.path)
+    if now is None or is_s3(root):
+        return now is not None and now.etag == file.etag
+    return (now.size, now.modified_at) == (file.size, file.modified_at)
 
 
 @contextmanager

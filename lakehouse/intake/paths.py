@@ -60,6 +60,13 @@ def read(path: str, patterns: Iterable[str]) -> Said | None:
     return None
 
 
+def read_as_packed(path: str, patterns: Iterable[str]) -> Said | None:
+    """What the patterns say of the file for which an archive is named: of Orders.csv for Orders.zip."""
+    stem, patterns = path[: path.rindex(".")], tuple(patterns)
+    names = (f"{stem}.{pattern.rpartition('.')[2]}" for pattern in patterns)
+    return next((said for name in (stem, *names) if (said := read(name, patterns))), None)
+
+
 def read_inside(path: str, patterns: Iterable[str]) -> Said | None:
     """What the patterns would say of a file in this archive, as far as that is known: its name is not."""
     names = {"{date}": "2022-01-05", "**/": "", "*": "", "?": "x"}

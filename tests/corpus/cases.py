@@ -12,6 +12,8 @@ import yaml
 import zstandard
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tests.corpus import made as making
+
 FOLDER = Path(__file__).parent
 OF_THE_CORPUS = {".yml", ".py", ".md"}
 # Orders begin with 7, customers with 8, tasks with 9.
@@ -42,7 +44,8 @@ class Made(_Strict):
     """How the delivered bytes differ from the readable file beside the YAML; done in this order.
 
     `replace`: marks such as <NUL> become other text. `encoding`. `bytes`: marks become bytes, in hex. `compress`.
-    `cut`: so many bytes are left off at the end. `invert`: the byte at this place is another one.
+    `cut`: so many bytes are left off at the end. `invert`: the byte at this place is another one. `by`: the function of
+    made.py that makes them of the text. `packed`: the one that spoils the member in its archive.
     """
 
     replace: dict[str, str | Repeat] = {}
@@ -51,6 +54,8 @@ class Made(_Strict):
     compress: Literal["gzip", "zstd"] | None = None
     cut: int = 0
     invert: int | None = None
+    by: str | None = None
+    packed: str | None = None
 
     @property
     def marks(self) -> list[str]:
@@ -61,7 +66,8 @@ class Case(_Strict):
     """What is delivered, and the verdict. `rows`: the fate of each row that the file holds, by its number.
 
     `silver` and `bronze`: cells that must be exactly so, as text, by the row's number. `same_ids_as`: the case whose
-    documents this one delivers again; all other cases have ids of their own.
+    documents this one delivers again; all other cases have ids of their own. `format`: of its source, where that takes
+    cells with types.
     """
 
     title: Text
@@ -75,6 +81,7 @@ class Case(_Strict):
     rows: dict[int, Annotated[str, Field(pattern=rf"^({FATE})$")]] = {}
     silver: dict[int, Cells] = {}
     bronze: dict[int, Cells] = {}
+    format: Literal["spreadsheet", "parquet"] | None = None
     same_ids_as: str | None = None
 
     @model_validator(mode="after")
@@ -135,6 +142,8 @@ def text(name: str) -> str:
 def content(name: str) -> bytes:
     """The bytes to deliver."""
     made = load()[name].made
+    if made.by:
+        return getattr(making, made.by)(text(name))  # type: ignore[no-any-return]
     stored = text(name).encode(made.encoding)
     for mark, instead in made.bytes.items():
         stored = stored.replace(mark.encode(made.encoding), bytes.fromhex(instead))

@@ -29,7 +29,7 @@ def inspect(file: Any) -> tuple[tuple[str, ...], dict[str, str], int]:  # noqa: 
     header, kinds, count = _header(opened), dict[str, str](), 0
     for rows in _parts(opened):
         for name, column in zip(header, rows.columns, strict=True) if count < records.SAMPLED else ():
-            for text in texts_of(column[: records.SAMPLED]).to_pylist():
+            for text in _marked(texts_of(column[: records.SAMPLED])):
                 kinds[name] = records.join_kinds(kinds.get(name, "nothing"), records.kind_of(text))
         count += rows.num_rows
     return header, kinds, count

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MOST_MEMORY = 2 << 30  # bytes of address space; 10 million cells of numbers need 0.8 GB
 BLOCK = 1 << 20
 ZIP = b"PK\x03\x04"
+ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 CELL = re.compile(rb"<(?:\w+:)?c\b([^>]*[^>/])>(.*?)</(?:\w+:)?c>", re.DOTALL)
 END_OF_CELL = re.compile(rb"</(?:\w+:)?row>")
@@ -50,8 +51,6 @@ def main() -> None:
         _say({})
     except RefusedError as error:
         _say({"refused": str(error)})
-    except calamine.PasswordError:
-        _say({"refused": "has a password. Deliver it without one."})
     except (calamine.CalamineError, zipfile.BadZipFile, ET.ParseError, KeyError) as error:
         if content.startswith(ZIP) and not zipfile.is_zipfile(io.BytesIO(content)):
             _say({"waits": "is a workbook without its end: its writer is not done, or was stopped."})
@@ -67,6 +66,8 @@ def _say(line: object) -> None:
 
 def _rows(content: bytes, wanted: str | int | None) -> Iterator[list[str]]:
     """What the sheet is called, then its rows from its first one on."""
+    if ENCRYPTED in content and not content.startswith(ZIP):  # calamine knows no such format
+        raise RefusedError("has a password. Deliver it without one.")
     workbook = calamine.load_workbook(io.BytesIO(content))
     sheet = _chosen(workbook, wanted)
     odd = _odd_cells(content, sheet.name)

@@ -8,6 +8,8 @@ from datetime import date
 from functools import cache
 from typing import TYPE_CHECKING
 
+from lakehouse.store import archives
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -37,10 +39,10 @@ class Said:
 
 
 def read(path: str, patterns: Iterable[str]) -> Said | None:
-    """By the first pattern that fits; None where none does."""
+    """By the first pattern that fits; None where none does. One that fits an archive fits all that is in it."""
     patterns = tuple(patterns)
     for pattern in patterns:
-        found = _regex(pattern).fullmatch(path)
+        found = _regex(pattern).fullmatch(path) or _regex(pattern).fullmatch(archives.split(path)[0])
         if not found:
             continue
         said = found.groupdict()

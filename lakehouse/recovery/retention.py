@@ -160,7 +160,7 @@ def _outlived(
             and loaded[table, one.delivery.content] <= settled[table]
         )
 
-    found, together = [], defaultdict[str, list[str]](list)
+    together = defaultdict[str, list[str]](list)
     there = {one.delivery.path for one in files.entries if not one.is_taken} | {
         path for (_, path), one in held.items() if not one.is_gone
     }
@@ -171,11 +171,9 @@ def _outlived(
         both = [(other, its.contract, path) for other, its in sources.items() for path in members]
         return [(other, path) for other, contract, path in both if fetched.wants(other, contract, path) is not None]
 
-    for wanted in map(wanted_by, together.values()):
-        # Of a file that several sources take the first one lets it go.
-        if wanted and wanted[0][0] == name and all(is_over(*one) for one in wanted):
-            found.append([held[one] for one in wanted])
-    return found
+    # Of a file that several sources take the first one lets it go.
+    each = [wanted for members in together.values() if (wanted := wanted_by(members)) and wanted[0][0] == name]
+    return [[held[one] for one in wanted] for wanted in each if all(is_over(*one) for one in wanted)]
 
 
 def _from_landing(root: str, landing: str, name: str, files: Iterable[list[Entry]], *, dry_run: bool) -> Removed:

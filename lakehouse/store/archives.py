@@ -58,7 +58,7 @@ def is_archive(path: str) -> bool:
 
 
 def list_files(root: str, without: str = "") -> Iterator[StoredFile]:
-    """Every file below `root`, but for a folder of it; an archive that cannot be looked into stands for itself, and `unpacked` says why."""
+    """Every file below `root` but for those `without`; an archive that cannot be looked into stands for itself."""
     packed = []
     for file in storage.list_files(root, without):
         if is_archive(file.path) and not split(file.path)[1] and not file.problem:
@@ -71,27 +71,32 @@ def list_files(root: str, without: str = "") -> Iterator[StoredFile]:
         yield from members
 
 
-@lru_cache(1024)
 def _members(root: str, file: StoredFile) -> tuple[StoredFile, ...]:
     """What its directory says; asked once of each version, however often a process looks."""
+    if storage.is_s3(root):
+        return _listed(root, file)
+    try:
+        return _listed(root, file, Path(root, file.path).stat().st_ctime_ns)
+    except FileNotFoundError:  # taken away since it was listed
+        return ()
+
+
+@lru_cache(1024)
+def _listed(root: str, file: StoredFile, _changed: int = 0) -> tuple[StoredFile, ...]:
     try:
         with _opened(root, file.path) as packed:
             found = [one for one in packed.infolist() if not _name(one).endswith("/")]
-    except MissingFileError:  # taken away since it was listed
+    except MissingFileError:
         return ()
     except (UnfinishedError, RefusedFileError):
         return (file,)
-    names = [_name(one) for one in found]
-    times = Counter(names)
-    return tuple(
-        StoredFile(
-            f"{file.path}/{name}",
-            one.file_size,
-            file.modified_at,
-            problem="stands twice in its archive. Pack it again." if times[name] > 1 else _problem(name, one),
-        )
-        for name, one in zip(names, found, strict=True)
-    )
+    times = Counter(map(_name, found))
+    members = {}
+    for one in found:
+        name = _name(one)
+        problem = "stands twice in its archive. Pack it again." if times[name] > 1 else _problem(name, one)
+        members[name] = StoredFile(f"{file.path}/{name}", one.file_size, file.modified_at, problem=problem)
+    return tuple(members.values())
 
 
 def _name(member: zipfile.ZipInfo) -> str:

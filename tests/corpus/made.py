@@ -58,7 +58,7 @@ def xlsx(text: str, change: Callable[[Any], Any] = id) -> bytes:
     return content.getvalue()
 
 
-def _rewritten(content: bytes, part: str, old: bytes, new: bytes) -> bytes:
+def rewritten(content: bytes, part: str, old: bytes, new: bytes) -> bytes:
     """One part of the workbook with other bytes where a pattern fits."""
     made = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as book, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as packed:
@@ -69,7 +69,7 @@ def _rewritten(content: bytes, part: str, old: bytes, new: bytes) -> bytes:
 
 def computed(text: str) -> bytes:
     """Each formula has the value 20, as a program that computes would store it."""
-    return _rewritten(xlsx(text), "xl/worksheets/sheet1.xml", rb"</f><v ?/?>(</v>)?", b"</f><v>20</v>")
+    return rewritten(xlsx(text), "xl/worksheets/sheet1.xml", rb"</f><v ?/?>(</v>)?", b"</f><v>20</v>")
 
 
 def merged(text: str) -> bytes:
@@ -104,7 +104,7 @@ def since_1904(text: str) -> bytes:
 def macro(text: str) -> bytes:
     """An xlsm: nobody runs what is in it."""
     kind, other = rb"openxmlformats-officedocument\.spreadsheetml\.sheet", b"ms-excel.sheet.macroEnabled"
-    content = _rewritten(xlsx(text), "[Content_Types].xml", kind, other)
+    content = rewritten(xlsx(text), "[Content_Types].xml", kind, other)
     made = io.BytesIO(content)
     with zipfile.ZipFile(made, "a") as packed:
         packed.writestr("xl/vbaProject.bin", b"\xd0\xcf\x11\xe0 not run")
@@ -241,7 +241,7 @@ def cut_parquet(text: str) -> bytes:
 def damaged_parquet(text: str) -> bytes:
     """A byte of its first page is another."""
     content = bytearray(parquet(text, compression="zstd", write_page_checksum=True))
-    content[60] ^= 0xFF
+    content[content.index(b"\x28\xb5\x2f\xfd") + 6] ^= 0xFF  # of what zstd packed
     return bytes(content)
 
 
@@ -284,6 +284,10 @@ def twice(archive: Path, name: str) -> None:
 def of_a_mac(archive: Path, name: str) -> None:
     with zipfile.ZipFile(archive, "a") as packed:
         packed.writestr(f"__MACOSX/._{name}", b"\0\x05\x16\x07")
+
+
+def link(archive: Path, name: str) -> None:
+    _patch(archive, name, 38, struct.pack("<I", 0o120777 << 16))
 
 
 def encrypted(archive: Path, name: str) -> None:

@@ -176,8 +176,10 @@ def test_a_unit_is_needed_where_units_are_written_and_refused_elsewhere(tmp_path
         ({"footer": ".*"}, "'.*' fits any line, rows too; say what its lines begin with, as `Total,.*`"),
         ({"preamble": "[^x]*"}, "'[^x]*' fits any line"),
         ({"format": "json", "footer": "Total.*"}, "preamble and footer: go with `format: csv`"),
-        ({"format": "json", "preamble": 1}, "preamble and footer: go with `format: csv`"),
+        ({"format": "parquet", "preamble": 1}, "preamble and footer: go with `format: csv`"),
         ({"rows": "data"}, "rows: goes with `format: json`, of which it is a part"),
+        ({"sheet": "Orders"}, "sheet and skip_rows: go with `format: spreadsheet`"),
+        ({"format": "spreadsheet", "sheet": 0}, "sheet"),
     ],
 )
 def test_what_stands_around_rows_is_lines_or_patterns_of_a_csv(

@@ -54,7 +54,7 @@ CONTRACTS: tuple[tuple[str, dict[str, Any], str, dict[str, Any]], ...] = (
     (
         "append",
         {"source": SOURCE | {"format": "json", "footer": "Total.*"}},
-        "preamble and footer: go with `format: csv`, whose lines they are",
+        "preamble and footer: go with `format: csv` or `format: spreadsheet`, whose lines they are",
         {"source": SOURCE | {"footer": "Total.*"}},
     ),
     (
@@ -62,6 +62,12 @@ CONTRACTS: tuple[tuple[str, dict[str, Any], str, dict[str, Any]], ...] = (
         {"source": SOURCE | {"format": "csv", "rows": "data"}},
         "rows: goes with `format: json`, of which it is a part",
         {"source": SOURCE | {"format": "json", "rows": "data"}},
+    ),
+    (
+        "append",
+        {"source": SOURCE | {"sheet": "Orders"}},
+        "sheet and skip_rows: go with `format: spreadsheet`",
+        {"source": SOURCE | {"sheet": "Orders", "format": "spreadsheet"}},
     ),
     (
         "replace",

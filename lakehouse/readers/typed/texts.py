@@ -87,7 +87,7 @@ def texts_of(array: pa.Array) -> pa.Array:
         return text_array([text if is_valid else None for text, is_valid in values])
     if is_a.is_floating(kind) or is_a.is_decimal(kind):
         return _without_exponents(array.cast(pa.float32()) if is_a.is_float16(kind) else array)
-    if is_a.is_temporal(kind) and not is_a.is_date(kind):
+    if is_a.is_time(kind) or is_a.is_timestamp(kind) or is_a.is_duration(kind):
         return _clocks(array)
     if "binary" in str(kind):
         return _each(array, lambda value: b64encode(value).decode())

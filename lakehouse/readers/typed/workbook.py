@@ -87,10 +87,9 @@ def _chosen(workbook: calamine.CalamineWorkbook, wanted: str | int | None) -> ca
     sheets = [one for one in workbook.sheets_metadata if one.typ == kinds.WorkSheet]
     shown = [one.name for one in sheets if one.visible == hidden.Visible]
     named = ", ".join(map(repr, shown))
-    if isinstance(wanted, str) and wanted not in {one.name for one in sheets}:
+    is_there = wanted <= len(shown) if isinstance(wanted, int) else wanted in {None, *(one.name for one in sheets)}
+    if not is_there:
         raise RefusedError(f"has no sheet {wanted!r}; it has {named}. Correct `sheet:` in its source's contract.")
-    if isinstance(wanted, int) and wanted > len(shown):
-        raise RefusedError(f"has no sheet {wanted}; it has {named}. Correct `sheet:` in its source's contract.")
     if isinstance(wanted, str):
         return workbook.get_sheet_by_name(wanted)
     if isinstance(wanted, int):

@@ -28,6 +28,7 @@ from lakehouse.store.storage import MissingFileError, RefusedFileError, StoredFi
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
 INSIDE = re.compile(r"(.*?\.zip)/(.+)", re.IGNORECASE | re.DOTALL)
 MOST_MEMBERS = 10_000
@@ -198,4 +199,11 @@ def is_still(root: str, file: StoredFile) -> bool:
     if not name:
         return storage.is_still(root, file)
     now = storage.look(root, archive)
-    return now is not None and now.modified_at == file.modified_at and file in _members(root, now)
+    if now is None or _time(root, now) != _time(root, file):
+        return False
+    return (file.path, file.size) in {(one.path, one.size) for one in _members(root, now)}
+
+
+def _time(root: str, file: StoredFile) -> datetime:
+    """A store may list milliseconds, and say seconds where it is asked for one object."""
+    return file.modified_at.replace(microsecond=0) if storage.is_s3(root) else file.modified_at

@@ -54,7 +54,7 @@ CONTRACTS: tuple[tuple[str, dict[str, Any], str, dict[str, Any]], ...] = (
     (
         "append",
         {"source": SOURCE | {"format": "json", "footer": "Total.*"}},
-        "preamble and footer: go with `format: csv` or `format: spreadsheet`, whose lines they are",
+        "preamble and footer: go with `format: csv` or `spreadsheet`, whose lines they are",
         {"source": SOURCE | {"footer": "Total.*"}},
     ),
     (

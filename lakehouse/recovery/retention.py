@@ -171,9 +171,10 @@ def _outlived(
         both = [(other, its.contract, path) for other, its in sources.items() for path in members]
         return [(other, path) for other, contract, path in both if fetched.wants(other, contract, path) is not None]
 
+    may_go = [wanted_by(members) for members in together.values() if any(is_over(name, one) for one in members)]
     # Of a file that several sources take the first one lets it go.
-    each = [wanted for members in together.values() if (wanted := wanted_by(members)) and wanted[0][0] == name]
-    return [[held[one] for one in wanted] for wanted in each if all(is_over(*one) for one in wanted)]
+    of_this = [wanted for wanted in may_go if wanted and wanted[0][0] == name]
+    return [[held[one] for one in wanted] for wanted in of_this if all(is_over(*one) for one in wanted)]
 
 
 def _from_landing(root: str, landing: str, name: str, files: Iterable[list[Entry]], *, dry_run: bool) -> Removed:

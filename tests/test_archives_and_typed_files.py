@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse.intake import ledger
+from lakehouse.intake import fetched, ledger
 from lakehouse.proof import verify
 from lakehouse.recovery import retention
 from lakehouse.serving import quarantine
+from lakehouse.store import storage
 from tests.corpus import made
 from tests.toy import HEADER, SOURCES, Toy
 
@@ -85,3 +88,18 @@ def test_a_row_of_a_workbook_is_corrected_by_the_csv_that_is_exported(tmp_path: 
     toy.run()
     assert (len(toy.rows(LINES)), toy.rejected()) == (2, [])
     assert is_equal(toy)
+
+
+def test_pages_of_parquet_are_one_delivery_with_the_columns_of_all(tmp_path: Path, engine: Native) -> None:
+    toy = toy_of(tmp_path, engine, **{"format: csv": "format: parquet"})
+    started_at, parts = datetime(2024, 1, 5, tzinfo=UTC), []
+    folder = fetched.folder(BRONZE, started_at)
+    for name, text in {"1.parquet": f"{HEADER}\n7,A,1,1.00\n", "2.parquet": f"shop,{HEADER}\nx,8,A,1,1.00\n"}.items():
+        page = made.parquet(text)
+        storage.put(str(toy.landing), f"{folder}/{name}", page)
+        parts.append(fetched.Part(name, len(page), hashlib.sha256(page).hexdigest(), rows=1))
+    window = fetched.Complete(None, None, started_at, {}, tuple(parts))
+    storage.put(str(toy.landing), f"{folder}/{fetched.COMPLETE}", window.to_json())
+    assert toy.run(BRONZE)[BRONZE].rows_in == 2
+    rows = toy.rows(BRONZE, "order_id", "shop", "_file", "_row")
+    assert [row[-4:] for row in rows] == [("7", None, folder, 1), ("8", "x", folder, 2)]

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
+import pytest
+from pyarrow import parquet as pq
 from pyspark.sql import functions as F
 
 from lakehouse.documents import judging, parsing, rules
@@ -46,7 +48,7 @@ class Case(NamedTuple):
 
 
 Parsed = Callable[[str, Sequence[Case]], dict[str, Texts]]
-Read = Callable[[str, dict[str, str]], dict[str, list[Texts]]]
+Read = Callable[[str, Mapping[str, str | bytes]], dict[str, list[Texts]]]
 
 
 # Delivered rows, by the names of bronze
@@ -253,17 +255,45 @@ def a_customer_state(**cells: object) -> Cells:
 # Files
 
 
-def as_csv(columns: Mapping[str, tuple[str, str]], others: Sequence[Mapping[str, str]], delimiter: str) -> str:
+def as_csv(
+    columns: Mapping[str, tuple[str, str]], others: Sequence[Mapping[str, str]], delimiter: str, before: int = 0
+) -> str:
     """A row of the columns' (header, cell), and one for each of the others, which say what is another cell in it.
 
-    With a byte order mark: it is read as UTF-8, whatever the contract's `encoding`.
+    `before`: so many lines above the header. With a byte order mark: it is UTF-8, whatever the contract's `encoding`.
     """
     text = io.StringIO()
     written = csv.writer(text, delimiter=delimiter, lineterminator="\n")
-    written.writerow(header for header, _ in columns.values())
-    for other in ({}, *others):
-        written.writerow(other.get(name, cell) for name, (_, cell) in columns.items())
+    written.writerows([*[["Report"]] * before, *_lines(columns, others)])
     return f"\ufeff{text.getvalue()}"
+
+
+def _lines(columns: Mapping[str, tuple[str, str]], others: Sequence[Mapping[str, str]]) -> list[list[str]]:
+    rows = ([other.get(name, cell) for name, (_, cell) in columns.items()] for other in ({}, *others))
+    return [[header for header, _ in columns.values()], *rows]
+
+
+def as_parquet(columns: Mapping[str, tuple[str, str]], others: Sequence[Mapping[str, str]]) -> bytes:
+    """The same, every cell a text."""
+    header, *rows = _lines(columns, others)
+    content = io.BytesIO()
+    pq.write_table(pa.table(list(map(list, zip(*rows, strict=True))), names=header), content)
+    return content.getvalue()
+
+
+def as_spreadsheet(
+    columns: Mapping[str, tuple[str, str]], others: Sequence[Mapping[str, str]], before: int = 0
+) -> bytes:
+    """The same in a workbook. Skips where nothing is installed that makes one, or reads it."""
+    for lacking in ("openpyxl", "python_calamine"):
+        pytest.importorskip(lacking, reason="workbooks are read by the extra [sources], and made by the group readers")
+    from openpyxl import Workbook  # noqa: PLC0415
+
+    book, content = Workbook(), io.BytesIO()
+    for row in [*[["Report"]] * before, *_lines(columns, others)]:
+        book.active.append([text or None for text in row])
+    book.save(content)
+    return content.getvalue()
 
 
 def as_json(columns: Mapping[str, tuple[str, str]], others: Sequence[Mapping[str, str]]) -> str:

@@ -95,8 +95,9 @@ def _typed(place: Place, source: Source, delivery: Delivery, head: bytes, now: d
             layout, header, kinds, rows = spreadsheet.inspect(stream, layout, source.sheet, source.preamble)
         if header and missing(map(column_name, header), source.required):
             with storage.open_file(*place, delivery.content) as stream:
-                before = spreadsheet.find_header(stream, layout, source.required, column_name)
-            _refuse_preamble(delivery, before, "row")
+                first = spreadsheet.first_rows(stream, layout.sheet)
+            there = (place for place, row in enumerate(first) if not missing(map(column_name, row), source.required))
+            _refuse_preamble(delivery, next(there, None), "row")
     return replace(delivery, header=header, kinds=_by_name(kinds), layout=layout, records=rows), ""
 
 

@@ -33,14 +33,7 @@ def csv_header(head: bytes, layout: Layout, fold: Callable[[str], str] | None = 
     """The header's texts, () for an empty file; with `fold`, two columns that fold to one name are an error, too."""
     text, is_whole = records.unpack_head(head, layout)
     header, _ = _read_header(text, layout, is_whole=is_whole)
-    names: dict[str, str] = {}
-    for column in header if fold else ():
-        name = fold(column) if fold else column
-        if name and name in names:
-            raise UnreadableError(
-                f"has two columns that both fold to {name}: {names[name]!r} and {column!r}. Rename one of them."
-            )
-        names[name] = column
+    records.check_names(header if fold else (), fold or str)
     return header
 
 

@@ -334,6 +334,18 @@ def check_columns(count: int) -> None:
         raise UnreadableError(f"has {count:,} columns; at most {MOST_COLUMNS:,} are read. Deliver it with fewer.")
 
 
+def check_names(header: Iterable[str], fold: Callable[[str], str]) -> None:
+    """Raises UnreadableError where two columns have one name."""
+    names: dict[str, str] = {}
+    for column in header:
+        name = fold(column)
+        if name and name in names:
+            raise UnreadableError(
+                f"has two columns that both fold to {name}: {names[name]!r} and {column!r}. Rename one of them."
+            )
+        names[name] = column
+
+
 # --- kinds
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 WORKBOOK = "save its sheet as {wanted}, and deliver that"
+ARCHIVED = "an archive (zip)"
 ARCHIVE = "unpack it, and deliver the files in it"
 TABLE = "export its rows as {wanted}, and deliver those"
 PAGE = "a login or an error was downloaded in its place, so fetch it again"
@@ -36,7 +37,7 @@ OF_FORMAT = {
         "a workbook (xlsx)",
         "a workbook (ods)",
         "an Office document",
-        "an archive (zip)",
+        ARCHIVED,
     ),
 }
 SAID = {"csv": "CSV", "json": "JSON", "parquet": "Parquet", "spreadsheet": "xlsx"}
@@ -73,6 +74,13 @@ def refusal(begin: bytes, text: str, wanted: str) -> str:
     return f"is {what}: {remedy.format(wanted=SAID[wanted])}."
 
 
+def format_of(begin: bytes) -> str:
+    """The format whose cells have types, where it is one; else nothing."""
+    found = (_of_bytes(begin) or ("",))[0]
+    kinds = (kind for kind, some in OF_FORMAT.items() if found in some and found != ARCHIVED)
+    return next(kinds, "")
+
+
 def is_binary(begin: bytes) -> bool:
     """Whether it is known by its first bytes, and so no text."""
     return _of_bytes(begin) is not None
@@ -81,7 +89,7 @@ def is_binary(begin: bytes) -> bool:
 def _of_bytes(begin: bytes) -> tuple[str, str] | None:
     if begin.startswith(ZIP):
         inside = ((what, remedy) for name, what, remedy in ZIPPED if _holds(begin, name))
-        return next(inside, ("an archive (zip)", ARCHIVE))
+        return next(inside, (ARCHIVED, ARCHIVE))
     if BZIP2.match(begin):
         return "an archive (bzip2)", ARCHIVE
     found = ((what, remedy) for at, sign, what, remedy in SIGNATURES if begin.startswith(sign, at))

@@ -8,15 +8,17 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from pyarrow import compute as pc
 
 from lakehouse.errors import LakehouseError
-from lakehouse.readers import csv_records, json_records, records
+from lakehouse.readers import csv_records, json_records, records, rows, signatures
 from lakehouse.readers.columns import column_name, column_names
 from lakehouse.readers.records import HalfWrittenError, Layout, UnreadableError
+from lakehouse.readers.typed import parquet, spreadsheet
+from lakehouse.store import storage
 from lakehouse.transforms import BLANK
 
 if TYPE_CHECKING:
@@ -59,8 +61,9 @@ class Export:
         return len(next(iter(self.texts.values())))
 
     @property
-    def is_csv(self) -> bool:
-        return self.layout.format == records.CSV
+    def row(self) -> str:
+        """What it calls one."""
+        return "object" if self.layout.format == records.JSON else "row"
 
     @cached_property
     def blank(self) -> tuple[str, ...]:
@@ -102,7 +105,7 @@ def read(path: Path, of_path: Collection[str] = ()) -> Export:
         with path.open("rb") as stream:
             head = stream.read(records.HEAD)
     except OSError as error:
-        raise LakehouseError(f"{path} cannot be read: {error.strerror}. Name a CSV or JSON file.") from error
+        raise LakehouseError(f"{path} cannot be read: {error.strerror}. Name a file of rows.") from error
     try:
         return _read(path, head, of_path)
     except (UnreadableError, HalfWrittenError) as error:
@@ -110,18 +113,15 @@ def read(path: Path, of_path: Collection[str] = ()) -> Export:
 
 
 def _read(path: Path, head: bytes, of_path: Collection[str]) -> Export:
-    layout = records.detect(head, records.JSON)
-    encoding, evidence = "", ""
-    if not (layout.encoding != "utf-8" or _is_utf8(path, layout)):
-        encoding, evidence = _encoding_of(path, layout)
-        layout = dataclasses.replace(layout, encoding=codecs.lookup(encoding).name)
-    text = records.unpack_head(head, layout)[0]
-    form = records.JSON if JSON_BEGINS.match(text) else records.CSV
-    preamble = _preamble(text) if form == records.CSV else 0
-    layout = records.detect(head, form, encoding=encoding or None, preamble=preamble)
-    with path.open("rb") as stream:
-        headers, batches = _batches(layout, stream, head, of_path)
-        parts, is_whole = _first(batches) if headers else ([], True)
+    form = signatures.format_of(head)
+    encoding, evidence = ("", "") if form else _told_encoding(path, head)
+    layout, header, preamble = _typed(path, form) if form else _of_text(path, head, encoding)
+    columns = list(column_names(header, of_path).values())
+    headers: dict[str, str] = {}
+    for column, text in zip(columns, header, strict=True):
+        headers.setdefault(column, text)
+    found = rows.batches(str(path.parent), path.name, layout, header, columns)
+    parts, is_whole = _first(found) if header else ([], True)
     if not parts:
         raise LakehouseError(f"{path} has no rows, so it says nothing of its columns. Name a file with rows.")
     problems = pa.concat_arrays([part.problem for part in parts]).to_pylist()
@@ -130,19 +130,39 @@ def _read(path: Path, head: bytes, of_path: Collection[str]) -> Export:
     return Export(path, layout, headers, texts, wrong, is_whole, preamble, encoding, evidence)
 
 
-def _batches(
-    layout: Layout, stream: BinaryIO, head: bytes, of_path: Collection[str]
-) -> tuple[dict[str, str], Iterator[Batch]]:
-    """What the file calls each column, and its rows."""
-    if layout.format == records.JSON:
-        keys, _, _ = json_records.inspect_json(stream, layout)
-        stream.seek(0)
-        names = dict(zip(keys, column_names(keys, of_path).values(), strict=True))
-        headers = {name: next(key for key in keys if names[key] == name) for name in names.values()}
-        return headers, json_records.json_batches(stream, layout, names)
-    header = csv_records.csv_header(head, layout, column_name)
-    columns = column_names(header, of_path).values()
-    return dict(zip(columns, header, strict=True)), csv_records.csv_batches(stream, layout, header)
+def _told_encoding(path: Path, head: bytes) -> tuple[str, str]:
+    """What the contract must say, and why; nothing where a run finds it by itself."""
+    layout = records.detect(head, records.JSON)
+    return ("", "") if layout.encoding != "utf-8" or _is_utf8(path, layout) else _encoding_of(path, layout)
+
+
+def _of_text(path: Path, head: bytes, encoding: str) -> tuple[Layout, tuple[str, ...], int]:
+    """The layout, the header or keys, and how many lines stand before a header."""
+    layout = records.detect(head, records.JSON)
+    layout = dataclasses.replace(layout, encoding=codecs.lookup(encoding).name) if encoding else layout
+    text = records.unpack_head(head, layout)[0]
+    if JSON_BEGINS.match(text):
+        layout = records.detect(head, records.JSON, encoding=encoding or None)
+        with path.open("rb") as stream:
+            return layout, json_records.inspect_json(stream, layout)[0], 0
+    preamble = _preamble(text)
+    layout = records.detect(head, records.CSV, encoding=encoding or None, preamble=preamble)
+    return layout, csv_records.csv_header(head, layout, column_name), preamble
+
+
+def _typed(path: Path, form: str) -> tuple[Layout, tuple[str, ...], int]:
+    """The same of a file whose cells have types."""
+    layout = Layout(form)
+    if form == records.PARQUET:
+        with storage.random_access(str(path.parent), path.name) as file:
+            header = parquet.columns(file)
+    else:
+        with path.open("rb") as stream:
+            cells = [len(list(filter(None, row))) - 1 for row in spreadsheet.first_rows(stream)[:LOOKED_AT]]
+        with path.open("rb") as stream:
+            layout, header, _, _ = spreadsheet.inspect(stream, layout, None, _before(cells, len(cells)))
+    records.check_names(header, column_name)
+    return layout, header, layout.preamble
 
 
 def _first(batches: Iterator[Batch]) -> tuple[list[Batch], bool]:
@@ -189,8 +209,13 @@ def _preamble(text: str) -> int:
     first = 1 if records.SEP.match(text) else 0
     sign = max(records.DELIMITERS, key=lambda one: sum(one in line for line in lines[first:]))
     cells = [line.count(sign) for line in lines[first:]]
-    with_cells = [count for count in cells if count]
-    if len(with_cells) < max(FEWEST_ALIKE, sum(map(bool, lines)) / 2):
+    return _before(cells, sum(map(bool, lines)))
+
+
+def _before(cells: list[int], lines: int) -> int:
+    """How many lines have less than half as many delimiters as most lines have."""
+    with_cells = [count for count in cells if count > 0]
+    if len(with_cells) < max(FEWEST_ALIKE, lines / 2):
         return 0
     usual = Counter(with_cells).most_common(1)[0][0]
     return next(place for place, count in enumerate(cells) if 2 * count >= usual)

@@ -13,6 +13,7 @@ from lakehouse.writes import append
 from tests.rows import Read, Texts, as_texts
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from lakehouse.engines.native import Native
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 def read(engine: Native, tables: dict[str, Table], tmp_path_factory: pytest.TempPathFactory) -> Read:
     """Files of one batch -> by file, its rows in the order of `_row`."""
 
-    def write_and_read(name: str, files: dict[str, str]) -> dict[str, list[Texts]]:
+    def write_and_read(name: str, files: Mapping[str, str | bytes]) -> dict[str, list[Texts]]:
         folder = tmp_path_factory.mktemp("landing")
         for path, text in files.items():
             write(folder / path, text)
@@ -40,6 +41,6 @@ def read(engine: Native, tables: dict[str, Table], tmp_path_factory: pytest.Temp
     return write_and_read
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, content: str | bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(text.encode())
+    path.write_bytes(content.encode() if isinstance(content, str) else content)

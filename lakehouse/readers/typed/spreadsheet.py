@@ -24,7 +24,7 @@ from lakehouse.readers.records import Batch, HalfWrittenError, Layout, Record, U
 from lakehouse.readers.typed.texts import judge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Iterator
 
 READER = "lakehouse.readers.typed.workbook"
 ONE = Lock()  # looked at one after the other: each may be large
@@ -74,13 +74,10 @@ def _to_batch(rows: list[Record]) -> Batch:
     return records.to_batch(zip(*(row.cells for row in rows), strict=True), rows)
 
 
-def find_header(stream: BinaryIO, layout: Layout, required: Collection[str], fold: Callable[[str], str]) -> int | None:
-    """How many rows stand before the first that has all of the required columns."""
-    with ONE, _sheet(stream, layout.sheet) as (_, rows):
-        for place, row in enumerate(islice(rows, MOST_LOOKED_AT)):
-            if set(required) <= set(map(fold, row)):
-                return place
-    return None
+def first_rows(stream: BinaryIO, sheet: str | None = None) -> list[list[str]]:
+    """The rows among which a header is looked for, as they stand."""
+    with ONE, _sheet(stream, sheet) as (_, rows):
+        return list(islice(rows, MOST_LOOKED_AT))
 
 
 def _header(rows: Iterator[list[str]], preamble: int | str) -> tuple[int, list[str]]:

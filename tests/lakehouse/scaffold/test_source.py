@@ -11,6 +11,7 @@ from lakehouse.conf import HOME
 from lakehouse.contract import Contract
 from lakehouse.errors import LakehouseError
 from lakehouse.scaffold import files, source
+from tests.corpus import made
 from tests.lakehouse.scaffold import exports
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def test_nothing_that_is_there_is_written_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (None, "cannot be read: No such file or directory. Name a CSV or JSON file."),
+        (None, "cannot be read: No such file or directory. Name a file of rows."),
         ("", "has no rows, so it says nothing of its columns. Name a file with rows."),
         ("id,day\n", "has no rows, so it says nothing"),
         ("[]", "has no rows, so it says nothing"),
@@ -151,3 +152,13 @@ def test_a_file_that_another_source_takes_is_none_of_a_new_one(
     (tmp_path / "returned").mkdir()
     path = path.rename(tmp_path / "returned" / "Orders.csv")
     assert source.draft(path, str(tmp_path), contracts, "bronze.returned").files
+
+
+def test_a_file_whose_cells_have_types_is_drafted_with_its_format(tmp_path: Path) -> None:
+    text = "id,day\n1,2024-03-01\n2,2024-03-02\n3,2024-03-03\n"
+    assert "format: parquet\n" in contracts_of(tmp_path / "a.parquet", made.parquet(text))
+    for lacking in ("python_calamine", "openpyxl"):
+        pytest.importorskip(lacking, reason="workbooks are read by the extra [sources], and made by the group readers")
+    drawn = contracts_of(tmp_path / "a.xlsx", made.xlsx(f"Report\n\n{text}"))
+    assert "format: spreadsheet\n  preamble: 2  # lines before the header" in drawn
+    assert "day: {type: date" in drawn

@@ -197,15 +197,20 @@ class Native:
     def used(
         self, build: Callable[[Mapping[str, DataFrame]], DataFrame], inputs: Mapping[str, DataFrame]
     ) -> Mapping[str, set[str]]:
-        """From the physical plan over empty files, which names each file that it scans, and the columns of it."""
+        """From the physical plan, which names each file that it scans, and the columns of it.
+
+        Over files of one row of nulls, without statistics: what is largest in an empty file is known without a scan.
+        """
+        import pyarrow as pa  # noqa: PLC0415
         import pyarrow.parquet as pq  # noqa: PLC0415
 
         folder = self.scratch.folder()
         places = {name: folder / f"{place}.parquet" for place, name in enumerate(inputs)}
         for name, rows in inputs.items():
-            pq.write_table(to_arrow_schema(rows.schema, timezone="UTC").empty_table(), places[name])
-        empty = {name: self._of_files(str(place)) for name, place in places.items()}
-        plan = _connect(build(empty))._explain_string(extended=True)  # noqa: SLF001
+            schema = pa.schema([one.with_nullable(True) for one in to_arrow_schema(rows.schema, timezone="UTC")])  # noqa: FBT003
+            pq.write_table(pa.Table.from_pylist([{}], schema), places[name], write_statistics=False)
+        frames = {name: self._of_files(str(place)) for name, place in places.items()}
+        plan = _connect(build(frames))._explain_string(extended=True)  # noqa: SLF001
         self.scratch.forget(folder)
         return {name: _scanned(plan, places[name], rows.columns) for name, rows in inputs.items()}
 

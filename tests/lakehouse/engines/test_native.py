@@ -85,6 +85,15 @@ def test_columns_that_are_the_same_in_all_rows_are_hashed(
             assert all(row == {"of_one": -6698625589789238999, "of_all": -1771785051822675751} for row in answer)
 
 
+def test_a_column_of_which_only_the_largest_value_is_asked_is_used(engine: Native) -> None:
+    """By the statistics of a file it is known without a scan, and of an empty one as well."""
+    rows = engine.spark.createDataFrame([], "day date, at timestamp, other string")
+    used = engine.used(
+        lambda frames: frames["orders"].agg(F.max("day"), F.max(F.coalesce("at", "day"))), {"orders": rows}
+    )
+    assert used == {"orders": {"day", "at"}}
+
+
 def test_less_memory_means_more_slices(engine: Native, monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for memory in ("64g", "4g", "1g", "256m"):

@@ -21,6 +21,8 @@ from typing import NamedTuple, TypeVar
 
 import typer
 
+from jobs import store_samples
+
 T = TypeVar("T")
 
 NEWLINE = "\r\n"
@@ -749,8 +751,8 @@ def money(cents: int) -> str:
     return f"{whole}.{rest:02}".rstrip("0") if rest else str(whole)
 
 
-def main(landing: Path, lines: int = 3000, days: int = 10, seed: int = 7) -> None:
-    """Write daily sample exports of two markets into LANDING."""
+def main(landing: Path, lines: int = 3000, days: int = 10, seed: int = 7, stores: int = 0) -> None:
+    """Write daily sample exports of two markets, and of so many STORES, into LANDING."""
     exports = generate(landing, lines=lines, days=days, seed=seed)
     typer.echo(f"{len(exports.files)} files in {landing}")
     for market, truth in sorted(exports.markets.items()):
@@ -758,6 +760,12 @@ def main(landing: Path, lines: int = 3000, days: int = 10, seed: int = 7) -> Non
             f"Market {market}: {truth.orders} orders with {truth.order_lines} lines ({truth.order_rows} rows), "
             f"{truth.completed_orders} completed = {truth.completed_order_total}, {truth.tasks} tasks with "
             f"{truth.delivery_items} items ({truth.delivery_rows} rows), {truth.customers} customers"
+        )
+    if stores:
+        known = store_samples.generate(landing, stores=stores, days=days, seed=seed)
+        typer.echo(
+            f"{known.stores} stores in {len(known.files)} files: {known.installs} installs, "
+            f"{known.subscriptions} subscriptions = {known.cash}"
         )
 
 

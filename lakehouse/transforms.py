@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Column, DataFrame, Window
@@ -47,6 +49,15 @@ EXPORT_TIME = "yyyy-MM-dd'T'HH:mm:ss[.SSS]XXX"
 YEAR_FIRST, YEAR_LAST = r"([0-9]{4})[-/.]([0-9]{1,2})[-/.]([0-9]{1,2})", r"([0-9]{1,2})[-/.]([0-9]{1,2})[-/.]([0-9]{4})"
 PARTS = {"ymd": (YEAR_FIRST, 1, 2, 3), "dmy": (YEAR_LAST, 3, 2, 1), "mdy": (YEAR_LAST, 3, 1, 2)}
 CLOCK = r"[T ]+([0-9]{1,2}):([0-9]{2})((?::[0-9]{2})?)((?:[.,][0-9]+)?) ?((?:Z|UTC|[+-][0-9]{2})?)((?::?[0-9]{2})?)"
+# A wall clock in a JSON text; and an object without others in it, whose texts have no quotes, backslashes or controls.
+JSON_CLOCK = r'^"([0-9]{4}-[0-9]{2}-[0-9]{2}) ([0-9]{2}:[0-9]{2}:[0-9]{2})((?:\.[0-9]{3})?)[0-9]{0,3}"\z'
+JSON_GAP = "[ \t\r\n]*"
+JSON_TEXT = r'"[^"\\\x00-\x1f]*"'
+JSON_VALUE = rf"(?:{JSON_TEXT}|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null)"
+JSON_PAIR = f"{JSON_GAP}{JSON_TEXT}{JSON_GAP}:{JSON_GAP}{JSON_VALUE}{JSON_GAP}"
+JSON_OBJECT = rf"^\{{{JSON_PAIR}(?:,{JSON_PAIR})*\}}\z"
+BETWEEN_OBJECTS = "\x1f"  # which no JSON has as it is
+FOREVER = "9999-12-31"  # where what goes on is held to end
 
 
 def stripped(text: Column | str) -> Column:
@@ -116,6 +127,74 @@ def _iso_day(value: Column, order: str, behind: str) -> Column:
 
 def _two_digits(number: Column) -> Column:
     return F.when(F.length(number) == 1, F.concat(F.lit("0"), number)).otherwise(number)
+
+
+def json_objects(text: Column | str) -> Column:
+    """The objects of a JSON array of objects, as they are written; of another text one that is none.
+
+    Each is an object only where `is_json_object` says so. What engines' own readers of JSON take otherwise, or not at
+    all (1.10, two of a key, a text that breaks off), stays as it is delivered, and can be refused by name.
+    """
+    array = _column(text)
+    inner = F.regexp_replace(array, rf"^\[{JSON_GAP}|{JSON_GAP}\]\z", "")
+    apart = F.regexp_replace(inner, rf"\}}{JSON_GAP},{JSON_GAP}\{{", f"}}{BETWEEN_OBJECTS}{{")
+    objects = F.filter(F.split(apart, BETWEEN_OBJECTS, -1), lambda one: one != "")
+    is_array = array.rlike(rf"^\[[^{BETWEEN_OBJECTS}]*\]\z")
+    no_object = F.when(array.isNotNull(), F.lit(""))
+    return F.when(is_array, objects).otherwise(F.array_compact(F.array(no_object)))
+
+
+def is_json_object(text: Column, *keys: str) -> Column:
+    """Whether it is an object without others in it, which has each of the keys once."""
+    once = (F.size(F.split(text, f'"{key}"{JSON_GAP}:', -1)) == 2 for key in keys)  # noqa: PLR2004
+    return reduce(and_, once, text.rlike(JSON_OBJECT))
+
+
+def json_value(text: Column, key: str) -> Column:
+    """What an object has under a key, as it is written: `19.0`, `"plus_1"`, `null`."""
+    return F.regexp_extract(text, f'"{key}"{JSON_GAP}:{JSON_GAP}({JSON_VALUE})', 1)
+
+
+def json_text(text: Column, key: str) -> Column:
+    """The text that an object has under a key; null where it has none."""
+    value = json_value(text, key)
+    return F.when(value.rlike('^"'), F.translate(value, '"', ""))
+
+
+def json_clock(text: Column, key: str) -> Column:
+    """What a clock showed, `"2022-05-30 23:59:59.999000"`, to the millisecond, parsed as if it were UTC."""
+    value = json_value(text, key)
+    day, clock, fraction = (F.regexp_extract(value, JSON_CLOCK, part) for part in (1, 2, 3))
+    return export_time(F.concat(day, F.lit("T"), clock, fraction, F.lit("Z")))
+
+
+def store_days(stores: DataFrame) -> DataFrame:
+    """A row per install of the stores' histories: its first day, its last, which may be null, and its types."""
+    one = F.col("install")
+    return stores.select("store_id", F.explode(json_objects("install_history")).alias("install")).select(
+        "store_id",
+        F.to_date(json_clock(one, "fromDate")).alias("first_date"),
+        F.to_date(json_clock(one, "toDate")).alias("last_date"),
+        json_text(one, "startType").alias("start_type"),
+        json_text(one, "endType").alias("end_type"),
+    )
+
+
+def numbered_runs(intervals: DataFrame, by: Sequence[str], begins: str, ends: str) -> DataFrame:
+    """The intervals with the number of their `run`: of each `by`, those that touch or overlap have the same one.
+
+    They are half open, and `ends` is never null: what goes on ends at FOREVER.
+    """
+    before = Window.partitionBy(*by).orderBy(begins).rowsBetween(Window.unboundedPreceding, -1)
+    is_first = F.coalesce(F.col(begins) > F.max(ends).over(before), F.lit(True))  # noqa: FBT003
+    so_far = Window.partitionBy(*by).orderBy(begins, F.desc("is_first")).rowsBetween(Window.unboundedPreceding, 0)
+    return intervals.withColumn("is_first", is_first).withColumn("run", F.count_if("is_first").over(so_far))
+
+
+def every_day(intervals: DataFrame, begins: str, ends: str, day: str) -> DataFrame:
+    """`day`: from the first on which an interval begins to the last on which one begins or ends, which may be null."""
+    known = intervals.agg(F.min(begins).alias("first"), F.max(F.coalesce(ends, begins)).alias("last"))
+    return known.select(F.explode(F.sequence("first", "last")).alias(day))
 
 
 def truth(text: Column | str, yes: str, no: str) -> Column:

@@ -108,7 +108,44 @@ def a_stock_row(**cells: object) -> Cells:
     return ids | {"on_hand": "12", "unit_price": "10.50"} | cells
 
 
+def an_install(first: str, last: str | None = None, **values: object) -> Cells:
+    """An object of a store's installHistory: of whole days, without a last one it goes on."""
+    times = {"toNow": last is None, "startType": None, "fromDate": f"{first} 00:00:00.000000", "endType": None}
+    return times | {"toDate": last and f"{last} 23:59:59.999000"} | values
+
+
+def a_subscription(first: str, last: str | None = None, **values: object) -> Cells:
+    """An object of a store's subscriptionHistory."""
+    plan = {"price": 19.0, "planName": "regular_1", "fromDate": first, "toDate": last}
+    return plan | {"billingOnDate": None} | values
+
+
+def a_store_row(installs: Sequence[Cells] = (), subscriptions: Sequence[Cells] = (), **cells: object) -> Cells:
+    """A store as it is delivered; with an install that goes on where none is said."""
+    installs = installs or [an_install("2022-05-30")]
+    histories = {"installhistory": json.dumps(installs), "subscriptionhistory": json.dumps(subscriptions)}
+    return {"store_id": "Store_1"} | histories | cells
+
+
 # Rows of silver
+
+
+def a_store(installs: Sequence[Cells] = (), subscriptions: Sequence[Cells] = (), **cells: object) -> Cells:
+    histories = {"install_history": json.dumps(installs), "subscription_history": json.dumps(subscriptions)}
+    counts = {"delivered_installs": len(installs), "delivered_subscriptions": len(subscriptions)}
+    return {"store_id": "Store_1"} | histories | counts | cells
+
+
+def a_store_install(first: str, last: str | None = None, **cells: object) -> Cells:
+    """The first interval of a store."""
+    ids = {"store_id": "Store_1", "install_number": 1, "delivered_intervals": 1}
+    return ids | {"installed_date": first, "uninstalled_date": last} | cells
+
+
+def a_store_subscription(first: str, last: str | None = None, **cells: object) -> Cells:
+    """The first subscription of a store."""
+    ids = {"store_id": "Store_1", "subscription_number": 1, "plan_name": "regular_1", "is_end_provisional": False}
+    return ids | {"price": "19.00", "started_date": first, "ended_date": last} | cells
 
 
 def an_order_line(**cells: object) -> Cells:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobs import branch_samples, samples
+from jobs import branch_samples, samples, store_samples
 from lakehouse.delta import ops
 from lakehouse.intake import ledger
 from lakehouse.runs.run import Run
@@ -244,6 +244,7 @@ def exports(tables: Tables, engine: Engine, tmp_path_factory: pytest.TempPathFac
             text = json.dumps([customer | {"Created At": "2021-12-01T00:00:00.000Z", "Language": "en"}])
             (day / f"Some Customers {number}.json").write_text(text, encoding="utf-8")
     branch_samples.generate(files, days=16, every=8, receipts=0.3)
+    store_samples.generate(files, stores=12, start=date.fromisoformat(first.name))
     for day, rate in ((first, "0.0088"), (third, "0.0087")):
         (files / "exchange_rates" / day.name).mkdir(parents=True)
         rates = {"rate_date": row["Order Time"][:10], "currency": "KES", "reporting_currency": "USD", "rate": rate}
@@ -292,6 +293,7 @@ def test_exports_that_come_at_once_end_as_their_dates_say(exports: Histories, ex
     lines = "\n".join(exports_at_once[LINES])
     assert [order in lines for order in ("99000001", "99000002", "99000003")] == [True, False, True]
     assert len(exports_at_once[f"{LINES}__rejected"]) == 2  # one typed wrong, one without an id
+    assert len(exports_at_once["silver.stores__rejected"]) == 1  # breaks off
     empty = {name for name in exports.tables if not name.startswith("bronze.") and not exports_at_once[name]}
     assert not empty
     assert len(exports_at_once["gold.weekly_sales"]) > 10, "orders stand in several units"

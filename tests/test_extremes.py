@@ -20,7 +20,10 @@ from tests.rows import (
     a_customer_version,
     a_delivery_item,
     a_stock_level,
+    a_store,
+    a_subscription,
     an_exchange_rate,
+    an_install,
     an_order_line,
     as_texts,
     typed,
@@ -79,6 +82,7 @@ UNBOUND: dict[str, tuple[str, ...]] = {
     "silver.branch_transactions": (),
     "silver.conversations": (),
     "silver.stock_levels": (),
+    "silver.stores": ("delivered_installs", "delivered_subscriptions"),
 }
 OF_ONE_ORDER = ("gold.order_reconciliation",)  # one order's amounts, which are not those of many rows
 MONDAY, LARGE, SUNDAY = (
@@ -137,6 +141,13 @@ def of_branches(name: str, rows: int) -> list[Cells]:
     return branch_lines(rows)
 
 
+def stores(rows: int) -> list[Cells]:
+    """A store that subscribed to all that so many can, since ever and at once, for the price of the dearest plan."""
+    largest_price = int(str(graph.conf_file("conf.stores")[1][0]["largest_price"]))
+    ever = {"first": "2000-01-01 00:00:00", "last": "2099-12-31 00:00:00", "price": largest_price * rows}
+    return [a_store([an_install("2000-01-01", "2099-12-31")], [a_subscription(**ever)])]  # type: ignore[arg-type]
+
+
 def of_each_kind(name: str, rows: int) -> list[Cells]:
     """Rows of a delivered table; what is never summed is as large as its type."""
     numbers = {column: largest_of(TABLES[name].contract.columns[column].type) for column in UNBOUND[name]}
@@ -146,6 +157,8 @@ def of_each_kind(name: str, rows: int) -> list[Cells]:
         return [a_customer_version(market=MARKET) | numbers]
     if name == "silver.exchange_rates":
         return [an_exchange_rate(currency="NGN", rate_date=LARGE) | ({"rate": "1"} if rows > 1 else numbers)]
+    if name == "silver.stores":
+        return stores(rows)
     if name in {"silver.order_lines", "silver.delivery_items"}:
         return order_lines(rows) if name == "silver.order_lines" else delivery_items(rows)
     return of_branches(name, rows)
@@ -177,6 +190,10 @@ AMOUNT = 900_000_000 * MOST_ROWS
 SUMS: dict[str, tuple[str, dict[str, str | None]]] = {
     "gold.daily_sales": (f"order_date = '{LARGE}'", {"revenue": f"{AMOUNT}.04", "placed_value": f"{AMOUNT}.04"}),
     "gold.products": ("sku = 'B'", {"cost": f"{AMOUNT}.00", "margin": f"-{AMOUNT - 1}.99", "margin_share": None}),
+    "gold.subscription_revenue_daily": (
+        "revenue_date = '2000-01-01'",
+        {"mrr": f"{1_000_000 * MOST_ROWS}.00", "arr": f"{12_000_000 * MOST_ROWS}.00"},
+    ),
     "gold.agents": ("agent_id = 5", {"distance_km": f"{1_000_000 * MOST_ROWS}.000"}),
     "gold.loyalty_points": (
         "customer_id = 44",

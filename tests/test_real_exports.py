@@ -150,7 +150,7 @@ def test_every_row_is_in_one_place_and_the_known_dirt_is_counted(lake_by_native:
         "completed_orders_earn_points": 7,
         "only_completed_orders_earn_points": 1,
     }
-    assert first.found.ignored == ("stores/dataset_sample.csv",)
+    assert first.found.ignored == ()
     of_lines = [one for one in first.measures if one.table_name == "silver.order_lines"]
     by_market = {one.market: (one.checked, one.broken) for one in of_lines if one.name == "order_id_is_readable"}
     assert by_market == {1: (12_240, 0), 2: (1_426, 0)}
@@ -182,6 +182,56 @@ def test_the_numbers_to_meet(lake_by_native: Built, engine: Native) -> None:
     }
     by_duckdb = numbers(lake_by_native.landing)
     assert {name: {market: by_duckdb[market][name] for market in (1, 2)} for name in met} == met
+
+
+# As published, of the same 1,000 stores: days of a lifespan; cash; active, new and uninstalled.
+LIFESPANS = {
+    "Store_5407": 947,
+    "Store_5125": 288,
+    "Store_5168": 464,
+    "Store_5133": 25,
+    "Store_4882": 2,
+    "Store_4902": 0,
+}
+CASH = {
+    "05-04": "19.0",
+    "05-08": "29.0",
+    "05-09": "148.2",
+    "05-10": "218.0",
+    "05-16": "308.2",
+    "05-17": "211.0",
+    "05-26": "601.0",
+}
+STORES = {
+    "04-29": (3, 7, 2),
+    "04-30": (2, 14, 1),
+    "05-04": (8, 43, 9),
+    "05-10": (11, 33, 6),
+    "05-16": (9, 33, 10),
+    "05-18": (8, 37, 7),
+}
+
+
+def test_the_published_numbers_of_stores_are_met_to_the_digit(lake_by_native: Built) -> None:
+    names = ("gold.store_lifespan", "gold.subscription_revenue_daily", "gold.store_activity_daily")
+    lives, revenue, activity = (_rows(lake_by_native.lake, name) for name in names)
+    of_store = {row["store_id"]: row for row in lives}
+    assert {name: of_store[name]["published_lifespan_days"] for name in LIFESPANS} == LIFESPANS
+    days = [str(of_store["Store_5407"][f"published_{name}_date"]) for name in ("from", "until")]
+    assert days == ["2022-05-30", "2025-01-01"]
+    of_day = {str(row["revenue_date"])[5:]: row for row in revenue if row["revenue_date"].year == 2022}
+    assert {day: of_day[day]["published_revenue"] for day in CASH} == {day: Decimal(cash) for day, cash in CASH.items()}
+    # what the code printed with them gives on the whole data
+    assert [of_day[day]["cash_revenue"] for day in ("05-17", "05-26")] == [Decimal("310.0"), Decimal("616.2")]
+    states = {str(row["activity_date"])[5:]: row for row in activity if row["activity_date"].year == 2022}
+    columns = ("published_active", "published_new", "published_uninstall")
+    assert {day: tuple(states[day][name] for name in columns) for day in STORES} == STORES
+
+
+def test_every_delivered_interval_of_a_store_is_in_one_that_is_merged(lake_by_native: Built) -> None:
+    for name, delivered, merged in (("installs", 1_470, 1_206), ("subscriptions", 528, 527)):
+        intervals = [row["delivered_intervals"] for row in _rows(lake_by_native.lake, f"silver.store_{name}")]
+        assert (sum(intervals), len(intervals)) == (delivered, merged)
 
 
 @pytest.fixture(scope="module")

@@ -103,11 +103,10 @@ def test_commands_and_their_options_are_those_that_there_are() -> None:
 
 
 def test_numbers_of_tables_are_those_that_there_are() -> None:
-    names = list(graph.load())
+    of_gold = str(sum(name.startswith("gold.") for name in graph.load()))
     text = " ".join(page.read_text() for page in written() if page.name != "measurements.md")
     found = set(re.findall(r"(\d+)\s(gold )?tables", text))
-    assert found == {("32", ""), ("32", "gold ")}
-    assert sum(name.startswith("gold.") for name in names) == 32
+    assert found == {(of_gold, ""), (of_gold, "gold ")}
 
 
 def test_no_sentence_stands_twice() -> None:

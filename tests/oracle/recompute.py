@@ -14,8 +14,8 @@ import yaml
 
 SQL = Path(__file__).parent
 CONF = SQL.parents[1] / "conf"
-CONF_FILES = ("areas", "baskets", "markets", "payment_notes", "reporting", "stock_cover")
-STAGING = ("staging", "staging_deliveries", "staging_branches")  # in the order in which they run
+CONF_FILES = ("areas", "baskets", "markets", "payment_notes", "reporting", "stock_cover", "stores")
+STAGING = ("staging", "staging_deliveries", "staging_branches", "staging_stores")  # in the order in which they run
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- UTC, and naive like every instant here
 FILES = {
     "customers": "*Customers*.json",
@@ -26,6 +26,8 @@ FILES = {
     "conversations": "*Conversations*.json",
     "stock": "*Stock*.csv",
 }
+
+OF_NO_MARKET = {"exchange_rates": "exchange_rates", "store_exports": "stores"}
 
 
 class Delivery(NamedTuple):
@@ -111,8 +113,9 @@ def _deliveries(landing: Path) -> Iterator[tuple[str, int | None, int, tuple[dat
         for kind, pattern in FILES.items():
             for file_number, raw in enumerate(_files(landing / f"market_{market}", pattern, where)):
                 yield kind, market, file_number, raw
-    for file_number, raw in enumerate(_files(landing / "exchange_rates", "*.csv", ZoneInfo("UTC"))):
-        yield "exchange_rates", None, file_number, raw
+    for kind, folder in OF_NO_MARKET.items():
+        for file_number, raw in enumerate(_files(landing / folder, "*.csv", ZoneInfo("UTC"))):
+            yield kind, None, file_number, raw
 
 
 def _files(folder: Path, pattern: str, zone: ZoneInfo) -> Iterator[tuple[datetime, RawFile]]:

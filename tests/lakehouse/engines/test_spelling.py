@@ -89,6 +89,13 @@ TEXTS = [
     "null",
     '"a,b"',
     "$1\\",
+    '[{"a":1.10, "b":null},\n{"a" : "x},{", "b":-2e+3}]',
+    '[ {"a":"2022-02-17 16:36:27.123456"},{"a":"2022-02-30 00:00:00"} , {"a":01}]',
+    '[{"a":1,"a":2},{"a":"\\\\"},{"b":{"a":1}},{"a":tru}]',
+    '{"a":1}',
+    "[]",
+    "[",
+    "[{}]",
 ]
 PARSED = [
     "1",
@@ -334,7 +341,7 @@ OF_ROWS: dict[str, Columns] = {
     "btrim": lambda: [transforms.stripped("s"), transforms.stripped("p"), F.btrim("s", F.lit("aß"))],
     "length": lambda: [F.length("s")],
     "translate": lambda: [F.translate("s", "\u001f", ","), F.translate("s", "aü", "x")],
-    "split": lambda: [F.split("s", ",", -1), F.split("p", "-", -1)],
+    "split": lambda: [F.split("s", ",", -1), F.split("p", "-", -1), transforms.json_objects("s")],
     "md5": lambda: [F.md5("s"), F.md5(F.concat_ws("|", "i", "l", "s"))],
     "regexp_replace": lambda: [
         F.regexp_replace("s", transforms.SIGN, ""),
@@ -343,6 +350,8 @@ OF_ROWS: dict[str, Columns] = {
     "regexp_extract": lambda: [
         F.regexp_extract("s", transforms.SIGN, 1),
         F.regexp_extract("p", r"^([0-9]+)\.([0-9]+)\z", 2),
+        transforms.json_value(F.col("s"), "a"),
+        transforms.json_text(F.col("s"), "a"),
     ],
     "year": lambda: [F.year("day"), F.year("at")],
     "quarter": lambda: [F.quarter("day")],
@@ -409,6 +418,8 @@ OF_ROWS: dict[str, Columns] = {
     "size": lambda: [F.size(F.coalesce("words", F.array())), F.size(F.split("s", ",", -1))],
     "filter": lambda: [
         F.filter("numbers", lambda one: one > 1),
+        F.filter(transforms.json_objects("s"), lambda one: transforms.is_json_object(one, "a")),
+        F.filter(transforms.json_objects("s"), lambda one: transforms.json_clock(one, "a").isNotNull()),
         F.filter(F.array(F.struct("b", "s")), lambda one: one["b"]),
     ],
     "aggregate": sql("aggregate(numbers, 0L, (sum, one) -> sum + one)"),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 INSIDE = re.compile(r"(.*?\.zip)/(.+)", re.IGNORECASE | re.DOTALL)
-MOST_MEMBERS = 10_000
+MOST_MEMBERS = 1_000  # the directory is read again for each that is unpacked
 MOST_TIMES, HARMLESS = 200, 64 << 20  # as large unpacked as packed, and bytes up to which that is no matter
 BOMB = (
     "would be {times:,.0f} times as large unpacked, {mib:,} MiB: such archives are made to fill disks. If it is meant, "
@@ -69,35 +69,35 @@ def list_files(root: str, without: str = "") -> Iterator[StoredFile]:
         else:
             yield file
     for members in storage.each(lambda file: _members(root, file), packed):
-        yield from members
+        yield from members.values()
 
 
-def _members(root: str, file: StoredFile) -> tuple[StoredFile, ...]:
-    """What its directory says; asked once of each version, however often a process looks."""
+def _members(root: str, file: StoredFile) -> dict[str, StoredFile]:
+    """What its directory says, by path; asked once of each version, however often a process looks."""
     if storage.is_s3(root):
         return _listed(root, file)
     try:
         return _listed(root, file, Path(root, file.path).stat().st_ctime_ns)
     except FileNotFoundError:  # taken away since it was listed
-        return ()
+        return {}
 
 
 @lru_cache(1024)
-def _listed(root: str, file: StoredFile, _changed: int = 0) -> tuple[StoredFile, ...]:
+def _listed(root: str, file: StoredFile, _changed: int = 0) -> dict[str, StoredFile]:
     try:
         with _opened(root, file.path) as packed:
             found = [one for one in packed.infolist() if not _name(one).endswith("/")]
     except MissingFileError:
-        return ()
+        return {}
     except (UnfinishedError, RefusedFileError):
-        return (file,)
+        return {file.path: file}
     times = Counter(map(_name, found))
     members = {}
     for one in found:
-        name = _name(one)
+        name, path = _name(one), f"{file.path}/{_name(one)}"
         problem = "stands twice in its archive. Pack it again." if times[name] > 1 else _problem(name, one)
-        members[name] = StoredFile(f"{file.path}/{name}", one.file_size, file.modified_at, problem=problem)
-    return tuple(members.values())
+        members[path] = StoredFile(path, one.file_size, file.modified_at, problem=problem)
+    return members
 
 
 def _name(member: zipfile.ZipInfo) -> str:
@@ -201,7 +201,8 @@ def is_still(root: str, file: StoredFile) -> bool:
     now = storage.look(root, archive)
     if now is None or _time(root, now) != _time(root, file):
         return False
-    return (file.path, file.size) in {(one.path, one.size) for one in _members(root, now)}
+    member = _members(root, now).get(file.path)
+    return member is not None and member.size == file.size
 
 
 def _time(root: str, file: StoredFile) -> datetime:

@@ -13,6 +13,7 @@ import re
 import resource
 import sys
 import zipfile
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -43,7 +44,8 @@ class RefusedError(Exception):
 
 def main() -> None:
     """`wanted`, the only argument, is JSON: a sheet's name, its number among those that are shown, or null."""
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+    with suppress(ValueError):  # macOS knows no such limit
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     content = sys.stdin.buffer.read()
     try:
         for row in _rows(content, json.loads(sys.argv[1])):

@@ -805,7 +805,7 @@ def serve_postgres(
 
 @new_app.command("source")
 def new_source(
-    file: Annotated[Path, typer.Argument(help="A CSV or JSON file of it, compressed or not.")],
+    file: Annotated[Path, typer.Argument(help="A file of it: CSV or JSON, compressed or not, Parquet, or a workbook.")],
     name: Annotated[
         str, typer.Option(metavar="BRONZE.X", help="The table of its rows.", show_default="the file's name")
     ] = "",

@@ -1,1 +1,1 @@
-"""CSV and JSON as exact text: one grammar each, stream by stream, nothing guessed and nothing dropped."""
+"""Delivered files as exact text: CSV and JSON by one grammar each, typed cells in one way; nothing is guessed."""

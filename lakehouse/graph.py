@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from lakehouse import conf, contract
+from lakehouse import conf, contract, markets
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
@@ -310,6 +310,8 @@ def conf_file(name: str, home: Path = HOME) -> tuple[str, list[dict[str, object]
                 f"{path}: all values of {key} must be of one type, and are {', '.join(sorted(kinds)) or 'nothing'}. "
                 "Quotes around each make them texts."
             )
+    if name == markets.NAME:
+        markets.check(path, rows)
     return _versioned(rows)
 
 

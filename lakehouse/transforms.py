@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 from functools import reduce
-from operator import and_
+from operator import and_, or_
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pyspark.sql.window import WindowSpec
 
@@ -25,7 +25,7 @@ BLANK = (
 )
 BLANKS = f"[{BLANK}]*"
 SIGN = f"^{BLANKS}([^0-9{BLANK}.,+-]{{1,4}}){BLANKS}"
-SIGN_BEHIND = rf"{BLANKS}[^0-9{BLANK}.,+-]{{1,4}}{BLANKS}\z"
+SIGN_BEHIND = rf"{BLANKS}([^0-9{BLANK}.,+-]{{1,4}}){BLANKS}\z"
 # Of completed orders: the classic ten that every customer report begins with, times counted as one.
 TEN_MEASURES = (
     "total_order_amount", "average_order_amount", "highest_order_amount", "lowest_order_amount", "order_count",
@@ -48,6 +48,20 @@ EXPORT_TIME = "yyyy-MM-dd'T'HH:mm:ss[.SSS]XXX"
 # A date and a clock as exports of elsewhere write them, and which part of the date is year, month and day.
 YEAR_FIRST, YEAR_LAST = r"([0-9]{4})[-/.]([0-9]{1,2})[-/.]([0-9]{1,2})", r"([0-9]{1,2})[-/.]([0-9]{1,2})[-/.]([0-9]{4})"
 PARTS = {"ymd": (YEAR_FIRST, 1, 2, 3), "dmy": (YEAR_LAST, 3, 2, 1), "mdy": (YEAR_LAST, 3, 1, 2)}
+# How a market writes is said in conf/markets.yml. Where it is not, these have two readings: a thousand and more, or one
+# and a bit; a day whose month may be either part. What is written with a decimal comma beyond doubt has one.
+CURRENCY = f"^(?:[^0-9{BLANK}.,+-]{{1,4}})?"
+TWO_NUMBERS = rf"{CURRENCY}[+-]?[1-9][0-9]{{0,2}}[.,][0-9]{{3}}\z"
+WITH_COMMA = rf"{CURRENCY}[+-]?([0-9]*,[0-9]*|[1-9][0-9]{{0,2}}([.][0-9]{{3}})+(,[0-9]*)?)\z"
+GROUPED = rf"{CURRENCY}[+-]?[1-9][0-9]{{0,2}}(,[0-9]{{3}})+(\.[0-9]*)?\z"
+MOVED = f"^([0-9.,+-].*?){SIGN_BEHIND}"
+SPACES, APOSTROPHES = " \u00a0\u2009\u202f", "'\u2019"  # that stand between groups of digits
+WAYS = ("_signs", "_signs_read", "_date_order")
+TYPED = r"\.(json|jsonl|ndjson|parquet|xlsx|xls|ods)(\.gz|\.zst)?\z"
+STAMP = r"(Z|UTC|[+-][0-9]{2}:?[0-9]{2})\z"
+# Columns that `lakehouse.markets` adds to the rows of conf/markets.yml, so that what no market needs is not computed.
+WRITE_ALIKE, NEVER_TWICE = "write_alike", "never_twice"
+TWO_DAYS = r"^(0?[1-9]|1[0-2])[-/.](0?[1-9]|1[0-2])[-/.][0-9]{4}"
 CLOCK = r"[T ]+([0-9]{1,2}):([0-9]{2})((?::[0-9]{2})?)((?:[.,][0-9]+)?) ?((?:Z|UTC|[+-][0-9]{2})?)((?::?[0-9]{2})?)"
 # A wall clock in a JSON text; and an object without others in it, whose texts have no quotes, backslashes or controls.
 JSON_CLOCK = r'^"([0-9]{4}-[0-9]{2}-[0-9]{2}) ([0-9]{2}:[0-9]{2}:[0-9]{2})((?:\.[0-9]{3})?)[0-9]{0,3}"\z'
@@ -106,16 +120,20 @@ def written_time(text: Column | str, order: str) -> Column:
     `local_to_utc(written_time(...), F.lit("Europe/Berlin"))` is the instant of a clock there.
     """
     value = stripped(text)
-    whole = rf"^{PARTS[order][0]}{CLOCK}\z"
+    return export_time(F.concat(_iso_day(value, order, CLOCK), _iso_clock(value, PARTS[order][0])))
+
+
+def _iso_clock(value: Column, day: str) -> Column:
+    """`T16:36:27Z` of a time whose day is written as the pattern says; the zone is Z where none is written."""
+    whole = rf"^{day}{CLOCK}\z"
     hour, minute, second, fraction, zone, minutes = (F.regexp_extract(value, whole, part) for part in range(4, 10))
     digits = F.regexp_extract(F.concat(fraction, F.lit("00")), "[0-9]{3}", 0)
-    parts = [
-        F.concat(_iso_day(value, order, CLOCK), F.lit("T"), _two_digits(hour), F.lit(":"), minute),
+    return F.concat(
+        F.concat(F.lit("T"), _two_digits(hour), F.lit(":"), minute),
         F.when(second == "", ":00").otherwise(second),
         F.when(fraction == "", "").otherwise(F.concat(F.lit("."), digits)),
         F.when(zone.isin("", "Z", "UTC"), "Z").otherwise(F.concat(zone, F.lit(":"), F.translate(minutes, ":", ""))),
-    ]
-    return export_time(F.concat(*parts))
+    )
 
 
 def _iso_day(value: Column, order: str, behind: str) -> Column:
@@ -231,7 +249,8 @@ def weekday(day: Column | str) -> Column:
 def local_to_utc(local: Column, time_zone: Column) -> Column:
     """The UTC instant of a wall clock reading (that was parsed as if it were UTC).
 
-    Null for a time that the clock skipped in spring; of an hour that it had twice in autumn the first one is taken.
+    Null for a time that the clock skipped in spring; of an hour that it had twice in autumn the first one is taken
+    (`are_hours_certain` says so).
     """
     instant = F.to_utc_timestamp(local, time_zone)
     return F.when(F.from_utc_timestamp(instant, time_zone) == local, instant)
@@ -327,6 +346,128 @@ def amount_sign(text: Column | str) -> Column:
     return F.nullif(F.regexp_extract(value, SIGN, 1), F.lit(""))
 
 
+def spelled_alike(
+    rows: DataFrame,
+    markets: DataFrame,
+    *,
+    numbers: Sequence[str],
+    amounts: Sequence[str] = (),
+    clocks: Sequence[str] = (),
+    instants: Sequence[str] = (),
+) -> DataFrame:
+    """The rows with the texts of these columns as the functions above read them, whatever way their market writes.
+
+    Numbers of JSON, Parquet and workbooks are no texts there: they have a point wherever their market is.
+    `amounts` are numbers with a currency sign, which then stands in front; `clocks` are read by `wall_clock`, and by
+    `export_time` the `instants`, whose zone must be written. A text with two readings, since conf/markets.yml does not
+    say how its market wrote when it was delivered, is null, and `_are_numbers_certain` or `_are_days_certain` is false.
+    """
+    if WRITE_ALIKE in markets.columns:
+        return rows.withColumns(dict.fromkeys(("_are_numbers_certain", "_are_days_certain"), F.lit(True)))  # noqa: FBT003
+    facts = with_facts(rows, _ways_of_writing(markets), F.to_date("_delivered_at"), *WAYS)
+    is_typed = F.lower("_file").rlike(TYPED)
+    points = {"_signs": ".,", "_signs_read": ".x"}
+    facts = facts.withColumns({one: F.when(is_typed, as_is).otherwise(F.col(one)) for one, as_is in points.items()})
+    in_front = {name: _with_sign_in_front(F.col(name)) for name in amounts}
+    all_numbers, times = [*numbers, *amounts], [*clocks, *instants]
+    two_numbers = [F.col(name).rlike(TWO_NUMBERS) for name in all_numbers]
+    two_days = [_has_two_days(F.col(name)) for name in times]
+    certain = {
+        "_are_numbers_certain": _unless(F.col("_signs").isNull(), two_numbers),
+        "_are_days_certain": _unless(F.col("_date_order").isNull(), two_days),
+    }
+    with_points = {name: _with_point(F.col(name)) for name in all_numbers}
+    with_year_first = {name: _with_year_first(F.col(name), r"\z") for name in clocks}
+    with_year_first |= {name: _with_year_first(F.col(name), STAMP) for name in instants}
+    without_groups = {name: _without_groups(F.col(name)) for name in all_numbers}
+    # Step by step: in one expression each text would stand a dozen times, and planning would take a second.
+    texts = facts.withColumns(in_front) if amounts else facts
+    return texts.withColumns({**certain, **with_points, **with_year_first}).withColumns(without_groups)
+
+
+def _ways_of_writing(markets: DataFrame) -> DataFrame:
+    """`WAYS` of each market and period, null where conf/markets.yml does not say it.
+
+    `_signs` become `_signs_read`: a point, commas between groups, and of `.` and `,` what is neither becomes a letter.
+    """
+    known = markets.columns
+    decimal, group, day = (
+        F.col(name) if name in known else F.lit(None).cast("string")
+        for name in ("decimal_sign", "group_sign", "date_format")
+    )
+    groups = F.when(group == " ", SPACES).when(group == "'", APOSTROPHES).otherwise(F.coalesce(group, F.lit("")))
+    signs = F.concat(decimal, groups)
+    neither = F.call_function("translate", F.lit(".,"), signs, F.lit(""))
+    return markets.select(
+        "market",
+        *(name for name in ("valid_from", "valid_until") if name in known),
+        F.concat(signs, neither).alias("_signs"),
+        F.concat(F.lit("."), F.regexp_replace(groups, ".", ","), F.lit("x")).alias("_signs_read"),
+        F.when(day == "yyyy-MM-dd", "ymd")
+        .when(day == "MM/dd/yyyy", "mdy")
+        .when(day.isNotNull(), "dmy")
+        .alias("_date_order"),
+    )
+
+
+def _unless(asked: Column, wrong: Iterable[Column]) -> Column:
+    """Null where it is not asked."""
+    never = F.lit(False)  # noqa: FBT003
+    return ~F.when(asked, reduce(or_, (F.coalesce(one, never) for one in wrong), never))
+
+
+def _with_sign_in_front(value: Column) -> Column:
+    """A currency sign that stands behind its amount, as it does where a market writes otherwise than builds read."""
+    moved = F.regexp_replace(F.regexp_replace(value, MOVED, "$2$1"), SIGN, "$1")
+    return F.when(F.col("_signs") == ".,", value).otherwise(moved)
+
+
+def _with_point(value: Column) -> Column:
+    """A number's text with a decimal point, and commas between groups; null where it has two readings."""
+    said = F.call_function("translate", value, F.col("_signs"), F.col("_signs_read"))
+    one_reading = F.when(value.rlike(WITH_COMMA), F.translate(value, ".,", ",.")).otherwise(value)
+    return F.when(F.col("_signs").isNotNull(), said).when(~value.rlike(TWO_NUMBERS), one_reading)
+
+
+def _without_groups(value: Column) -> Column:
+    """Commas that stand otherwise than between groups stay, and make the text unreadable."""
+    return F.when(value.rlike(GROUPED), F.translate(value, ",", "")).otherwise(value)
+
+
+def _with_year_first(value: Column, ending: str) -> Column:
+    """The text of a time as `export_time` reads it; left as it is where its year stands first or it ends otherwise."""
+    first, second, year = (F.regexp_extract(value, rf"^{YEAR_LAST}", part) for part in (1, 2, 3))
+    first, second = _two_digits(first), _two_digits(second)
+    certain = F.when((first > "12") | (first == second), "dmy").when(second > "12", "mdy")
+    is_month_first = F.coalesce("_date_order", certain) == "mdy"
+    parts = F.when(is_month_first, F.concat_ws("-", year, first, second)).when(
+        ~is_month_first, F.concat_ws("-", year, second, first)
+    )
+    is_written_so = value.rlike(rf"^{YEAR_LAST}{CLOCK}\z") & value.rlike(ending)
+    is_other = (F.coalesce("_date_order", F.lit("")) != "ymd") & is_written_so
+    return F.when(is_other, F.concat(parts, _iso_clock(value, YEAR_LAST))).otherwise(value)
+
+
+def _has_two_days(value: Column) -> Column:
+    first, second = (_two_digits(F.regexp_extract(value, TWO_DAYS, part)) for part in (1, 2))
+    return first != second
+
+
+def are_hours_certain(markets: DataFrame, time_zone: Column, *times: str) -> Column:
+    """False where a clock of the zone showed one of these times twice; null for none."""
+    if NEVER_TWICE in markets.columns:
+        return F.lit(True)  # noqa: FBT003
+    return _unless(F.lit(True), [_is_shown_twice(F.col(one), time_zone) for one in times])  # noqa: FBT003
+
+
+def _is_shown_twice(local: Column, time_zone: Column) -> Column:
+    """Whether the offset that holds a day later gives another instant at which the clock showed this time."""
+    day = F.expr("interval 1 day")
+    other = F.to_utc_timestamp(local + day, time_zone) - day
+    is_other = other != F.to_utc_timestamp(local, time_zone)
+    return F.when(is_other, F.from_utc_timestamp(other, time_zone) == local)
+
+
 def with_facts(rows: DataFrame, markets: DataFrame, day: Column | str, *facts: str) -> DataFrame:
     """The rows with what holds in their market on their day; rows without a day have the market's first facts.
 
@@ -368,23 +509,28 @@ def first_day(markets: DataFrame) -> Column:
 
 
 def begin_of(day: Column | str, time_zone: Column) -> Column:
-    """The instant at which a market's local day begins."""
-    return local_to_utc(_column(day).cast("timestamp"), time_zone)
+    """The instant at which a market's local day begins, also where its midnight is skipped or shown twice."""
+    return F.to_utc_timestamp(_column(day).cast("timestamp"), time_zone)
 
 
 def customer_facts(customers: DataFrame, markets: DataFrame) -> DataFrame:
     """Delivered customers with their facts typed, and `_currency` and `_opened_at`, null for a market nobody knows."""
     facts = facts_of_today(markets, F.col("currency").alias("_currency"), first_day(markets), "time_zone")
-    return customers.join(facts, on="market", how="left").withColumns(
-        {
-            "customer_id": whole_number("customer_id"),
-            "is_blocked": F.when(F.col("is_blocked").isin("0", "1"), F.col("is_blocked") == "1"),
-            "outstanding_amount": exact_decimal("outstanding_amount", 18, 2),
-            "loyalty_points": whole_number("loyalty_points"),
-            "number_of_employees": whole_number("number_of_employees"),
-            "created_at": export_time("created_at"),
-            "_opened_at": begin_of("_first_day", F.col("time_zone")),
-        }
+    numbers = ("outstanding_amount", "loyalty_points", "number_of_employees")
+    return (
+        spelled_alike(customers, markets, numbers=numbers, instants=["created_at"])
+        .join(facts, on="market", how="left")
+        .withColumns(
+            {
+                "customer_id": whole_number("customer_id"),
+                "is_blocked": F.when(F.col("is_blocked").isin("0", "1"), F.col("is_blocked") == "1"),
+                "outstanding_amount": exact_decimal("outstanding_amount", 18, 2),
+                "loyalty_points": whole_number("loyalty_points"),
+                "number_of_employees": whole_number("number_of_employees"),
+                "created_at": export_time("created_at"),
+                "_opened_at": begin_of("_first_day", F.col("time_zone")),
+            }
+        )
     )
 
 

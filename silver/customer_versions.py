@@ -21,6 +21,8 @@ def build(bronze_customers: DataFrame, conf_markets: DataFrame) -> DataFrame:
         "loyalty_points",
         "number_of_employees",
         "created_at",
+        "_are_numbers_certain",
+        "_are_days_certain",
         "_currency",
         "_source",
     )

@@ -17,6 +17,7 @@ from lakehouse.transforms import (
     exact_decimal,
     facts_of_today,
     money,
+    spelled_alike,
     stripped,
     whole_number,
 )
@@ -29,6 +30,7 @@ CELLS = (
     "delivery_charges", "discount", "subtotal", "payment_type", "task_category", "earning", "pricing",
 )  # fmt: skip
 WIDTH = len(CELLS) + 2
+NUMBERS = ("task_details_qty", "distance_m", "total_time_taken_min", "subtotal")
 AMOUNTS = ("task_details_amount", "tip", "delivery_charges", "discount")
 NOTES, TEMPLATE, INSTRUCTIONS = (CELLS.index(name) for name in ("notes", "custom_template_id", "special_instructions"))
 
@@ -37,7 +39,8 @@ def build(bronze_deliveries: DataFrame, conf_markets: DataFrame) -> DataFrame:
     facts = facts_of_today(
         conf_markets, F.col("currency_sign").alias("_sign"), F.col("largest_amount").alias("_largest_amount")
     )
-    return bronze_deliveries.join(facts, on="market", how="left").select(
+    rows = spelled_alike(bronze_deliveries, conf_markets, numbers=NUMBERS, amounts=AMOUNTS)
+    return rows.join(facts, on="market", how="left").select(
         # ids
         "market",
         whole_number("task_id").alias("task_id"),
@@ -61,9 +64,10 @@ def build(bronze_deliveries: DataFrame, conf_markets: DataFrame) -> DataFrame:
         money("discount").alias("discount"),
         exact_decimal("subtotal", 18, 2).alias("subtotal"),
         whole_number("rating", "int").alias("rating"),
-        F.col("latitude").try_cast("double").alias("latitude"),
-        F.col("longitude").try_cast("double").alias("longitude"),
+        degrees("latitude").alias("latitude"),
+        degrees("longitude").alias("longitude"),
         # for rules and evidence
+        "_are_numbers_certain",
         signs_agree().alias("_signs_agree"),
         "_sign",
         "_largest_amount",
@@ -73,15 +77,20 @@ def build(bronze_deliveries: DataFrame, conf_markets: DataFrame) -> DataFrame:
 
 def signs_agree() -> Column:
     """Whether every amount that is there carries the market's currency sign."""
-    delivered = ("task_details_amount", "tip", "delivery_charges", "discount")
-    return reduce(and_, (F.col(name).isNull() | amount_sign(name).eqNullSafe(F.col("_sign")) for name in delivered))
+    return reduce(and_, (F.col(name).isNull() | amount_sign(name).eqNullSafe(F.col("_sign")) for name in AMOUNTS))
+
+
+def degrees(text: str) -> Column:
+    """Whatever the market's decimal sign is: there are no thousands of degrees."""
+    return F.translate(F.col(text), ",", ".").try_cast("double")
 
 
 def repair(rows: DataFrame) -> DataFrame:
     """`comma_shifted`: a comma in Notes (`DELIVER BY 6,30 PLEASE`), and in Special_Instructions on a task's last row.
 
     Mended only where Custom_Template_ID shows how far the row is out of step, the width explains the rest, and the
-    amounts are where they then should be: a comma in Payment_Type would otherwise move money.
+    amounts are where they then should be: a comma in Payment_Type would otherwise move money. Instructions that would
+    begin with digits and a comma may be the cents of the amount before them, of a market with decimal commas.
     """
     cells = rows.withColumn("_cells", F.split(_quoted_commas_hidden(F.col("_raw")), ",", -1))
     extra = F.size("_cells") - WIDTH
@@ -90,7 +99,8 @@ def repair(rows: DataFrame) -> DataFrame:
     is_shifted = F.col("_problem").eqNullSafe("row_is_too_long") & extra.isin(1, 2) & in_instructions.isin(0, 1)
     no_quote_is_left = ~F.array_join("_cells", ",").contains('"')
     counted = cells.withColumns({"_in_notes": in_notes, "_in_instructions": in_instructions})
-    counted = counted.withColumn("_shifted", is_shifted & amounts_fit() & no_quote_is_left)
+    may_be_cents = stripped(_mended_cell(INSTRUCTIONS)).rlike(r"^[0-9]+,")
+    counted = counted.withColumn("_shifted", is_shifted & amounts_fit() & no_quote_is_left & ~may_be_cents)
     mended = counted.withColumns(
         {
             name: F.when(F.col("_shifted"), _mended_cell(place)).otherwise(F.col(name))

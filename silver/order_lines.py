@@ -7,14 +7,22 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.transforms import (
+    are_hours_certain,
     begin_of,
     exact_decimal,
     facts_of_today,
     first_day,
     local_to_utc,
+    spelled_alike,
     wall_clock,
     whole_number,
 )
+
+NUMBERS = (
+    "quantity", "unit_price", "cost_price", "total_price", "total_cost_price", "order_total", "sub_total",
+    "redeemed_loyalty_points", "consumed_loyalty_points", "flat_discount",
+)  # fmt: skip
+CLOCKS = ("order_time", "pickup_time", "delivery_time")
 
 
 def build(bronze_orders: DataFrame, conf_markets: DataFrame) -> DataFrame:
@@ -27,7 +35,9 @@ def build(bronze_orders: DataFrame, conf_markets: DataFrame) -> DataFrame:
         first_day(conf_markets),
     )
     zone = F.col("time_zone")
-    return bronze_orders.join(facts, on="market", how="left").select(
+    rows = spelled_alike(bronze_orders, conf_markets, numbers=NUMBERS, clocks=CLOCKS)
+    lines = rows.withColumns({name: wall_clock(name) for name in CLOCKS})
+    return lines.join(facts, on="market", how="left").select(
         # ids
         "market",
         whole_number("order_id").alias("order_id"),
@@ -52,13 +62,16 @@ def build(bronze_orders: DataFrame, conf_markets: DataFrame) -> DataFrame:
         whole_number("consumed_loyalty_points").alias("earned_points"),
         whole_number("ratings", "int").alias("rating"),
         # times
-        local_to_utc(wall_clock("order_time"), zone).alias("ordered_at"),
-        F.to_date(wall_clock("order_time")).alias("order_date"),
-        local_to_utc(wall_clock("pickup_time"), zone).alias("pickup_at"),
-        local_to_utc(wall_clock("delivery_time"), zone).alias("promised_at"),
+        local_to_utc(F.col("order_time"), zone).alias("ordered_at"),
+        F.to_date("order_time").alias("order_date"),
+        local_to_utc(F.col("pickup_time"), zone).alias("pickup_at"),
+        local_to_utc(F.col("delivery_time"), zone).alias("promised_at"),
         # for rules and evidence
         F.col("currency_symbol").alias("_currency_sign"),
         F.col("flat_discount").alias("_flat_discount"),
+        "_are_numbers_certain",
+        "_are_days_certain",
+        are_hours_certain(conf_markets, zone, *CLOCKS).alias("_are_hours_certain"),
         "_market_sign",
         "_largest_amount",
         begin_of("_first_day", zone).alias("_opened_at"),

@@ -6,7 +6,15 @@ Every count stays, since gold asks how often nothing was there; what is there no
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import calendar_day, exact_decimal, facts_of_today, first_day, stripped, whole_number
+from lakehouse.transforms import (
+    calendar_day,
+    exact_decimal,
+    facts_of_today,
+    first_day,
+    spelled_alike,
+    stripped,
+    whole_number,
+)
 
 
 def build(bronze_stock: DataFrame, conf_markets: DataFrame) -> DataFrame:
@@ -16,7 +24,8 @@ def build(bronze_stock: DataFrame, conf_markets: DataFrame) -> DataFrame:
         F.col("largest_amount").alias("_largest_amount"),
         first_day(conf_markets),
     )
-    return bronze_stock.join(facts, on="market", how="left").select(
+    rows = spelled_alike(bronze_stock, conf_markets, numbers=["on_hand", "unit_price"])
+    return rows.join(facts, on="market", how="left").select(
         "market",
         whole_number("branch_id").alias("branch_id"),
         stripped("sku").alias("sku"),
@@ -24,6 +33,7 @@ def build(bronze_stock: DataFrame, conf_markets: DataFrame) -> DataFrame:
         whole_number("on_hand", "int").alias("on_hand"),
         exact_decimal("unit_price", 18, 2).alias("unit_price"),
         # for rules and evidence
+        "_are_numbers_certain",
         "_currency",
         "_largest_amount",
         "_first_day",

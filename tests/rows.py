@@ -14,6 +14,7 @@ import pytest
 from pyarrow import parquet as pq
 from pyspark.sql import functions as F
 
+from lakehouse import graph
 from lakehouse.documents import judging, parsing, rules
 from lakehouse.intake.files import CORE_COLUMNS
 from lakehouse.writes.lake import conf_rows, conform
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from lakehouse.engines.native import Native
+    from lakehouse.engines.spark import Spark
     from lakehouse.graph import Table
 
 Cells = dict[str, object]
@@ -378,23 +380,30 @@ def key(*parts: object) -> str:
     return hashlib.md5("|".join(map(str, parts)).encode(), usedforsecurity=False).hexdigest()
 
 
-def bronze(engine: Native, source: Table, rows: Sequence[Cells]) -> DataFrame:
+def bronze(engine: Native | Spark, source: Table, rows: Sequence[Cells]) -> DataFrame:
     """Delivered rows of one file, in order."""
     place = {"_file": "file", "_batch": 0, "_sequence": "1", "_delivered_at": "2022-01-04"}
     types = {**CORE_COLUMNS} | {name: column.type for name, column in source.contract.columns.items()}
     return typed(engine.spark, types, [place | {"_row": number} | row for number, row in enumerate(rows, start=1)])
 
 
-def parse(engine: Native, tables: Mapping[str, Table], name: str, rows: Sequence[Cells]) -> DataFrame:
+def parse(
+    engine: Native | Spark, tables: Mapping[str, Table], name: str, rows: Sequence[Cells], markets: Sequence[Cells] = ()
+) -> DataFrame:
+    """`markets`: others than those of conf/markets.yml, which are then read beside these."""
     source = tables[tables[name].parents[0]]
     delivered = bronze(engine, source, rows)
     conf = conf_rows(engine, tables[name].inputs)
+    if markets:
+        conf["conf.markets"] = engine.frame(pa.Table.from_pylist([*graph.conf_file("conf.markets")[1], *markets]))
     return parsing.parse(tables[name], source.contract, delivered, dict(delivered.dtypes), conf)
 
 
-def parsed(engine: Native, tables: Mapping[str, Table], name: str, cases: Sequence[Case]) -> dict[str, Texts]:
+def parsed(
+    engine: Native | Spark, tables: Mapping[str, Table], name: str, cases: Sequence[Case], markets: Sequence[Cells] = ()
+) -> dict[str, Texts]:
     """What becomes of each case's row, by its sentence."""
-    rows = parse(engine, tables, name, [case.row for case in cases])
+    rows = parse(engine, tables, name, [case.row for case in cases], markets)
     in_order = rows.coalesce(1).sortWithinPartitions("_source._row").select("*", "_source._repaired").drop("_source")
     return {case.sentence: row for case, row in zip(cases, as_texts(in_order), strict=True)}
 

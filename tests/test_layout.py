@@ -309,6 +309,7 @@ GROUND = (
     "errors",
     "formula",
     "graph",
+    "markets",
     "transforms",
 )
 

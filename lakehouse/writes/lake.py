@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from lakehouse import graph
+from lakehouse import graph, markets
 from lakehouse.delta import committer, log, progress
 from lakehouse.delta.committer import Target
 from lakehouse.delta.progress import VECTORS, Input
@@ -191,7 +191,10 @@ def conf_table(name: str) -> pa.Table:
     import pyarrow as pa  # noqa: PLC0415  as in `records`: a question to a table does not pay for it
 
     texts = pa.schema([(key, pa.string()) for key in graph.ACCEPTED_KEYS])
-    return pa.Table.from_pylist(graph.conf_file(name)[1], schema=texts if name == graph.ACCEPTED else None)
+    rows = graph.conf_file(name)[1]
+    if name == markets.NAME:
+        rows = markets.marked(rows)
+    return pa.Table.from_pylist(rows, schema=texts if name == graph.ACCEPTED else None)
 
 
 def conform(table: Table, built: DataFrame, *, without: str | None = None) -> DataFrame:

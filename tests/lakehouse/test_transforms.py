@@ -15,7 +15,7 @@ from tests.rows import Cells, a_delivery, as_texts, only, typed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pyspark.sql import Column, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
     from lakehouse.engines.spark import Spark
 
@@ -318,6 +318,42 @@ def test_a_wall_clock_is_read_in_its_own_zone(spark: SparkSession) -> None:
     }
     results = applied(spark, list(zones), transforms.local_to_utc(local, F.col("text")))
     assert dict(zip(zones, results, strict=True)) == zones
+
+
+def test_a_file_is_read_as_its_market_wrote_when_it_was_delivered(spark: SparkSession) -> None:
+    kinds = {"market": "int", "decimal_sign": "string", "valid_from": "date", "valid_until": "date"}
+    before = {"market": 1, "decimal_sign": ",", "valid_until": "2022-02-01"}
+    markets = typed(spark, kinds, [before, {"market": 1, "decimal_sign": ".", "valid_from": "2022-02-01"}])
+    assert numbers_read(spark, markets, [("2022-01-31", "a.csv"), ("2022-02-01", "a.csv")]) == [None, "1.234"]
+
+
+def test_a_number_that_is_no_text_has_a_point_wherever_its_market_is(spark: SparkSession) -> None:
+    markets = typed(spark, {"market": "int", "decimal_sign": "string"}, [{"market": 1, "decimal_sign": ","}])
+    files = ("a.csv", "a.JSON", "a.jsonl.gz", "a.parquet", "a.zip/b.xlsx", "json/a.csv.gz")
+    read = numbers_read(spark, markets, [("2022-01-31", file) for file in files])
+    assert read == [None, "1.234", "1.234", "1.234", "1.234", None]
+
+
+def numbers_read(spark: SparkSession, markets: DataFrame, delivered: list[tuple[str, str]]) -> list[Text]:
+    """What 1.234 in each of these files is, which were delivered on these days."""
+    kinds = {"market": "int", "_delivered_at": "timestamp", "_file": "string", "_row": "int", "n": "string"}
+    cells: list[Cells] = [
+        {"market": 1, "_delivered_at": day, "_file": file, "_row": row, "n": "1.234"}
+        for row, (day, file) in enumerate(delivered)
+    ]
+    rows = transforms.spelled_alike(typed(spark, kinds, cells), markets, numbers=["n"]).orderBy("_row")
+    return [row["n"] for row in as_texts(rows.select(transforms.exact_decimal("n", 18, 3).alias("n")))]
+
+
+def test_a_day_begins_where_there_is_no_midnight_or_two(spark: SparkSession) -> None:
+    days: list[Cells] = [
+        {"day": "2018-11-04", "zone": "America/Sao_Paulo"},
+        {"day": "2022-11-06", "zone": "America/Havana"},
+    ]
+    begins = typed(spark, {"day": "date", "zone": "string"}, days).select(
+        transforms.begin_of("day", F.col("zone")).alias("at")
+    )
+    assert only(as_texts(begins), "at") == [("2018-11-04 03:00:00",), ("2022-11-06 04:00:00",)]
 
 
 def test_a_quotient_of_more_than_18_digits_says_nothing(spark: SparkSession) -> None:

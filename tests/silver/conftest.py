@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import rows
+from tests import regions, rows
 
 if TYPE_CHECKING:
     from lakehouse.engines.native import Native
@@ -23,6 +23,11 @@ def built(engine: Native, tables: dict[str, Table]) -> Built:
 @pytest.fixture(scope="session")
 def parsed(engine: Native, tables: dict[str, Table]) -> Parsed:
     return partial(rows.parsed, engine, tables)
+
+
+@pytest.fixture(scope="session")
+def parsed_abroad(engine: Native, tables: dict[str, Table]) -> Parsed:
+    return partial(rows.parsed, engine, tables, markets=regions.MARKETS)
 
 
 @pytest.fixture(scope="session")

@@ -901,7 +901,8 @@ def serve_trino(
 ) -> None:
     """Show gold in Trino until Ctrl-C: a schema for each kept release, gold for the newest, gold_live as it is now.
 
-    It needs Java 24 or newer, and fetches Trino (821 MB) the first time. Who asks may only read.
+    In gold_local the newest stands as each market writes. It needs Java 24 or newer, and fetches Trino (821 MB) the
+    first time. Who asks may only read.
     """
     from jobs import shown
 

@@ -1,7 +1,7 @@
 """Answers over a release, kept in the cache folder: a release never changes, so neither do they.
 
 Kept by the release's tables with their versions, the statement, and what computed it; not where the answer hangs on
-more: the time, chance, a moment that the statement names, or what runs recorded meanwhile.
+more: the time, chance, a moment that the statement names, how markets write, or what runs recorded meanwhile.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ QUESTION = re.compile(r"[\s(]*(select|with|from|values)\b", re.IGNORECASE)
 # Also as a text, since `cast('now' as timestamp)` is a time; a word too many costs an answer that is computed again.
 HANGS_ON_MORE = re.compile(
     r"\b(now|today|tomorrow|yesterday|current_\w+|curdate|localtimestamp|unix_timestamp|rand|randn|random|uuid|shuffle"
-    r"|tablesample|as\s+of|ops)\b",
+    r"|tablesample|as\s+of|gold_local|ops)\b",
     re.IGNORECASE,
 )
 SPELLED = {"texts": sql.Answer.texts, "cells": sql.Answer.cells, "objects": sql.Answer.objects}

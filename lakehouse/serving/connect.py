@@ -243,7 +243,7 @@ WAYS: Mapping[str, Way] = {
     "spark": Way(SPARK_SHELL, _spark, reaches=True),
     "trino": Way(
         "Trino, where `lakehouse serve trino` runs: pip install trino. Schemas: gold of the newest release, "
-        "gold_r1 of release 1 and so on, gold_live as it is now.",
+        "gold_r1 of release 1 and so on, gold_live as it is now, gold_local as each market writes.",
         _trino,
         of=GOLD,
         reaches=True,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-SCHEMAS = ("bronze", "silver", "gold", "ops")
+SCHEMAS = ("bronze", "silver", "gold", "gold_local", "ops")
 TOKEN = re.compile(r"(?P<text>'[^'\\]*')|(?P<word>\w+)|(?P<sign><=|>=|<>|[(),.*=<>+-])|(?P<other>\S)")
 FUNCTIONS = {"count", "sum", "min", "max", "avg"}
 CALL = re.compile(rf"'[^']*'|\b({'|'.join(sorted(FUNCTIONS))})\s*\(", re.IGNORECASE)

@@ -11,7 +11,7 @@ from lakehouse import conf
 from lakehouse.delta import log, ops, progress, types
 from lakehouse.errors import LakehouseError
 from lakehouse.readers.columns import defused
-from lakehouse.serving import plain
+from lakehouse.serving import local, plain
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _spell_out(select: exp.Select) -> None:
 
 
 def _view(reader: Reader, root: str, name: str, version: exp.Version | None, point: Point, views: set[str]) -> str:
-    """The view's name: of a table at a version, or of a question to what runs recorded, from conf/ops."""
+    """The view's name: of a table at a version, as it is or as its market writes, or of a question from conf/ops."""
     schema, _, table = name.partition(".")
     if schema not in plain.SCHEMAS:
         raise LakehouseError(f"There is no table {name}: tables are in {', '.join(plain.SCHEMAS)}.")
@@ -175,6 +175,11 @@ def _view(reader: Reader, root: str, name: str, version: exp.Version | None, poi
         view = f"{schema}_{table}"
         if view not in views:
             reader.view(view, _over_views(reader, root, text.read_text(encoding="utf-8"), point, views)[0])
+    elif schema == local.SCHEMA:
+        of = _view(reader, root, f"{local.OF}.{table}", version, point, views)
+        view = f"{schema}_{of}"
+        if view not in views:
+            reader.view(view, local.question(table, of, reader.schema(f"select * from {of}")))  # noqa: S608
     else:
         at, address = _version(root, name, version, point), progress.address(root, name)
         view = f"{schema}_{table}_{at}"
@@ -270,8 +275,9 @@ def history(root: str, name: str) -> pa.Table:
 def _shown(root: str, schema: str | None) -> pa.Table:
     from lakehouse import graph  # noqa: PLC0415  with contracts, which no other question needs
 
+    tables = {name: one for name, one in graph.load().items() if _is_there(progress.address(root, name))}
     views = [f"ops.{one.stem}" for one in sorted((conf.HOME / "conf" / "ops").glob("*.sql"))]
-    names = [name for name in graph.load() if _is_there(progress.address(root, name))] + views
+    names = [*tables, *filter(None, map(local.name, tables.values())), *views]
     pairs = [name.split(".") for name in names if schema is None or name.startswith(f"{schema.lower()}.")]
     return _texts_of(("namespace", "tableName"), pairs)
 

@@ -1,6 +1,7 @@
 """What Trino shows of gold: a schema of views for each kept release, `gold` for the newest, `gold_live` as it is now.
 
-A view names its columns and the version of its table, so a schema `gold_r12` answers alike as long as it is there.
+A view names its columns and the version of its table, so a schema `gold_r12` answers alike as long as it is there. What
+`gold` says stands in `gold_local` as each market writes.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from lakehouse.delta import progress
+import pyarrow as pa
+
+from lakehouse.delta import log, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.recovery import releases
-from lakehouse.serving import sql
+from lakehouse.serving import local, sql
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
@@ -76,8 +79,9 @@ def follow(trino: Trino, root: str, days: int) -> Release | None:
     for one in reversed(kept):
         _show(trino, root, one, there)
         if one is kept[-1]:
-            _replace(trino, _views(root, one, _gold(one)), there)
-    for schema in there.keys() - {LAYER, LIVE} - {f"{LAYER}_r{one.number}" for one in kept}:
+            _replace(trino, LAYER, _views(root, one, _gold(one)), there)
+            _replace(trino, local.SCHEMA, _local_views(root, one), there)
+    for schema in there.keys() - {LAYER, LIVE, local.SCHEMA} - {f"{LAYER}_r{one.number}" for one in kept}:
         trino.ask(f"drop schema {PUBLISHER}.{schema} cascade")
     return known[-1]
 
@@ -134,10 +138,22 @@ def _show(trino: Trino, root: str, one: Release, there: Mapping[str, set[str]]) 
         trino.ask(f"create view {PUBLISHER}.{schema}.{table} security invoker as {view}")
 
 
-def _replace(trino: Trino, views: Mapping[str, str], there: Mapping[str, set[str]]) -> None:
-    if LAYER not in there:
-        trino.ask(f"create schema {PUBLISHER}.{LAYER}")
+def _local_views(root: str, one: Release) -> dict[str, str]:
+    """Over those of `gold`, where rows belong to a market; columns are those that are shown there."""
+    views = {}
+    for name in _gold(one):
+        with suppress(LakehouseError):
+            address, at = progress.address(root, name), sql.version(root, name, point=one.point)
+            found, shown = log.snapshot(address, at), sql.shown(address, at)
+            columns = pa.schema([column for column in log.schema(found) if column.name in shown] if found else [])
+            views[_own(name)] = local.question(_own(name), f"{READ}.{LAYER}.{_own(name)}", columns, local.TRINO)
+    return views
+
+
+def _replace(trino: Trino, schema: str, views: Mapping[str, str], there: Mapping[str, set[str]]) -> None:
+    if schema not in there:
+        trino.ask(f"create schema {PUBLISHER}.{schema}")
     for table, view in views.items():
-        trino.ask(f"create or replace view {PUBLISHER}.{LAYER}.{table} security invoker as {view}")
-    for table in there.get(LAYER, set()) - views.keys():
-        trino.ask(f"drop view {PUBLISHER}.{LAYER}.{table}")
+        trino.ask(f"create or replace view {PUBLISHER}.{schema}.{table} security invoker as {view}")
+    for table in there.get(schema, set()) - views.keys():
+        trino.ask(f"drop view {PUBLISHER}.{schema}.{table}")

@@ -136,17 +136,21 @@ def test_it_answers_as_sql_does_and_follows_what_both_engines_release(
                 rows = lake.sql(f"select * from gold.{name}", release=number).to_pylist()
                 found = asked(reader, f"select * from {schema}.{name}")
                 assert found == counted(row.values() for row in rows), f"{schema}.{name}"
+        rows = lake.sql("select * from gold_local.daily_sales", release=2).to_pylist()
+        assert asked(reader, "select * from gold_local.daily_sales") == counted(row.values() for row in rows)
         scope: dict[str, Any] = {"print": lambda *_, **__: None}
         script = connect.lines(root, "trino", "gold.fact_sales").replace("8080", str(reader.port))
         exec(script, scope)  # noqa: S102  what one is told to do
         assert counted(scope["rows"]) == asked(reader, "select * from gold.fact_sales")
-        for schema in ("gold", "gold_r1", "gold_live"):
+        for schema in ("gold", "gold_r1", "gold_live", "gold_local"):
             assert done(reader, schema, "local:///lake/gold/agents") == []
         assert asked(reader, "select distinct user from system.runtime.queries") == counted([["reader"]])
         with pytest.raises(LakehouseError, match=r"Trino does not do `select nothing`: .*nothing"):
             trino.ask("select nothing")
         schemas.follow(trino, root, 0)
-        assert asked(reader, "show schemas like 'gold%'") == counted([["gold"], ["gold_live"], ["gold_r2"]])
+        assert asked(reader, "show schemas like 'gold%'") == counted(
+            [["gold"], ["gold_live"], ["gold_local"], ["gold_r2"]]
+        )
 
 
 def test_on_s3_nobody_writes_even_where_its_account_may(

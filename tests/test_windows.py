@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from lakehouse.recovery import retention, rewind
 from tests.lakehouse.intake.test_windows import BRONZE, SILVER, a_page, a_toy, a_window
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from lakehouse.engines.native import Native
@@ -89,3 +91,44 @@ def test_landing_lets_windows_go_but_for_the_last_which_says_where_to_go_on(
     (done,) = retention.remove(toy.lake.root, str(toy.landing), toy.tables(), {}, lambda: toy.engine)
     assert (done.files, windows(toy)) == (1, [last])
     assert [one.decision.path for one in toy.run().values()] == ["nothing"] * 2
+
+
+def seeds() -> list[object]:
+    return [0, *(pytest.param(one, marks=pytest.mark.long) for one in range(1, 20))]
+
+
+@pytest.mark.parametrize("seed", seeds())
+def test_whatever_windows_say_and_whenever_one_is_taken_back_the_sales_are_those_of_plain_python(
+    seed: int, tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retracted, "FILE", tmp_path / "retracted.yml")
+    random, toy, said = Random(seed), a_toy(tmp_path, engine, a_page((1, 1, 1))), [[(1, 1, "1")]]  # noqa: S311
+    toy.run()
+    for _ in range(4):
+        rows = [(random.randint(1, 4), random.randint(1, 3), random.choice(["0", "1", "2", "two"])) for _ in range(9)]
+        cut = random.randint(0, 9)
+        a_window(toy, a_page(*rows[:cut]), a_page(*rows[cut:]))
+        said.append(rows)
+        if random.random() < 0.4:
+            place = random.randrange(len(said) - 1)
+            said[place] = []
+            path = windows(toy)[place]
+            mine = [one for one in ledger.read(toy.lake.root).taken() if one.delivery.path == path]
+            if path not in str(retracted.read()):
+                retracted.add(mine, "a test")
+        toy.run()
+        assert toy.rows(SILVER) == sales_of(said)
+    assert is_equal(toy)
+
+
+def sales_of(said: Iterable[Iterable[tuple[int, int, str]]]) -> list[tuple[int, int, int]]:
+    """Of each sale the newest window's that is right, each line as its last row says."""
+    sales: dict[int, dict[int, int]] = {}
+    for window in said:
+        lines: dict[int, dict[int, str]] = {}
+        for sale, line, quantity in window:
+            lines.setdefault(sale, {})[line] = quantity
+        for sale, last in lines.items():
+            if all(one.isdigit() for one in last.values()) and sum(map(int, last.values())) > 0:
+                sales[sale] = {line: int(one) for line, one in last.items()}
+    return sorted(((sale, line, n) for sale, lines_of in sales.items() for line, n in lines_of.items()), key=str)

@@ -151,6 +151,8 @@ def run(
     known = graph.load()
     wanted = graph.selected(known, tables or [])
     printed.drafts(messages, wanted)
+    if every and (since or until):
+        raise LakehouseError("--since and --until fetch a time once. Leave them out, or --every.")
     if every:
         from jobs.every import Rounds, release_every, seconds
 

@@ -40,6 +40,9 @@ HEAVY = (
     "grpc",
     "IPython",
     "psycopg",
+    "httpx2",
+    "uvicorn",
+    "python_calamine",
 )
 COMMAND = f"""
 import sys

@@ -90,7 +90,6 @@ def fetch_all(
     say: Callable[[Fetched], None] = lambda _: None,
 ) -> Iterator[Outcome]:
     """Fetch these now, one after the other."""
-    storage.check(landing, role="landing", must_exist=True)
     for table in tables:
         last = Fetched(table.name)
 
@@ -100,6 +99,7 @@ def fetch_all(
             say(so_far)
 
         try:
+            storage.check(landing, role="landing", must_exist=True)
             landed = fetch.fetch(landing, table.name, source_of(table), definition(table), since, until, told)
             yield Outcome(landed)
         except LakehouseError as error:

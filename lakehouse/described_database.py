@@ -2,8 +2,74 @@
 
 from __future__ import annotations
 
-from lakehouse.described import Fetched
+import re
+from datetime import timedelta
+from typing import Annotated
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AfterValidator, Field, model_validator
+
+from lakehouse.described import Fetched, Span
+
+IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]*"
+
+
+def _place_of_the_url(text: str) -> str:
+    """The text itself is not said again: a password may stand in it."""
+    if "://" in text or "@" in text:
+        raise ValueError("is the name of an environment variable, or file:PATH, where the URL stands; never the URL")
+    return text
+
+
+def _identifier(text: str) -> str:
+    if not re.fullmatch(IDENTIFIER, text):
+        raise ValueError(f"{text!r} is no name of a column: letters, digits and _")
+    return text
+
+
+def _qualified(text: str) -> str:
+    if not re.fullmatch(rf"{IDENTIFIER}\.{IDENTIFIER}", text):
+        raise ValueError(f"{text!r} is no table with its schema; write it as public.products")
+    return text
+
+
+def _zone(text: str) -> str:
+    if text not in available_timezones():
+        raise ValueError(f"{text!r} is no time zone; write it as Africa/Nairobi")
+    return ZoneInfo(text).key
+
+
+ColumnName = Annotated[str, AfterValidator(_identifier)]
 
 
 class Database(Fetched):
-    """A table, or a view, of a PostgreSQL."""
+    """A table, or a view, of a PostgreSQL; of its `columns` those that are named, else all.
+
+    `url`: the environment variable, or `file:PATH`, where the URL stands (postgresql+psycopg://user@host/database).
+
+    `watermark`: the time at which a row changed last. A fetch reads from `overlap` before the bound of the fetch before
+    on, and rows without one; `zone` is that of a timestamp without a zone. `longest_transaction`: for a role that does
+    not see when others' transactions began, how long one lasts at most. `compare`: how often all rows are read, which
+    finds rows that are gone, and those that changed without their watermark.
+
+    It sees at most so many `connections` of a fetch, and ends a statement of ours after `timeout`.
+    """
+
+    url: Annotated[str, Field(min_length=1), AfterValidator(_place_of_the_url)]
+    table: Annotated[str, AfterValidator(_qualified)]
+    columns: tuple[ColumnName, ...] = ()
+    watermark: ColumnName | None = None
+    zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    overlap: Span = timedelta(minutes=5)
+    longest_transaction: Span | None = None
+    compare: Span | None = None
+    connections: Annotated[int, Field(ge=1, le=16)] = 2
+    timeout: Span = timedelta(minutes=10)
+
+    @model_validator(mode="after")
+    def _finds_what_changed(self) -> Database:
+        if not (self.watermark or self.compare):
+            raise ValueError("watermark: is missing; without one say `compare: 1d`, how often all rows are read")
+        if self.watermark and self.columns and self.watermark not in self.columns:
+            raise ValueError(f"watermark: {self.watermark!r} is not one of the columns")
+        return self

@@ -15,9 +15,9 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from lakehouse.errors import LakehouseError
 from lakehouse.serving.postgres import held
-from lakehouse.serving.postgres.connection import only
 from lakehouse.serving.postgres.rows import FROZEN, copy, days, each_file
 from lakehouse.serving.postgres.shape import LAYER, SCHEMA
+from lakehouse.store.postgres import only
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from psycopg.sql import SQL, Identifier, Literal
 
 from lakehouse.errors import LakehouseError
-from lakehouse.serving.postgres.connection import only
 from lakehouse.serving.postgres.shape import SCHEMA
+from lakehouse.store.postgres import only
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

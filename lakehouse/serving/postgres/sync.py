@@ -14,9 +14,9 @@ from lakehouse.delta import feed, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.recovery import releases
 from lakehouse.serving.postgres import beside, held, shape
-from lakehouse.serving.postgres.connection import only
 from lakehouse.serving.postgres.rows import copy, days, each_file
 from lakehouse.serving.postgres.shape import SCHEMA, names
+from lakehouse.store.postgres import only
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -86,26 +86,6 @@ BIG = "-- The big ones,\n-- rounded.\nselect order_id, amount::double precision 
 STATE = "select md5(string_agg(t::text, '|' order by t::text)) from gold.{} t"
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    """It notes who waits for a lock for longer than his deadlock_timeout."""
-    try:
-        server.programs()
-    except LakehouseError as error:
-        pytest.skip(str(error))
-    with server.running({"fsync": "off", "max_connections": "250", "log_lock_waits": "on"}) as url:
-        yield url
-
-
-@pytest.fixture
-def url(postgres: str, request: pytest.FixtureRequest) -> str:
-    """A database of its own."""
-    name = f"of_{abs(hash(request.node.nodeid))}"
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"create database {name}")
-    return f"{postgres.rpartition('/')[0]}/{name}"
-
-
 @pytest.fixture
 def lake(tmp_path: Path) -> Served:
     """Its first release: two products, and lines of January."""

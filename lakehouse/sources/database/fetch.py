@@ -1,0 +1,156 @@
+"""Which rows a fetch reads: all of a table, or those that changed since the bound of the fetch before.
+
+A fetch is one snapshot, which ends with it: one that was killed begins again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from psycopg.sql import SQL, Composed, Identifier, Literal
+
+from lakehouse.errors import LakehouseError
+from lakehouse.sources.credentials import secret
+from lakehouse.sources.database.bound import upper
+from lakehouse.sources.database.columns import columns_of
+from lakehouse.sources.database.snapshot import Reading, begin, ranges, share
+from lakehouse.sources.windows import Page, SourceError, Window
+from lakehouse.store.postgres import connected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from psycopg import Connection
+
+    from lakehouse.contract import Contract
+    from lakehouse.described_database import Database
+    from lakehouse.sources.database.columns import Column
+    from lakehouse.sources.windows import Landed
+
+APPLICATION = "lakehouse fetch"
+THEN = "Nothing of this fetch counts; the next one begins it again."
+SETTINGS = """
+select set_config('statement_timeout', %s, false), set_config('default_transaction_read_only', 'on', false),
+  set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO', false),
+  set_config('bytea_output', 'hex', false), set_config('extra_float_digits', '1', false)
+"""
+# A partitioned table has no blocks of its own, and a range of them is that of each of its parts. A view has none.
+FOUND = """
+select c.oid, case when c.relkind in ('r', 'm', 'p') then
+    greatest(pg_relation_size(c.oid), (select max(pg_relation_size(relid)) from pg_partition_tree(c.oid)))
+  else 0 end / current_setting('block_size')::int
+from pg_class c where c.oid = to_regclass(%s)
+"""
+
+
+def source(table: str, contract: Contract) -> Rows:
+    """As lakehouse.sources.windows.Source says."""
+    described = contract.source.database if contract.source else None
+    if described is None:
+        raise SourceError(f"{table} is fetched from no database: its source has no `database:`.")
+    return Rows(table, described)
+
+
+@dataclass
+class Rows:
+    """A table of a database. A window without bounds is all of it.
+
+    What it knows again are the `facts` of its windows: `upper`, the bound of the watermark; `whole`, when all rows were
+    read last, and `digest`, what they were.
+    """
+
+    table: str
+    said: Database
+
+    def windows(
+        self, done: Sequence[Window], since: datetime | None, until: datetime | None, now: datetime
+    ) -> list[Window]:
+        """All rows at first and when they are to be compared, else what changed; or what somebody asks for."""
+        if (since or until) and self.said.watermark:
+            return [Window(since, until, now)]
+        last = next((one for one in reversed(done) if "whole" in one.facts), None)
+        if last is None:
+            return [Window(None, None, now)]
+        compared_at = datetime.fromisoformat(last.facts["whole"])
+        if self.said.compare and now >= compared_at + self.said.compare:
+            return [Window(None, None, now, last.facts)]
+        if not self.said.watermark or now < last.started_at + self.said.every:
+            return []
+        return [Window(datetime.fromisoformat(last.facts["upper"]) - self.said.overlap, None, now, last.facts)]
+
+    def pages(self, window: Window, landed: Sequence[Landed]) -> Iterator[Page]:  # noqa: ARG002  it begins again
+        """The window's rows as Parquet, typed as the database has them; none counts that say nothing new."""
+        try:
+            with TemporaryDirectory(prefix="lakehouse-fetch-") as folder, ExitStack() as opened:
+                yield from self._pages(window, Path(folder), opened)
+        except SourceError:
+            raise
+        except LakehouseError as error:
+            raise SourceError(f"{self.table}: {error}") from error
+
+    def _pages(self, window: Window, folder: Path, opened: ExitStack) -> Iterator[Page]:
+        said, is_whole = self.said, window.since is None and window.until is None
+        first = self._connected(opened)
+        facts = dict(window.facts) | ({"upper": upper(first, said).isoformat()} if said.watermark else {})
+        begin(first, opened)
+        table = Identifier(*said.table.split("."))
+        oid, blocks = self._found(first, table)
+        columns = columns_of(first, oid, said.columns)
+        parts = ranges(blocks) if is_whole else [self._changed(window, columns)]
+        others = [self._connected(opened) for _ in range(min(said.connections, len(parts)) - 1)]
+        share(first, others, opened)
+        digest, rows, names = hashlib.sha256(), 0, list[str]()
+        for path, count in Reading([first, *others], table, columns, folder).files(parts):
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+            rows, names = rows + count, [*names, path.name]
+            if len(names) < len(parts):
+                yield Page(path.name, path, {}, count)
+                path.unlink()
+        is_news = digest.hexdigest() != facts.get("digest") if is_whole else rows > 0
+        if is_whole:
+            facts |= {"whole": window.started_at.isoformat(), "digest": digest.hexdigest()}
+        yield Page(path.name, path, {}, count, {**facts, "pages": names if is_news else []})
+
+    def _connected(self, opened: ExitStack) -> Connection[Any]:
+        """One more connection, which reads only."""
+        connection = opened.enter_context(connected(secret(self.said.url).revealed, APPLICATION, THEN))
+        connection.execute(SETTINGS, [f"{self.said.timeout.total_seconds():.0f}s"])
+        return connection
+
+    def _found(self, connection: Connection[Any], table: Identifier) -> tuple[int, int]:
+        """The table's number, and how many blocks it has."""
+        found = connection.execute(FOUND, [table.as_string()]).fetchone()
+        if found is None:
+            raise SourceError(
+                f"{self.table}: the database has no table {self.said.table}. Change `table:` of its contract."
+            )
+        return found  # type: ignore[no-any-return]
+
+    def _changed(self, window: Window, columns: Sequence[Column]) -> Composed:
+        """Rows whose watermark is within the window, its end not; and those without one.
+
+        Nothing bounds what a fetch reads that nobody gave a bound: what is there may be told, and is read again from
+        the fetch's bound on.
+        """
+        kind = {one.name: one.type for one in columns}.get(str(self.said.watermark))
+        if kind is None or not pa.types.is_timestamp(kind):
+            raise SourceError(
+                f"{self.table}: {self.said.watermark} is no column of type timestamp. Change `watermark:` of its "
+                "contract; without one say `compare:`."
+            )
+        in_zone = SQL("" if kind.tz else " at time zone {}").format(*([] if kind.tz else [Literal(self.said.zone)]))
+        watermark = Identifier(str(self.said.watermark))
+        bounds = [
+            SQL("{} {} {}::timestamptz{}").format(watermark, SQL(sign), Literal(at.isoformat()), in_zone)
+            for sign, at in ((">=", window.since), ("<", window.until))
+            if at
+        ]
+        return SQL("where ({}) or {} is null").format(SQL(" and ").join(bounds), watermark)

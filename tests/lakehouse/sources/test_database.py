@@ -1,0 +1,297 @@
+"""Rows of a real PostgreSQL: each with all its digits, none lost, and the server is asked for little."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from lakehouse.described_database import Database
+from lakehouse.sources.windows import SourceError, Window
+
+psycopg = pytest.importorskip("psycopg", reason="needs the extra `sources`: uv sync --inexact --extra sources")
+
+from lakehouse.sources.database import snapshot  # noqa: E402  which is lacking without psycopg
+from lakehouse.sources.database.fetch import Rows  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from psycopg import Connection
+
+pytestmark = pytest.mark.slow
+PLACE = "SHOP_DATABASE"
+NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
+AN_HOUR, A_DAY = timedelta(hours=1), timedelta(days=1)
+
+
+@pytest.fixture
+def shop(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection[Any]]:
+    """Somebody else's connection: a table of three products, changed long ago, two hours ago and at no known time."""
+    monkeypatch.setenv(PLACE, url.replace("postgresql://", "postgresql+psycopg://"))
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("create table products (sku text primary key, price numeric(18,2), updated_at timestamptz)")
+        connection.execute("insert into products values ('A', 1.10, '2020-01-01'), ('C', 3, null)")
+        connection.execute("insert into products values ('B', 2.20, now() - interval '2 hours')")
+        yield connection
+
+
+def rows_of(**said: Any) -> Rows:  # noqa: ANN401  what a contract says
+    promise = {"url": PLACE, "table": "public.products", "watermark": "updated_at", "compare": "1d"} | said
+    return Rows("bronze.products", Database.model_validate(promise))
+
+
+def fetched(rows: Rows, window: Window) -> tuple[pa.Table | None, Window]:
+    """What counts of its rows, and the window as it is known afterwards."""
+    pages = [(page, parquet.read_table(page.body)) for page in rows.pages(window, [])]
+    facts = pages[-1][0].facts or {}
+    counted = [table for page, table in pages if page.name in facts["pages"]]
+    ended = Window(window.since, window.until, window.started_at, facts)
+    return pa.concat_tables(counted) if counted else None, ended
+
+
+def skus(rows: pa.Table | None) -> list[str]:
+    return [] if rows is None else sorted(rows["sku"].to_pylist())
+
+
+def next_of(rows: Rows, done: Window, after: timedelta = AN_HOUR) -> Window:
+    """The one that is due so long after another."""
+    (window,) = rows.windows([done], None, None, done.started_at + after)
+    return window
+
+
+def all_of(rows: Rows) -> tuple[pa.Table | None, Window]:
+    (window,) = rows.windows([], None, None, NOW)
+    return fetched(rows, window)
+
+
+CELLS = {
+    "boolean": ("true", True, pa.bool_()),
+    "smallint": ("-32768", -32768, pa.int16()),
+    "bigint": ("9223372036854775807", 2**63 - 1, pa.int64()),
+    "double precision": ("0.1", 0.1, pa.float64()),
+    "real": ("'-infinity'", float("-inf"), pa.float32()),
+    "numeric(38,8)": ("1.10", "1.10000000", pa.decimal128(38, 8)),
+    "numeric(5,-2)": ("1200", "1200", pa.string()),
+    "numeric": ("'NaN'", "NaN", pa.string()),
+    "date": ("'2024-02-29'", "2024-02-29", pa.date32()),
+    "timestamp": ("'2024-02-29 23:59:59.999999'", "2024-02-29 23:59:59.999999", pa.timestamp("us")),
+    "timestamptz": ("'2024-03-01 01:30:00+03'", "2024-02-29 22:30:00.000000Z", pa.timestamp("us", "UTC")),
+    "bytea": (r"'\x00ff'", b"\x00\xff", pa.binary()),
+    "text": ("E'a\"b,\\n\\\\N'", 'a"b,\n\\N', pa.string()),
+    "varchar(3)": ("''", "", pa.string()),
+    "jsonb": ("""'{"a": 1.50}'""", '{"a": 1.50}', pa.string()),
+    "numeric(9,2)[]": ("array[1.50, null]", "[1.50,null]", pa.string()),
+    "interval": ("'1 day'", "1 day", pa.string()),
+    "small": ("'t'", True, pa.bool_()),
+}
+
+
+def test_each_cell_has_its_type_and_all_its_digits(shop: Connection[Any]) -> None:
+    shop.execute("create domain small as boolean")
+    shop.execute("drop table products")
+    shop.execute(f"create table products ({', '.join(f'c{n} {kind}' for n, kind in enumerate(CELLS))})")
+    shop.execute(f"insert into products values ({', '.join(cell for cell, *_ in CELLS.values())})")
+    shop.execute("insert into products default values")
+    rows, _ = all_of(rows_of(watermark=None))
+    assert rows is not None
+    assert rows.schema.types == [kind for *_, kind in CELLS.values()]
+    cells = [cell.cast(pa.string()) if pa.types.is_temporal(cell.type) else cell for cell in rows.columns]
+    first, nothing = zip(*(cell.to_pylist() for cell in cells), strict=True)
+    assert [*map(str, first)] == [str(cell) for _, cell, _ in CELLS.values()]
+    assert set(nothing) == {None}
+
+
+def test_values_that_arrow_does_not_know_are_text(shop: Connection[Any]) -> None:
+    shop.execute("alter table products add valid_from date default '2024-02-29'")
+    shop.execute("insert into products values ('N', 'NaN', 'infinity', '-infinity')")
+    rows, _ = all_of(rows_of())
+    assert rows is not None
+    assert rows.sort_by("sku").slice(2).to_pylist() == [
+        {"sku": "C", "price": "3.00", "updated_at": None, "valid_from": "2024-02-29"},
+        {"sku": "N", "price": "NaN", "updated_at": "infinity", "valid_from": "-infinity"},
+    ]
+    assert rows.sort_by("sku")["updated_at"][0].as_py() == "2020-01-01T00:00:00Z"
+
+
+def test_all_rows_are_read_side_by_side_as_they_were_at_one_moment(
+    shop: Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "BLOCKS", 1)
+    shop.execute("insert into products select 'S' || n, n, now() from generate_series(1, 2000) n")
+    pages, seen, found = rows_of(connections=3).pages(Window(None, None, NOW), []), set[int](), list[str]()
+    for number, page in enumerate(pages):
+        found += parquet.read_table(page.body)["sku"].to_pylist()
+        if number == 0:
+            shop.execute("update products set sku = 'X' || sku where sku like 'S1%'")
+        ours = "select count(*) from pg_stat_activity where application_name = 'lakehouse fetch'"
+        seen |= {count for (count,) in shop.execute(ours)}
+    assert number > 9
+    assert sorted(found) == sorted(["A", "B", "C", *(f"S{n}" for n in range(1, 2001))])
+    assert max(seen) == 3
+    assert shop.execute("select count(*) from products where sku like 'XS%'").fetchone() != (0,)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "create view all_of_them as select * from products",
+        "create materialized view all_of_them as select * from products",
+        """create table all_of_them (like products) partition by list (sku);
+        create table a partition of all_of_them for values in ('A');
+        create table others partition of all_of_them default; insert into all_of_them select * from products""",
+    ],
+    ids=["view", "materialized view", "partitioned table"],
+)
+def test_what_only_looks_like_a_table_is_read_as_one(
+    shop: Connection[Any], monkeypatch: pytest.MonkeyPatch, made: str
+) -> None:
+    monkeypatch.setattr(snapshot, "BLOCKS", 1)
+    for statement in made.split(";"):
+        shop.execute(statement)
+    assert skus(all_of(rows_of(table="public.all_of_them"))[0]) == ["A", "B", "C"]
+
+
+def test_what_changed_is_read_from_the_bound_on_and_what_has_no_time(shop: Connection[Any]) -> None:
+    rows = rows_of()
+    _, done = all_of(rows)
+    shop.execute("update products set price = 9, updated_at = now() where sku = 'A'")
+    assert skus(fetched(rows, next_of(rows, done))[0]) == ["A", "C"]
+
+
+def test_a_row_at_the_very_bound_is_read_again(shop: Connection[Any]) -> None:
+    rows = rows_of(overlap="1s")
+    _, done = all_of(rows)
+    bound = datetime.fromisoformat(done.facts["upper"])
+    shop.execute("insert into products values ('T', 1, %s), ('U', 1, %s)", [bound, bound - timedelta(seconds=1)])
+    shop.execute("insert into products values ('V', 1, %s)", [bound - timedelta(microseconds=1_000_001)])
+    assert skus(fetched(rows, next_of(rows, done))[0]) == ["C", "T", "U"]
+
+
+@pytest.mark.usefixtures("shop")
+def test_what_a_transaction_brings_that_was_open_during_two_fetches_is_not_lost(url: str) -> None:
+    rows = rows_of(overlap="1s")
+    with psycopg.connect(url) as long:
+        long.execute("insert into products values ('L', 1, now())")
+        began = long.execute("select now()").fetchone()
+        _, done = all_of(rows)
+        again, done = fetched(rows, next_of(rows, done))
+        assert (datetime.fromisoformat(done.facts["upper"]),) == began
+        assert skus(again) == ["C"]
+    assert skus(fetched(rows, next_of(rows, done))[0]) == ["C", "L"]
+
+
+def test_what_was_prepared_began_no_longer_ago_than_the_contract_says(shop: Connection[Any]) -> None:
+    for statement in ("begin", "insert into products values ('P', 1, now())", "prepare transaction 'one'"):
+        shop.execute(statement)
+    with pytest.raises(SourceError, match="longest_transaction"):
+        all_of(rows_of())
+    _, done = all_of(rows_of(longest_transaction="1h"))
+    shop.execute("rollback prepared 'one'")
+    assert datetime.fromisoformat(done.facts["upper"]) < datetime.now(UTC) - AN_HOUR + timedelta(minutes=5)
+
+
+def test_a_role_that_sees_no_others_needs_to_know_how_long_they_last(
+    shop: Connection[Any], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.execute("drop role if exists reader")
+    shop.execute("create role reader login password 'canary-of-a-reader'")
+    shop.execute("grant select on products to reader")
+    monkeypatch.setenv(PLACE, f"postgresql://reader:canary-of-a-reader@{url.rpartition('@')[2]}")
+    with pytest.raises(SourceError, match="pg_read_all_stats"):
+        all_of(rows_of())
+    _, done = all_of(rows_of(longest_transaction="2h"))
+    assert datetime.fromisoformat(done.facts["upper"]) < datetime.now(UTC) - AN_HOUR
+    shop.execute("grant pg_read_all_stats to reader")
+    _, done = all_of(rows_of())
+    assert datetime.fromisoformat(done.facts["upper"]) > datetime.now(UTC) - AN_HOUR
+
+
+def test_rows_with_an_old_time_and_rows_that_are_gone_are_found_by_a_comparison(shop: Connection[Any]) -> None:
+    rows = rows_of()
+    _, done = all_of(rows)
+    shop.execute("insert into products values ('O', 1, '2019-01-01')")
+    shop.execute("delete from products where sku = 'A'")
+    again, later = fetched(rows, next_of(rows, done))
+    assert skus(again) == ["C"]
+    due = next_of(rows, later, A_DAY)
+    assert (due.since, due.until) == (None, None)
+    assert skus(fetched(rows, due)[0]) == ["B", "C", "O"]
+
+
+def test_a_table_in_which_nothing_changed_is_not_delivered_again(shop: Connection[Any]) -> None:
+    rows = rows_of(watermark=None)
+    _, done = all_of(rows)
+    assert rows.windows([done], None, None, NOW + A_DAY - AN_HOUR) == []
+    same, done = fetched(rows, next_of(rows, done, A_DAY))
+    assert same is None
+    shop.execute("update products set price = 9 where sku = 'A'")
+    assert skus(fetched(rows, next_of(rows, done, A_DAY))[0]) == ["A", "B", "C"]
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_time_that_somebody_asks_for_is_read_and_moves_no_bound() -> None:
+    rows = rows_of()
+    _, done = all_of(rows)
+    (asked,) = rows.windows([done], datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 1, 2, tzinfo=UTC), NOW + AN_HOUR)
+    found, asked = fetched(rows, asked)
+    assert skus(found) == ["A", "C"]
+    (window,) = rows.windows([done, asked], None, None, NOW + AN_HOUR)
+    assert window.facts == done.facts
+
+
+def test_a_time_without_a_zone_is_in_the_contracts(shop: Connection[Any]) -> None:
+    rows = rows_of(zone="Africa/Nairobi")
+    shop.execute("alter table products alter updated_at type timestamp")
+    _, done = all_of(rows)
+    bound = datetime.fromisoformat(done.facts["upper"]).replace(tzinfo=None)
+    shop.execute("insert into products values ('N', 1, %s), ('O', 1, %s)", [bound + 3 * AN_HOUR, bound + 2 * AN_HOUR])
+    assert skus(fetched(rows, next_of(rows, done))[0]) == ["C", "N"]
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"table": "public.nothing"}, "has no table public.nothing"),
+        ({"columns": ["sku", "weight", "updated_at"]}, "has no column weight; it has sku, price, updated_at"),
+        ({"watermark": "sku"}, "sku is no column of type timestamp"),
+        ({"timeout": "1s", "table": "public.slow"}, "canceling statement due to statement timeout"),
+        ({"table": "public.writes"}, "read-only transaction"),
+        ({"url": "NOT_SET"}, "NOT_SET is not set"),
+    ],
+)
+def test_what_cannot_be_read_is_said(shop: Connection[Any], said: dict[str, Any], words: str) -> None:
+    shop.execute("create view slow as select *, pg_sleep(30)::text as waited from products")
+    shop.execute("create sequence s")
+    shop.execute("create view writes as select *, nextval('s') from products")
+    rows = rows_of(**said)
+    with pytest.raises(SourceError, match=words):
+        fetched(rows, Window(NOW - A_DAY, None, NOW))
+
+
+@pytest.mark.parametrize("wrong", ["canary-7431@127.0.0.1:1/shop", "canary-7431@/shop?pasword=canary-7431&port=x"])
+def test_a_password_is_in_no_error(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    monkeypatch.setenv(PLACE, f"postgresql+psycopg://shop:{wrong}")
+    with pytest.raises(SourceError) as raised:
+        fetched(rows_of(), Window(None, None, NOW))
+    behind = [raised.value, raised.value.__cause__, raised.value.__context__]
+    assert not [one for one in behind if "canary-7431" in f"{one} {one!r}"]
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"url": "postgresql://shop:canary@host/shop"}, "never the URL"),
+        ({"table": "products; drop table x"}, "no table with its schema"),
+        ({"columns": ['sku" from x --']}, "no name of a column"),
+        ({"columns": ["sku"]}, "'updated_at' is not one of the columns"),
+        ({"watermark": None, "compare": None}, "compare: 1d"),
+        ({"zone": "Nairobi"}, "no time zone"),
+    ],
+)
+def test_a_contract_that_cannot_be_is_refused(said: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        rows_of(**said)

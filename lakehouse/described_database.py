@@ -49,8 +49,8 @@ class Database(Fetched):
 
     `watermark`: the time at which a row changed last. A fetch reads from `overlap` before the bound of the fetch before
     on, and rows without one; `zone` is that of a timestamp without a zone. `longest_transaction`: for a role that does
-    not see when others' transactions began, how long one lasts at most. `compare`: how often all rows are read, which
-    finds rows that are gone, and those that changed without their watermark.
+    not see when others' transactions began, how long one lasts at most. `compare`: how often all rows are read instead,
+    which finds those that are gone, or changed without their watermark. Without a watermark each fetch reads all rows.
 
     It sees at most so many `connections` of a fetch, and ends a statement of ours after `timeout`.
     """
@@ -68,8 +68,8 @@ class Database(Fetched):
 
     @model_validator(mode="after")
     def _finds_what_changed(self) -> Database:
-        if not (self.watermark or self.compare):
-            raise ValueError("watermark: is missing; without one say `compare: 1d`, how often all rows are read")
+        if not self.watermark and (self.compare or "every" not in self.model_fields_set):
+            raise ValueError("watermark: is missing; without one say `every: 1d`, how often all rows are compared")
         if self.watermark and self.columns and self.watermark not in self.columns:
             raise ValueError(f"watermark: {self.watermark!r} is not one of the columns")
         return self

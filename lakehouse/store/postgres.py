@@ -33,7 +33,7 @@ def connected(url: str, application: str, then: str) -> Iterator[Connection[Any]
             yield connection
     except psycopg.Error as error:
         words = f"{error.diag.message_primary or error} {error.diag.message_detail or ''}".split()
-        raise LakehouseError(f"PostgreSQL refused: {' '.join(words)}\n{then}") from error
+        raise LakehouseError(f"PostgreSQL refused what it was asked: {' '.join(words)}\n{then}") from error
 
 
 def only(connection: Connection[Any], query: str | Composed, values: Sequence[Any] = ()) -> Sequence[Any]:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from lakehouse.errors import LakehouseError
 from lakehouse.sources.credentials import secret
 from lakehouse.sources.database.bound import upper
 from lakehouse.sources.database.columns import columns_of
@@ -55,7 +54,7 @@ def source(table: str, contract: Contract) -> Rows:
     described = contract.source.database if contract.source else None
     if described is None:
         raise SourceError(f"{table} is fetched from no database: its source has no `database:`.")
-    return Rows(table, described)
+    return Rows(described)
 
 
 @dataclass
@@ -66,7 +65,6 @@ class Rows:
     read last, and `digest`, what they were.
     """
 
-    table: str
     said: Database
 
     def windows(
@@ -75,27 +73,23 @@ class Rows:
         """All rows at first and when they are to be compared, else what changed; or what somebody asks for."""
         if (since or until) and self.said.watermark:
             return [Window(since, until, now)]
-        last = next((one for one in reversed(done) if "whole" in one.facts), None)
-        if last is None:
-            return [Window(None, None, now)]
-        compared_at = datetime.fromisoformat(last.facts["whole"])
-        if self.said.compare and now >= compared_at + self.said.compare:
-            return [Window(None, None, now, last.facts)]
-        if not self.said.watermark or now < last.started_at + self.said.every:
-            return []
-        return [Window(datetime.fromisoformat(last.facts["upper"]) - self.said.overlap, None, now, last.facts)]
+        last = next((one.facts for one in reversed(done) if "whole" in one.facts), {})
+        if not last or not self.said.watermark or self._is_to_be_compared(last["whole"], now):
+            return [Window(None, None, now, last)]
+        return [Window(datetime.fromisoformat(last["upper"]) - self.said.overlap, None, now, last)]
 
-    def pages(self, window: Window, landed: Sequence[Landed]) -> Iterator[Page]:  # noqa: ARG002  it begins again
-        """The window's rows as Parquet, typed as the database has them; none counts that say nothing new."""
-        try:
-            with TemporaryDirectory(prefix="lakehouse-fetch-") as folder, ExitStack() as opened:
-                yield from self._pages(window, Path(folder), opened)
-        except SourceError:
-            raise
-        except LakehouseError as error:
-            raise SourceError(f"{self.table}: {error}") from error
+    def _is_to_be_compared(self, last: str, now: datetime) -> bool:
+        return self.said.compare is not None and now >= datetime.fromisoformat(last) + self.said.compare
 
-    def _pages(self, window: Window, folder: Path, opened: ExitStack) -> Iterator[Page]:
+    def pages(self, window: Window, landed: Sequence[Landed]) -> Iterator[Page]:
+        """The window's rows as Parquet, typed as the database has them.
+
+        What is landed of it is of another snapshot, and does not count; nor do rows that say nothing new.
+        """
+        with TemporaryDirectory(prefix="lakehouse-fetch-") as folder, ExitStack() as opened:
+            yield from self._pages(window, len(landed) + 1, Path(folder), opened)
+
+    def _pages(self, window: Window, number: int, folder: Path, opened: ExitStack) -> Iterator[Page]:
         said, is_whole = self.said, window.since is None and window.until is None
         first = self._connected(opened)
         facts = dict(window.facts) | ({"upper": upper(first, said).isoformat()} if said.watermark else {})
@@ -107,7 +101,7 @@ class Rows:
         others = [self._connected(opened) for _ in range(min(said.connections, len(parts)) - 1)]
         share(first, others, opened)
         digest, rows, names = hashlib.sha256(), 0, list[str]()
-        for path, count in Reading([first, *others], table, columns, folder).files(parts):
+        for path, count in Reading([first, *others], table, columns, folder).files(parts, number):
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
             rows, names = rows + count, [*names, path.name]
@@ -129,9 +123,7 @@ class Rows:
         """The table's number, and how many blocks it has."""
         found = connection.execute(FOUND, [table.as_string()]).fetchone()
         if found is None:
-            raise SourceError(
-                f"{self.table}: the database has no table {self.said.table}. Change `table:` of its contract."
-            )
+            raise SourceError(f"The database has no table {self.said.table}. Change `table:` of its contract.")
         return found  # type: ignore[no-any-return]
 
     def _changed(self, window: Window, columns: Sequence[Column]) -> Composed:
@@ -143,10 +135,10 @@ class Rows:
         kind = {one.name: one.type for one in columns}.get(str(self.said.watermark))
         if kind is None or not pa.types.is_timestamp(kind):
             raise SourceError(
-                f"{self.table}: {self.said.watermark} is no column of type timestamp. Change `watermark:` of its "
+                f"{self.said.watermark} is no column of type timestamp. Change `watermark:` of its "
                 "contract; without one say `compare:`."
             )
-        in_zone = SQL("" if kind.tz else " at time zone {}").format(*([] if kind.tz else [Literal(self.said.zone)]))
+        in_zone = SQL("").format() if kind.tz else SQL(" at time zone {}").format(Literal(self.said.zone))
         watermark = Identifier(str(self.said.watermark))
         bounds = [
             SQL("{} {} {}::timestamptz{}").format(watermark, SQL(sign), Literal(at.isoformat()), in_zone)

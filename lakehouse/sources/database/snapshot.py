@@ -59,14 +59,14 @@ class Reading:
         self.connections, self.table, self.columns, self.folder = connections, table, columns, folder
         self._free = SimpleQueue[Any]()
 
-    def files(self, parts: Sequence[Composed]) -> Iterator[tuple[Path, int]]:
-        """One for each part, in their order, with its rows; few are there before they are asked for."""
+    def files(self, parts: Sequence[Composed], number: int) -> Iterator[tuple[Path, int]]:
+        """One for each part, in their order and numbered from there on, with its rows; few are there ahead."""
         for one in self.connections:
             self._free.put(one)
         reading = deque[Any]()
         with ThreadPoolExecutor(len(self.connections)) as pool:
-            for number, part in enumerate(parts, start=1):
-                reading.append(pool.submit(self._read, part, self.folder / f"{number:06}.parquet"))
+            for place, part in enumerate(parts, start=number):
+                reading.append(pool.submit(self._read, part, self.folder / f"{place:06}.parquet"))
                 if len(reading) > len(self.connections):
                     yield reading.popleft().result()
             while reading:

@@ -652,7 +652,9 @@ def test_an_address_that_is_none_and_one_where_nobody_answers_are_said_without_t
         LakehouseError, match=r"That is no URL of a PostgreSQL: postgresql://user@host:5432/database is"
     ):
         synced("postgrs//lakehouse:geheim@127.0.0.1/x", lake)
-    with pytest.raises(LakehouseError, match=r"PostgreSQL refused: .*password authentication failed.*\nIt holds"):
+    with pytest.raises(
+        LakehouseError, match=r"PostgreSQL refused what it was asked: .*password authentication failed.*\nIt holds"
+    ):
         synced(url.replace("lakehouse:", "lakehouse:geheim"), lake)
     synced(url, lake)
 
@@ -661,7 +663,10 @@ def test_rows_that_postgresql_refuses_leave_it_as_it_was_and_corrected_ones_ente
     synced(url, lake)
     lake.write(SALES, some_sales(range(3, 4)) | {"product_key": ["none"]}, ("market", "order_id"))
     lake.release()
-    with pytest.raises(LakehouseError, match=r"PostgreSQL refused: .* violates foreign key .*\(product_key\)=\(none\)"):
+    with pytest.raises(
+        LakehouseError,
+        match=r"PostgreSQL refused what it was asked: .* violates foreign key .*\(product_key\)=\(none\)",
+    ):
         synced(url, lake)
     assert seen(url)[0] == (1,)
     lake.write(SALES, some_sales(range(3, 4)), ("market", "order_id"))

@@ -10,17 +10,20 @@ import pytest
 from pyarrow import parquet
 
 from lakehouse.described_database import Database
-from lakehouse.sources.windows import SourceError, Window
+from lakehouse.errors import LakehouseError
+from lakehouse.sources.windows import Landed, SourceError, Window
 
 psycopg = pytest.importorskip("psycopg", reason="needs the extra `sources`: uv sync --inexact --extra sources")
 
 from lakehouse.sources.database import snapshot  # noqa: E402  which is lacking without psycopg
-from lakehouse.sources.database.fetch import Rows  # noqa: E402
+from lakehouse.sources.database.fetch import Rows, source  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from psycopg import Connection
+
+    from lakehouse.graph import Table
 
 pytestmark = pytest.mark.slow
 PLACE = "SHOP_DATABASE"
@@ -40,13 +43,13 @@ def shop(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection[Any]]
 
 
 def rows_of(**said: Any) -> Rows:  # noqa: ANN401  what a contract says
-    promise = {"url": PLACE, "table": "public.products", "watermark": "updated_at", "compare": "1d"} | said
-    return Rows("bronze.products", Database.model_validate(promise))
+    promise = {"url": PLACE, "table": "public.products", "watermark": "updated_at", "every": "1h"} | said
+    return Rows(Database.model_validate(promise))
 
 
-def fetched(rows: Rows, window: Window) -> tuple[pa.Table | None, Window]:
+def fetched(rows: Rows, window: Window, landed: Sequence[Landed] = ()) -> tuple[pa.Table | None, Window]:
     """What counts of its rows, and the window as it is known afterwards."""
-    pages = [(page, parquet.read_table(page.body)) for page in rows.pages(window, [])]
+    pages = [(page, parquet.read_table(page.body)) for page in rows.pages(window, landed)]
     facts = pages[-1][0].facts or {}
     counted = [table for page, table in pages if page.name in facts["pages"]]
     ended = Window(window.since, window.until, window.started_at, facts)
@@ -201,7 +204,7 @@ def test_a_role_that_sees_no_others_needs_to_know_how_long_they_last(
     shop.execute("create role reader login password 'canary-of-a-reader'")
     shop.execute("grant select on products to reader")
     monkeypatch.setenv(PLACE, f"postgresql://reader:canary-of-a-reader@{url.rpartition('@')[2]}")
-    with pytest.raises(SourceError, match="pg_read_all_stats"):
+    with pytest.raises(SourceError, match="Grant it pg_read_all_stats"):
         all_of(rows_of())
     _, done = all_of(rows_of(longest_transaction="2h"))
     assert datetime.fromisoformat(done.facts["upper"]) < datetime.now(UTC) - AN_HOUR
@@ -211,7 +214,7 @@ def test_a_role_that_sees_no_others_needs_to_know_how_long_they_last(
 
 
 def test_rows_with_an_old_time_and_rows_that_are_gone_are_found_by_a_comparison(shop: Connection[Any]) -> None:
-    rows = rows_of()
+    rows = rows_of(compare="1d")
     _, done = all_of(rows)
     shop.execute("insert into products values ('O', 1, '2019-01-01')")
     shop.execute("delete from products where sku = 'A'")
@@ -225,11 +228,17 @@ def test_rows_with_an_old_time_and_rows_that_are_gone_are_found_by_a_comparison(
 def test_a_table_in_which_nothing_changed_is_not_delivered_again(shop: Connection[Any]) -> None:
     rows = rows_of(watermark=None)
     _, done = all_of(rows)
-    assert rows.windows([done], None, None, NOW + A_DAY - AN_HOUR) == []
-    same, done = fetched(rows, next_of(rows, done, A_DAY))
+    same, done = fetched(rows, next_of(rows, done))
     assert same is None
     shop.execute("update products set price = 9 where sku = 'A'")
-    assert skus(fetched(rows, next_of(rows, done, A_DAY))[0]) == ["A", "B", "C"]
+    assert skus(fetched(rows, next_of(rows, done))[0]) == ["A", "B", "C"]
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_fetch_that_was_killed_begins_again_and_counts_no_page_of_before() -> None:
+    rows = rows_of()
+    found, ended = fetched(rows, Window(None, None, NOW), [Landed("000001.parquet", {}), Landed("000002.parquet", {})])
+    assert (skus(found), ended.facts["pages"]) == (["A", "B", "C"], ["000003.parquet"])
 
 
 @pytest.mark.usefixtures("shop")
@@ -255,10 +264,13 @@ def test_a_time_without_a_zone_is_in_the_contracts(shop: Connection[Any]) -> Non
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ({"table": "public.nothing"}, "has no table public.nothing"),
-        ({"columns": ["sku", "weight", "updated_at"]}, "has no column weight; it has sku, price, updated_at"),
+        ({"table": "public.nothing"}, "The database has no table public.nothing"),
+        ({"columns": ["sku", "weight", "updated_at"]}, "The table has no column weight; it has sku, price, updated_at"),
         ({"watermark": "sku"}, "sku is no column of type timestamp"),
-        ({"timeout": "1s", "table": "public.slow"}, "canceling statement due to statement timeout"),
+        (
+            {"timeout": "1s", "table": "public.slow"},
+            "statement timeout\nNothing of this fetch counts",
+        ),
         ({"table": "public.writes"}, "read-only transaction"),
         ({"url": "NOT_SET"}, "NOT_SET is not set"),
     ],
@@ -268,14 +280,21 @@ def test_what_cannot_be_read_is_said(shop: Connection[Any], said: dict[str, Any]
     shop.execute("create sequence s")
     shop.execute("create view writes as select *, nextval('s') from products")
     rows = rows_of(**said)
-    with pytest.raises(SourceError, match=words):
+    with pytest.raises(LakehouseError, match=words):
         fetched(rows, Window(NOW - A_DAY, None, NOW))
+    assert skus(fetched(rows_of(), Window(NOW - A_DAY, None, NOW))[0]) == ["B", "C"]
+
+
+def test_a_table_of_files_is_fetched_from_no_database(tables: dict[str, Table]) -> None:
+    with pytest.raises(SourceError, match=r"bronze\.orders is fetched from no database"):
+        source("bronze.orders", tables["bronze.orders"].contract)
+    assert rows_of().windows([], None, None, NOW)
 
 
 @pytest.mark.parametrize("wrong", ["canary-7431@127.0.0.1:1/shop", "canary-7431@/shop?pasword=canary-7431&port=x"])
 def test_a_password_is_in_no_error(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
     monkeypatch.setenv(PLACE, f"postgresql+psycopg://shop:{wrong}")
-    with pytest.raises(SourceError) as raised:
+    with pytest.raises(LakehouseError) as raised:
         fetched(rows_of(), Window(None, None, NOW))
     behind = [raised.value, raised.value.__cause__, raised.value.__context__]
     assert not [one for one in behind if "canary-7431" in f"{one} {one!r}"]
@@ -285,13 +304,14 @@ def test_a_password_is_in_no_error(monkeypatch: pytest.MonkeyPatch, wrong: str) 
     ("said", "words"),
     [
         ({"url": "postgresql://shop:canary@host/shop"}, "never the URL"),
-        ({"table": "products; drop table x"}, "no table with its schema"),
-        ({"columns": ['sku" from x --']}, "no name of a column"),
-        ({"columns": ["sku"]}, "'updated_at' is not one of the columns"),
-        ({"watermark": None, "compare": None}, "compare: 1d"),
-        ({"zone": "Nairobi"}, "no time zone"),
+        ({"table": "products; drop table x"}, "is no table with its schema"),
+        ({"columns": ['sku" from x --']}, "is no name of a column"),
+        ({"columns": ["sku"]}, "watermark: 'updated_at' is not one of the columns"),
+        ({"watermark": None, "compare": "1d"}, "watermark: is missing; without one say `every: 1d`"),
+        ({"zone": "Nairobi"}, "is no time zone"),
     ],
 )
 def test_a_contract_that_cannot_be_is_refused(said: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         rows_of(**said)
+    assert rows_of(columns=["sku", "updated_at"], zone="Africa/Nairobi").said.table == "public.products"

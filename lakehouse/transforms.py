@@ -534,6 +534,21 @@ def customer_facts(customers: DataFrame, markets: DataFrame) -> DataFrame:
     )
 
 
+def product_facts(products: DataFrame, markets: DataFrame) -> DataFrame:
+    """Delivered products with their facts typed, and the market's `currency`, null for a market nobody knows."""
+    facts = facts_of_today(markets, "currency", F.col("largest_amount").alias("_largest_amount"))
+    typed = products.select(
+        whole_number("market", "int").alias("market"),
+        "sku",
+        "product_name",
+        "category_name",
+        exact_decimal("list_price", 18, 2).alias("list_price"),
+        "_delivered_at",
+        "_source",
+    )
+    return typed.join(facts, on="market", how="left")
+
+
 def delivery_tasks(deliveries: DataFrame) -> DataFrame:
     """The tasks that bring an order: no pick-ups, and none of an unknown order."""
     return deliveries.where("task_type = 'Delivery' and order_id is not null")

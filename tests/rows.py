@@ -129,6 +129,15 @@ def a_store_row(installs: Sequence[Cells] = (), subscriptions: Sequence[Cells] =
     return {"store_id": "Store_1"} | histories | cells
 
 
+def a_product_row(**cells: object) -> Cells:
+    ids = {"market": "1", "sku": "A", "product_name": "Flour 2 kg", "category_name": "Flour"}
+    return ids | {"list_price": "10.50", "updated_at": "2022-01-01T10:00:00Z"} | cells
+
+
+def a_merchant_row(**cells: object) -> Cells:
+    return {"market": "1", "merchant_id": "893555", "merchant_name": "Duka", "commission_share": "0.15"} | cells
+
+
 # Rows of silver
 
 
@@ -217,6 +226,18 @@ def a_customer_version(**cells: object) -> Cells:
     ids = {"market": 1, "customer_id": 42, "delivered_at": "2022-01-03 00:00:00"}
     facts = {"last_used_platform": "WEB", "language": "en", "is_blocked": False, "number_of_employees": 2}
     return ids | facts | {"created_at": "2022-01-02 21:30:00"} | cells
+
+
+def a_product_version(**cells: object) -> Cells:
+    ids = {"market": 1, "sku": "A", "delivered_at": "2022-01-03 00:00:00"}
+    facts = {"product_name": "Flour 2 kg", "category_name": "Flour of wheat", "currency": "KES"}
+    return ids | facts | {"list_price": "10.50"} | cells
+
+
+def a_product_state(**cells: object) -> Cells:
+    """A product's only state."""
+    facts = {"product_name": "Flour 2 kg", "category_name": "Flour of wheat", "currency": "KES"}
+    return {"product_key": key(1, "A"), "market": 1, "sku": "A", "version": 1, "list_price": "10.50"} | facts | cells
 
 
 def an_exchange_rate(**cells: object) -> Cells:

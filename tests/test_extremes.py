@@ -83,6 +83,9 @@ UNBOUND: dict[str, tuple[str, ...]] = {
     "silver.conversations": (),
     "silver.stock_levels": (),
     "silver.stores": ("delivered_installs", "delivered_subscriptions"),
+    "silver.merchants": ("commission_share",),
+    "silver.product_versions": (),
+    "silver.products": (),
 }
 OF_ONE_ORDER = ("gold.order_reconciliation",)  # one order's amounts, which are not those of many rows
 MONDAY, LARGE, SUNDAY = (

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.rows import a_product, key, only
+from tests.rows import a_product, a_product_state, key, only
 
 if TYPE_CHECKING:
     from tests.rows import Built
@@ -10,17 +10,36 @@ if TYPE_CHECKING:
 TABLE = "gold.dim_product"
 
 
-def test_a_product_has_a_key_by_market_and_sku_that_survives_a_rebuild(built: Built) -> None:
+def test_without_a_master_a_product_has_one_state_as_its_newest_line_says(built: Built) -> None:
     products = [a_product(), a_product(sku="(none)", category_name=None), a_product(market=2, currency="NGN")]
     rows = built(TABLE, {"gold_products": products})
-    assert only(rows, "market", "sku", "product_key") == [
-        ("1", "(none)", key(1, "(none)")),
-        ("1", "A", key(1, "A")),
-        ("2", "A", key(2, "A")),
+    names = ("market", "sku", "product_key", "category_name", "currency", "last_price", "version", "valid_to")
+    assert only(rows, *names) == [
+        ("1", "(none)", key(1, "(none)"), None, "KES", "10.00", "1", None),
+        ("1", "A", key(1, "A"), "Flour", "KES", "10.00", "1", None),
+        ("2", "A", key(2, "A"), "Flour", "NGN", "10.00", "1", None),
+    ]
+    assert set(only(rows, "is_current", "is_listed", "is_ordered", "product_name")) == {("true", "false", "true", None)}
+
+
+def test_a_master_says_names_and_prices_state_by_state_and_the_newest_line_the_last_price(built: Built) -> None:
+    until = "2022-01-05 00:00:00"
+    states = [
+        a_product_state(valid_to=until, category_name=None),
+        a_product_state(product_key="second", list_price="11.00", valid_from=until, version=2),
+    ]
+    rows = built(TABLE, {"gold_products": [a_product()], "silver_product_states": states})
+    names = ("product_key", "product_name", "category_name", "list_price", "last_price", "valid_from", "is_current")
+    assert only(rows, *names) == [
+        (key(1, "A"), "Flour 2 kg", "Flour", "10.50", "10.00", None, "false"),
+        ("second", "Flour 2 kg", "Flour of wheat", "11.00", "10.00", until, "true"),
     ]
 
 
-def test_a_product_that_never_sold_is_there_as_its_newest_line_says(built: Built) -> None:
-    unsold = a_product(orders=0, gross_revenue="0.00", last_price="12.50", category_name=None)
-    (row,) = built(TABLE, {"gold_products": [unsold]})
-    assert only([row], "category_name", "currency", "last_price") == [(None, "KES", "12.50")]
+def test_a_product_that_nobody_ordered_is_there_and_one_that_left_the_master_stays(built: Built) -> None:
+    states = [a_product_state(), a_product_state(sku="B", product_key=key(1, "B"))]
+    rows = built(TABLE, {"silver_product_states": states, "silver_products": [{"market": 1, "sku": "B"}]})
+    assert only(rows, "sku", "is_ordered", "is_listed", "currency", "last_price") == [
+        ("A", "false", "false", "KES", None),
+        ("B", "false", "true", "KES", None),
+    ]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.rows import a_customer_state, a_sale, key, only
+from tests.rows import a_customer_state, a_product_state, a_sale, key, only
 
 if TYPE_CHECKING:
     from tests.rows import Built
@@ -49,3 +49,15 @@ def test_every_line_is_there_with_its_own_amounts_and_only_completed_is_revenue(
         ("COMPLETED", "true", "CASH", "2", "20.00", "17.00", "3.00"),
         ("CANCELLED", "false", "Pay Later", "2", "20.00", None, None),
     ]
+
+
+def test_a_line_finds_the_state_of_its_product_that_was_valid_too(built: Built) -> None:
+    until = "2022-01-05 10:00:00"
+    products = [
+        a_product_state(product_key="old", valid_to=until),
+        a_product_state(product_key="new", valid_from=until, version=2),
+    ]
+    sales = [a_sale(ordered_at="2022-01-05 09:59:59"), a_sale(line_number=2, ordered_at=until)]
+    sales += [a_sale(line_number=3, sku="B", ordered_at=until), a_sale(line_number=4, sku=None)]
+    rows = built(TABLE, {"silver_sales": sales, "gold_dim_customer": STATES, "silver_product_states": products})
+    assert only(rows, "product_key") == [("old",), ("new",), (key(1, "B"),), (key(1, "(none)"),)]

@@ -1,0 +1,19 @@
+"""silver.merchants: one row per merchant of the list, as the newest right delivery says."""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse.transforms import exact_decimal, facts_of_today, whole_number
+
+
+def build(bronze_merchants: DataFrame, conf_markets: DataFrame) -> DataFrame:
+    merchants = bronze_merchants.withColumn("market", whole_number("market", "int"))
+    currency = facts_of_today(conf_markets, F.col("currency").alias("_currency"))
+    return merchants.join(currency, on="market", how="left").select(
+        "market",
+        whole_number("merchant_id").alias("merchant_id"),
+        "merchant_name",
+        exact_decimal("commission_share", 9, 6).alias("commission_share"),
+        "_currency",
+        "_source",
+    )

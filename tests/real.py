@@ -1,7 +1,8 @@
-"""The real exports with what they lack: exchange rates, customers who change, and branches; and a lake made of them."""
+"""The real exports with rates, changing customers and products, and branches; and a lake made of them."""
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -29,6 +30,7 @@ RATES = """rate_date,currency,reporting_currency,rate
 """
 BUYERS = {4696213, 4026966, 4669823}  # who order before, between and after the changes
 CHANGES = {"2022-01-20": {"Is Blocked": 1, "Language": "sw"}, "2022-02-05": {"Is Blocked": 0, "Language": "en"}}
+PRICES = {"2022-01-01": "10.00", "2022-01-20": "11.00", "2022-02-05": "11.00"}  # of half of market 1's products
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ def deliver(exports: Path, landing: Path) -> Path:
     rates = landing / "exchange_rates" / "2022-02-18" / "rates.csv"
     rates.parent.mkdir(parents=True)
     rates.write_text(RATES, encoding="utf-8")
+    deliver_products(landing)
     known = json.loads((landing / "market_1" / "Market 1 Customers.json").read_text(encoding="utf-8"))
     buyers = [one for one in known if one["Customer ID"] in BUYERS]
     for day, changes in CHANGES.items():
@@ -70,3 +73,14 @@ def deliver(exports: Path, landing: Path) -> Path:
         dump.write_text(json.dumps([one | changes for one in buyers]), encoding="utf-8")
     branch_samples.generate(landing, days=98, every=49, receipts=0.4)
     return landing
+
+
+def deliver_products(landing: Path) -> None:
+    """Every second code of market 1's orders, and one that nobody orders."""
+    with (landing / "market_1" / "Market 1 Orders.csv").open(encoding="utf-8", newline="") as file:
+        codes = sorted({row["SKU"] for row in csv.DictReader(file)} - {""})[::2]
+    for day, price in PRICES.items():
+        rows = (f"1,{code},Product {code},,{price}" for code in [*codes, "UNSOLD"])
+        path = landing / "products" / day / "products.csv"
+        path.parent.mkdir(parents=True)
+        path.write_text("\n".join(["market,sku,product_name,category_name,list_price", *rows, ""]), encoding="utf-8")

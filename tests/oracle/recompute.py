@@ -15,7 +15,13 @@ import yaml
 SQL = Path(__file__).parent
 CONF = SQL.parents[1] / "conf"
 CONF_FILES = ("areas", "baskets", "markets", "payment_notes", "reporting", "stock_cover", "stores")
-STAGING = ("staging", "staging_deliveries", "staging_branches", "staging_stores")  # in the order in which they run
+STAGING = (  # in the order in which they run
+    "staging",
+    "staging_deliveries",
+    "staging_branches",
+    "staging_stores",
+    "staging_products",
+)
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- UTC, and naive like every instant here
 FILES = {
     "customers": "*Customers*.json",
@@ -27,7 +33,7 @@ FILES = {
     "stock": "*Stock*.csv",
 }
 
-OF_NO_MARKET = {"exchange_rates": "exchange_rates", "store_exports": "stores"}
+OF_NO_MARKET = {"exchange_rates": "exchange_rates", "products": "products", "store_exports": "stores"}
 
 
 class Delivery(NamedTuple):

@@ -47,5 +47,5 @@ def test_every_rule_is_broken_by_some_row(versions: dict[str, Texts], tables: di
 def test_versions_of_two_days_are_both_kept_and_of_one_day_the_last(judged: Judged) -> None:
     again = a_product_row(_sequence="2", list_price="11", _delivered_at="2022-01-04")
     later = a_product_row(_sequence="3", list_price="12", _delivered_at="2022-01-04")
-    rows = judged(TABLE, [a_product_row(_sequence="1"), again, later])
+    rows = judged(TABLE, [a_product_row(_sequence="1", _delivered_at="2022-01-03"), again, later])
     assert only(rows, "list_price", "_status") == [("10.50", "kept"), ("11.00", "superseded"), ("12.00", "kept")]

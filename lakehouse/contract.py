@@ -336,11 +336,13 @@ class Window(Strict):
 class FullDump(Strict):
     """Each file of the source should hold every document of its scope: of its path's `of`, and within `window`.
 
+    A source without markets says `of: []`. What is fetched is a dump where nothing bounded what was asked for.
+
     `vanished`: whether a document that a dump lacks is removed, or kept and told of. A dump removes nothing that holds
     less than the share `least` of the known documents, was kept out, or has rows that name no document.
     """
 
-    of: Annotated[tuple[str, ...], Field(min_length=1)]
+    of: tuple[str, ...]
     window: Window | None = None
     least: Annotated[float, Field(gt=0, le=1)] = 0.9
     vanished: Literal["remove", "keep"] = "remove"

@@ -204,7 +204,8 @@ def table(
 
 def _check_dumps(name: str, promise: FullDump, bronze: Contract) -> None:
     """What the scope of a dump is said by must stand in each of its paths."""
-    patterns = bronze.source.files if bronze.source else ()
+    source = bronze.source
+    patterns = (*source.files, *(["what is fetched"] if source.fetched else [])) if source else ()
     if lacking := [one for pattern in patterns for one in promise.of if f"{{{one}:int}}" not in pattern]:
         raise LakehouseError(
             f"conf/{name.replace('.', '/')}.yml: full_dump.of: {lacking[0]} does not stand as {{{lacking[0]}:int}} in "

@@ -173,11 +173,12 @@ def _removed_before(table: Table, judged: DataFrame, stored: DataFrame) -> DataF
 
 
 def _scopes(promise: FullDump, delivered: Delivered) -> dict[Scope, list[Dump]]:
-    """The new dumps of each scope, oldest first; a correction is none, nor is a file that was kept out."""
+    """The new dumps of each scope, oldest first; a correction is none, nor what is a part, nor a file kept out."""
     found = defaultdict[Scope, list[Dump]](list)
     for one in sorted(delivered.new, key=lambda one: one.delivery.sequence):
         is_correction = set(OF_CORRECTIONS) & set(one.delivery.columns.values())
-        if not is_correction and one.delivery.sequence not in delivered.refused:
+        is_part = is_correction or one.delivery.is_part
+        if not is_part and one.delivery.sequence not in delivered.refused:
             found[_scope(promise, one)].append(Dump(one))
     return dict(found)
 

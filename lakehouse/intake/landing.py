@@ -242,7 +242,8 @@ def _look_at_window(landing: str, seen: _Seen, now: datetime) -> Entry:
         _refuse(seen.problem(now))
         window, content = fetched.complete(landing, path)
         remedy = f" {fetched.remedy(path, window)}"
-        delivery = replace(delivery, content=content, size=sum(one.size for one in window.parts))
+        is_part = bool(window.since or window.until or not window.parts)
+        delivery = replace(delivery, content=content, size=sum(one.size for one in window.parts), is_part=is_part)
         pages = storage.each(lambda part: _page(landing, seen.contract, delivery, part), window.parts)
         delivery = _together(delivery, pages)
         _refuse(_refusal(seen.contract, delivery))

@@ -47,7 +47,7 @@ TYPES: Mapping[str, ops.Kind] = {
     **dict.fromkeys(("records", "batch"), "whole"),
     **dict.fromkeys(("status", "reason"), "text"),
     **dict.fromkeys(COUNTS, "whole"),
-    "is_gone": "truth",
+    **dict.fromkeys(("is_gone", "is_part"), "truth"),
 }
 HALF_A_DAY_ANYWHERE = timedelta(hours=26)  # zones reach 14 hours ahead of UTC, and 12 behind
 CONTENT = 12  # letters
@@ -62,7 +62,8 @@ class Delivery:
     where the market is. `written_at` is the modification time, but never before that of an older version of the same
     path; None in ledgers of before, where `delivered_at` of a path without a date is its modification time.
     `header` has the texts of its columns as delivered, `kinds` what their first values are (number, time, text);
-    `records` counts the elements of a JSON file, which is read whole before it is claimed.
+    `records` counts the elements of a JSON file, which is read whole before it is claimed. `is_part`: it was fetched,
+    and asked for was not all that there is.
     """
 
     table: str
@@ -77,6 +78,7 @@ class Delivery:
     layout: Layout | None = None
     records: int | None = None
     written_at: datetime | None = None
+    is_part: bool = False
 
     @property
     def version(self) -> tuple[object, ...]:
@@ -256,6 +258,7 @@ def _entry(row: Mapping[str, Any]) -> Entry:
         layout=_layout(row["layout"]) if row["layout"] else None,
         records=row["records"],
         written_at=row["modified_at"] if written_at == row["modified_at"] else written_at,
+        is_part=bool(row.get("is_part")),
     )
     counts = _Counts(tuple(row.get(name) for name in COUNTS))
     said = (sys.intern(row["status"]), sys.intern(row["reason"]))
@@ -335,6 +338,7 @@ def _row(entry: Entry) -> dict[str, object]:
     times = {"modified_at": one.modified_at, "delivered_at": one.delivered_at, "written_at": one.written_at}
     texts = {name: json.dumps(getattr(one, name), ensure_ascii=False) for name in ("parts", "header", "kinds")}
     layout = {"layout": json.dumps(one.layout.to_json()) if one.layout else None, "records": one.records}
+    layout |= {"is_part": one.is_part}
     counts = {name: entry.counts.get(name) for name in COUNTS}
     said = {"batch": entry.batch, "status": entry.status, "reason": entry.reason, "is_gone": entry.is_gone}
     return facts | times | texts | layout | said | counts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -138,6 +139,23 @@ def test_a_window_that_says_the_same_again_is_quiet_and_one_without_rows_is_empt
     statuses = [one.status for one in ledger.read(str(toy.folder / "lake")).taken()]
     assert sorted(statuses) == ["empty", "loaded", "loaded"]
     assert toy.opened(SILVER).file_uris() == before
+
+
+def test_what_a_fetch_of_all_rows_lacks_is_gone_and_no_other_fetch_removes_anything(
+    tmp_path: Path, engine: Native
+) -> None:
+    toy = Toy(tmp_path, engine, dict(SOURCES))
+    contract, code = toy.sources[SILVER]
+    toy.sources[SILVER] = (contract.replace("repeats:", "full_dump: {of: [], least: 0.5}\n        repeats:"), code)
+    toy.landing.mkdir(parents=True)
+    a_window(toy, a_page((1, 1, 2), (2, 1, 2)), a_page((3, 1, 2)))
+    fetch.fetch(str(toy.landing), BRONZE, Listed([a_page((4, 1, 2))]), "one", since=datetime(2024, 1, 1, tzinfo=UTC))
+    fetch.fetch(str(toy.landing), BRONZE, Listed([a_page((9, 1, 2))], {"pages": []}), "one")
+    toy.run()
+    assert toy.rows(SILVER, "sale_id") == [(1,), (2,), (3,), (4,)]
+    a_window(toy, a_page((1, 1, 2)), a_page((3, 1, 2)), b"[]")
+    toy.run()
+    assert toy.rows(SILVER, "sale_id") == [(1,), (3,)]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ def build(bronze_merchants: DataFrame, conf_markets: DataFrame) -> DataFrame:
     currency = facts_of_today(conf_markets, F.col("currency").alias("_currency"))
     return merchants.join(currency, on="market", how="left").select(
         "market",
-        whole_number("merchant_id").alias("merchant_id"),
+        "merchant_id",
         "merchant_name",
         exact_decimal("commission_share", 9, 6).alias("commission_share"),
         "_currency",

@@ -42,6 +42,7 @@ def build(bronze_orders: DataFrame, conf_markets: DataFrame) -> DataFrame:
         "market",
         whole_number("order_id").alias("order_id"),
         whole_number("customer_id").alias("customer_id"),
+        "merchant_id",
         "sku",
         # attributes
         "category_name",
@@ -58,6 +59,7 @@ def build(bronze_orders: DataFrame, conf_markets: DataFrame) -> DataFrame:
         exact_decimal("total_cost_price", 18, 2).alias("line_cost"),
         exact_decimal("order_total", 18, 2).alias("order_total"),
         exact_decimal("sub_total", 18, 2).alias("sub_total"),
+        exact_decimal("commission_amount", 18, 2).alias("commission"),
         whole_number("redeemed_loyalty_points").alias("redeemed_points"),
         whole_number("consumed_loyalty_points").alias("earned_points"),
         whole_number("ratings", "int").alias("rating"),

@@ -11,8 +11,9 @@ from lakehouse.transforms import expected_surcharge, paid_now, row_hash, with_fa
 
 ORDER = ["market", "order_id"]
 HEADER = (
-    "customer_id", "order_status", "payment_method", "currency", "customer_note", "review", "order_total", "sub_total",
-    "redeemed_points", "earned_points", "rating", "ordered_at", "order_date", "pickup_at", "promised_at",
+    "customer_id", "merchant_id", "order_status", "payment_method", "currency", "customer_note", "review",
+    "order_total", "sub_total", "commission", "redeemed_points", "earned_points", "rating", "ordered_at", "order_date",
+    "pickup_at", "promised_at",
 )  # fmt: skip
 
 
@@ -35,6 +36,7 @@ def build(silver_order_lines: DataFrame, conf_markets: DataFrame, conf_baskets: 
         "market",
         "order_id",
         "customer_id",
+        "merchant_id",
         # attributes
         "order_status",
         "payment_method",
@@ -44,6 +46,7 @@ def build(silver_order_lines: DataFrame, conf_markets: DataFrame, conf_baskets: 
         # amounts
         "order_total",
         "sub_total",
+        "commission",
         "redeemed_points",
         "earned_points",
         "line_count",

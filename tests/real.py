@@ -31,6 +31,7 @@ RATES = """rate_date,currency,reporting_currency,rate
 BUYERS = {4696213, 4026966, 4669823}  # who order before, between and after the changes
 CHANGES = {"2022-01-20": {"Is Blocked": 1, "Language": "sw"}, "2022-02-05": {"Is Blocked": 0, "Language": "en"}}
 PRICES = {"2022-01-01": "10.00", "2022-01-20": "11.00", "2022-02-05": "11.00"}  # of half of market 1's products
+MERCHANTS = "market,merchant_id,merchant_name,commission_share\n1,893555,Duka,0.15\n1,5,Nobody's,\n"
 
 
 @dataclass(frozen=True)
@@ -84,3 +85,6 @@ def deliver_products(landing: Path) -> None:
         path = landing / "products" / day / "products.csv"
         path.parent.mkdir(parents=True)
         path.write_text("\n".join(["market,sku,product_name,category_name,list_price", *rows, ""]), encoding="utf-8")
+    merchants = landing / "merchants" / "2022-01-01" / "merchants.csv"
+    merchants.parent.mkdir(parents=True)
+    merchants.write_text(MERCHANTS, encoding="utf-8")

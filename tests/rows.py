@@ -61,7 +61,7 @@ def an_order_row(**cells: object) -> Cells:
     ids = {"market": 1, "order_id": "7", "customer_id": "42", "sku": "A", "category_name": "Flour"}
     words = {"order_status": "COMPLETED", "payment_method": "CASH", "currency_symbol": "KSh", "description": "null"}
     prices = {"quantity": "2", "unit_price": "10", "cost_price": "8.5", "total_cost_price": "17", "total_price": "20"}
-    totals = {"order_total": "20", "sub_total": "20"}
+    totals = {"order_total": "20", "sub_total": "20", "merchant_id": "893555", "commission_amount": ""}
     points = {"redeemed_loyalty_points": "-", "consumed_loyalty_points": "-", "ratings": "", "reviews": ""}
     times = {"order_time": "2022-01-03T00:30:00.000Z", "pickup_time": "2022-01-03T00:31:00.000Z"}
     promised = {"delivery_time": "2022-01-03T08:00:00.000Z"}
@@ -169,7 +169,7 @@ def an_order_line(**cells: object) -> Cells:
 
 
 def an_order(**cells: object) -> Cells:
-    ids = {"market": 1, "order_id": 7, "customer_id": 42}
+    ids = {"market": 1, "order_id": 7, "customer_id": 42, "merchant_id": "893555"}
     words = {"order_status": "COMPLETED", "payment_method": "CASH", "currency": "KES"}
     amounts = {"order_total": "20.00", "sub_total": "20.00", "line_count": 1, "units": 2, "line_margin": "3.00"}
     times = {"ordered_at": "2022-01-02 21:30:00", "order_date": "2022-01-03", "order_hour": 0}
@@ -280,6 +280,10 @@ def a_conversation_event(**cells: object) -> Cells:
 def a_stock_level(**cells: object) -> Cells:
     ids = {"market": 1, "branch_id": 3, "sku": "A", "counted_on": "2022-01-30"}
     return ids | {"on_hand": 12, "unit_price": "10.50"} | cells
+
+
+def a_merchant(**cells: object) -> Cells:
+    return {"market": 1, "merchant_id": "893555", "merchant_name": "Duka", "commission_share": "0.150000"} | cells
 
 
 # Rows of gold

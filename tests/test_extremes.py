@@ -22,6 +22,8 @@ from tests.rows import (
     a_stock_level,
     a_store,
     a_subscription,
+    a_merchant,
+    a_product_version,
     an_exchange_rate,
     an_install,
     an_order_line,
@@ -83,7 +85,7 @@ UNBOUND: dict[str, tuple[str, ...]] = {
     "silver.conversations": (),
     "silver.stock_levels": (),
     "silver.stores": ("delivered_installs", "delivered_subscriptions"),
-    "silver.merchants": ("commission_share",),
+    "silver.merchants": (),
     "silver.product_versions": (),
     "silver.products": (),
 }
@@ -158,6 +160,11 @@ def of_each_kind(name: str, rows: int) -> list[Cells]:
         return [a_customer(market=MARKET, customer_id=one, is_blocked=True) | numbers for one in (42, 47)]
     if name == "silver.customer_versions":
         return [a_customer_version(market=MARKET) | numbers]
+    if name == "silver.merchants":
+        return [a_merchant(market=MARKET, **largest(name, 1, "commission_share"))]
+    if name in {"silver.product_versions", "silver.products"}:
+        most = a_product_version(market=MARKET, **largest(name, 1, "list_price"))
+        return [{key: cell for key, cell in most.items() if key in TABLES[name].contract.columns}]
     if name == "silver.exchange_rates":
         return [an_exchange_rate(currency="NGN", rate_date=LARGE) | ({"rate": "1"} if rows > 1 else numbers)]
     if name == "silver.stores":

@@ -33,7 +33,12 @@ FILES = {
     "stock": "*Stock*.csv",
 }
 
-OF_NO_MARKET = {"exchange_rates": "exchange_rates", "products": "products", "store_exports": "stores"}
+OF_NO_MARKET = {
+    "exchange_rates": "exchange_rates",
+    "merchants": "merchants",
+    "products": "products",
+    "store_exports": "stores",
+}
 
 
 class Delivery(NamedTuple):

@@ -1,4 +1,4 @@
--- The product master: its newest delivery, and each product's states.
+-- The list of merchants, and the product master with each product's states.
 -- One row per product and day of delivery; of several of a day the newest counts.
 CREATE OR REPLACE TABLE product_versions AS
 SELECT
@@ -39,3 +39,14 @@ SELECT
     *,
     md5(concat_ws('|', market, sku, epoch_us(valid_from))) AS product_key
 FROM numbered;
+
+-- One row per merchant; of several rows the newest delivery's last.
+CREATE OR REPLACE TABLE merchants AS
+SELECT
+    cell(header, cells, 'market')::INTEGER AS market,
+    cell(header, cells, 'merchant_id') AS merchant_id,
+    cell(header, cells, 'merchant_name') AS merchant_name,
+    cell(header, cells, 'commission_share')::DECIMAL(9, 6) AS commission_share
+FROM raw_rows
+WHERE kind = 'merchants'
+QUALIFY row_number() OVER (PARTITION BY market, merchant_id ORDER BY file_number DESC, row_number DESC) = 1;

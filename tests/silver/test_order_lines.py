@@ -225,7 +225,13 @@ WRONG = [
         {"_warned": "picked_up_after_order"},
     ),
 ]  # fmt: skip
-CASES = RIGHT + WRONG
+COMMISSIONS = [
+    Case("a commission is an amount", an_order_row(commission_amount="15 %"), {"_broken": "commission_is_readable"}),
+    Case("a merchant's name is as delivered", an_order_row(commission_amount="3.1"), {
+        "merchant_id": "893555", "commission": "3.10",
+    }),
+]  # fmt: skip
+CASES = RIGHT + WRONG + COMMISSIONS
 
 
 def an_order_of(market: int, order_time: str, **cells: object) -> Cells:

@@ -26,6 +26,7 @@ CASES = [
     Case("a version has a time", a_product_row(_delivered_at=None), {"_broken": "delivered_at_is_present"}),
     Case("a broken row is not right", a_product_row(_problem="row_is_too_long"), {"_broken": "row_is_too_long"}),
     Case("a price is not rounded", a_product_row(list_price="0.005"), {"_broken": "list_price_is_readable"}),
+    Case("a price is not negative", a_product_row(list_price="-1"), {"_broken": "list_price_is_not_negative"}),
     Case("a barcode is no price", a_product_row(list_price="6161100000000"), {"_broken": "list_price_is_plausible"}),
 ]  # fmt: skip
 

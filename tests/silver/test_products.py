@@ -26,7 +26,7 @@ CASES = [
     }),
     Case("a market without facts is not right", a_product_row(market="3"), {"_broken": "market_is_known"}),
     Case("a price is not rounded", a_product_row(list_price="0.005"), {"_broken": "list_price_is_readable"}),
-    Case("nothing costs less than nothing", a_product_row(list_price="-0.01"), {"_broken": "list_price_is_plausible"}),
+    Case("a price is not negative", a_product_row(list_price="-0.01"), {"_broken": "list_price_is_not_negative"}),
     Case("a barcode is no price", a_product_row(list_price="6161100000000"), {"_broken": "list_price_is_plausible"}),
     Case("a broken row is not right", a_product_row(_problem="row_is_too_long"), {"_broken": "row_is_too_long"}),
 ]  # fmt: skip

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -39,3 +43,7 @@ class Fetched(Strict):
         """The environment variable that says where it is, as one may instead of an address: unset, the source rests."""
         said = (getattr(self, key, "") for key in ("url", "base_url"))
         return next((text for text in said if re.fullmatch(r"[A-Z_][A-Z0-9_]*", text)), "")
+
+    def costs(self, facts: Mapping[str, Any], now: datetime) -> str:  # noqa: ARG002  what kinds of sources look at
+        """What its next fetch asks of the server, where that is much, by what the last window says; else empty."""
+        return ""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
-from typing import Annotated
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, Field, model_validator
 
 from lakehouse.described import Fetched, Span
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]*"
 
@@ -73,3 +76,13 @@ class Database(Fetched):
         if self.watermark and self.columns and self.watermark not in self.columns:
             raise ValueError(f"watermark: {self.watermark!r} is not one of the columns")
         return self
+
+    def reads_all(self, facts: Mapping[str, Any], now: datetime) -> bool:
+        """Whether the next fetch reads all rows: the first, any without a watermark, and when they are compared."""
+        if not self.watermark or "whole" not in facts:
+            return True
+        return self.compare is not None and now >= datetime.fromisoformat(facts["whole"]) + self.compare
+
+    def costs(self, facts: Mapping[str, Any], now: datetime) -> str:
+        """One sequential read, where all rows are read."""
+        return f"all rows of {self.table} are read once" if self.reads_all(facts, now) else ""

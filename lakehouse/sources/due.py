@@ -68,18 +68,24 @@ def due(landing: str, table: Table, now: datetime | None = None) -> Due:
     if described.named_by and not environ.get(described.named_by):
         why = f"{described.named_by}, which says where it is, is not set"
         return Due(table.name, is_due=False, why=why, rests=True)
+    now = now or datetime.now(UTC)
     last = max(fetched.windows(landing, table.name), default="")
     if not last:
-        return Due(table.name, is_due=True, why="was never fetched")
+        return Due(table.name, is_due=True, why=_with("was never fetched", described.costs({}, now)))
     try:
-        fetched.complete(landing, last)
+        facts = fetched.complete(landing, last)[0].facts
     except MissingFileError:
         return Due(table.name, is_due=True, why="its last fetch is not done")
     except UnreadableError:
         return Due(table.name, is_due=True, why="its last fetch cannot be read")
     at = fetched.started_at(last)
-    is_due = (now or datetime.now(UTC)) - at >= described.every
-    return Due(table.name, is_due, f"was fetched at {at:%Y-%m-%d %H:%M} UTC, and is due every {described.every}")
+    why = f"was fetched at {at:%Y-%m-%d %H:%M} UTC, and is due every {described.every}"
+    is_due = now - at >= described.every
+    return Due(table.name, is_due, _with(why, described.costs(facts, now) if is_due else ""))
+
+
+def _with(why: str, costs: str) -> str:
+    return f"{why}; {costs}" if costs else why
 
 
 def fetch_all(

@@ -74,12 +74,9 @@ class Rows:
         if (since or until) and self.said.watermark:
             return [Window(since, until, now)]
         last = next((one.facts for one in reversed(done) if "whole" in one.facts), {})
-        if not last or not self.said.watermark or self._is_to_be_compared(last["whole"], now):
+        if self.said.reads_all(last, now):
             return [Window(None, None, now, last)]
         return [Window(datetime.fromisoformat(last["upper"]) - self.said.overlap, None, now, last)]
-
-    def _is_to_be_compared(self, last: str, now: datetime) -> bool:
-        return self.said.compare is not None and now >= datetime.fromisoformat(last) + self.said.compare
 
     def pages(self, window: Window, landed: Sequence[Landed]) -> Iterator[Page]:
         """The window's rows as Parquet, typed as the database has them.

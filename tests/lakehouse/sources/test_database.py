@@ -220,7 +220,9 @@ def test_rows_with_an_old_time_and_rows_that_are_gone_are_found_by_a_comparison(
     shop.execute("delete from products where sku = 'A'")
     again, later = fetched(rows, next_of(rows, done))
     assert skus(again) == ["C"]
-    due = next_of(rows, later, A_DAY)
+    due, at = next_of(rows, later, A_DAY), later.started_at + A_DAY
+    assert rows.said.costs(later.facts, at) == "all rows of public.products are read once"
+    assert rows.said.costs(later.facts, at - A_DAY) == ""
     assert (due.since, due.until) == (None, None)
     assert skus(fetched(rows, due)[0]) == ["B", "C", "O"]
 

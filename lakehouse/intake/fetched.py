@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.intake import paths
 from lakehouse.intake.paths import Said
+from lakehouse.readers import records
 from lakehouse.readers.records import UnreadableError
 from lakehouse.store import archives, storage
 from lakehouse.store.storage import MissingFileError, StoredFile
@@ -110,6 +111,14 @@ def wants(table: str, contract: Contract, path: str) -> Said | None:
     if found := WINDOW.fullmatch(path):
         return Said() if found[1] == _short(table) else None
     return paths.read(path, contract.source.files) if contract.source else None
+
+
+def contract_of_pages(contract: Contract) -> Contract:
+    """A database's pages are Parquet, whatever is said of files that somebody drops."""
+    if contract.source is None or contract.source.database is None:
+        return contract
+    source = contract.source.model_copy(update={"format": records.PARQUET})
+    return contract.model_copy(update={"source": source})
 
 
 def complete(landing: str, path: str) -> tuple[Complete, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,10 @@ from pyarrow import parquet
 
 from lakehouse.described_database import Database
 from lakehouse.errors import LakehouseError
+from lakehouse.intake import ledger
+from lakehouse.sources import due
 from lakehouse.sources.windows import Landed, SourceError, Window
+from tests.toy import Toy
 
 psycopg = pytest.importorskip("psycopg", reason="needs the extra `sources`: uv sync --inexact --extra sources")
 
@@ -20,9 +24,11 @@ from lakehouse.sources.database.fetch import Rows, source  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from psycopg import Connection
 
+    from lakehouse.engines.native import Native
     from lakehouse.graph import Table
 
 pytestmark = pytest.mark.slow
@@ -69,6 +75,75 @@ def next_of(rows: Rows, done: Window, after: timedelta = AN_HOUR) -> Window:
 def all_of(rows: Rows) -> tuple[pa.Table | None, Window]:
     (window,) = rows.windows([], None, None, NOW)
     return fetched(rows, window)
+
+
+SOURCES = {
+    "bronze.products": (
+        f"""
+        owner: tests
+        description: products as fetched
+        write: append
+        grain: [_file, _row]
+        source:
+          database: {{url: {PLACE}, table: public.products, every: 1h}}
+          files: ["products/*.csv"]
+          format: csv
+          required: [sku]
+        columns:
+          sku: {{type: string, meaning: its code}}
+          price: {{type: string, meaning: its price}}
+          updated_at: {{type: string, meaning: when it changed}}
+        """,
+        "def build(landing):\n    return landing\n",
+    ),
+    "silver.products": (
+        """
+        owner: tests
+        description: products
+        write: latest
+        grain: [sku]
+        unit: [sku]
+        full_dump: {of: [], least: 0.5}
+        columns:
+          sku: {type: string, meaning: its code}
+          price: {type: string, meaning: its price}
+          updated_at: {type: string, meaning: when it changed}
+        """,
+        """
+        def build(bronze_products):
+            return bronze_products.select("sku", "price", "updated_at", "_source")
+        """,
+    ),
+}
+
+
+def test_rows_reach_silver_with_all_their_digits_and_leave_it_when_they_are_deleted(
+    shop: Connection[Any], tmp_path: Path, engine: Native
+) -> None:
+    toy, known = Toy(tmp_path, engine, dict(SOURCES)), os.environ[PLACE].partition("@")[0]
+    toy.landing.mkdir(parents=True)
+    assert run(toy) == [("A", "1.10", "2020-01-01T00:00:00Z"), ("C", "3.00", None)]
+    shop.execute("delete from products where sku = 'A'")
+    shop.execute("alter table products add weight numeric default 1.50")
+    assert run(toy) == [("C", "3.00", None)]
+    assert ("C", "1.50") in toy.rows("bronze.products", "sku", "weight")
+    shop.execute("alter table products rename sku to code")
+    with pytest.raises(LakehouseError, match="has no column sku, which the contract requires"):
+        run(toy)
+    secret = known.rpartition(":")[2].encode()
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and secret in path.read_bytes()]
+
+
+def run(toy: Toy) -> list[tuple[object, ...]]:
+    """Fetch and load; what silver says of A and C. Raises where a delivery cannot be read."""
+    tables = toy.tables()
+    (done,) = due.fetch_all(str(toy.landing), due.fetched_ones(tables))
+    assert not done.problem
+    toy.run()
+    unreadable = [one.reason for one in ledger.read(str(toy.folder / "lake")).entries if one.status == "unreadable"]
+    if unreadable:
+        raise LakehouseError(unreadable[0])
+    return [row for row in toy.rows("silver.products", "sku", "price", "updated_at") if row[0] != "B"]
 
 
 CELLS = {

@@ -36,7 +36,7 @@ OF_THE_SYSTEM = re.compile(
     re.IGNORECASE,
 )
 # Writers in progress: they wait until they have their real name.
-TEMPORARY = re.compile(r"(^|/)[._][^/]*($|/)|\.(tmp|part|crswap)$")
+TEMPORARY = re.compile(r"(^|/)(?!\.\./)[._][^/]*($|/)|\.(tmp|part|crswap)$")
 
 
 @dataclass(frozen=True)
@@ -193,9 +193,12 @@ def _wanted(path: str, contracts: Mapping[str, Contract]) -> dict[str, Said]:
     found = {name: said for name, said in fitting.items() if said is not None}
     if found or not archives.is_archive(path):
         return found
-    # What cannot be looked into belongs to the first that might want a file of it.
-    of_files = {name: paths.read_inside(path, one.source.files) for name, one in contracts.items() if one.source}
-    return dict([(name, said) for name, said in of_files.items() if said is not None][:1])
+    # What cannot be looked into belongs to the first that it is named for, else that might want a file of it.
+    for may_want in (paths.read_as_packed, paths.read_inside):
+        for name, one in contracts.items():
+            if one.source and (said := may_want(path, one.source.files)):
+                return {name: said}
+    return {}
 
 
 def _temporary(file: StoredFile, contracts: Mapping[str, Contract]) -> Entry:

@@ -15,10 +15,10 @@ CUSTOMER = ["market", "customer_id"]
 ATTRIBUTES = ["last_used_platform", "language", "is_blocked", "number_of_employees"]
 
 
-def build(silver_customer_versions: DataFrame, silver_orders: DataFrame) -> DataFrame:
+def build(silver_customer_versions: DataFrame, silver_sold_lines: DataFrame) -> DataFrame:
     life = Window.partitionBy(*CUSTOMER).orderBy("state_from")
     known = states(silver_customer_versions).withColumn("is_known", F.lit(True))  # noqa: FBT003
-    ordered = silver_orders.select(*CUSTOMER).distinct()
+    ordered = silver_sold_lines.select(*CUSTOMER).distinct()
     every = known.join(ordered, on=CUSTOMER, how="full").withColumns(
         {"version": F.row_number().over(life), "valid_to": F.lead("state_from").over(life)}
     )

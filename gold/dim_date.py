@@ -1,4 +1,4 @@
-"""gold.dim_date: one row per calendar day of every year in which a market has an order.
+"""gold.dim_date: one row per calendar day of every year in which a market sold anything.
 
 Whole years, so that a report's calendar has no holes where nothing was sold.
 """
@@ -11,8 +11,8 @@ from lakehouse.transforms import iso_year, month_start, week_start, weekday
 FRIDAY = 5
 
 
-def build(gold_daily_sales: DataFrame) -> DataFrame:
-    years = gold_daily_sales.select(F.year("order_date").alias("year")).distinct()
+def build(silver_sold_lines: DataFrame) -> DataFrame:
+    years = silver_sold_lines.select(F.year("order_date").alias("year")).distinct()
     ends = (F.make_date("year", F.lit(1), F.lit(1)), F.make_date("year", F.lit(12), F.lit(31)))
     days = years.select(F.explode(F.sequence(*ends)).alias("calendar_date"))
     return days.select(

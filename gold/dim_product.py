@@ -7,16 +7,22 @@ product that was ever ordered has one state.
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import facts_of_today, key_of
+from lakehouse.transforms import facts_of_today, key_of, product_code
 
 PRODUCT = ["market", "sku"]
 
 
 def build(
-    gold_products: DataFrame, silver_product_states: DataFrame, silver_products: DataFrame, conf_markets: DataFrame
+    gold_products: DataFrame,
+    silver_product_states: DataFrame,
+    silver_products: DataFrame,
+    silver_sold_lines: DataFrame,
+    conf_markets: DataFrame,
 ) -> DataFrame:
     states = silver_product_states.drop("currency").withColumnRenamed("category_name", "master_category")
-    ordered = gold_products.select(*PRODUCT, "category_name", "last_price", F.lit(True).alias("is_ordered"))  # noqa: FBT003
+    sold = silver_sold_lines.select("market", product_code().alias("sku")).distinct()
+    exported = gold_products.select(*PRODUCT, "category_name", "last_price")
+    ordered = sold.join(exported, on=PRODUCT, how="left").withColumn("is_ordered", F.lit(True))  # noqa: FBT003
     listed = silver_products.select(*PRODUCT, F.lit(True).alias("is_listed"))  # noqa: FBT003
     every = states.join(ordered, on=PRODUCT, how="full").join(listed, on=PRODUCT, how="left")
     return every.join(facts_of_today(conf_markets, "currency"), on="market", how="left").select(

@@ -12,8 +12,8 @@ CUSTOMER = ["market", "customer_id"]
 PRODUCT = ["market", "sku"]
 
 
-def build(silver_sales: DataFrame, gold_dim_customer: DataFrame, silver_product_states: DataFrame) -> DataFrame:
-    of_customers = with_state(silver_sales, gold_dim_customer, CUSTOMER, "customer_key")
+def build(silver_sold_lines: DataFrame, gold_dim_customer: DataFrame, silver_product_states: DataFrame) -> DataFrame:
+    of_customers = with_state(silver_sold_lines, gold_dim_customer, CUSTOMER, "customer_key")
     lines = with_state(of_customers, silver_product_states, PRODUCT, "product_key")
     return lines.select(
         key_of("market", "order_id", "line_number").alias("sales_key"),
@@ -25,6 +25,7 @@ def build(silver_sales: DataFrame, gold_dim_customer: DataFrame, silver_product_
         "order_id",
         "line_number",
         # attributes
+        "taken_from",
         "order_status",
         (F.col("order_status") == "COMPLETED").alias("is_completed"),
         "payment_method",

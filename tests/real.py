@@ -1,4 +1,4 @@
-"""The real exports with rates, changing customers and products, and branches; and a lake made of them."""
+"""The real exports with rates, changing customers and products, branches and an API; and a lake made of them."""
 
 from __future__ import annotations
 
@@ -66,6 +66,7 @@ def deliver(exports: Path, landing: Path) -> Path:
     rates.parent.mkdir(parents=True)
     rates.write_text(RATES, encoding="utf-8")
     deliver_products(landing)
+    deliver_sales(landing)
     known = json.loads((landing / "market_1" / "Market 1 Customers.json").read_text(encoding="utf-8"))
     buyers = [one for one in known if one["Customer ID"] in BUYERS]
     for day, changes in CHANGES.items():
@@ -74,6 +75,35 @@ def deliver(exports: Path, landing: Path) -> Path:
         dump.write_text(json.dumps([one | changes for one in buyers]), encoding="utf-8")
     branch_samples.generate(landing, days=98, every=49, receipts=0.4)
     return landing
+
+
+def deliver_sales(landing: Path) -> None:
+    """Pages of the API: sales that the exports do not have, some that they have, and some of these twice."""
+    with (landing / "market_1" / "Market 1 Orders.csv").open(encoding="utf-8", newline="") as file:
+        orders = [*{row["Order ID"]: row for row in csv.DictReader(file) if row["SKU"]}.values()]
+    for day, quantity in (("2022-02-10", 1), ("2022-02-18", 2)):
+        rows = [
+            a_line(number, place, quantity if number % 5 else 1, row)
+            for number, row in enumerate(orders[: 60 // quantity])
+            for place in range(1, 2 + number % 2)
+        ]
+        path = landing / "api_sales" / day / "000001.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"data": [*rows, rows[-1]], "next_cursor": None}), encoding="utf-8")
+
+
+def a_line(number: int, place: int, quantity: int, row: dict[str, str]) -> dict[str, object]:
+    """Every fourth sale is an order of the exports, and every seventh of a customer whom they do not know."""
+    sale = {
+        "sale_id": row["Order ID"] if number % 4 == 0 else str(30_000_000 + number),
+        "customer_id": str(9_000_000 + number) if number % 7 == 0 else row["Customer ID"],
+        "sold_at": f"2022-02-{1 + number % 9:02}T22:30:00Z",
+        "sale_total": f"{10 * quantity * (1 + number % 2)}.00",
+    }
+    line = {"line": place, "sku": None if number % 11 == 0 else f"{row['SKU']}{'' if number % 3 else '-API'}"}
+    amounts = {"quantity": quantity, "unit_price": "10.00", "total_price": f"{10 * quantity}.00"}
+    facts = {"market": 1, "currency": "KES", "status": "COMPLETED" if number % 6 else "CANCELLED"}
+    return sale | line | amounts | facts
 
 
 def deliver_products(landing: Path) -> None:

@@ -138,6 +138,14 @@ def a_merchant_row(**cells: object) -> Cells:
     return {"market": "1", "merchant_id": "893555", "merchant_name": "Duka", "commission_share": "0.15"} | cells
 
 
+def an_api_sale_row(**cells: object) -> Cells:
+    """One line, alone in its sale, of market 1."""
+    ids = {"market": "1", "sale_id": "7", "line": "1", "customer_id": "42", "sku": "A", "product_name": "Flour 2 kg"}
+    words = {"channel": "app", "status": "COMPLETED", "currency": "KES", "sold_at": "2022-01-02T21:30:00Z"}
+    amounts = {"quantity": "2", "unit_price": "10.00", "total_price": "20.00", "sale_total": "20.00"}
+    return ids | words | amounts | cells
+
+
 # Rows of silver
 
 
@@ -192,6 +200,21 @@ def a_sale(**cells: object) -> Cells:
     prices = {"quantity": 2, "unit_price": "10.00", "unit_cost": "8.50", "line_total": "20.00", "line_cost": "17.00"}
     order = {"line_margin": "3.00", "order_total": "20.00", "delivery_tasks": 0}
     return ids | words | prices | order | {"ordered_at": "2022-01-02 21:30:00", "order_date": "2022-01-03"} | cells
+
+
+def an_api_sale(**cells: object) -> Cells:
+    """One completed line of market 1, alone in its sale."""
+    ids = {"market": 1, "sale_id": 7, "line_number": 1, "customer_id": 42, "sku": "A", "order_status": "COMPLETED"}
+    amounts = {"currency": "KES", "quantity": 2, "unit_price": "10.00", "line_total": "20.00", "sale_total": "20.00"}
+    return ids | amounts | {"sold_at": "2022-01-02 21:30:00", "sale_date": "2022-01-03"} | cells
+
+
+def a_sold_line(**cells: object) -> Cells:
+    """One completed line of market 1, alone in its order, of the exports."""
+    ids = {"market": 1, "order_id": 7, "line_number": 1, "customer_id": 42, "sku": "A", "taken_from": "exports"}
+    words = {"is_in_both": False, "order_status": "COMPLETED", "payment_method": "CASH", "currency": "KES"}
+    amounts = {"quantity": 2, "unit_price": "10.00", "line_total": "20.00", "line_cost": "17.00", "line_margin": "3.00"}
+    return ids | words | amounts | {"ordered_at": "2022-01-02 21:30:00", "order_date": "2022-01-03"} | cells
 
 
 def a_customer(**cells: object) -> Cells:

@@ -24,6 +24,7 @@ from tests.rows import (
     a_subscription,
     a_merchant,
     a_product_version,
+    an_api_sale,
     an_exchange_rate,
     an_install,
     an_order_line,
@@ -79,6 +80,7 @@ UNBOUND: dict[str, tuple[str, ...]] = {
     "silver.delivery_items": ("rating",),
     "silver.customers": ("outstanding_amount", "loyalty_points", "number_of_employees"),
     "silver.customer_versions": ("outstanding_amount", "loyalty_points", "number_of_employees"),
+    "silver.api_sales": (),
     "silver.exchange_rates": ("rate",),
     "silver.branch_names": (),
     "silver.branch_transactions": (),
@@ -169,6 +171,9 @@ def of_each_kind(name: str, rows: int) -> list[Cells]:
         return [an_exchange_rate(currency="NGN", rate_date=LARGE) | ({"rate": "1"} if rows > 1 else numbers)]
     if name == "silver.stores":
         return stores(rows)
+    if name == "silver.api_sales":
+        most = largest(name, rows, "quantity", "unit_price", "line_total", "sale_total")
+        return [an_api_sale(market=MARKET, currency="NGN", sale_id=99) | most]
     if name in {"silver.order_lines", "silver.delivery_items"}:
         return order_lines(rows) if name == "silver.order_lines" else delivery_items(rows)
     return of_branches(name, rows)

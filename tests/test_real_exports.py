@@ -46,7 +46,7 @@ SALES = ("daily_sales", "weekly_sales", "hourly_demand")  # which have every mea
 TOTALS = (*SALES, "customer_rfm", "customer_cohorts", "market_comparison_utc")
 DAYS_OF_LINES = (
     "calendar_date as order_date, is_completed, quantity, line_total, line_margin"
-    " from fact_sales join dim_date using (date_key)"
+    " from (select * from fact_sales where taken_from = 'exports') join dim_date using (date_key)"
 )
 LINES = f"(select market, {DAYS_OF_LINES})"
 LINES_OF_PRODUCTS = f"(select dim_product.market, {DAYS_OF_LINES} join dim_product using (product_key))"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.rows import Cells, a_customer_version, an_order, key, only
+from tests.rows import Cells, a_customer_version, a_sold_line, key, only
 
 if TYPE_CHECKING:
     from tests.rows import Built
@@ -25,7 +25,7 @@ def test_a_state_that_comes_back_is_a_new_one_and_a_repeated_delivery_is_none(bu
 
 def test_a_key_is_of_the_instant_since_when_the_state_holds(built: Built) -> None:
     versions = [a_customer_version(), a_customer_version(delivered_at=FOURTH, is_blocked=True)]
-    rows = built(TABLE, {"silver_customer_versions": versions, "silver_orders": [an_order(market=2)]})
+    rows = built(TABLE, {"silver_customer_versions": versions, "silver_sold_lines": [a_sold_line(market=2)]})
     assert only(rows, "market", "customer_id", "customer_key") == [
         ("1", "42", key(1, 42, "first")),
         ("1", "42", key(1, 42, 1641254400000000)),
@@ -57,8 +57,8 @@ def test_each_attribute_begins_a_state(built: Built) -> None:
 
 
 def test_a_customer_known_by_orders_alone_has_one_state_of_nulls(built: Built) -> None:
-    orders = [an_order(customer_id=43), an_order(order_id=8, customer_id=43), an_order(order_id=9)]
-    rows = built(TABLE, {"silver_customer_versions": [a_customer_version()], "silver_orders": orders})
+    orders = [a_sold_line(customer_id=43), a_sold_line(order_id=8, customer_id=43), a_sold_line(order_id=9)]
+    rows = built(TABLE, {"silver_customer_versions": [a_customer_version()], "silver_sold_lines": orders})
     assert only(
         rows, "customer_id", "is_known", "last_used_platform", "is_blocked", "is_current", "version", "valid_to"
     ) == [

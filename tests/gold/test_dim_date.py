@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.rows import Texts, a_day, only
+from tests.rows import Texts, a_sold_line, only
 
 if TYPE_CHECKING:
     from tests.rows import Built
@@ -15,8 +15,12 @@ TABLE = "gold.dim_date"
 @pytest.fixture(scope="module")
 def dates(built: Built) -> dict[str | None, Texts]:
     """The days of 2020 and 2022, by their key."""
-    days = [a_day(order_date="2020-05-05"), a_day(order_date="2022-01-03"), a_day(market=2, order_date="2022-01-03")]
-    return {row["date_key"]: row for row in built(TABLE, {"gold_daily_sales": days})}
+    days = [
+        a_sold_line(order_date="2020-05-05"),
+        a_sold_line(order_date="2022-01-03"),
+        a_sold_line(market=2, order_date="2022-01-03"),
+    ]
+    return {row["date_key"]: row for row in built(TABLE, {"silver_sold_lines": days})}
 
 
 def test_every_day_of_a_year_with_an_order_is_there_once_and_no_other_year(dates: dict[str | None, Texts]) -> None:

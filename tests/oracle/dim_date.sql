@@ -1,8 +1,8 @@
--- One row per calendar day of every year in which a market has an order.
+-- One row per calendar day of every year in which a market sold anything.
 WITH days AS (
     SELECT
         unnest(generate_series(make_date(year, 1, 1), make_date(year, 12, 31), INTERVAL 1 DAY))::DATE AS calendar_date
-    FROM (SELECT DISTINCT year(order_date) AS year FROM orders)
+    FROM (SELECT DISTINCT year(order_date) AS year FROM all_lines)
 )
 
 SELECT

@@ -4,8 +4,8 @@ WITH ordered AS (
         market,
         product AS sku,
         arg_max(category_name, row(ordered_at, order_id, line_number)) FILTER (category_name IS NOT NULL) AS ordered_category,
-        arg_max(unit_price, row(ordered_at, order_id, line_number)) AS last_price
-    FROM sold_lines
+        arg_max(unit_price, row(ordered_at, order_id, line_number)) FILTER (taken_from = 'exports') AS last_price
+    FROM all_lines
     GROUP BY market, product
 )
 

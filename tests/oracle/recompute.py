@@ -21,6 +21,7 @@ STAGING = (  # in the order in which they run
     "staging_branches",
     "staging_stores",
     "staging_products",
+    "staging_sales",
 )
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- UTC, and naive like every instant here
 FILES = {
@@ -34,6 +35,7 @@ FILES = {
 }
 
 OF_NO_MARKET = {
+    "api_sales": "api_sales",
     "exchange_rates": "exchange_rates",
     "merchants": "merchants",
     "products": "products",
@@ -125,7 +127,7 @@ def _deliveries(landing: Path) -> Iterator[tuple[str, int | None, int, tuple[dat
             for file_number, raw in enumerate(_files(landing / f"market_{market}", pattern, where)):
                 yield kind, market, file_number, raw
     for kind, folder in OF_NO_MARKET.items():
-        for file_number, raw in enumerate(_files(landing / folder, "*.csv", ZoneInfo("UTC"))):
+        for file_number, raw in enumerate(_files(landing / folder, "*.[cj]s*", ZoneInfo("UTC"))):
             yield kind, None, file_number, raw
 
 
@@ -156,8 +158,9 @@ def _read_conf(name: str) -> RawFile:
 
 
 def _read_json(path: Path) -> RawFile:
-    """Numbers stay the text they are in the file."""
-    return _as_text(json.loads(path.read_text(encoding="utf-8"), parse_int=str, parse_float=str))
+    """Numbers stay the text they are in the file; a page of an API has its rows under `data`."""
+    said = json.loads(path.read_text(encoding="utf-8"), parse_int=str, parse_float=str)
+    return _as_text(said["data"] if isinstance(said, dict) else said)
 
 
 def _as_text(rows: list[dict[str, object]]) -> RawFile:

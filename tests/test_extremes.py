@@ -155,7 +155,7 @@ def stores(rows: int) -> list[Cells]:
     return [a_store([an_install("2000-01-01", "2099-12-31")], [a_subscription(**ever)])]  # type: ignore[arg-type]
 
 
-def of_each_kind(name: str, rows: int) -> list[Cells]:
+def of_each_kind(name: str, rows: int) -> list[Cells]:  # noqa: PLR0911  one for each kind
     """Rows of a delivered table; what is never summed is as large as its type."""
     numbers = {column: largest_of(TABLES[name].contract.columns[column].type) for column in UNBOUND[name]}
     if name == "silver.customers":

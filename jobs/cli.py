@@ -766,17 +766,26 @@ def demo(
     postgres: Annotated[
         bool, typer.Option("--postgres", help="And serve both releases to a PostgreSQL, which is started and ended.")
     ] = False,
+    sources: Annotated[
+        bool, typer.Option("--sources", help="And fetch from an API and a database, which are started and ended.")
+    ] = False,
 ) -> None:
     """Make sample exports of two markets, build the lake, deliver another day and a late file, and look at it."""
+    from contextlib import ExitStack
+
     from jobs import demo as show
 
-    if not postgres:
-        show.demo(messages, on_minio=minio)
-        return
-    from lakehouse.serving.postgres import server
+    with ExitStack() as until:
+        url, shop = "", None
+        if sources:
+            from jobs.shop import opened
 
-    with server.running() as url:
-        show.demo(messages, on_minio=minio, postgres=url)
+            shop = until.enter_context(opened())
+        if postgres:
+            from lakehouse.serving.postgres import server
+
+            url = until.enter_context(server.running())
+        show.demo(messages, on_minio=minio, postgres=url, shop=shop)
 
 
 @app.command()

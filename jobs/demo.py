@@ -14,6 +14,7 @@ from jobs.places import engine_name
 from lakehouse import engines, graph
 from lakehouse.runs.run import Run
 from lakehouse.serving import sql
+from lakehouse.sources import due
 from lakehouse.store import minio, storage
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from jobs.shop import Shop
     from lakehouse.engines.protocol import Engine
+    from lakehouse.graph import Table
 
 LINES, DAYS = 6_000, 8
 RATES, WITHOUT_RATE = {"KES": "0.00882", "NGN": "0.00241"}, 2
@@ -67,10 +70,19 @@ OF_POSTGRES = {
 }
 
 
-def demo(messages: Console, *, on_minio: bool, postgres: str = "") -> None:
+OF_SOURCES = {
+    "Whose word counts: what the exports and the API both have is taken from the exports": (
+        "select market, taken_from, is_in_both, currency, count(distinct order_id) as orders, count(*) as lines, "
+        "sum(line_total) as gross_value from silver.sold_lines group by all order by all"
+    ),
+    "What merchants of the shop's database owe": "select * from gold.merchants order by 1, 2 limit 4",
+}
+
+
+def demo(messages: Console, *, on_minio: bool, postgres: str = "", shop: Shop | None = None) -> None:
     """Fresh sample exports and a fresh lake, in .lake/demo or on MinIO, which is left running.
 
-    `postgres`: the URL of one that follows the releases.
+    `postgres`: the URL of one that follows the releases. `shop`: what else is fetched from.
     """
     folder = FOLDER.with_name("demo_on_minio") if on_minio else FOLDER
     shutil.rmtree(folder, ignore_errors=True)
@@ -82,8 +94,16 @@ def demo(messages: Console, *, on_minio: bool, postgres: str = "") -> None:
 
     messages.rule(f"1. Exports of {DAYS - 1} days from two markets")
     written = samples.generate(exports, lines=LINES, days=DAYS, deliver=range(DAYS - 1))
-    files = [*written.files, _exchange_rates(written.files[0])]
-    engine = _run(messages, Run(_delivered(files, exports, landing, lake), landing, tables, engine=engine_name(None)))
+    rates = _exchange_rates(written.files[0])
+    if shop:
+        from jobs.shop import zipped  # noqa: PLC0415  with what the demo alone does not need
+
+        shop.open(written.files, DAYS - 1)
+        rates = zipped(rates)
+    files = [*written.files, rates]
+    _delivered(files, exports, landing)
+    _fetch(messages, landing, tables, shop)
+    engine = _run(messages, Run(lake, landing, tables, engine=engine_name(None)))
     _serve(messages, postgres, lake)
 
     messages.rule("2. A day later: changes, a late file, a mistake, and half a file")
@@ -91,7 +111,11 @@ def demo(messages: Console, *, on_minio: bool, postgres: str = "") -> None:
     late = samples.late_file(exports, lines=LINES, days=DAYS)
     orders = next(file for file in written.files if "Orders" in file.name)
     files = [*written.files, *late.files, typed_by_hand(orders), _half_written(orders)]
-    _run(messages, Run(_delivered(files, exports, landing, lake), landing, tables, engine=engine))
+    _delivered(files, exports, landing)
+    if shop:
+        shop.a_day_later()
+    _fetch(messages, landing, tables, shop)
+    _run(messages, Run(lake, landing, tables, engine=engine))
     _serve(messages, postgres, lake)
 
     messages.rule("3. Again, with nothing new")
@@ -100,7 +124,7 @@ def demo(messages: Console, *, on_minio: bool, postgres: str = "") -> None:
 
     messages.rule("4. Gold")
     reader = engines.reader(engine_name(None))
-    for title, question in QUESTIONS.items():
+    for title, question in (QUESTIONS | (OF_SOURCES if shop else {})).items():
         messages.print(f"\n[bold]{title}[/]")
         answer = sql.query(reader, lake, question)
         printed.grid(answer.columns, answer.texts(), messages)
@@ -155,6 +179,14 @@ def _run(messages: Console, run: Run) -> Engine:
     return run.started()
 
 
+def _fetch(messages: Console, landing: str, tables: dict[str, Table], shop: Shop | None) -> None:
+    """All that the shop has, at once: `lakehouse run` waits until a source is due."""
+    if shop:
+        from jobs import fetched  # noqa: PLC0415  as above
+
+        fetched.fetch(messages, landing, due.fetched_ones(tables))
+
+
 def _serve(messages: Console, postgres: str, lake: str) -> None:
     """Bring the release that a run made to PostgreSQL, where there is one."""
     if postgres:
@@ -175,13 +207,12 @@ def _ask_postgres(messages: Console, postgres: str) -> None:
             printed.grid(columns, (tuple(None if one is None else str(one) for one in row) for row in answer), messages)
 
 
-def _delivered(files: list[Path], exports: Path, landing: str, lake: str) -> str:
-    """Bring the files to landing, where that is not the folder they were written to; the lake, for the caller."""
+def _delivered(files: list[Path], exports: Path, landing: str) -> None:
+    """Bring the files to landing, where that is not the folder they were written to."""
     if storage.is_s3(landing):
         bucket, prefix = minio.BUCKET, landing.removeprefix(f"s3://{minio.BUCKET}/")
         for file in files:
             storage.client().upload_file(str(file), bucket, f"{prefix}/{file.relative_to(exports).as_posix()}")
-    return lake
 
 
 def _on_minio(messages: Console) -> tuple[str, str]:

@@ -225,7 +225,7 @@ def plan(tables: TablesArgument = None, lake: LakeOption = None, landing: Landin
     known = graph.load()
     wanted = graph.selected(known, tables or [])
     one = Run(*places(lake, landing), known)
-    fetched.show(printed.answers(), one.landing, due.fetched_ones(wanted))
+    fetched.show(printed.answers(), one.landing, due.fetched_ones(wanted), with_resting=False)
     printed.plan(printed.answers(), one, wanted, engine_name(None))
     printed.drafts(messages, wanted)
 

@@ -74,10 +74,12 @@ def _landed(one: Fetched) -> str:
     return f"{windows:>10}, {pages}{rows}"
 
 
-def show(console: Console, landing: str, tables: Collection[Table]) -> None:
+def show(console: Console, landing: str, tables: Collection[Table], *, with_resting: bool = True) -> None:
     """What is due, and why; nothing is fetched, nor asked."""
+    looked = [due.due(storage.normalise(landing), table) for table in tables]
     grid = Grid("source", "would", "because", **GRID)  # type: ignore[arg-type]
-    for one in (due.due(storage.normalise(landing), table) for table in tables):
-        grid.add_row(one.table, "rest" if one.rests else "fetch" if one.is_due else "wait", escape(one.why))
-    if tables:
+    for one in looked:
+        if with_resting or not one.rests:
+            grid.add_row(one.table, "rest" if one.rests else "fetch" if one.is_due else "wait", escape(one.why))
+    if grid.row_count:
         console.print(grid)

@@ -12,10 +12,14 @@ import pytest
 from lakehouse.described import Fetched
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import fetched
+from lakehouse.intake import landing as find
+from lakehouse.intake.ledger import Ledger
 from lakehouse.sources import due, fetch
 from lakehouse.sources.windows import SourceError, Window
 from lakehouse.store import storage
+from tests.lakehouse.intake.test_windows import SOURCES
 from tests.lakehouse.sources.pages import Listed
+from tests.toy import Toy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -210,7 +214,7 @@ def test_a_source_that_cannot_be_fetched_stops_no_other(
 
 @pytest.mark.slow
 def test_a_bucket_gets_what_a_folder_gets(
-    reader_and_writer: tuple[Account, Account], monkeypatch: pytest.MonkeyPatch
+    reader_and_writer: tuple[Account, Account], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in reader_and_writer[1].environment().items():
         monkeypatch.setenv(name, value)
@@ -224,6 +228,10 @@ def test_a_bucket_gets_what_a_folder_gets(
         *(f"{n:06}.json" for n in range(3)),
         "_complete.json",
     ]
+    tables = Toy(tmp_path, None, {TABLE: SOURCES[TABLE]}).tables().values()  # type: ignore[arg-type]  # no engine
+    (one,) = find.find(landing, tables, Ledger()).entries
+    assert (one.status, one.delivery.path, one.delivery.records) == ("claimed", path, 3)
+    assert find.find(landing, tables, Ledger(entries=(one,))).entries == ()
     storage.put(landing, "market_1/orders.csv", b"a")
     storage.put(landing, "a.csv", b"a")
     assert sorted(file.path for file in storage.list_files(landing, fetched.FOLDER)) == ["a.csv", "market_1/orders.csv"]

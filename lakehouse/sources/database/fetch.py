@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +24,7 @@ from lakehouse.sources.windows import Page, SourceError, Window
 from lakehouse.store.postgres import connected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from psycopg import Connection
 
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 APPLICATION = "lakehouse fetch"
 THEN = "Nothing of this fetch counts; the next one begins it again."
 SETTINGS = """
-select set_config('statement_timeout', %s, false), set_config('default_transaction_read_only', 'on', false),
-  set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO', false),
-  set_config('bytea_output', 'hex', false), set_config('extra_float_digits', '1', false)
+select set_config('statement_timeout', %s, false), set_config('TimeZone', 'UTC', false),
+  set_config('DateStyle', 'ISO', false), set_config('bytea_output', 'hex', false),
+  set_config('extra_float_digits', '1', false)
 """
 # A partitioned table has no blocks of its own, and a range of them is that of each of its parts. A view has none.
 FOUND = """
@@ -62,7 +62,7 @@ class Rows:
     """A table of a database. A window without bounds is all of it.
 
     What it knows again are the `facts` of its windows: `upper`, the bound of the watermark; `whole`, when all rows were
-    read last, and `digest`, what they were.
+    read last, and `digest`, what they were, as long as nothing else was delivered since.
     """
 
     said: Database
@@ -73,7 +73,9 @@ class Rows:
         """All rows at first and when they are to be compared, else what changed; or what somebody asks for."""
         if (since or until) and self.said.watermark:
             return [Window(since, until, now)]
-        last = next((one.facts for one in reversed(done) if "whole" in one.facts), {})
+        newest_first = enumerate(one.facts for one in reversed(done))
+        behind, last = next(((place, facts) for place, facts in newest_first if "whole" in facts), (0, {}))
+        last = _without_digest(last) if behind else last
         if self.said.reads_all(last, now):
             return [Window(None, None, now, last)]
         return [Window(datetime.fromisoformat(last["upper"]) - self.said.overlap, None, now, last)]
@@ -84,12 +86,13 @@ class Rows:
         What is landed of it is of another snapshot, and does not count; nor do rows that say nothing new.
         """
         with TemporaryDirectory(prefix="lakehouse-fetch-") as folder, ExitStack() as opened:
+            window = replace(window, facts=_without_digest(window.facts)) if landed else window
             yield from self._pages(window, len(landed) + 1, Path(folder), opened)
 
     def _pages(self, window: Window, number: int, folder: Path, opened: ExitStack) -> Iterator[Page]:
         said, is_whole = self.said, window.since is None and window.until is None
         first = self._connected(opened)
-        facts = dict(window.facts) | ({"upper": upper(first, said).isoformat()} if said.watermark else {})
+        bound = {"upper": upper(first, said).isoformat()} if said.watermark else {}
         begin(first, opened)
         table = Identifier(*said.table.split("."))
         oid, blocks = self._found(first, table)
@@ -105,13 +108,13 @@ class Rows:
             if len(names) < len(parts):
                 yield Page(path.name, path, {}, count)
                 path.unlink()
-        is_news = digest.hexdigest() != facts.get("digest") if is_whole else rows > 0
-        if is_whole:
-            facts |= {"whole": window.started_at.isoformat(), "digest": digest.hexdigest()}
-        yield Page(path.name, path, {}, count, {**facts, "pages": names if is_news else []})
+        whole = {"whole": window.started_at.isoformat(), "digest": digest.hexdigest()} if is_whole else {}
+        is_news = whole["digest"] != window.facts.get("digest") if is_whole else rows > 0
+        known = _without_digest(window.facts) if is_news else window.facts
+        yield Page(path.name, path, {}, count, {**known, **bound, **whole, "pages": names if is_news else []})
 
     def _connected(self, opened: ExitStack) -> Connection[Any]:
-        """One more connection, which reads only."""
+        """One more connection, which writes values as they are read here."""
         connection = opened.enter_context(connected(secret(self.said.url).revealed, APPLICATION, THEN))
         connection.execute(SETTINGS, [f"{self.said.timeout.total_seconds():.0f}s"])
         return connection
@@ -133,7 +136,7 @@ class Rows:
         if kind is None or not pa.types.is_timestamp(kind):
             raise SourceError(
                 f"{self.said.watermark} is no column of type timestamp. Change `watermark:` of its "
-                "contract; without one say `compare:`."
+                "contract; without one say how often all rows are compared: `every: 1d`."
             )
         in_zone = SQL("").format() if kind.tz else SQL(" at time zone {}").format(Literal(self.said.zone))
         watermark = Identifier(str(self.said.watermark))
@@ -143,3 +146,7 @@ class Rows:
             if at
         ]
         return SQL("where ({}) or {} is null").format(SQL(" and ").join(bounds), watermark)
+
+
+def _without_digest(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: said for key, said in facts.items() if key != "digest"}

@@ -149,7 +149,8 @@ def test_what_a_fetch_of_all_rows_lacks_is_gone_and_no_other_fetch_removes_anyth
     toy.sources[SILVER] = (contract.replace("repeats:", "full_dump: {of: [], least: 0.5}\n        repeats:"), code)
     toy.landing.mkdir(parents=True)
     a_window(toy, a_page((1, 1, 2), (2, 1, 2)), a_page((3, 1, 2)))
-    fetch.fetch(str(toy.landing), BRONZE, Listed([a_page((4, 1, 2))]), "one", since=datetime(2024, 1, 1, tzinfo=UTC))
+    some = a_page((1, 1, 2), (2, 1, 2), (4, 1, 2))
+    fetch.fetch(str(toy.landing), BRONZE, Listed([some]), "one", since=datetime(2024, 1, 1, tzinfo=UTC))
     fetch.fetch(str(toy.landing), BRONZE, Listed([a_page((9, 1, 2))], {"pages": []}), "one")
     toy.run()
     assert toy.rows(SILVER, "sale_id") == [(1,), (2,), (3,), (4,)]

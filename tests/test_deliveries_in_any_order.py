@@ -109,6 +109,12 @@ def every_other_late(files: Sequence[Path]) -> Batches:
     return [files[1::2], files[0::2]]
 
 
+def corrections_first(files: Sequence[Path]) -> Batches:
+    """What they correct is not there yet."""
+    fixed = [one for one in files if one.stem == "fixed"]
+    return [fixed, [one for one in files if one not in fixed]]
+
+
 def shuffled(files: Sequence[Path], seed: int) -> Batches:
     """Any order, in two batches of any size."""
     random = Random(seed)  # noqa: S311  not a secret
@@ -201,6 +207,7 @@ def test_the_same_files_twice_change_nothing(toys: Histories, toy_at_once: Conte
         pytest.param(one_by_one, marks=pytest.mark.long),
         pytest.param(newest_first, marks=pytest.mark.long),
         every_other_late,
+        corrections_first,
     ],
 )
 def test_the_order_of_deliveries_does_not_matter(arrange: Arrange, toys: Histories, toy_at_once: Content) -> None:

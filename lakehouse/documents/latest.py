@@ -84,7 +84,8 @@ def settle(writer: Writer, batch: Batch) -> Account:
         if stored is None and not batch.is_whole:
             raise LakehouseError(f"{table.name} is not stored as its contract promises it. Start the run again.")
         older = None if stored is None or batch.is_whole else _older_rows(writer, batch, rows, stored, cached)
-        places = new if older is None else batch.bronze
+        # A late file may have been corrected before it came.
+        places = new if older is None and not batch.late else batch.bronze
         replacing = (
             replaced_places(in_force(places, batch.retracted), batch.versions) if batch.versions is not None else None
         )

@@ -135,13 +135,6 @@ def find(
     now, held = now or datetime.now(UTC), ledger.held()
     known = {_identity(one.delivery.table, one.delivery, one.delivery.content) for one in held.values()}
     ignored, waiting, unseen, there = [], [], list[_Seen](), set[tuple[str, str]]()
-    for path in fetched.windows(landing):
-        wanted = _wanted(path, contracts)
-        ignored += [] if wanted else [path]
-        for name, said in wanted.items():
-            there.add((name, path))
-            if (name, path) not in held:
-                unseen.append(_Seen(name, contracts[name], fetched.as_listed(path), said, ZoneInfo("UTC"), None))
     for file in archives.list_files(landing, without=fetched.FOLDER):
         if OF_THE_SYSTEM.search(file.path):
             continue
@@ -157,6 +150,13 @@ def find(
                 zone = ZoneInfo((zones or {}).get(said.numbers.get("market", -1), "UTC"))
                 before = held.get((name, file.path))
                 unseen.append(_Seen(name, contracts[name], file, said, zone, before.delivery if before else None))
+    for path in fetched.windows(landing):
+        wanted = _wanted(path, contracts)
+        ignored += [] if wanted else [path]
+        for name, said in wanted.items():
+            there.add((name, path))
+            if (name, path) not in held:
+                unseen.append(_Seen(name, contracts[name], fetched.as_listed(path), said, ZoneInfo("UTC"), None))
     with ThreadPoolExecutor(16) as pool:
         looked = list(pool.map(lambda one: _look(landing, one, now), unseen))
     looked.sort(key=lambda one: one.delivery.sequence)

@@ -299,7 +299,8 @@ def list_folders(root: str) -> set[str]:
         return {item["Prefix"][len(start) : -1] for page in pages for item in page.get("CommonPrefixes", [])}
     try:
         return {one.name for one in os.scandir(root) if one.is_dir()}
-    except FileNotFoundError:
+    except OSError as error:
+        _refused(error)
         return set()
 
 

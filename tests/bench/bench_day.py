@@ -93,7 +93,7 @@ def deliver_a_day(exports: Path, landing: Path, number: int) -> None:
     """Day `number` after the exports' end."""
     for market in (1, 2):
         source, folder = exports / f"market_{market}", landing / f"market_{market}" / f"2022-02-{20 + number}"
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         header, rows = read(source / f"Market {market} Orders.csv")
         orders = [dict(zip(header, row, strict=True)) for row in rows]
         orders = [order for order in orders if order["Order Time"].startswith(DAY)]

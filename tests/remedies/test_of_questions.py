@@ -176,7 +176,7 @@ def command(*arguments: str) -> str:
         ),
         (
             ["rejected", "--export", "fixed.csv"],
-            "Each table's documents have columns of their own. Name one of: silver.customer_versions, ",
+            "Each table's documents have columns of their own. Name one of: silver.api_sales, ",
             ["rejected", "silver.customers", "--export", "fixed.csv"],
         ),
     ],

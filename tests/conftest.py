@@ -50,8 +50,11 @@ FIRST = (SPARK, "tests/jobs/test_spark_submit.py", "tests/test_bombs.py", ON_SPA
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """The whole suite, or a folder of it, by two processes; single files by this one, which need not start any."""
-    return 0 if any(".py" in one for one in config.args) else min(2, os.cpu_count() or 1)
+    """The whole suite, or a folder of it, by three processes; single files by this one, which need not start any.
+
+    One more than two cores: much of a test's time is spent waiting, for Java, for other processes, for the disk.
+    """
+    return 0 if any(".py" in one for one in config.args) else min(3, 1 + (os.cpu_count() or 1))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -134,8 +134,8 @@ def test_notes_are_of_todays_format_and_a_further_run_does_nothing(
 def test_gold_without_vectors_is_read_by_plain_readers_and_its_older_versions_stay(
     continued: Lake, before: dict[str, Decision], tables: dict[str, Table]
 ) -> None:
-    old = [name for name, one in before.items() if name.startswith("gold.") and one.path == "whole"]
-    for name in (name for name in old if not tables[name].contract.vectors):
+    there = [name for name, one in before.items() if name.startswith("gold.") and one.path == "whole"]
+    for name in (name for name in there if not tables[name].contract.vectors):
         now, first = log.snapshot(continued.address(name)), log.snapshot(continued.address(name), 0)
         assert now is not None
         assert first is not None

@@ -76,7 +76,8 @@ class Together(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.get_closest_marker("spark") or RELEASED in getattr(item, "fixturenames", ()):
+        is_long = item.get_closest_marker("spark") or item.get_closest_marker("long")
+        if is_long or RELEASED in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
     places = {name: place for place, name in enumerate(FIRST)}
     items.sort(key=lambda item: places.get(_needs(item.nodeid.partition("::")[0]), len(FIRST)))

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     Texts = list[tuple[str, ...]]
 
 TABLES = graph.load()
+pytestmark = pytest.mark.slow  # what they share takes seconds to make
 COMPUTED = [name for name, table in TABLES.items() if table.contract.write in {"refresh", "replace"}]
 REFRESHED = [name for name in COMPUTED if TABLES[name].contract.unit]
 CHECKED = [name for name in COMPUTED if TABLES[name].contract.checks]
@@ -164,7 +165,6 @@ def some_units(rows: DataFrame, unit: tuple[str, ...]) -> DataFrame:
     return every.orderBy(F.xxhash64(*unit)).limit(max(1, every.count() // 3))
 
 
-@pytest.mark.slow
 @each_refreshed
 def test_a_units_rows_depend_on_that_units_input_only(
     name: str, frames: Frames, tables: dict[str, Table], whole: Callable[[str], DataFrame]
@@ -197,7 +197,6 @@ def inputs_of(table: Table, frames: Frames) -> Frames:
     return {name: frames[name] for name in table.inputs}
 
 
-@pytest.mark.slow
 @each_computed
 def test_rows_do_not_depend_on_the_order_in_which_inputs_are_read(
     name: str, frames: Frames, tables: dict[str, Table], texts: Callable[[str], Texts]
@@ -242,7 +241,6 @@ def red(table: Table, rows: DataFrame, inputs: Frames) -> set[str]:
     return {one.name for one in measures if one.name in table.contract.checks and one.broken}
 
 
-@pytest.mark.slow
 @each_computed
 def test_nothing_depends_on_columns_that_the_plan_does_not_need(
     name: str, frames: Frames, tables: dict[str, Table], engine: Native, texts: Callable[[str], Texts]

@@ -49,7 +49,8 @@ def dates() -> dict[str, Any]:
 
 def products() -> dict[str, Any]:
     numbers = np.arange(PRODUCTS)
-    return {"product_key": key("p", numbers), "market": numbers % 2, "sku": key("s", numbers)}
+    facts = {"market": numbers % 2, "sku": key("s", numbers), "version": np.ones(PRODUCTS)}
+    return {"product_key": key("p", numbers), **facts}
 
 
 def customers(first: int, last: int) -> dict[str, Any]:

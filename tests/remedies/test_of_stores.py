@@ -378,7 +378,7 @@ def test_minio_is_built_when_there_is_a_go(monkeypatch: pytest.MonkeyPatch) -> N
 def test_minio_is_built_when_what_broke_the_build_is_mended(cache: Path, tmp_path: Path) -> None:
     go = tmp_path / "bin" / "go"
     right = go.read_text()
-    go.write_text(right.replace("\ncp ", "\necho no route to proxy.golang.org >&2; exit 1; cp "))
+    go.write_text(right.replace("\ncp ", "\necho no route to the proxy >&2; exit 1; cp "))
     words = r"MinIO could not be built: `.*` ended with: no route to .*\nCheck the network, the room on the disk of"
     with pytest.raises(LakehouseError, match=words):
         minio.binary(silent)

@@ -74,14 +74,12 @@ class _Seen:
 
     def __init__(self, root: str, state: Callable[[str], State | None], known: States | None = None) -> None:
         self.root, self.state, self.known = root, state, known
-        self._files = cache(self._listed)
-
-    def _listed(self, name: str) -> dict[str, int]:
-        has_no_folder = self.known is not None and name not in self.known
-        return {} if has_no_folder else progress.listed(progress.address(self.root, name))
+        self._files = cache(lambda name: progress.listed(progress.address(root, name)))
 
     def harm(self, name: str) -> str:
-        """What is wrong with its log, as `log.harm`."""
+        """What is wrong with its log, as `log.harm`; of what has no folder nobody asks."""
+        if self.known is not None and name not in self.known:
+            return ""
         is_read = self.state(name) is not None
         return log.harm(progress.address(self.root, name), is_read=is_read, files=self._files(name))
 

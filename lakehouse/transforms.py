@@ -350,17 +350,19 @@ def spelled_alike(
     rows: DataFrame,
     markets: DataFrame,
     *,
-    numbers: Sequence[str],
+    numbers: Sequence[str] = (),
     amounts: Sequence[str] = (),
     clocks: Sequence[str] = (),
     instants: Sequence[str] = (),
+    days: Sequence[str] = (),
 ) -> DataFrame:
     """The rows with the texts of these columns as the functions above read them, whatever way their market writes.
 
     Numbers of JSON, Parquet and workbooks are no texts there: they have a point wherever their market is.
-    `amounts` are numbers with a currency sign, which then stands in front; `clocks` are read by `wall_clock`, and by
-    `export_time` the `instants`, whose zone must be written. A text with two readings, since conf/markets.yml does not
-    say how its market wrote when it was delivered, is null, and `_are_numbers_certain` or `_are_days_certain` is false.
+    `amounts` are numbers with a currency sign, which then stands in front; `clocks` are read by `wall_clock`,
+    `instants`, whose zone must be written, by `export_time`, and `days` by `calendar_day`. A text with two readings,
+    since conf/markets.yml does not say how its market wrote when it was delivered, is null, and `_are_numbers_certain`
+    or `_are_days_certain` is false.
     """
     if WRITE_ALIKE in markets.columns:
         return rows.withColumns(dict.fromkeys(("_are_numbers_certain", "_are_days_certain"), F.lit(True)))  # noqa: FBT003
@@ -369,7 +371,7 @@ def spelled_alike(
     points = {"_signs": ".,", "_signs_read": ".x"}
     facts = facts.withColumns({one: F.when(is_typed, as_is).otherwise(F.col(one)) for one, as_is in points.items()})
     in_front = {name: _with_sign_in_front(F.col(name)) for name in amounts}
-    all_numbers, times = [*numbers, *amounts], [*clocks, *instants]
+    all_numbers, times = [*numbers, *amounts], [*clocks, *instants, *days]
     two_numbers = [F.col(name).rlike(TWO_NUMBERS) for name in all_numbers]
     two_days = [_has_two_days(F.col(name)) for name in times]
     certain = {
@@ -379,10 +381,12 @@ def spelled_alike(
     with_points = {name: _with_point(F.col(name)) for name in all_numbers}
     with_year_first = {name: _with_year_first(F.col(name), r"\z") for name in clocks}
     with_year_first |= {name: _with_year_first(F.col(name), STAMP) for name in instants}
+    with_year_first |= {name: _day_with_year_first(F.col(name)) for name in days}
     without_groups = {name: _without_groups(F.col(name)) for name in all_numbers}
     # Step by step: in one expression each text would stand a dozen times, and planning would take a second.
     texts = facts.withColumns(in_front) if amounts else facts
-    return texts.withColumns({**certain, **with_points, **with_year_first}).withColumns(without_groups)
+    alike = texts.withColumns({**certain, **with_points, **with_year_first})
+    return alike.withColumns(without_groups) if all_numbers else alike
 
 
 def _ways_of_writing(markets: DataFrame) -> DataFrame:
@@ -436,16 +440,30 @@ def _without_groups(value: Column) -> Column:
 
 def _with_year_first(value: Column, ending: str) -> Column:
     """The text of a time as `export_time` reads it; left as it is where its year stands first or it ends otherwise."""
+    is_written_so = value.rlike(rf"^{YEAR_LAST}{CLOCK}\z") & value.rlike(ending)
+    iso = F.concat(_market_day(value), _iso_clock(value, YEAR_LAST))
+    return F.when(_is_year_last() & is_written_so, iso).otherwise(value)
+
+
+def _day_with_year_first(value: Column) -> Column:
+    """The text of a day as `calendar_day` reads it; left as it is where its year stands first."""
+    return F.when(_is_year_last() & value.rlike(rf"^{YEAR_LAST}\z"), _market_day(value)).otherwise(value)
+
+
+def _is_year_last() -> Column:
+    """Whether the market writes its years last, or nobody says how it writes."""
+    return F.coalesce("_date_order", F.lit("")) != "ymd"
+
+
+def _market_day(value: Column) -> Column:
+    """`2022-01-03` of what begins with `3.1.2022`; null where that has two readings."""
     first, second, year = (F.regexp_extract(value, rf"^{YEAR_LAST}", part) for part in (1, 2, 3))
     first, second = _two_digits(first), _two_digits(second)
     certain = F.when((first > "12") | (first == second), "dmy").when(second > "12", "mdy")
     is_month_first = F.coalesce("_date_order", certain) == "mdy"
-    parts = F.when(is_month_first, F.concat_ws("-", year, first, second)).when(
+    return F.when(is_month_first, F.concat_ws("-", year, first, second)).when(
         ~is_month_first, F.concat_ws("-", year, second, first)
     )
-    is_written_so = value.rlike(rf"^{YEAR_LAST}{CLOCK}\z") & value.rlike(ending)
-    is_other = (F.coalesce("_date_order", F.lit("")) != "ymd") & is_written_so
-    return F.when(is_other, F.concat(parts, _iso_clock(value, YEAR_LAST))).otherwise(value)
 
 
 def _has_two_days(value: Column) -> Column:

@@ -6,13 +6,14 @@ It is delivered again when it is resolved; the newest right delivery says how it
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import begin_of, export_time, facts_of_today, first_day, stripped, whole_number
+from lakehouse.transforms import begin_of, export_time, facts_of_today, first_day, spelled_alike, stripped, whole_number
 
 
 def build(bronze_conversations: DataFrame, conf_markets: DataFrame) -> DataFrame:
     facts = facts_of_today(conf_markets, "time_zone", F.col("currency").alias("_currency"), first_day(conf_markets))
     opened_at, resolved_at, zone = export_time("opened_at"), export_time("resolved_at"), F.col("time_zone")
-    return bronze_conversations.join(facts, on="market", how="left").select(
+    rows = spelled_alike(bronze_conversations, conf_markets, instants=["opened_at", "resolved_at"])
+    return rows.join(facts, on="market", how="left").select(
         # ids
         "market",
         whole_number("conversation_id").alias("conversation_id"),
@@ -27,6 +28,7 @@ def build(bronze_conversations: DataFrame, conf_markets: DataFrame) -> DataFrame
         resolved_at.alias("resolved_at"),
         F.to_date(F.from_utc_timestamp(resolved_at, zone)).alias("resolved_date"),
         # for rules and evidence
+        "_are_days_certain",
         "_currency",
         begin_of("_first_day", zone).alias("_opened_at"),
         "_delivered_at",

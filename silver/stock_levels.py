@@ -24,7 +24,7 @@ def build(bronze_stock: DataFrame, conf_markets: DataFrame) -> DataFrame:
         F.col("largest_amount").alias("_largest_amount"),
         first_day(conf_markets),
     )
-    rows = spelled_alike(bronze_stock, conf_markets, numbers=["on_hand", "unit_price"])
+    rows = spelled_alike(bronze_stock, conf_markets, numbers=["on_hand", "unit_price"], days=["counted_on"])
     return rows.join(facts, on="market", how="left").select(
         "market",
         whole_number("branch_id").alias("branch_id"),
@@ -34,6 +34,7 @@ def build(bronze_stock: DataFrame, conf_markets: DataFrame) -> DataFrame:
         exact_decimal("unit_price", 18, 2).alias("unit_price"),
         # for rules and evidence
         "_are_numbers_certain",
+        "_are_days_certain",
         "_currency",
         "_largest_amount",
         "_first_day",

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.regions import GERMANY, UNSAID
 from tests.rows import Case, Texts, a_branch_row, broken_in, only, rules_of
 
 if TYPE_CHECKING:
@@ -39,6 +40,15 @@ CASES = [
     }),
 ]  # fmt: skip
 
+ABROAD = [
+    Case("a market writes in its own way", a_branch_row(
+        market=GERMANY, opened_on="29.11.2021", closed_on="1.4.2022", updated_at="1.1.2022 00:00 +0100",
+    ), {"opened_on": "2021-11-29", "closed_on": "2022-04-01", "updated_at": "2021-12-31 23:00:00"}),
+    Case("a month may be a day", a_branch_row(market=UNSAID, closed_on="02/03/2022"), {
+        "_broken": "days_are_certain,closed_on_is_readable",
+    }),
+]  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def rows(parsed: Parsed) -> dict[str, Texts]:
@@ -50,8 +60,20 @@ def test_a_row_becomes_what_it_says_or_breaks_its_rule(rows: dict[str, Texts], c
     assert case.found_in(rows[case.sentence]) == case.wanted
 
 
-def test_every_rule_is_broken_by_some_row(rows: dict[str, Texts], tables: dict[str, Table]) -> None:
-    assert rules_of(tables[TABLE]) <= broken_in(rows)
+@pytest.fixture(scope="module")
+def rows_abroad(parsed_abroad: Parsed) -> dict[str, Texts]:
+    return parsed_abroad(TABLE, ABROAD)
+
+
+@pytest.mark.parametrize("case", ABROAD, ids=lambda case: case.sentence)
+def test_a_row_of_elsewhere_is_read_as_its_market_writes(rows_abroad: dict[str, Texts], case: Case) -> None:
+    assert case.found_in(rows_abroad[case.sentence]) == case.wanted
+
+
+def test_every_rule_is_broken_by_some_row(
+    rows: dict[str, Texts], rows_abroad: dict[str, Texts], tables: dict[str, Table]
+) -> None:
+    assert rules_of(tables[TABLE]) <= broken_in(rows) | broken_in(rows_abroad)
 
 
 def test_all_names_of_the_newest_right_list_enter_together(judged: Judged) -> None:

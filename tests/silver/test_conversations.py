@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.regions import GERMANY, UNSAID
 from tests.rows import Case, Texts, a_conversation_row, broken_in, only, rules_of
 
 if TYPE_CHECKING:
@@ -49,6 +50,20 @@ CASES = [
     Case("a row of the wrong width is not right", a_row(_problem="row_is_too_long"), {"_broken": "row_is_too_long"}),
 ]  # fmt: skip
 
+ABROAD = [
+    Case("a market writes in its own way", a_row(
+        market=GERMANY, opened_at="3.1.2022 00:30 +0100", resolved_at="04.01.2022 01:15:30+01:00",
+    ), {
+        "opened_at": "2022-01-02 23:30:00", "opened_date": "2022-01-03", "resolved_at": "2022-01-04 00:15:30",
+    }),
+    Case("a time without a zone is not guessed", a_row(market=GERMANY, opened_at="3.1.2022 00:30"), {
+        "_broken": "opened_at_is_readable,opened_date_is_readable",
+    }),
+    Case("a month may be a day", a_row(market=UNSAID, resolved_at="04/01/2022 10:00Z"), {
+        "_broken": "days_are_certain,resolved_at_is_readable,resolved_date_is_readable",
+    }),
+]  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def rows(parsed: Parsed) -> dict[str, Texts]:
@@ -60,8 +75,20 @@ def test_a_row_becomes_what_it_says_or_breaks_its_rule(rows: dict[str, Texts], c
     assert case.found_in(rows[case.sentence]) == case.wanted
 
 
-def test_every_rule_is_broken_by_some_row(rows: dict[str, Texts], tables: dict[str, Table]) -> None:
-    assert rules_of(tables[TABLE]) <= broken_in(rows)
+@pytest.fixture(scope="module")
+def rows_abroad(parsed_abroad: Parsed) -> dict[str, Texts]:
+    return parsed_abroad(TABLE, ABROAD)
+
+
+@pytest.mark.parametrize("case", ABROAD, ids=lambda case: case.sentence)
+def test_a_row_of_elsewhere_is_read_as_its_market_writes(rows_abroad: dict[str, Texts], case: Case) -> None:
+    assert case.found_in(rows_abroad[case.sentence]) == case.wanted
+
+
+def test_every_rule_is_broken_by_some_row(
+    rows: dict[str, Texts], rows_abroad: dict[str, Texts], tables: dict[str, Table]
+) -> None:
+    assert rules_of(tables[TABLE]) <= broken_in(rows) | broken_in(rows_abroad)
 
 
 def test_it_is_as_the_newest_right_delivery_says(judged: Judged) -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.regions import GERMANY, UNSAID
+from tests.regions import AMERICA, GERMANY, UNSAID
 from tests.rows import Case, Texts, a_stock_row, broken_in, only, rules_of
 
 if TYPE_CHECKING:
@@ -41,8 +41,20 @@ CASES = [
 ]  # fmt: skip
 
 ABROAD = [
-    Case("a market writes in its own way", a_row(market=GERMANY, on_hand="1.000", unit_price="10,50"), {
-        "on_hand": "1000", "unit_price": "10.50",
+    Case("a market writes in its own way", a_row(
+        market=GERMANY, on_hand="1.000", unit_price="10,50", counted_on="3.1.2022",
+    ), {"on_hand": "1000", "unit_price": "10.50", "counted_on": "2022-01-03"}),
+    Case("a year may stand first everywhere", a_row(market=GERMANY, unit_price="-"), {"counted_on": "2022-01-03"}),
+    Case("months may stand first", a_row(market=AMERICA, counted_on="01/03/2022"), {"counted_on": "2022-01-03"}),
+    Case("a market writes as it says", a_row(market=AMERICA, counted_on="31/01/2022"), {
+        "_broken": "counted_on_is_readable",
+    }),
+    Case("a day has no clock", a_row(market=GERMANY, unit_price="-", counted_on="3.1.2022 10:00"), {
+        "_broken": "counted_on_is_readable",
+    }),
+    Case("what has one reading is read", a_row(market=UNSAID, counted_on="31/12/2021"), {"counted_on": "2021-12-31"}),
+    Case("a month may be a day", a_row(market=UNSAID, counted_on="02/03/2021"), {
+        "_broken": "days_are_certain,counted_on_is_readable",
     }),
     Case("a thousand may be one", a_row(market=UNSAID, unit_price="1.000"), {
         "_broken": "numbers_are_certain,unit_price_is_readable",

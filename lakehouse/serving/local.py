@@ -5,7 +5,7 @@ For reading and for the tools of a place. What is written so is text; gold is wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lakehouse import markets
@@ -24,17 +24,44 @@ APOSTROPHE = "\u2019"  # the typographic one, which ends no text of SQL
 
 @dataclass(frozen=True)
 class Dialect:
-    """How SQL writes a column's name, what a zone's clock showed, a day, and the type of texts."""
+    """How SQL writes a column's name, what a zone's clock showed, a day, its clock's time, and the type of texts.
+
+    And the first part of a text that a pattern fits, and a comma behind each three digits.
+    """
 
     column: str
     clock: str
     day: str
+    time: str
     text: str
+    part: str
+    threes: str
 
 
-SPARK = Dialect("`{}`", "date_format(from_utc_timestamp({}, {}), {})", "date_format({}, {})", "string")
-TRINO = Dialect(
-    '"{}"', "format_datetime(at_timezone({}, {}), {})", "format_datetime(cast({} as timestamp), {})", "varchar"
+SPARK = Dialect(
+    column="`{}`",
+    clock="date_format(from_utc_timestamp({}, {}), {})",
+    day="date_format({}, {})",
+    time="HH:mm:ss",
+    text="string",
+    part="regexp_extract({}, '{}', 0)",
+    threes="regexp_replace({}, '([0-9]{{3}})', '$1,')",
+)
+TRINO = replace(
+    SPARK,
+    column='"{}"',
+    clock="format_datetime(at_timezone({}, {}), {})",
+    day="format_datetime(cast({} as timestamp), {})",
+    text="varchar",
+)
+POSTGRES = Dialect(
+    column='"{}"',
+    clock="to_char({} at time zone ({}), {})",
+    day="to_char({}::timestamp, {})",
+    time="HH24:MI:SS",
+    text="text",
+    part="substring({} from '{}')",
+    threes=r"regexp_replace({}, '([0-9]{{3}})', '\1,', 'g')",
 )
 
 
@@ -75,19 +102,19 @@ def _written(name: str, kind: pa.DataType, facts: Mapping[str, str], dialect: Di
 
     day = facts[markets.DATE_FORMAT]
     if types.is_timestamp(kind):
-        return dialect.clock.format(name, facts[markets.TIME_ZONE], f"concat({day}, ' HH:mm:ss')")
+        return dialect.clock.format(name, facts[markets.TIME_ZONE], f"concat({day}, ' {dialect.time}')")
     if types.is_date(kind):
         return dialect.day.format(name, day)
     if types.is_decimal(kind):
-        text = f"cast({name} as {dialect.text})"
-        return _number(name, text, kind.scale, facts[markets.DECIMAL_SIGN], facts[markets.GROUP_SIGN])
+        return _number(name, kind.scale, facts[markets.DECIMAL_SIGN], facts[markets.GROUP_SIGN], dialect)
     return name
 
 
-def _number(name: str, text: str, scale: int, decimal: str, group: str) -> str:
+def _number(name: str, scale: int, decimal: str, group: str, dialect: Dialect) -> str:
     """Its text with its digits in groups of three, from behind, and the decimals behind the market's sign."""
-    from_behind = f"regexp_replace(reverse(regexp_extract({text}, '[0-9]+', 0)), '([0-9]{{3}})', '$1,')"
+    text = f"cast({name} as {dialect.text})"
+    from_behind = dialect.threes.format(f"reverse({dialect.part.format(text, '[0-9]+')})")
     whole = f"replace(regexp_replace(reverse({from_behind}), '^,', ''), ',', {group})"
     minus = f"case when {name} < 0 then '-' else '' end"
-    rest = f", {decimal}, regexp_extract({text}, '[0-9]+$', 0)" if scale else ""
-    return f"concat({minus}, {whole}{rest})"
+    rest = f" || {decimal} || {dialect.part.format(text, '[0-9]+$')}" if scale else ""
+    return f"({minus} || {whole}{rest})"  # PostgreSQL's concat would leave nulls out

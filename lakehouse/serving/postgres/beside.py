@@ -1,5 +1,7 @@
 """Another shape: all of gold is built beside and takes the schema's name at once, at a moment when nobody has read it.
 
+So do the views of gold_local, which stand on its tables.
+
 Its rows are frozen: a reader who began before sees all of the new, or has touched the old, which then stays until he
 is done. So no reader sees tables of two releases, whichever isolation he asked for.
 """
@@ -16,7 +18,7 @@ from psycopg.sql import SQL, Identifier, Literal
 from lakehouse.errors import LakehouseError
 from lakehouse.serving.postgres import held
 from lakehouse.serving.postgres.rows import FROZEN, copy, days, each_file
-from lakehouse.serving.postgres.shape import LAYER, SCHEMA
+from lakehouse.serving.postgres.shape import SCHEMA, SCHEMAS
 from lakehouse.store.postgres import only
 
 if TYPE_CHECKING:
@@ -28,23 +30,24 @@ if TYPE_CHECKING:
     from lakehouse.serving.postgres.shape import Shape, Star
 
 READER = "lakehouse_reader"
-NEXT, BEFORE = "lakehouse_next", "lakehouse_before"
+NEXT, BEFORE = "lakehouse_next_", "lakehouse_before_"  # and a schema's name
 PATIENCE = 600  # seconds, for a moment at which no reader holds a table
 BLOCKED, PAUSE = 30, 0.2  # milliseconds that readers wait for us at most; seconds between two attempts
 STRANGE = """
 select format('%%I.%%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where n.nspname = %(schema)s and c.relkind in ('r', 'p', 'v', 'm', 'f') and not c.relispartition
-  and c.relname <> all(%(ours)s)
+where n.nspname = any(%(schemas)s) and c.relkind in ('r', 'p', 'v', 'm', 'f') and not c.relispartition
+  and n.nspname || '.' || c.relname <> all(%(ours)s)
 union select format('%%I.%%I', n.nspname, v.relname) from pg_depend d join pg_rewrite w on w.oid = d.objid
   join pg_class v on v.oid = w.ev_class join pg_namespace n on n.oid = v.relnamespace
   join pg_class t on t.oid = d.refobjid join pg_namespace s on s.oid = t.relnamespace
-where s.nspname = %(schema)s and n.nspname <> %(schema)s
+where s.nspname = any(%(schemas)s) and n.nspname <> all(%(schemas)s)
 order by 1
 """
 RELATIONS = """
-select string_agg(format('%%I.%%I', n.nspname, c.relname), ', ' order by c.relname)
-from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where n.nspname = %s and c.relkind in ('r', 'p', 'v') and not c.relispartition
+select (select string_agg(format('%%I.%%I', n.nspname, c.relname), ', ' order by n.nspname desc, c.relname)
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = any(%s) and c.relkind in ('r', 'p', 'v') and not c.relispartition),
+  (select array_agg(nspname::text) from pg_namespace where nspname = any(%s))
 """
 
 
@@ -54,19 +57,21 @@ def build(connection: Connection[Any], star: Star, release: Release, before: Hel
         _check_ours(connection, before)
     _check_reader(connection)
     with connection.transaction():
-        connection.execute(SQL("create schema {}").format(Identifier(NEXT)))
+        for schema in SCHEMAS:
+            connection.execute(SQL("create schema {}").format(Identifier(NEXT + schema)))
+        beside = NEXT + SCHEMA
         came = {one.table: _filled(connection, one) for one in star.shapes}
-        for statement in (link for one in star.shapes for link in one.links(NEXT)):
+        for statement in (link for one in star.shapes for link in one.links(beside)):
             connection.execute(statement)
-        connection.execute(SQL("set local search_path = {}").format(Identifier(NEXT)))
+        connection.execute(SQL("set local search_path = {}").format(Identifier(beside)))
         for view in star.views:
             connection.execute(view.create(NEXT))
-        connection.execute(SQL(held.CREATE).format(Identifier(NEXT, held.RELEASE)))
-        held.note(connection, NEXT, star, release, FROZEN)
-        held.comment(connection, NEXT, star)
+        connection.execute(SQL(held.CREATE).format(Identifier(beside, held.RELEASE)))
+        held.note(connection, beside, star, release, FROZEN)
+        held.comment(connection, star, NEXT)
         _grant(connection, star)
     until = time.monotonic() + PATIENCE
-    while not _renamed(connection, is_first=before is None):
+    while not _renamed(connection):
         if time.monotonic() > until:
             raise LakehouseError(
                 f"For {PATIENCE} seconds there was no moment at which nobody read {SCHEMA}, whose shape changes. Sync "
@@ -79,22 +84,22 @@ def build(connection: Connection[Any], star: Star, release: Release, before: Hel
 
 def _grant(connection: Connection[Any], star: Star) -> None:
     """Not the parts of months: tools list what a user may read, and these are no tables to ask."""
-    every = (held.RELEASE, *(one.name for one in star.shapes), *(one.name for one in star.views))
-    whole = SQL(", ").join(Identifier(NEXT, name) for name in every)
-    reader = Identifier(READER)
-    connection.execute(SQL("grant usage on schema {} to {}").format(Identifier(NEXT), reader))
+    every, reader = [(SCHEMA, held.RELEASE), *star.relations], Identifier(READER)
+    whole = SQL(", ").join(Identifier(NEXT + schema, name) for schema, name in every)
+    schemas = SQL(", ").join(Identifier(NEXT + schema) for schema in SCHEMAS)
+    connection.execute(SQL("grant usage on schema {} to {}").format(schemas, reader))
     connection.execute(SQL("grant select on {} to {}").format(whole, reader))
 
 
 def clear(connection: Connection[Any]) -> None:
     """Drop what was, and what a sync that was ended had built."""
-    for leftover in (NEXT, BEFORE):
+    for leftover in (prefix + schema for prefix in (NEXT, BEFORE) for schema in reversed(SCHEMAS)):
         connection.execute(SQL("drop schema if exists {} cascade").format(Identifier(leftover)))
 
 
 def _check_ours(connection: Connection[Any], before: Held) -> None:
-    ours = [held.RELEASE, *(name.removeprefix(f"{LAYER}.") for name in before.tables), *before.views]
-    rows = connection.execute(STRANGE, {"schema": SCHEMA, "ours": ours}).fetchall()
+    ours = [f"{SCHEMA}.{held.RELEASE}", *before.tables, *before.views]
+    rows = connection.execute(STRANGE, {"schemas": list(SCHEMAS), "ours": ours}).fetchall()
     if rows:
         raise LakehouseError(
             f"The shape of {SCHEMA} changed, so all of it is replaced, and with it would go what others made on it: "
@@ -118,35 +123,37 @@ def _check_reader(connection: Connection[Any]) -> None:
 def _filled(connection: Connection[Any], one: Shape) -> int:
     """The table with its rows; how many they are."""
     count = 0
-    connection.execute(one.create(NEXT))
+    beside = NEXT + SCHEMA
+    connection.execute(one.create(beside))
     for month in one.months(days(one)):
-        connection.execute(one.part(NEXT, month))
+        connection.execute(one.part(beside, month))
 
     def send(rows: pa.Table) -> None:
         nonlocal count
         count += rows.num_rows
         for name, some in one.parts(rows):
-            copy(connection, Identifier(NEXT, name), some, FROZEN)
+            copy(connection, Identifier(beside, name), some, FROZEN)
 
     each_file(one, send)
-    for statement in one.constraints(NEXT):
+    for statement in one.constraints(beside):
         connection.execute(statement)
-    connection.execute(SQL("analyze {}").format(Identifier(NEXT, one.name)))
+    connection.execute(SQL("analyze {}").format(Identifier(beside, one.name)))
     return count
 
 
-def _renamed(connection: Connection[Any], *, is_first: bool) -> bool:
-    """Whether there was a moment at which nobody had touched a table in a transaction that goes on.
+def _renamed(connection: Connection[Any]) -> bool:
+    """Whether there was a moment at which nobody had touched a table or view in a transaction that goes on.
 
     The time is that of all locks together: lock_timeout counts for each table anew, while readers wait for the first.
     """
     with suppress(QueryCanceled), connection.transaction():
-        if not is_first:
-            (relations,) = only(connection, RELATIONS, [SCHEMA])
+        relations, there = only(connection, RELATIONS, [list(SCHEMAS)] * 2)
+        if relations:
             connection.execute(SQL("set local statement_timeout = {}").format(Literal(BLOCKED)))
             connection.execute(f"lock table {relations} in access exclusive mode")
             connection.execute("set local statement_timeout = 0")
-            connection.execute(SQL("alter schema {} rename to {}").format(Identifier(SCHEMA), Identifier(BEFORE)))
-        connection.execute(SQL("alter schema {} rename to {}").format(Identifier(NEXT), Identifier(SCHEMA)))
+        moves = [(schema, BEFORE + schema) for schema in there or ()]
+        for now, then in [*moves, *((NEXT + schema, schema) for schema in SCHEMAS)]:
+            connection.execute(SQL("alter schema {} rename to {}").format(Identifier(now), Identifier(then)))
         return True
     return False

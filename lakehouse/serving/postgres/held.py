@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg.sql import SQL, Identifier, Literal
 
 from lakehouse.errors import LakehouseError
-from lakehouse.serving.postgres.shape import SCHEMA
+from lakehouse.serving.postgres.shape import SCHEMA, SCHEMAS
 from lakehouse.store.postgres import only
 
 if TYPE_CHECKING:
@@ -27,10 +27,11 @@ CREATE = """create table {} (
   tables jsonb not null, views text[] not null, shape text not null)"""
 ABOUT = "The lake's release that this schema holds, with the version and Delta's id of each table"
 WORDS = """
-select c.relname, a.attname, d.description from pg_description d
+select n.nspname, c.relname, a.attname, d.description from pg_description d
   join pg_class c on c.oid = d.objoid and d.classoid = 'pg_class'::regclass
+  join pg_namespace n on n.oid = c.relnamespace
   left join pg_attribute a on a.attrelid = c.oid and a.attnum = d.objsubid and d.objsubid > 0
-where c.relnamespace = to_regnamespace(%s)
+where n.nspname = any(%s)
 """
 
 
@@ -41,7 +42,7 @@ class Held:
     release: int
     published_at: datetime
     tables: Mapping[str, tuple[int, str]]
-    views: Sequence[str]
+    views: Sequence[str]  # with their schema, as tables have it
     shape: str
 
 
@@ -50,19 +51,20 @@ def read(connection: Connection[Any], star: Star) -> Held | None:
 
     Raises LakehouseError where a schema gold is not ours.
     """
-    ours = [RELEASE, *(one.name for one in star.shapes), *(one.name for one in star.views)]
-    has_schema, has_release, count = only(
+    ours = [f"{schema}.{name}" for schema, name in [(SCHEMA, RELEASE), *star.relations]]
+    schemas, has_release, count = only(
         connection,
-        "select to_regnamespace(%s) is not null, to_regclass(%s) is not null, "
+        "select (select array_agg(nspname::text order by nspname) from pg_namespace where nspname = any(%s)), "
+        "to_regclass(%s) is not null, "
         "(select count(*) from unnest(%s::text[]) as name where to_regclass(name) is not null)",
-        [SCHEMA, f"{SCHEMA}.{RELEASE}", [f"{SCHEMA}.{name}" for name in ours]],
+        [list(SCHEMAS), f"{SCHEMA}.{RELEASE}", ours],
     )
     query = SQL("select release, published_at, tables, views, shape from {}").format(Identifier(SCHEMA, RELEASE))
     found = connection.execute(query).fetchone() if has_release else None
-    if found is None and has_schema:
+    if found is None and schemas:
         raise LakehouseError(
-            f"The database has a schema {SCHEMA} that no sync made. Rename it, or give `lakehouse serve postgres` a "
-            "database of its own."
+            f"The database has a schema {schemas[0]} that no sync made. Rename it, or give `lakehouse serve postgres` "
+            "a database of its own."
         )
     if found is None:
         return None
@@ -74,17 +76,18 @@ def read(connection: Connection[Any], star: Star) -> Held | None:
 def note(connection: Connection[Any], schema: str, star: Star, release: Release, options: str = "") -> None:
     """The row that says what is held."""
     tables = {one.table: (release.tables[one.table], release.ids[one.table]) for one in star.shapes}
-    views, now = [one.name for one in star.views], datetime.now(UTC)
+    views, now = [f"{one.schema}.{one.name}" for one in star.views], datetime.now(UTC)
     into = SQL("copy {} from stdin " + options).format(Identifier(schema, RELEASE))
     with connection.cursor().copy(into) as sent:
         sent.write_row((release.number, release.published_at, now, json.dumps(tables), views, star.fingerprint))
 
 
-def comment(connection: Connection[Any], schema: str, star: Star) -> None:
-    """Say of tables and columns what is not said yet."""
-    there = {(name, column): said for name, column, said in connection.execute(WORDS, [schema])}
-    for (name, column), said in (star.words() | {(RELEASE, None): ABOUT}).items():
-        if there.get((name, column)) != said:
-            kind = "column" if column else "view" if name in {one.name for one in star.views} else "table"
-            of = Identifier(schema, name, *([column] if column else []))
+def comment(connection: Connection[Any], star: Star, prefix: str = "") -> None:
+    """Say of tables, views and columns what is not said yet; `prefix`: before the names of their schemas."""
+    schemas, views = [prefix + one for one in SCHEMAS], {(one.schema, one.name) for one in star.views}
+    there = {tuple(place): said for *place, said in connection.execute(WORDS, [schemas])}
+    for (schema, name, column), said in (star.words() | {(SCHEMA, RELEASE, None): ABOUT}).items():
+        if there.get((prefix + schema, name, column)) != said:
+            kind = "column" if column else "view" if (schema, name) in views else "table"
+            of = Identifier(prefix + schema, name, *([column] if column else []))
             connection.execute(SQL("comment on " + kind + " {} is {}").format(of, Literal(said)))

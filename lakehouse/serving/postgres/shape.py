@@ -1,4 +1,7 @@
-"""What a release's gold is in PostgreSQL: columns as stored, words and grains of the contracts, and conf/postgres."""
+"""What a release's gold is in PostgreSQL: columns as stored, words and grains of the contracts, and conf/postgres.
+
+Beside it stands `gold_local`: a view of each table whose rows belong to a market, as that one writes.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 from psycopg.sql import SQL, Identifier, Literal
@@ -15,19 +19,23 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from lakehouse import conf, contract
 from lakehouse.delta import log, progress, types
 from lakehouse.errors import LakehouseError
+from lakehouse.serving import local
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    import pyarrow as pa
     from psycopg.sql import Composed
 
     from lakehouse.contract import Contract
     from lakehouse.graph import Table
     from lakehouse.recovery.releases import Release
 
+    Place = tuple[str, str, str | None]  # schema, table or view, and perhaps a column
+
 LAYER = SCHEMA = "gold"
+LOCAL = local.SCHEMA
+SCHEMAS = (SCHEMA, LOCAL)
 FOLDER = conf.HOME / "conf" / "postgres"
 TABLES = "tables.yml"
 TYPES = {
@@ -64,6 +72,7 @@ class Shape:
     version: int
     name: str
     columns: Mapping[str, str]
+    stored: Mapping[str, pa.DataType]
     key: tuple[str, ...]
     unique: tuple[tuple[str, ...], ...]
     filtered: tuple[tuple[str, ...], ...]
@@ -119,10 +128,21 @@ class Shape:
             to = Identifier(schema, other)
             yield SQL(text).format(Identifier(schema, self.name), Identifier(column), to, Identifier(column))
 
-    def words(self) -> Iterator[tuple[tuple[str, str | None], str]]:
-        """What is said of the table (None) and of each column."""
-        yield (self.name, None), self.comment
-        yield from (((self.name, column), said) for column, said in self.comments.items())
+    def words(self) -> Iterator[tuple[Place, str]]:
+        """What is said of the table and of each column."""
+        yield (SCHEMA, self.name, None), self.comment
+        yield from (((SCHEMA, self.name, column), said) for column, said in self.comments.items())
+
+    def local(self) -> View | None:
+        """The table as its market writes; it has the table's columns, and their words."""
+        if local.MARKET not in self.columns:
+            return None
+        schema = pa.schema([(column, self.stored[column]) for column in self.columns])
+        text = local.question(self.name, self.name, schema, local.POSTGRES)
+        said = (
+            f"-- {self.table} as each market writes: its clock, its days and numbers. To compute by, read {self.table}."
+        )
+        return View(LOCAL, self.name, f"{said}\n{text}", self.comments)
 
 
 def _after(month: int) -> int:
@@ -131,10 +151,12 @@ def _after(month: int) -> int:
 
 @dataclass(frozen=True)
 class View:
-    """A question of conf/postgres/<name>.sql; the comment that it begins with is the view's."""
+    """A question of conf/postgres/<name>.sql, or a table as its market writes; it begins with its comment."""
 
+    schema: str
     name: str
     text: str
+    comments: Mapping[str, str]
 
     @property
     def reads(self) -> set[str]:
@@ -145,8 +167,12 @@ class View:
         lines = (line.removeprefix("--").strip() for line in self.text.splitlines() if line.startswith("--"))
         return " ".join(lines)
 
-    def create(self, schema: str) -> Composed:
-        return SQL("create view {} as ").format(Identifier(schema, self.name)) + SQL(self.text)
+    def create(self, prefix: str) -> Composed:
+        return SQL("create view {} as ").format(Identifier(prefix + self.schema, self.name)) + SQL(self.text)
+
+    def words(self) -> Iterator[tuple[Place, str]]:
+        yield (self.schema, self.name, None), self.comment
+        yield from (((self.schema, self.name, column), said) for column, said in self.comments.items())
 
 
 @dataclass(frozen=True)
@@ -157,14 +183,20 @@ class Star:
     views: tuple[View, ...]
 
     @property
+    def relations(self) -> list[tuple[str, str]]:
+        """Schema and name of what is served, parts of months apart."""
+        return [*((SCHEMA, one.name) for one in self.shapes), *((one.schema, one.name) for one in self.views)]
+
+    @property
     def fingerprint(self) -> str:
         """Another one where a table or view is other than before, words apart."""
-        tables = [replace(one, address="", version=0, comment="", comments={}) for one in self.shapes]
-        return hashlib.sha256(f"{tables} {self.views}".encode()).hexdigest()[:16]
+        tables = [replace(one, address="", version=0, stored={}, comment="", comments={}) for one in self.shapes]
+        views = [replace(one, comments={}) for one in self.views]
+        return hashlib.sha256(f"{tables} {views}".encode()).hexdigest()[:16]
 
-    def words(self) -> dict[tuple[str, str | None], str]:
-        said = {(one.name, None): one.comment for one in self.views}
-        return said | dict(pair for one in self.shapes for pair in one.words())
+    def words(self) -> dict[Place, str]:
+        of_views = dict(pair for one in self.views for pair in one.words())
+        return of_views | dict(pair for one in self.shapes for pair in one.words())
 
 
 def names(columns: Iterable[str]) -> Composed:
@@ -176,16 +208,17 @@ def star(root: str, tables: Mapping[str, Table], release: Release, folder: Path 
     promises = _promises(tables, folder)
     there = [name for name in tables if name.startswith(f"{LAYER}.") and name in release.tables]
     shapes = [_shape(root, name, tables[name].contract, release, promises.get(name, Promise())) for name in there]
-    views = [View(path.stem, path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.sql"))]
+    asked = [View(SCHEMA, path.stem, path.read_text(encoding="utf-8"), {}) for path in sorted(folder.glob("*.sql"))]
     without = {_bare(name) for name in tables} - {one.name for one in shapes}
-    return Star(tuple(shapes), tuple(one for one in views if without.isdisjoint(one.reads)))
+    views = [one for one in asked if without.isdisjoint(one.reads)]
+    return Star(tuple(shapes), (*views, *filter(None, (one.local() for one in shapes))))
 
 
 def _shape(root: str, name: str, promised: Contract, release: Release, promise: Promise) -> Shape:
     address, version = progress.address(root, name), progress.version_at(root, name, release.point)
     found = log.snapshot(address, version)
-    stored = log.schema(found) if found else ()
-    columns = {one.name: _type(types.delta_type(one.type)) for one in stored if one.name != contract.DIGEST}
+    stored = {one.name: one.type for one in (log.schema(found) if found else ()) if one.name != contract.DIGEST}
+    columns = {column: _type(types.delta_type(kind)) for column, kind in stored.items()}
     by_month = promise.by_month
     return Shape(
         table=name,
@@ -193,6 +226,7 @@ def _shape(root: str, name: str, promised: Contract, release: Release, promise: 
         version=release.tables[name],
         name=_bare(name),
         columns=columns,
+        stored=stored,
         key=promised.grain if by_month in {None, *promised.grain} else (*promised.grain, str(by_month)),
         unique=() if by_month else tuple(one.unique for one in promised.checks.values() if one.unique),
         filtered=promise.filtered,

@@ -92,7 +92,7 @@ def _moved(connection: Connection[Any], root: str, star: Star, release: Release,
         if (release.number, release.published_at) != (before.release, before.published_at):
             connection.execute(SQL("delete from {}").format(Identifier(SCHEMA, held.RELEASE)))
             held.note(connection, SCHEMA, star, release)
-        held.comment(connection, SCHEMA, star)
+        held.comment(connection, star)
     return Synced(release.number, before.release, len(star.shapes), came, went)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -14,32 +12,13 @@ from lakehouse.delta import committer, progress
 from lakehouse.delta.committer import Target
 from lakehouse.errors import LakehouseError
 from lakehouse.serving import answers, local, sql
-from tests.regions import AMERICA, FRANCE, GERMANY, MARKETS, SWITZERLAND, UNSAID
+from tests.regions import LOCAL, MARKETS, ROWS
 
 if TYPE_CHECKING:
     from lakehouse.engines.protocol import Reader
     from lakehouse.engines.spark import Spark
     from lakehouse.graph import Table
 
-AT, BEFORE = datetime(2022, 10, 30, 1, 30, 5, tzinfo=UTC), datetime(2022, 10, 29, 23, 30, tzinfo=UTC)
-ROWS = [
-    (1, AT, date(2022, 10, 30), Decimal("1234567.50"), 7),
-    (GERMANY, AT, date(2022, 10, 30), Decimal("1234567.50"), 7),
-    (FRANCE, BEFORE, date(2022, 1, 2), Decimal("-123456.05"), 1234),
-    (SWITZERLAND, BEFORE, None, Decimal("1000.00"), 0),
-    (AMERICA, BEFORE, date(2022, 1, 2), Decimal("0.50"), 1),
-    (UNSAID, BEFORE, date(2022, 1, 2), Decimal("-0.50"), 1),
-    (5, None, date(2022, 1, 2), None, 1),  # of which conf/markets.yml knows nothing
-]
-LOCAL = [
-    "1 2022-10-30 04:30:05 2022-10-30 1234567.50 7",
-    "5 None 2022-01-02 None 1",
-    "10 10/29/2022 19:30:00 01/02/2022 0.50 1",
-    "33 30/10/2022 01:30:00 02/01/2022 -123 456,05 1234",
-    "41 30.10.2022 01:30:00 None 1\u2019000.00 0",
-    "49 30.10.2022 02:30:05 30.10.2022 1.234.567,50 7",
-    "99 2022-10-29 23:30:00 2022-01-02 -0.50 1",
-]
 STATEMENT = "select market, at, day, amount, n from gold_local.sales order by market"
 
 

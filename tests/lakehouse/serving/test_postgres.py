@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 import yaml
 
-from lakehouse import graph
+from lakehouse import graph, markets
 from lakehouse.contract import Contract
 from lakehouse.delta import committer, feed, log, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.graph import Table
 from lakehouse.recovery import releases
+from tests import regions
 from tests.served import Served
 
 psycopg = pytest.importorskip("psycopg", reason="needs the extra `postgres`: uv sync --inexact --extra postgres")
@@ -83,7 +84,9 @@ IN_POSTGRES = """
 gold.sales: {references: {day_key: gold.days, product_key: gold.products}, by_month: day_key, filtered: [[note]]}
 """
 BIG = "-- The big ones,\n-- rounded.\nselect order_id, amount::double precision as amount from sales where is_big\n"
-STATE = "select md5(string_agg(t::text, '|' order by t::text)) from gold.{} t"
+STATE = "select md5(string_agg(t::text, '|' order by t::text)) from {} t"
+OF_LOCAL = "(select 'gold_local.sales'::regclass as oid) as local"
+READ = (DAYS, PRODUCTS, SALES, "gold_local.sales")
 
 
 @pytest.fixture
@@ -193,6 +196,34 @@ def test_gold_is_there_with_types_keys_references_indexes_months_and_words(url: 
     assert ask(url, f"{said} col_description('gold.sales'::regclass, 6)") == [
         ("one row per line, which it's", "The big ones, rounded.", "exact [currency]")
     ]
+
+
+def test_each_market_reads_its_own_clock_days_and_numbers_in_gold_local(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = [*graph.conf_file(markets.NAME)[1], *regions.MARKETS]
+    monkeypatch.setattr(graph, "conf_file", lambda _: ("", said))
+    kinds = {"market": "int", "at": "timestamp", "day": "date", "amount": "decimal(18,2)", "n": "bigint"}
+    columns = {name: {"type": kind, "meaning": f"the {name}"} for name, kind in kinds.items()}
+    promise = {"owner": "tests", "description": "a test", "write": "replace", "grain": ["market"], "columns": columns}
+    lake = Served(str(tmp_path / "lake"), {SALES: a_table(SALES, promise)})
+    lake.write(SALES, dict(zip(kinds, zip(*regions.ROWS, strict=True), strict=True)))
+    lake.release()
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "tables.yml").touch()
+    synced(url, lake)
+    local = ask(url, "select market, at, day, amount, n from gold_local.sales order by market")
+    assert sorted(" ".join(map(str, row)) for row in local) == sorted(regions.LOCAL)
+    comments = "select obj_description('gold_local.sales'::regclass), col_description('gold_local.sales'::regclass, 4)"
+    assert ask(url, comments) == [
+        (
+            "gold.sales as each market writes: its clock, its days and numbers. To compute by, read gold.sales.",
+            "the amount",
+        )
+    ]
+    said[0] = said[0] | {"decimal_sign": ","}
+    assert synced(url, lake).anew
+    assert ask(url, "select amount from gold_local.sales where market = 1") == [("1234567,50",)]
 
 
 def test_the_month_after_december_is_january(lake: Served) -> None:
@@ -398,7 +429,7 @@ def seen_by(connection: Connection[Any]) -> tuple[Any, ...]:
     with connection.transaction():
         connection.execute("set transaction isolation level repeatable read")
         found = connection.execute("select release from gold.release").fetchone()
-        return found, *(connection.execute(STATE.format(name)).fetchone() for name in ("days", "products", "sales"))
+        return found, *(connection.execute(STATE.format(name)).fetchone() for name in READ)
 
 
 def check_killed(url: str, lake: Served, step: int) -> int:
@@ -539,7 +570,7 @@ def test_another_shape_comes_between_readers_and_a_long_question_is_not_waited_f
         long.execute("select count(*) from gold.days")
         syncing = Thread(target=synced, args=(url, lake))
         syncing.start()
-        built = "select to_regnamespace('lakehouse_next') is not null"
+        built = "select to_regnamespace('lakehouse_next_gold') is not null"
         while short.execute(built).fetchone() == (False,):
             pass
         short.execute("set lock_timeout = '5s'")
@@ -556,7 +587,10 @@ def test_a_reader_may_read_and_nothing_else(url: str, lake: Served) -> None:
     synced(url, lake)
     with asking(url) as connection:
         connection.execute("create role ana; grant lakehouse_reader to ana; set role ana")
-        assert connection.execute("select count(*) from gold.sales s join gold.days using (day_key)").fetchone() == (8,)
+        question = (
+            "select count(*) from gold.sales join gold.days using (day_key) join gold_local.sales using (order_id)"
+        )
+        assert connection.execute(question).fetchone() == (8,)
         assert connection.execute("select has_table_privilege('gold.sales_2024_01', 'select')").fetchone() == (False,)
         for written in ("delete from gold.sales", "create table gold.mine (a int)", "truncate gold.days"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -583,7 +617,10 @@ def test_a_schema_gold_of_others_is_not_touched_until_it_is_renamed(url: str, la
         connection.execute("create schema gold; create table gold.mine (a int)")
         with pytest.raises(LakehouseError, match=r"has a schema gold that no sync made. Rename it, or give"):
             synced(url, lake)
-        connection.execute("alter schema gold rename to old")
+        connection.execute("alter schema gold rename to old; create schema gold_local")
+        with pytest.raises(LakehouseError, match=r"has a schema gold_local that no sync made. Rename it, or give"):
+            synced(url, lake)
+        connection.execute("drop schema gold_local")
     synced(url, lake)
     check_exact(url, lake)
 
@@ -592,13 +629,15 @@ def test_what_others_made_on_gold_stops_another_shape_until_it_is_dropped(url: s
     synced(url, lake)
     with asking(url) as connection:
         connection.execute("create schema bi; create view bi.notes as select note from gold.sales")
-        connection.execute("create table gold.mine (a int)")
+        connection.execute("create table gold.mine (a int); create view gold_local.mine as select * from gold.mine")
         a_day_later(lake)
         assert not synced(url, lake).anew
         another_shape(lake)
-        with pytest.raises(LakehouseError, match=r"with it would go what others made on it: bi.notes, gold.mine. Drop"):
+        with pytest.raises(
+            LakehouseError, match=r"would go what others made on it: bi.notes, gold.mine, gold_local.mine. Drop"
+        ):
             synced(url, lake)
-        connection.execute("drop view bi.notes; drop table gold.mine")
+        connection.execute("drop view bi.notes; drop table gold.mine cascade")
     assert synced(url, lake).anew
     check_exact(url, lake)
 
@@ -606,7 +645,7 @@ def test_what_others_made_on_gold_stops_another_shape_until_it_is_dropped(url: s
 def test_a_table_that_somebody_dropped_is_built_again(url: str, lake: Served) -> None:
     synced(url, lake)
     with asking(url) as connection:
-        connection.execute("drop view gold.big; drop table gold.sales")
+        connection.execute("drop view gold.big; drop table gold.sales cascade")
     assert synced(url, lake).anew
     check_exact(url, lake)
 

@@ -162,7 +162,7 @@ def run(
         rounds.go_on()
         return
     one = Run(*places(lake, landing), known, engine=engine_name(engine))
-    problems = fetched.first(messages, one.landing, wanted, _time(since), _time(until))
+    problems = fetched.first(messages, one.landing, wanted, *_times(since, until))
     with printed.run(messages, one, wanted) as say:
         try:
             report = one.execute(wanted, say)
@@ -195,23 +195,25 @@ def fetch(
     from lakehouse import graph
     from lakehouse.sources import due
 
-    known, where = graph.load(), places(None, landing)[1]
+    known, where, times = graph.load(), places(None, landing)[1], _times(since, until)
     asked = due.chosen(known, sources) if sources else due.fetched_ones(known)
     if dry_run:
         fetched.show(printed.answers(), where, asked)
         return
-    if sources:
-        problems = fetched.fetch(messages, where, asked, _time(since), _time(until))
-    else:
-        problems = fetched.first(messages, where, known, _time(since), _time(until))
-    if problems:
+    if not (wanted := asked if sources else fetched.wanted(where, known, *times)):
+        messages.print("Nothing is due. Whose name is given is fetched all the same.")
+        fetched.show(messages, where, asked)
+    if fetched.fetch(messages, where, wanted, *times):
         raise typer.Exit(1)
 
 
-def _time(text: str | None) -> datetime | None:
+def _times(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
     from lakehouse.delta.ops import moment
 
-    return moment(text) if text else None
+    begin, end = (moment(text) if text else None for text in (since, until))
+    if begin and end and begin >= end:
+        raise LakehouseError(f"Nothing lies between --since {since} and --until {until}: the first must be earlier.")
+    return begin, end
 
 
 @app.command()

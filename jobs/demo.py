@@ -132,7 +132,7 @@ def demo(messages: Console, *, on_minio: bool, postgres: str = "", shop: Shop | 
     printed.rejected(messages, storage.normalise(lake), tables["silver.order_lines"], examples=1)
     if postgres:
         _ask_postgres(messages, postgres)
-    _what_next(messages, lake, on_minio=on_minio)
+    _what_next(messages, lake, on_minio=on_minio, has_sources=shop is not None)
 
 
 def _exchange_rates(export: Path) -> Path:
@@ -228,7 +228,7 @@ def _on_minio(messages: Console) -> tuple[str, str]:
     return f"{PREFIX}/tables", f"{PREFIX}/landing"
 
 
-def _what_next(messages: Console, lake: str, *, on_minio: bool) -> None:
+def _what_next(messages: Console, lake: str, *, on_minio: bool, has_sources: bool) -> None:
     messages.rule("What next")
     if on_minio:
         messages.print("MinIO stays running (stop it with `lakehouse minio stop`). To ask this lake from this shell:")
@@ -242,4 +242,7 @@ def _what_next(messages: Console, lake: str, *, on_minio: bool) -> None:
     messages.print('  lakehouse sql "describe table gold.customer_metrics"')
     messages.print("  lakehouse rejected silver.order_lines")
     messages.print("  lakehouse releases; lakehouse diff 1 2  [dim]# what the second day changed, and why[/]")
+    if has_sources:
+        messages.print("  lakehouse fetch --dry-run              [dim]# what would be fetched, and what it needs[/]")
+        messages.print("  lakehouse sql \"select * from ops.files where path like 'fetched/%'\"")
     messages.print("  LAKEHOUSE_ROOT=/data/lake LAKEHOUSE_LANDING=/data/exports lakehouse run      [dim]# your own[/]")

@@ -32,12 +32,16 @@ def first(
     until: datetime | None = None,
 ) -> list[str]:
     """Before a run: fetch what is due, or all for a time that somebody asks for; why sources could not be fetched."""
-    landing = storage.normalise(landing)
-    looked = [(one, due.due(landing, one)) for one in due.fetched_ones(tables)]
+    return fetch(messages, landing, wanted(landing, tables, since, until), since, until)
+
+
+def wanted(
+    landing: str, tables: Mapping[str, Table], since: datetime | None = None, until: datetime | None = None
+) -> list[Table]:
+    """What is due; where somebody asks for a time, all that does not rest."""
+    looked = [(one, due.due(storage.normalise(landing), one)) for one in due.fetched_ones(tables)]
     asked = since is not None or until is not None
-    return fetch(
-        messages, landing, [one for one, its in looked if its.is_due or (asked and not its.rests)], since, until
-    )
+    return [one for one, its in looked if its.is_due or (asked and not its.rests)]
 
 
 def fetch(
@@ -48,6 +52,7 @@ def fetch(
     until: datetime | None = None,
 ) -> list[str]:
     """Fetch these now; why sources could not be fetched."""
+    landing = storage.normalise(landing)
     width, begin, problems = max((len(one.name) for one in tables), default=0) + 2, time.monotonic(), []
     told = begin
 

@@ -24,6 +24,13 @@ def _span(said: object) -> object:
     return timedelta(seconds=int(found[1]) * SECONDS[found[2]])
 
 
+def spelled(span: timedelta) -> str:
+    """As a contract writes it, in the largest unit of which it is a whole number: 90s, 15m, 6h, 2d."""
+    seconds = int(span.total_seconds())
+    unit = max((one for one in SECONDS if seconds % SECONDS[one] == 0), key=lambda one: SECONDS[one])
+    return f"{seconds // SECONDS[unit]}{unit}"
+
+
 Span = Annotated[timedelta, BeforeValidator(_span)]
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from os import environ
 from typing import TYPE_CHECKING
 
+from lakehouse.described import spelled
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import fetched
 from lakehouse.readers.records import UnreadableError
@@ -79,7 +80,7 @@ def due(landing: str, table: Table, now: datetime | None = None) -> Due:
     except UnreadableError:
         return Due(table.name, is_due=True, why="its last fetch cannot be read")
     at = fetched.started_at(last)
-    why = f"was fetched at {at:%Y-%m-%d %H:%M} UTC, and is due every {described.every}"
+    why = f"was fetched at {at:%Y-%m-%d %H:%M} UTC, and is due every {spelled(described.every)}"
     is_due = now - at >= described.every
     return Due(table.name, is_due, _with(why, described.costs(facts, now) if is_due else ""))
 

@@ -74,6 +74,7 @@ def test_a_run_fetches_what_is_due_and_ends_with_1_where_a_source_does_not_answe
     assert toy.rows(SILVER) == [(1, 1, 2)]
     code, said = lakehouse("fetch", "--dry-run")
     assert "bronze.sales  wait   was fetched at" in said
+    assert "and is due every 1d" in said
     assert "bronze.stock  fetch  its last fetch is not done" in said
 
 
@@ -84,8 +85,20 @@ def test_named_sources_are_fetched_at_once_and_for_the_time_that_is_asked_for(
     assert lakehouse("fetch", "sales", "--until", "2026-02-01")[0] == 0
     assert lakehouse("fetch")[0] == 1
     assert lakehouse("fetch", "sales", "stock")[0] == 1
+    code, said = lakehouse("fetch", "--since", "2026-02-01", "--until", "2026-01-01")
+    assert (code, "Nothing lies between --since 2026-02-01 and --until 2026-01-01" in said) == (1, True)
     assert len([*toy.landing.glob("fetched/sales/*")]) == 3
     assert len([*toy.landing.glob("fetched/stock/*")]) == 1
+
+
+def test_a_fetch_of_nothing_says_why(toy: Toy, lakehouse: Callable[..., tuple[int, str]]) -> None:
+    assert lakehouse("fetch", "sales")[0] == 0
+    del graph.load()[STOCK]
+    code, said = lakehouse("fetch")
+    assert code == 0
+    assert "Nothing is due. Whose name is given is fetched all the same." in said
+    assert "bronze.sales  wait   was fetched at" in said
+    assert len([*toy.landing.glob("fetched/*")]) == 1
 
 
 def test_a_time_is_fetched_once(toy: Toy, lakehouse: Callable[..., tuple[int, str]]) -> None:

@@ -207,7 +207,7 @@ class Client:
             finally:
                 response.close()
         except httpx2.RequestError as error:
-            is_certain = "CERTIFICATE_VERIFY_FAILED" in str(error)
+            is_certain = "CERTIFICATE_VERIFY_FAILED" in str(error) or isinstance(error, httpx2.LocalProtocolError)
             return _Trouble(f"{_place(url)} broke off ({type(error).__name__}: {error}).", passes=not is_certain)
         next_link = response.links.get("next", {}).get("url", "")
         return Answer(url, response.status_code, response.headers, bytes(body), next_link)

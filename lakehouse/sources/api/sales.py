@@ -63,7 +63,9 @@ class SalesAPIClient:
         Numbers are exact: bigint where all are whole, else decimals. Raises SourceError where the API does not give all
         of it: never a part of the sales.
         """
-        window = Window(_midnight(start_date), _midnight(end_date), datetime.now(UTC))
+        window = Window(_midnight("start_date", start_date), _midnight("end_date", end_date), datetime.now(UTC))
+        if window.since > window.until:  # type: ignore[operator]
+            raise SourceError(f"start_date {start_date} is after end_date {end_date}, so no day lies between.")
         with closing(self._client()) as client:
             pages = [*Walk(client, self._source, self._api, window).pages()]
         counting = (pages[-1].facts or {}).get("pages", [page.name for page in pages])
@@ -88,8 +90,11 @@ class SalesAPIClient:
         return [*sales.values()]
 
 
-def _midnight(day: date | str) -> datetime:
-    return datetime.combine(date.fromisoformat(str(day)), time(), UTC)
+def _midnight(argument: str, day: date | str) -> datetime:
+    try:
+        return datetime.combine(date.fromisoformat(str(day)), time(), UTC)
+    except ValueError:
+        raise SourceError(f"{argument} {str(day)!r} is no day. Write it as '2026-01-31', or give a date.") from None
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:

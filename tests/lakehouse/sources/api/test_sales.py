@@ -64,3 +64,17 @@ def test_an_address_that_is_none_is_said_without_what_may_be_a_password() -> Non
     with pytest.raises(SourceError, match="base_url must begin with https: by http a key goes to"):
         SalesAPIClient("http://api.example.com", KEY)
     assert repr(SalesAPIClient("https://api.example.com/v1", KEY)) == "SalesAPIClient('https://api.example.com/v1')"
+
+
+@pytest.mark.parametrize(
+    ("key", "days", "words"),
+    [
+        ("", ("2026-01-01", "2026-01-02"), "api_key cannot be sent: it has blanks round it, .* or is empty"),
+        (KEY, ("2026-01-02", "2026-01-01"), "start_date 2026-01-02 is after end_date 2026-01-01"),
+        (KEY, ("2026-01-01", "2026-02-30"), "end_date '2026-02-30' is no day. Write it as '2026-01-31'"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_said_at_once(shop: Shop, key: str, days: tuple[str, str], words: str) -> None:
+    with pytest.raises(SourceError, match=words):
+        SalesAPIClient(shop.url, key).fetch_sales(*days)
+    assert not shop.api.asked

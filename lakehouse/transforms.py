@@ -57,7 +57,7 @@ GROUPED = rf"{CURRENCY}[+-]?[1-9][0-9]{{0,2}}(,[0-9]{{3}})+(\.[0-9]*)?\z"
 MOVED = f"^([0-9.,+-].*?){SIGN_BEHIND}"
 SPACES, APOSTROPHES = " \u00a0\u2009\u202f", "'\u2019"  # that stand between groups of digits
 WAYS = ("_signs", "_signs_read", "_date_order")
-TYPED = r"\.(json|jsonl|ndjson|parquet|xlsx|xls|ods)(\.gz|\.zst)?\z"
+TYPED = r"^fetched/|\.(json|jsonl|ndjson|parquet|xlsx|xlsm|xls|ods)(\.gz|\.zst)?\z"
 STAMP = r"(Z|UTC|[+-][0-9]{2}:?[0-9]{2})\z"
 # Columns that `lakehouse.markets` adds to the rows of conf/markets.yml, so that what no market needs is not computed.
 WRITE_ALIKE, NEVER_TWICE = "write_alike", "never_twice"
@@ -346,6 +346,11 @@ def amount_sign(text: Column | str) -> Column:
     return F.nullif(F.regexp_extract(value, SIGN, 1), F.lit(""))
 
 
+def with_market(rows: DataFrame) -> DataFrame:
+    """The rows with their market as a number, where they say it themselves and no folder does."""
+    return rows.withColumn("market", whole_number("market", "int"))
+
+
 def spelled_alike(
     rows: DataFrame,
     markets: DataFrame,
@@ -358,7 +363,7 @@ def spelled_alike(
 ) -> DataFrame:
     """The rows with the texts of these columns as the functions above read them, whatever way their market writes.
 
-    Numbers of JSON, Parquet and workbooks are no texts there: they have a point wherever their market is.
+    Numbers of JSON, Parquet and workbooks, and what is fetched, have a point wherever their market is.
     `amounts` are numbers with a currency sign, which then stands in front; `clocks` are read by `wall_clock`,
     `instants`, whose zone must be written, by `export_time`, and `days` by `calendar_day`. A text with two readings,
     since conf/markets.yml does not say how its market wrote when it was delivered, is null, and `_are_numbers_certain`
@@ -555,12 +560,13 @@ def customer_facts(customers: DataFrame, markets: DataFrame) -> DataFrame:
 def product_facts(products: DataFrame, markets: DataFrame) -> DataFrame:
     """Delivered products with their facts typed, and the market's `currency`, null for a market nobody knows."""
     facts = facts_of_today(markets, "currency", F.col("largest_amount").alias("_largest_amount"))
-    typed = products.select(
-        whole_number("market", "int").alias("market"),
+    typed = spelled_alike(with_market(products), markets, numbers=["list_price"]).select(
+        "market",
         "sku",
         "product_name",
         "category_name",
         exact_decimal("list_price", 18, 2).alias("list_price"),
+        "_are_numbers_certain",
         "_delivered_at",
         "_source",
     )

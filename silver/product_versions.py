@@ -18,6 +18,7 @@ def build(bronze_products: DataFrame, conf_markets: DataFrame) -> DataFrame:
         "category_name",
         "currency",
         "list_price",
+        "_are_numbers_certain",
         "_largest_amount",
         "_source",
     )

@@ -14,6 +14,7 @@ from lakehouse.transforms import (
     spelled_alike,
     stripped,
     whole_number,
+    with_market,
 )
 
 
@@ -24,7 +25,9 @@ def build(bronze_stock: DataFrame, conf_markets: DataFrame) -> DataFrame:
         F.col("largest_amount").alias("_largest_amount"),
         first_day(conf_markets),
     )
-    rows = spelled_alike(bronze_stock, conf_markets, numbers=["on_hand", "unit_price"], days=["counted_on"])
+    rows = spelled_alike(
+        with_market(bronze_stock), conf_markets, numbers=["on_hand", "unit_price"], days=["counted_on"]
+    )
     return rows.join(facts, on="market", how="left").select(
         "market",
         whole_number("branch_id").alias("branch_id"),

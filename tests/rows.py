@@ -88,7 +88,7 @@ def an_exchange_rate_row(**cells: object) -> Cells:
 
 
 def a_branch_row(**cells: object) -> Cells:
-    facts = {"market": 1, "branch_id": "3", "branch_name": "Westlands", "city": "Nairobi", "opened_on": "2021-11-29"}
+    facts = {"market": "1", "branch_id": "3", "branch_name": "Westlands", "city": "Nairobi", "opened_on": "2021-11-29"}
     return facts | {"closed_on": "-", "updated_at": "2022-01-01T00:00:00+03:00"} | cells
 
 
@@ -106,7 +106,7 @@ def a_conversation_row(**cells: object) -> Cells:
 
 
 def a_stock_row(**cells: object) -> Cells:
-    ids = {"market": 1, "branch_id": "3", "sku": "A", "counted_on": "2022-01-03"}
+    ids = {"market": "1", "branch_id": "3", "sku": "A", "counted_on": "2022-01-03"}
     return ids | {"on_hand": "12", "unit_price": "10.50"} | cells
 
 

@@ -249,7 +249,7 @@ MUTANTS = {
     ),
     "the look for late deliveries": Mutant(
         plan.late_files,
-        'if one.sequence <= newest.get(market, "")',
+        "if one.sequence <= held(market)",
         "if False",
         test_a_late_older_delivery_of_an_order_changes_nothing,
     ),

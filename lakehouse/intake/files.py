@@ -90,10 +90,10 @@ def rows(engine: Engine, root: str, contract: Contract, batch: list[Entry]) -> D
 
 
 def _types(contract: Contract, batch: list[Entry], columns: list[str]) -> dict[str, str]:
-    """What a path says is a number, whatever a file says is text."""
+    """What a path says is a number, unless other deliveries say it as text; whatever a file says is text."""
     parts = {part for entry in batch for part in entry.delivery.parts}
     promised = {name: column.type for name, column in contract.columns.items()}
-    return {**CORE_COLUMNS, **promised, **dict.fromkeys(sorted(parts), "int"), **dict.fromkeys(columns, "string")}
+    return {**CORE_COLUMNS, **dict.fromkeys(sorted(parts), "int"), **promised, **dict.fromkeys(columns, "string")}
 
 
 def _groups(batch: list[Entry], most: int) -> list[list[Entry]]:

@@ -477,7 +477,7 @@ def late_files(bronze: str, before: Input, now: Input, taken: Iterable[Entry]) -
     since, until = before.batch, now.batch
     if since is None or until is None:
         return None
-    newest: dict[tuple[int, ...], str] = {}
+    newest: dict[tuple[int, ...], str] = {}  # by market; () is all of them, as in a window
     fresh: list[tuple[tuple[int, ...], Delivery]] = []
     for one in taken:
         if one.delivery.table != bronze or one.batch > until or one.retracted:
@@ -487,7 +487,11 @@ def late_files(bronze: str, before: Input, now: Input, taken: Iterable[Entry]) -
             fresh.append((market, one.delivery))
         else:
             newest[market] = max(newest.get(market, ""), one.delivery.sequence)
-    return frozenset(one.path for market, one in fresh if one.sequence <= newest.get(market, ""))
+
+    def held(market: tuple[int, ...]) -> str:
+        return max((newest[of] for of in newest if not (of and market) or of == market), default="")
+
+    return frozenset(one.path for market, one in fresh if one.sequence <= held(market))
 
 
 # For people who plan -------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ CASES = [
     Case("an id is above 0", a_branch_row(branch_id="0"), {"_broken": "branch_id_is_positive"}),
     Case("a branch has a name", a_branch_row(branch_name=" "), {"_broken": "branch_name_is_present"}),
     Case("a market that nobody knows is none", a_branch_row(market=9), {"_broken": "market_is_known"}),
+    Case("a market is a number", a_branch_row(market="KE"), {"_broken": "market_is_known,market_is_readable"}),
     Case("a market is needed", a_branch_row(market=None), {"_broken": "market_is_present,market_is_known"}),
     Case("days are not guessed", a_branch_row(opened_on="29/11/2021", closed_on="soon", updated_at="2022-01-01"), {
         "_broken": "opened_on_is_readable,closed_on_is_readable,updated_at_is_readable",

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.regions import GERMANY, UNSAID
 from tests.rows import Case, Texts, a_product_row, broken_in, only, rules_of
 
 if TYPE_CHECKING:
@@ -31,6 +32,18 @@ CASES = [
     Case("a broken row is not right", a_product_row(_problem="row_is_too_long"), {"_broken": "row_is_too_long"}),
 ]  # fmt: skip
 
+ABROAD = [
+    Case("a market writes in its own way", a_product_row(market=GERMANY, list_price="1.234,50"), {
+        "list_price": "1234.50",
+    }),
+    Case("what is fetched has a point everywhere", a_product_row(
+        market=GERMANY, list_price="1234.50", _file="fetched/products/20220105T000000.000000Z",
+    ), {"list_price": "1234.50"}),
+    Case("a thousand may be one", a_product_row(market=UNSAID, list_price="1.234"), {
+        "_broken": "numbers_are_certain,list_price_is_readable",
+    }),
+]  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def products(parsed: Parsed) -> dict[str, Texts]:
@@ -42,8 +55,20 @@ def test_a_row_becomes_what_it_says_or_breaks_its_rule(products: dict[str, Texts
     assert case.found_in(products[case.sentence]) == case.wanted
 
 
-def test_every_rule_is_broken_by_some_row(products: dict[str, Texts], tables: dict[str, Table]) -> None:
-    assert rules_of(tables[TABLE]) <= broken_in(products)
+@pytest.fixture(scope="module")
+def rows_abroad(parsed_abroad: Parsed) -> dict[str, Texts]:
+    return parsed_abroad(TABLE, ABROAD)
+
+
+@pytest.mark.parametrize("case", ABROAD, ids=lambda case: case.sentence)
+def test_a_row_of_elsewhere_is_read_as_its_market_writes(rows_abroad: dict[str, Texts], case: Case) -> None:
+    assert case.found_in(rows_abroad[case.sentence]) == case.wanted
+
+
+def test_every_rule_is_broken_by_some_row(
+    products: dict[str, Texts], rows_abroad: dict[str, Texts], tables: dict[str, Table]
+) -> None:
+    assert rules_of(tables[TABLE]) <= broken_in(products) | broken_in(rows_abroad)
 
 
 def test_a_product_twice_in_one_delivery_is_wrong_unless_it_says_the_same(judged: Judged) -> None:

@@ -25,6 +25,7 @@ CASES = [
     Case("numbers are digits", a_row(branch_id="x", on_hand="some", unit_price="10,50", counted_on="3/1/2022"), {
         "_broken": "branch_id_is_readable,counted_on_is_readable,on_hand_is_readable,unit_price_is_readable",
     }),
+    Case("a market is a number", a_row(market="KE"), {"_broken": "market_is_known,market_is_readable"}),
     Case("a market is needed", a_row(market=None), {"_broken": "market_is_present,market_is_known"}),
     Case("an id is above 0", a_row(branch_id="0"), {"_broken": "branch_id_is_positive"}),
     Case("nothing was counted before there was a market", a_row(counted_on="2021-02-28"), {

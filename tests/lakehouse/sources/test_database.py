@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -144,6 +146,53 @@ def run(toy: Toy) -> list[tuple[object, ...]]:
     if unreadable:
         raise LakehouseError(unreadable[0])
     return [row for row in toy.rows("silver.products", "sku", "price", "updated_at") if row[0] != "B"]
+
+
+BRANCHES = ["bronze.branches", "silver.branch_names", "bronze.stock", "silver.stock_levels"]
+
+
+def test_what_the_database_says_of_all_markets_stands_beside_files_in_the_folders_of_one(
+    url: str, tmp_path: Path, engine: Native, tables: dict[str, Table], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAKEHOUSE_SHOP_DATABASE", url.replace("postgresql://", "postgresql+psycopg://"))
+    toy, chosen = Toy(tmp_path, engine, {}), {name: tables[name] for name in BRANCHES}
+    monkeypatch.setattr(toy, "tables", lambda: chosen)
+
+    deliver = partial(toy.deliver, "Stock.csv", market=2, header="branch_id,sku,counted_on,on_hand")
+    toy.landing.mkdir()
+
+    def stock() -> list[tuple[object, ...]]:
+        done = [*due.fetch_all(str(toy.landing), due.fetched_ones(chosen))]
+        assert [one.problem for one in done] == ["", ""]
+        toy.run()
+        return toy.rows("silver.stock_levels", "market", "branch_id", "on_hand", "unit_price")
+
+    with psycopg.connect(url, autocommit=True) as shop:
+        shop.execute("create table branches (market int, branch_id int, branch_name text, opened_on date)")
+        shop.execute("insert into branches values (1, 3, 'Westlands', '2021-11-29'), (2, 3, 'Ikeja', null)")
+        shop.execute(
+            "create table stock (market int, branch_id int, sku text, counted_on date, on_hand int,"
+            " unit_price numeric(18,2), updated_at timestamptz default now())"
+        )
+        shop.execute(
+            "insert into stock values (1, 3, 'A', '2022-01-03', 12, 1234.5), (2, 3, 'A', '2022-01-03', 5, null)"
+        )
+        deliver("3,A,2022-01-03,7", "3,B,2022-01-03,1", day=4)
+        both = [(1, 3, 12, Decimal("1234.50")), (2, 3, 1, None), (2, 3, 5, None)]
+        assert stock() == both  # the fetch is newer than the file, and both are of one market
+        shop.execute("update stock set on_hand = 6, updated_at = now() where market = 2")
+        deliver("3,A,2022-01-03,8", day=5)
+        assert stock() == [*both[:2], (2, 3, 6, None)]
+    assert toy.rows("silver.branch_names", "market", "branch_id", "branch_name", "opened_on") == [
+        (1, 3, "Westlands", date(2021, 11, 29)),
+        (2, 3, "Ikeja", None),
+    ]
+    deliver("3,A,2022-01-03,9", day=6)
+    toy.run()  # a file alone, older than the last fetch, which is of no market
+    assert toy.rows("silver.stock_levels", "market", "branch_id", "on_hand", "unit_price") == [
+        *both[:2],
+        (2, 3, 6, None),
+    ]
 
 
 CELLS = {

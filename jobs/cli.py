@@ -35,6 +35,8 @@ app = typer.Typer(
 )
 minio_app = typer.Typer(help="MinIO in the house: the S3 of this machine, on 127.0.0.1.", no_args_is_help=True)
 app.add_typer(minio_app, name="minio")
+kafka_app = typer.Typer(help="Kafka in the house: a broker of this machine, on 127.0.0.1.", no_args_is_help=True)
+app.add_typer(kafka_app, name="kafka")
 serve_app = typer.Typer(help="Gold in the tools that people ask it with.", no_args_is_help=True)
 app.add_typer(serve_app, name="serve")
 new_app = typer.Typer(help="Drafts of new tables, to be read and corrected.", no_args_is_help=True)
@@ -899,6 +901,39 @@ def minio_status(
     _, writer = minio.reader_and_writer(server)
     for name, value in writer.environment().items():
         print(f"export {name}={shlex.quote(value)}")  # noqa: T201
+
+
+@kafka_app.command("start")
+def kafka_start() -> None:
+    """Start it (the first time it is fetched: 44 MB). It needs Java 17 or newer, and asks nobody who he is."""
+    from lakehouse.sources import broker
+
+    address = broker.start(say=messages.print).address
+    messages.print(f'Kafka is running at {address}. For this shell: eval "$(lakehouse kafka status --env)"')
+
+
+@kafka_app.command("stop")
+def kafka_stop() -> None:
+    """Stop it; its topics stay."""
+    from lakehouse.sources import broker
+
+    messages.print("Kafka is stopped." if broker.stop(broker.FOLDER) else "Kafka was not running.")
+
+
+@kafka_app.command("status")
+def kafka_status(
+    env: Annotated[bool, typer.Option("--env", help="Print KAFKA_SERVERS, for eval.")] = False,
+) -> None:
+    """Say whether it runs, and where."""
+    from lakehouse.sources import broker
+
+    running = broker.status(broker.FOLDER)
+    if running is None:
+        raise LakehouseError("Kafka is not running. Start it with `lakehouse kafka start`.")
+    if env:
+        print(f"export KAFKA_SERVERS={running.address}")  # noqa: T201
+    else:
+        messages.print(f"Kafka is running at {running.address}, its data in {running.folder}.")
 
 
 @serve_app.command("trino")

@@ -19,6 +19,7 @@ from lakehouse.engines import jvm
 from lakehouse.errors import LakehouseError
 from lakehouse.recovery import releases
 from lakehouse.runs.run import Run
+from lakehouse.sources import broker as kafka
 from lakehouse.writes.lake import Lake
 from tests import real
 from tests.bench.bench_day import deliver_a_day
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from lakehouse.engines.protocol import Engine
     from lakehouse.engines.spark import Spark
     from lakehouse.graph import Table
+    from lakehouse.sources.broker import Broker
 
 HOME = Path(__file__).parents[1]
 SHARED = HOME.parent / "shared" / "data"
@@ -76,7 +78,7 @@ class Together(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        is_long = item.get_closest_marker("spark") or item.get_closest_marker("long")
+        is_long = any(item.get_closest_marker(name) for name in ("spark", "kafka", "long"))
         if is_long or RELEASED in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
     places = {name: place for place, name in enumerate(FIRST)}
@@ -123,6 +125,18 @@ def _spark(engine: Native) -> Iterator[Spark]:
         yield engines.start(engines.SPARK)  # type: ignore[misc]
     finally:
         engines.start(engine.name)
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """One Kafka broker for the tests of a process; each test makes topics of its own."""
+    folder = tmp_path_factory.mktemp("broker") / "kafka"
+    try:
+        jvm.check_java("Kafka's broker")
+    except LakehouseError as error:
+        pytest.skip(str(error))
+    yield kafka.start(folder, say=lambda _: None)
+    kafka.stop(folder)
 
 
 @pytest.fixture(scope="session")

@@ -213,24 +213,28 @@ def _settings_of_s3() -> dict[str, str]:
     return {f"spark.hadoop.{key}": value for key, value in settings.items()}
 
 
-@cache
-def check_java() -> str:
-    """The version text of the Java that Spark will use; an error that says how to get one where there is none."""
+def java() -> str:
+    """The program that JAVA_HOME or else PATH names, there or not."""
     home = os.environ.get("JAVA_HOME")
-    java = str(Path(home, "bin", "java")) if home else shutil.which("java")
+    return str(Path(home, "bin", "java")) if home else shutil.which("java") or "java"
+
+
+@cache
+def check_java(of: str = "Spark") -> str:
+    """The version text of the Java that Spark will use; an error that says how to get one where there is none."""
     advice = (
         f"Install Java {OLDEST_JAVA} or newer (Debian: apt install openjdk-17-jre-headless; macOS: brew install "
         "openjdk@17) and see that `java -version` answers, or set JAVA_HOME to its folder."
     )
     try:
-        answer = subprocess.run([java or "java", "-version"], capture_output=True, text=True, check=True).stderr
+        answer = subprocess.run([java(), "-version"], capture_output=True, text=True, check=True).stderr
     except (OSError, subprocess.CalledProcessError) as error:
-        place = f"JAVA_HOME={home}" if home else "PATH"
-        raise LakehouseError(f"Spark needs Java, and there is none that works in {place}. {advice}") from error
+        place = f"JAVA_HOME={home}" if (home := os.environ.get("JAVA_HOME")) else "PATH"
+        raise LakehouseError(f"{of} needs Java, and there is none that works in {place}. {advice}") from error
     version = re.search(r'version "(\d+)', answer)
     if not version or int(version[1]) < OLDEST_JAVA:
         raise LakehouseError(
-            f"Spark needs Java {OLDEST_JAVA} or newer; this one is: {answer.strip().partition(chr(10))[0]}. {advice}"
+            f"{of} needs Java {OLDEST_JAVA} or newer; this one is: {answer.strip().partition(chr(10))[0]}. {advice}"
         )
     return answer
 
@@ -338,37 +342,41 @@ def _resolve_into(folder: Path) -> None:
 
 IVY_SETTINGS = """<ivysettings><settings defaultResolver="central"/>
 <resolvers><ibiblio name="central" m2compatible="true" usepoms="false"/></resolvers></ivysettings>"""
-IVY_MODULE = """<ivy-module version="2.0"><info organisation="lakehouse" module="fetched"/><dependencies>
-<dependency org="{group}" name="{name}" rev="{version}" transitive="false">
-<artifact name="{name}" type="{ending}" ext="{ending}"/></dependency></dependencies></ivy-module>"""
+IVY_MODULE = """<ivy-module version="2.0"><info organisation="lakehouse" module="fetched"/><dependencies>{files}
+</dependencies></ivy-module>"""
+IVY_FILE = """<dependency org="{group}" name="{name}" rev="{version}" transitive="false">
+<artifact name="{name}" type="{ending}" ext="{ending}"/></dependency>"""
 
 
-def fetched(java: Path, coordinates: str, ending: str, digest: str, folder: Path) -> Path:
-    """One file by its coordinates `group:name:version`, without what it needs; by the same Ivy as the jars.
+def fetched(java: Path, digests: Mapping[str, str], ending: str, folder: Path) -> list[Path]:
+    """These files of coordinates `group:name:version`, without what they need; by the same Ivy as the jars.
 
-    Raises LakehouseError where it cannot be had, or is another one than was locked.
+    Raises LakehouseError where one cannot be had, or is another one than was locked.
     """
-    group, name, version = coordinates.split(":")
     settings, module = folder / "ivysettings.xml", folder / "ivy.xml"
     settings.write_text(IVY_SETTINGS)
-    module.write_text(IVY_MODULE.format(group=group, name=name, version=version, ending=ending))
+    parts = [coordinates.split(":") for coordinates in digests]
+    wanted = [IVY_FILE.format(group=one[0], name=one[1], version=one[2], ending=ending) for one in parts]
+    module.write_text(IVY_MODULE.format(files="".join(wanted)))
     (ivy,) = (_spark_home() / "jars").glob("ivy-*.jar")
     command = [str(java), "-jar", str(ivy), "-warn", "-settings", str(settings), "-cache", str(folder / "ivy")]
-    command += ["-ivy", str(module), "-retrieve", f"{folder}/[artifact].[ext]"]
+    command += ["-ivy", str(module), "-retrieve", f"{folder}/[artifact]-[revision].[ext]"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    file = folder / f"{name}.{ending}"
-    if not file.exists():
+    files = {
+        coordinates: folder / f"{one[1]}-{one[2]}.{ending}" for coordinates, one in zip(digests, parts, strict=True)
+    }
+    if lacking := [coordinates for coordinates, file in files.items() if not file.exists()]:
         why = [line.strip() for line in answer.stdout.splitlines() if "not found" in line or "UNRESOLVED" in line]
         raise LakehouseError(
-            f"{coordinates} is not to be had from Maven Central: {' '.join(why[:3]) or answer.stderr[-300:]} Check the "
+            f"{lacking[0]} is not to be had from Maven Central: {' '.join(why[:3]) or answer.stderr[-300:]} Check the "
             "network, and the room on the disk, and start again."
         )
-    if _sha256(file) != digest:
+    if other := [coordinates for coordinates, file in files.items() if _sha256(file) != digests[coordinates]]:
         raise LakehouseError(
-            f"{coordinates} is not the file that was locked. It was damaged on its way, or the registry serves another "
+            f"{other[0]} is not the file that was locked. It was damaged on its way, or the registry serves another "
             "one: start again."
         )
-    return file
+    return list(files.values())
 
 
 def _spark_home() -> Path:

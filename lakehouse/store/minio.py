@@ -6,17 +6,13 @@ Beside the data folder stands its state (`.lake/minio` and `.lake/minio.json`, m
 
 from __future__ import annotations
 
-import fcntl
 import hmac
 import http.client
 import importlib.util
-import json
 import os
 import re
 import secrets
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,12 +20,11 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
-
 from lakehouse.errors import LakehouseError
+from lakehouse.store import service
 from lakehouse.store.cache import cache_folder
 
 if TYPE_CHECKING:
@@ -48,7 +43,6 @@ RIGHTS = {  # on one bucket and its objects
         *("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:ListBucketMultipartUploads"),
     ],
 }
-_STARTED_HERE: dict[Server, subprocess.Popen[bytes]] = {}  # the children of this process
 
 
 @dataclass(frozen=True)
@@ -79,7 +73,10 @@ class Server(Account):
 
     def arguments(self) -> list[str]:
         """By these its process is told from another one that got the same pid after a restart of the machine."""
-        address, certificates = self.endpoint.removeprefix("http://"), _beside(self.folder, ".certs")  # not those of ~
+        address, certificates = (
+            self.endpoint.removeprefix("http://"),
+            service.beside(self.folder, ".certs"),
+        )  # not those of ~
         return ["server", "--quiet", "--certs-dir", str(certificates), "--address", address, str(self.folder)]
 
 
@@ -146,11 +143,11 @@ def start(folder: Path = FOLDER, say: Callable[[str], None] = print) -> Server:
     """The folder's server, started if need be (under a second). It outlives this process; account and port stay."""
     program, folder = binary(say), folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
+    with service.alone(folder):
         server = status(folder) or _launch(program, folder)
-        _within(30, lambda: _is_healthy(server) or not _is_running(server))
+        service.within(30, lambda: _is_healthy(server) or not _is_running(server))
     if not _is_healthy(server):
-        log = _beside(folder, ".log")
+        log = service.beside(folder, ".log")
         raise LakehouseError(
             f"MinIO does not answer at {server.endpoint}: {log.read_text()[-500:]}\nThe rest is in {log}."
         )
@@ -162,12 +159,8 @@ def stop(folder: Path = FOLDER) -> bool:
     server = status(folder)
     if server is None:
         return False
-    for how in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.kill(server.pid, how)
-        if _within(15, lambda: not _is_running(server)):
-            break
-    _remember(replace(server, pid=0))
+    service.end(server.pid, server.arguments())
+    service.remember(server.folder, asdict(replace(server, pid=0)))
     return True
 
 
@@ -179,33 +172,18 @@ def status(folder: Path = FOLDER) -> Server | None:
 
 def _launch(program: Path, folder: Path) -> Server:
     known = _recall(folder) or Server("", secrets.token_hex(10), secrets.token_hex(20), 0, folder)
-    server = replace(known, endpoint=f"http://127.0.0.1:{_free_port(known)}")
+    port = service.free_port(known.endpoint.rpartition(":")[2])
+    server = replace(known, endpoint=f"http://127.0.0.1:{port}")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MINIO_")}
     environment |= {"MINIO_ROOT_USER": server.access_key, "MINIO_ROOT_PASSWORD": server.secret_key}
     environment |= {"MINIO_BROWSER": "off", "MINIO_UPDATE": "off"}
-    with _private(_beside(folder, ".log")) as log:
-        try:
-            command, nothing = [str(program), *server.arguments()], subprocess.DEVNULL
-            process = subprocess.Popen(
-                command, env=environment, stdin=nothing, stdout=log, stderr=log, start_new_session=True
-            )
-        except OSError as error:
-            raise LakehouseError(f"{program} does not start: {error}. Delete it, and it is built again.") from error
-    server = replace(server, pid=process.pid)
-    _STARTED_HERE[server] = process
-    _remember(server)
+    try:
+        pid = service.launch([str(program)], server.arguments(), environment, service.beside(folder, ".log"))
+    except OSError as error:
+        raise LakehouseError(f"{program} does not start: {error}. Delete it, and it is built again.") from error
+    server = replace(server, pid=pid)
+    service.remember(folder, asdict(server))
     return server
-
-
-def _free_port(known: Server) -> int:
-    """The port of last time if it is free, so that an address someone wrote down stays right."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with suppress(OSError, ValueError):
-            probe.bind(("127.0.0.1", int(known.endpoint.rpartition(":")[2])))
-            return int(probe.getsockname()[1])
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _is_healthy(server: Server) -> bool:
@@ -217,67 +195,20 @@ def _is_healthy(server: Server) -> bool:
 
 
 def _is_running(server: Server) -> bool:
-    """Our own program, not another one that was given its pid since; a process that has ended has no command line."""
-    if process := _STARTED_HERE.get(server):
-        return process.poll() is None  # for some microseconds after its start it has no command line either
-    line = ""
-    if Path("/proc/self").exists():
-        with suppress(OSError):
-            line = Path(f"/proc/{server.pid}/cmdline").read_text().replace("\0", " ")
-    else:  # macOS
-        ps = ["ps", "-ww", "-o", "args=", "-p", str(server.pid)]
-        line = subprocess.run(ps, capture_output=True, text=True, check=False).stdout
-    return line.strip().endswith(" ".join(server.arguments()))
-
-
-def _within(seconds: float, happened: Callable[[], bool]) -> bool:
-    patiently = Retrying(
-        stop=stop_after_delay(seconds), wait=wait_fixed(0.05), retry=retry_if_result(lambda yes: not yes)
-    )
-    with suppress(RetryError):
-        return patiently(happened)
-    return False
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Two starts at the same moment make one server; the lock is on the folder itself and ends with the process."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _beside(folder: Path, ending: str) -> Path:
-    return folder.with_name(folder.name + ending)
-
-
-def _private(file: Path) -> IO[str]:
-    """Opened for writing, and nobody else's to read."""
-    file.unlink(missing_ok=True)
-    return os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
-
-
-def _remember(server: Server) -> None:
-    scratch = _beside(server.folder, ".json.new")
-    with _private(scratch) as file:
-        json.dump(asdict(server), file, default=str)
-    scratch.rename(_beside(server.folder, ".json"))
+    return service.is_running(server.pid, server.arguments())
 
 
 def _recall(folder: Path) -> Server | None:
-    file = _beside(folder, ".json")
-    if not file.exists():
-        return None
     try:
-        state = json.loads(file.read_text())
+        state = service.recall(folder)
+        if state is None:
+            return None
         return Server(state["endpoint"], state["access_key"], state["secret_key"], int(state["pid"]), folder)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LakehouseError(
-            f"{file} cannot be read ({type(error).__name__}), so MinIO's credentials are unknown. End a MinIO that "
-            f"still runs on {folder}, then delete the file: the data stay, new credentials are made."
+            f"{service.beside(folder, '.json')} cannot be read ({type(error).__name__}), so MinIO's credentials are "
+            f"unknown. End a MinIO that still runs on {folder}, then delete the file: the data stay, new credentials "
+            "are made."
         ) from error
 
 

@@ -148,6 +148,9 @@ def test_all_commands_are_known() -> None:
         "minio start",
         "minio stop",
         "minio status",
+        "kafka start",
+        "kafka stop",
+        "kafka status",
     }
     assert expected <= {" ".join(command) for command in commands()}
 

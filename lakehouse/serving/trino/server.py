@@ -60,7 +60,7 @@ def program(of_java: Path, say: Callable[[str], None]) -> Path:
         say(f"Fetching Trino {VERSION} (821 MB, once) into {folder}")
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            archive = jvm.fetched(of_java, ARCHIVE, "tar.gz", SHA256, Path(scratch))
+            (archive,) = jvm.fetched(of_java, {ARCHIVE: SHA256}, "tar.gz", Path(scratch))
             unpack(archive, Path(scratch, "made"))
             Path(scratch, "made").rename(folder)
     return folder

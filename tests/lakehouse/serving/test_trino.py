@@ -50,7 +50,7 @@ def test_a_java_is_found_that_is_new_enough(tmp_path: Path, monkeypatch: pytest.
 
 
 # Ivy's last argument says where to put the file.
-FETCHES = 'for last; do :; done; printf "%s" whole > "$(dirname "$last")/server.tar.gz"'
+FETCHES = 'for last; do :; done; printf "%s" whole > "$(dirname "$last")/server-1.tar.gz"'
 
 
 def test_the_archive_is_fetched_when_maven_answers_and_again_when_it_was_damaged(tmp_path: Path) -> None:
@@ -59,12 +59,13 @@ def test_the_archive_is_fetched_when_maven_answers_and_again_when_it_was_damaged
     with pytest.raises(
         LakehouseError, match=r"a\.b:server:1 is not to be had from Maven Central: :: a\.b#server;1: not f"
     ):
-        jvm.fetched(java, "a.b:server:1", "tar.gz", digest, tmp_path)
+        jvm.fetched(java, {"a.b:server:1": digest}, "tar.gz", tmp_path)
     a_java(tmp_path, FETCHES.replace("whole", "half"))
     with pytest.raises(LakehouseError, match=r"is not the file that was locked\. It was damaged .*: start"):
-        jvm.fetched(java, "a.b:server:1", "tar.gz", digest, tmp_path)
+        jvm.fetched(java, {"a.b:server:1": digest}, "tar.gz", tmp_path)
     a_java(tmp_path, FETCHES)
-    assert jvm.fetched(java, "a.b:server:1", "tar.gz", digest, tmp_path).read_bytes() == b"whole"
+    (file,) = jvm.fetched(java, {"a.b:server:1": digest}, "tar.gz", tmp_path)
+    assert file.read_bytes() == b"whole"
 
 
 def test_of_the_archive_what_is_needed_is_kept_also_where_it_is_a_link_to_another_plugin(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from lakehouse import conf
 from lakehouse.described import Strict
 from lakehouse.described_api import Api  # noqa: TC001  pydantic reads it
 from lakehouse.described_database import Database  # noqa: TC001  pydantic reads it
+from lakehouse.described_kafka import Kafka  # noqa: TC001  pydantic reads it
 from lakehouse.errors import LakehouseError
 from lakehouse.formula import check_formula
 
@@ -75,6 +76,7 @@ DAYS = re.compile(r"([1-9]\d{0,4})d")
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 # A delivered column is named as its header says it, in any script: stück, 2nd_address (readers/columns.py folds it).
 DELIVERED_NAME = re.compile(r"[^\W_]+(_[^\W_]+)*")
+OF_A_TOPIC = {"kafka", "format", "blank", "fresh_within_hours"}  # what a source may say beside `kafka:`
 TO_WRITE = "TODO"  # what a text begins with that somebody is still to write
 
 
@@ -228,11 +230,13 @@ class Source(Strict):
     `skip_rows` between the header and the first that counts. A row is a line, its cells with commas between them.
 
     `api` or `database` say where its files are fetched from; then it needs no `files`, which somebody may still drop.
+    `kafka` says which topic's messages it takes, each a JSON object: without any file (intake/messages.py).
     """
 
     files: tuple[str, ...] = ()
     api: Api | None = None
     database: Database | None = None
+    kafka: Kafka | None = None
     format: Literal["csv", "json", "parquet", "spreadsheet"]
     encoding: Annotated[str, AfterValidator(_known_encoding)] | None = None
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
@@ -253,6 +257,10 @@ class Source(Strict):
     @model_validator(mode="before")
     @classmethod
     def _comes_from_somewhere(cls, said: dict[str, object]) -> dict[str, object]:
+        if "kafka" in said:
+            if others := said.keys() - OF_A_TOPIC:
+                raise ValueError(f"{', '.join(sorted(others))}: not beside `kafka:`, whose messages are no files")
+            return said
         if "api" in said and "database" in said:
             raise ValueError("api, database: a table is fetched from one of them")
         if not (said.get("files") or "api" in said or "database" in said):
@@ -261,6 +269,8 @@ class Source(Strict):
 
     @model_validator(mode="after")
     def _has_such_parts(self) -> Source:
+        if self.kafka and self.format != "json":
+            raise ValueError("format: of `kafka:` must be json, which its messages are")
         if self.format in {"json", "parquet"} and (self.preamble or self.footer):
             raise ValueError("preamble and footer: go with `format: csv` or `spreadsheet`, whose lines they are")
         if self.format != "json" and self.rows:
@@ -542,6 +552,11 @@ class Contract(Strict):
         """Whether a document that a full dump lacks is removed."""
         return self.full_dump is not None and self.full_dump.vanished == "remove"
 
+    @property
+    def takes_files(self) -> bool:
+        """Whether its rows come from files of landing, which the ledger knows; those of a topic do not."""
+        return self.source is not None and self.source.kafka is None
+
     def why(self, rule: str) -> str:
         """The reason of a rule, the contract's own or one of those that the core adds to every table."""
         if rule in self.rules:
@@ -582,7 +597,8 @@ class Contract(Strict):
         words |= set() if self.rejects_changes else {"identity"}
         words |= set() if self.removes_vanished else {"full_dump"}
         # Where it is fetched from is no matter of what its rows say.
-        apart = {"api", "database"} | (set() if self.source and self.source.is_sheet else {"sheet", "skip_rows"})
+        apart = {"api", "database", "kafka"}
+        apart |= set() if self.source and self.source.is_sheet else {"sheet", "skip_rows"}
         source = self.source.model_dump(exclude=apart) if self.source else None
         return self.model_dump(exclude=words) | {
             "source": source,

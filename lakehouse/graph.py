@@ -196,7 +196,7 @@ def table(
     if promise.full_dump and sources[0] in contracts:
         _check_dumps(name, promise.full_dump, contracts[sources[0]])
     for one in sources:
-        if one in contracts and contracts[one].retention.bronze:
+        if one in contracts and contracts[one].retention.bronze and contracts[one].takes_files:
             _check_retention(name, promise, one)
     source = contracts[sources[0]].source if promise.write == "latest" and sources[0] in contracts else None
     return Table(name, promise, module, inputs, _fingerprint(promise, module, source, accepted), accepted)

@@ -306,6 +306,7 @@ GROUND = (
     "described",
     "described_api",
     "described_database",
+    "described_kafka",
     "errors",
     "formula",
     "graph",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from jobs import branch_samples, samples
 from lakehouse import engines, graph
 from lakehouse.documents import judging, latest, parsing
-from lakehouse.intake import landing
+from lakehouse.intake import landing, messages
 from lakehouse.intake.ledger import Entry, Ledger
 from lakehouse.writes import append, needed, units
 from lakehouse.writes.checks import check
@@ -102,7 +102,11 @@ def frames(engine: Native, tables: dict[str, Table], tmp_path_factory: pytest.Te
         rows |= conf_rows(engine, tables[name].inputs)
     for table in graph.selected(tables, {parent for name in COMPUTED for parent in tables[name].parents}).values():
         rows |= conf_rows(engine, table.inputs)
-        if table.contract.write == "append":
+        if table.contract.source and table.contract.source.kafka:
+            sent = import_module(f"tests.bronze.test_{table.name.removeprefix('bronze.')}").MESSAGES
+            topic, at = table.contract.source.kafka.topic, datetime(2026, 1, 31, tzinfo=UTC)
+            made = engine.frame(messages.rows(table.contract, topic, sent, 0, at))
+        elif table.contract.write == "append":
             batch = [Entry(delivery, 0, "claimed") for delivery in found if delivery.table == table.name]
             made = append.rows(engine, table, str(exports), batch).rows
         elif table.contract.write == "latest":
@@ -123,7 +127,7 @@ def deliver_what_no_sample_has(exports: Path, tables: dict[str, Table]) -> None:
     """Of a source that jobs/samples.py does not know the files of its own test."""
     known = {one.table for one in landing.find(str(exports), tables.values(), Ledger()).new}
     for table in tables.values():
-        if table.contract.source and table.name not in known:
+        if table.contract.takes_files and table.name not in known:
             files = import_module(f"tests.bronze.test_{table.name.removeprefix('bronze.')}").FILES
             for path, text in files.items():
                 (exports / path).parent.mkdir(parents=True, exist_ok=True)

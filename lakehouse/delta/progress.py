@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakehouse.delta import log
 from lakehouse.errors import LakehouseError
@@ -48,6 +48,14 @@ class Input:
     content: str | None = field(default=None, compare=False)
 
 
+class Offsets(NamedTuple):
+    """What of a topic's partition is included: the committed messages from `first` to before `next`."""
+
+    partition: int
+    first: int
+    next: int
+
+
 @dataclass(frozen=True)
 class Progress:
     """What one commit includes. `base` is the version of the table itself that the writer had read, -1 for none.
@@ -55,7 +63,8 @@ class Progress:
     `engine` names who computed it, with its version; `rejected` is the quarantine that belongs to it. `refused`: the
     sequences of the deliveries that were kept out whole, since too much of them is wrong; `retracted`: of those that
     somebody took back. `went`: of the files that the turn judged, with their batches, how many rows went where, for a
-    run that ended before the ledger said so; none where they were many.
+    run that ended before the ledger said so; none where they were many. `offsets`: of a topic, whose id its input has,
+    by partition which offsets it includes.
     """
 
     table: str
@@ -68,6 +77,7 @@ class Progress:
     retracted: tuple[str, ...] = ()
     went: tuple[tuple[str, int, Mapping[str, int]], ...] = field(default=(), compare=False)
     engine: str = ""
+    offsets: tuple[Offsets, ...] = ()
     format: int = FORMAT
 
     def to_json(self) -> str:
@@ -92,7 +102,8 @@ class Progress:
             rejected = _input(stored["rejected"]) if stored.get("rejected") else None
             known = {one.name: stored[one.name] for one in fields(cls) if one.name in stored}
             lists = {name: tuple(stored.get(name, ())) for name in ("refused", "retracted", "went")}
-            return cls(**known | {"inputs": inputs, "rejected": rejected} | lists)
+            offsets = {"offsets": tuple(Offsets(*one) for one in stored.get("offsets", ()))}
+            return cls(**known | {"inputs": inputs, "rejected": rejected} | lists | offsets)
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
 

@@ -30,6 +30,7 @@ def arrow_type(text: str) -> pa.DataType:
         "bigint": pa.int64(),
         "double": pa.float64(),
         "string": pa.string(),
+        "binary": pa.binary(),
         "date": pa.date32(),
         "timestamp": pa.timestamp("us", tz="UTC"),
         "array<string>": pa.list_(pa.string()),

@@ -131,7 +131,7 @@ def find(
 
     Of a window that was taken not even the pages are listed. `zones`: the time zones of markets, UTC for others.
     """
-    contracts = {table.name: table.contract for table in tables if table.contract.source}
+    contracts = {table.name: table.contract for table in tables if table.contract.takes_files}
     now, held = now or datetime.now(UTC), ledger.held()
     known = {_identity(one.delivery.table, one.delivery, one.delivery.content) for one in held.values()}
     ignored, waiting, unseen, there = [], [], list[_Seen](), set[tuple[str, str]]()

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Sequence
 
     from lakehouse.delta.log import Action, Snapshot
+    from lakehouse.delta.progress import Input
 
 FILES = "ops.files"
+TOPIC = "topic"  # the input of a table whose rows are messages: of it rounds are counted as batches, and no file is
 LOST = "lost"  # claimed, and never loaded; or, of what was taken back, rewound without a file in landing
 # Transactions of a rewind, by the version of the ledger whose commit says what is to be rewound: begun, and done.
 REWIND, REWOUND = "lakehouse.rewind", "lakehouse.rewound"
@@ -137,6 +139,11 @@ def said_by(sequence: str) -> Said:
     day, at, rest = sequence.split(" ", 2)
     path, _, content = rest.rpartition(" ")
     return Said(datetime.fromisoformat(day), datetime.fromisoformat(at), path, content)
+
+
+def last_batch(inputs: Mapping[str, Input]) -> int:
+    """The last batch of deliveries, or round of a topic, that a bronze table's progress includes."""
+    return int((inputs.get(FILES) or inputs[TOPIC]).version)
 
 
 class _Counts(Mapping[str, int]):

@@ -9,6 +9,7 @@ on with the next line that begins like the first element's line: with the same b
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, NoReturn
@@ -66,6 +67,23 @@ def read_json(
 ) -> Iterator[Record]:
     """Every element in order. `names`: key to column, so that two keys of one column in one object are seen."""
     return _Reader(stream, layout, names or {}, block).records()
+
+
+def one_object(message: bytes) -> Record:
+    """A message that should be one object and nothing else, as a topic has it; a BOM before it is no part of it."""
+    text = records.decoder("utf-8").decode(message, final=True).removeprefix("\ufeff")
+    if len(text) > records.LARGEST:
+        return Record({}, TOO_LARGE, records.shown(text[: records.SHOWN]))
+    reader = _Reader(io.BytesIO(), Layout(records.JSON), {}, BLOCK)
+    reader.text, reader.at, reader.at_end = text, BLANKS.match(text).end(), True  # type: ignore[union-attr]  # as below
+    try:
+        value, end = SCANNER.raw_decode(text, reader.at)
+    except (ValueError, RecursionError):
+        end = -1
+    if end < 0 or BLANKS.match(text, end).end() < len(text):  # type: ignore[union-attr]
+        is_deep = text.count("{") + text.count("[") > MOST_LEVELS and _levels(text) > MOST_LEVELS
+        return Record({}, TOO_DEEP if is_deep else NOT_JSON, records.shown(text))
+    return reader._whole(value, end)  # noqa: SLF001  of this module
 
 
 def json_batches(

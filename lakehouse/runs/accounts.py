@@ -11,7 +11,7 @@ from lakehouse.delta import log, ops, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.formula import NAMES, PLACES
 from lakehouse.intake import fetched
-from lakehouse.intake.ledger import FILES, LOST, MISDATED, REMOVED, Entry, said_by
+from lakehouse.intake.ledger import FILES, LOST, MISDATED, REMOVED, Entry, last_batch, said_by
 from lakehouse.readers.columns import OF_CORRECTIONS
 from lakehouse.runs import quality
 from lakehouse.runs.quality import Loaded, Tally
@@ -138,7 +138,7 @@ class Held:
 
 def included_batch(state: State | None) -> int:
     """The last batch of deliveries that a bronze table includes."""
-    return int(state.progress.inputs[FILES].version) if state and state.progress else -1
+    return last_batch(state.progress.inputs) if state and state.progress else -1
 
 
 def unknown(root: str, source: str, state: State | None, taken: Iterable[Entry]) -> list[Held]:
@@ -274,7 +274,7 @@ def measures(
             yield from measured.rules(table.name, table.contract, one.by_market)
             yield from quality.reconcile(tallies)
             yield from quality.score(table.contract.score, tallies) if table.contract.score else ()
-        if table.contract.source:
+        if table.contract.source and table.contract.takes_files:
             yield from _of_source(table.name, table.contract.source, taken, loaded, at)
 
 

@@ -64,6 +64,7 @@ def decide_all(
     """
     history, known = history or History(root), known or states(root, tables)
     delivered = {one.delivery.table for one in taken}.union(one.table for one in coming)
+    delivered |= {name for name, one in known.items() if _is_of_a_topic(one)}
     with ThreadPoolExecutor(log.AT_ONCE) as pool:
         decisions = pool.map(lambda table: _decided(root, table, taken, history, known, delivered), tables)
         return {one.table: one for one in decisions}
@@ -118,9 +119,11 @@ def _decided(
         return Decision(table.name, "stop", str(error))
 
 
-def decide(root: str, table: Table, taken: list[Entry], history: History | None = None) -> Decision:
-    """For one table, as its inputs stand now."""
-    delivered = {one.delivery.table for one in taken}
+def decide(
+    root: str, table: Table, taken: list[Entry], history: History | None = None, topics: Iterable[str] = ()
+) -> Decision:
+    """For one table, as its inputs stand now. `topics`: the tables that have messages."""
+    delivered = {one.delivery.table for one in taken}.union(topics)
     seen = _Seen(root, cache(lambda name: state(root, name)))
     return _decide(seen, table, taken, history or History(root), delivered)
 
@@ -137,8 +140,10 @@ def _decide(seen: _Seen, table: Table, taken: list[Entry], history: History, del
     is_there = seen.state(table.name) is not None
     if not is_there and table.serves and table.serves.isdisjoint(delivered) and not seen.harm(table.name):
         return Decision(table.name, "nothing", f"nothing was delivered for {', '.join(sorted(table.serves))}")
-    if table.contract.source:
+    if table.contract.takes_files:
         return _decide_bronze(seen, table, taken)
+    if table.contract.source:
+        return _decide_topic(seen, table)
     return _decide_built(seen, table, taken, history)
 
 
@@ -200,6 +205,18 @@ def _decide_bronze(seen: _Seen, table: Table, taken: list[Entry]) -> Decision:
     if not pending and state:
         return Decision(table.name, "nothing", "no new files", inputs, state)
     return Decision(table.name, "load", f"{len(pending)} new {'file' if len(pending) == 1 else 'files'}", inputs, state)
+
+
+def _decide_topic(seen: _Seen, table: Table) -> Decision:
+    """What is new of a topic its brokers alone know."""
+    _check_log(seen, table.name)
+    state = seen.state(table.name)
+    return Decision(table.name, "nothing", "no new messages", state=state)
+
+
+def _is_of_a_topic(known: State | LakehouseError | None) -> bool:
+    said = known.progress if known and not isinstance(known, LakehouseError) else None
+    return said is not None and ledger.TOPIC in said.inputs
 
 
 def check_ledger(root: str, name: str, state: State | None, taken: Iterable[Entry]) -> None:
@@ -270,8 +287,9 @@ def _pinned(name: str, state_of: Callable[[str], State | None]) -> Input | None:
     state = state_of(name)
     if state is None:
         return None
-    files = state.progress.inputs.get(ledger.FILES) if state.progress else None
-    return Input(state.version, state.id, int(files.version) if files else None)
+    said = state.progress.inputs if state.progress else {}
+    is_bronze = bool({ledger.FILES, ledger.TOPIC} & said.keys())
+    return Input(state.version, state.id, ledger.last_batch(said) if is_bronze else None)
 
 
 def _whole(root: str, table: Table, note: Progress, inputs: Mapping[str, Input], taken: list[Entry]) -> str:

@@ -152,7 +152,7 @@ class Run:
         if self.ledger.rewind is not None:
             self._finish_rewind()
             found = self.look()
-        sources = [name for name, one in self.tables.items() if name in wanted and one.contract.source]
+        sources = [name for name, one in self.tables.items() if name in wanted and one.contract.takes_files]
         states = {name: plan.state(self.root, name) for name in sources}
         # Before anything is claimed: what a lost or rewound ledger does not know would come a second time.
         known = [accounts.forgotten(self.root, *one, self.taken, found) for one in states.items()]
@@ -257,6 +257,14 @@ class Run:
 
         return Lake(self.root)
 
+    @cached_property
+    def topics(self) -> frozenset[str]:
+        """The tables of topics that have messages."""
+        sources = {name: one.contract.source for name, one in self.tables.items()}
+        return frozenset(
+            name for name, one in sources.items() if one and one.kafka and plan.state(self.root, name) is not None
+        )
+
     def started(self) -> Engine:
         """The process's engine, started now if no table has needed it yet."""
         with self._starting:
@@ -270,7 +278,7 @@ class Run:
             raise StoppedError(f"Stopped before {table.name}. The next run goes on from there.")
         begin, decision = time.monotonic(), Decision(table.name, "", "")
         try:
-            decision = plan.decide(self.root, table, self.taken, self.history)
+            decision = plan.decide(self.root, table, self.taken, self.history, self.topics)
             return self._settle(table, decision) if decision.does_something else Done(decision)
         except BaseException as error:
             self._broken.append(history.failed(decision, time.monotonic() - begin, error))

@@ -1,18 +1,27 @@
-"""What a bronze table appends: the rows of a batch of files, through the table's build, in the contract's shape."""
+"""What a bronze table appends: rows of a batch of files, or of a round of a topic, through the table's build."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from lakehouse.delta.progress import Input, Progress
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import files
+from lakehouse.intake import files, ledger, messages
+from lakehouse.intake.files import Delivered
+from lakehouse.writes.lake import Writer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    import pyarrow as pa
+
+    from lakehouse.delta.progress import Offsets
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
-    from lakehouse.intake.files import Delivered
     from lakehouse.intake.ledger import Entry
+    from lakehouse.writes.lake import Lake
 
 
 def rows(engine: Engine, table: Table, landing: str, batch: list[Entry]) -> Delivered:
@@ -20,7 +29,10 @@ def rows(engine: Engine, table: Table, landing: str, batch: list[Entry]) -> Deli
 
     Raises LakehouseError where build() changed a promised type or dropped a core column.
     """
-    delivered = files.rows(engine, landing, table.contract, batch)
+    return _built(table, files.rows(engine, landing, table.contract, batch))
+
+
+def _built(table: Table, delivered: Delivered) -> Delivered:
     built = table.build(delivered.rows)
     if built is delivered.rows:
         return delivered
@@ -34,3 +46,44 @@ def rows(engine: Engine, table: Table, landing: str, batch: list[Entry]) -> Deli
         )
     types = dict(delivered.types) | returned
     return replace(delivered, rows=built.select(*types), types=types)
+
+
+@dataclass(frozen=True)
+class Round:
+    """Some of a topic: all committed messages in the `offsets` of its partitions, taken `at` that time."""
+
+    topic: str
+    topic_id: str
+    offsets: tuple[Offsets, ...]
+    at: datetime
+
+
+def append_round(lake: Lake, engine: Engine, table: Table, taken: Round, given: pa.Table, run: str) -> int:
+    """Messages (columns messages.OF_A_MESSAGE) in one commit, whose note says up to where they go; its version.
+
+    Raises ConflictError where another run wrote the table meanwhile.
+    """
+    state = lake.state(table.name)
+    before = state.progress if state else None
+    batch = ledger.last_batch(before.inputs) + 1 if before else 0
+    rows = messages.rows(table.contract, taken.topic, given, batch, taken.at)
+    types = messages.types(table.contract)
+    built = _built(table, Delivered(engine.frame(rows), types, table.contract.comments))
+    note = Progress(
+        table.name,
+        run,
+        table.fingerprint,
+        state.version if state else -1,
+        {ledger.TOPIC: Input(batch, taken.topic_id)},
+        engine=f"{engine.name} {engine.version}",
+        offsets=_together(before.offsets if before else (), taken.offsets),
+    )
+    writer = Writer(lake, engine, table, note, before, rows.nbytes)
+    return writer.append(built.rows, built.types, built.headers, batch)
+
+
+def _together(had: Iterable[Offsets], new: Iterable[Offsets]) -> tuple[Offsets, ...]:
+    """From where a partition was begun to where it is included now."""
+    known = {one.partition: one for one in had}
+    known |= {one.partition: one._replace(first=min(one.first, known.get(one.partition, one).first)) for one in new}
+    return tuple(known[number] for number in sorted(known))

@@ -96,7 +96,7 @@ class Writer:
     def _number(self, batch: int) -> int:
         """Of the append's transaction. A batch that RESTORE took back comes again as a new one: it stays seen."""
         stored = log.snapshot(self.lake.address(self.table.name), self.note.base) if self.note.base >= 0 else None
-        is_included = self.before is not None and batch <= int(self.before.inputs[ledger.FILES].version)
+        is_included = self.before is not None and batch <= ledger.last_batch(self.before.inputs)
         if stored is None or is_included:
             return batch + 1
         return max(batch, stored.txn.get(self.table.name, -1)) + 1

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from lakehouse.delta import feed
+from lakehouse.delta.progress import Offsets
+from lakehouse.delta.types import arrow_schema
+from lakehouse.intake import messages
+from lakehouse.writes import append
+from lakehouse.writes.lake import Lake
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lakehouse.engines.native import Native
+    from lakehouse.graph import Table
+
+TABLE = "bronze.events"
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+AN_EVENT = b'{"event_id": "a", "event_datetime": "2026-01-31T11:59:58Z", "event_name": "view", "user_id": 7}'
+GIVEN: dict[str, list[object]] = {"partition": [0, 1], "offset": [3, 0], "time": [NOON] * 2, "key": [b"7", None]}
+MESSAGES = pa.table(
+    GIVEN | {"value": [AN_EVENT, b"broken"], "headers": ['{"trace": "x"}', None]},
+    arrow_schema(dict(messages.OF_A_MESSAGE)),
+)
+
+
+def test_a_round_is_a_commit_that_says_up_to_where_it_goes(
+    engine: Native, tables: dict[str, Table], tmp_path: Path
+) -> None:
+    lake, topic = Lake(str(tmp_path)), ("events", "kCcTKJEeTIG")
+    first = append.Round(*topic, (Offsets(0, 3, 4), Offsets(1, 0, 1)), NOON)
+    then = append.Round(*topic, (Offsets(0, 4, 9),), NOON)  # of which none was committed
+    append.append_round(lake, engine, tables[TABLE], first, MESSAGES, "first")
+    version = append.append_round(lake, engine, tables[TABLE], then, MESSAGES.slice(0, 0), "then")
+    state = lake.state(TABLE)
+    assert state
+    assert state.progress
+    assert state.progress.offsets == (Offsets(0, 3, 9), Offsets(1, 0, 1))
+    rows = feed.read(lake.address(TABLE), version).to_pylist()
+    assert [(one["_file"], one["_row"], one["_value"], one["_problem"]) for one in rows] == [
+        ("kafka/events/0", 3, AN_EVENT, None),
+        ("kafka/events/1", 0, b"broken", "object_is_not_json"),
+    ]
+    assert [rows[0][name] for name in ("event_name", "user_id", "platform", "_time", "_ingested_at")] == [
+        "view", "7", None, NOON, NOON,
+    ]  # fmt: skip

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import json
 import random
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
 
 from lakehouse.intake import messages
 from lakehouse.readers import json_records, records
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 COLUMNS = ["user_id", "sku"]
 BROKEN, NO_OBJECT, TWICE = "object_is_not_json", "element_is_no_object", "object_repeats_a_key"
@@ -65,7 +69,7 @@ SENT: list[tuple[bytes | None, str | None, Cells]] = [
 ]
 
 
-def read(sent: list[bytes | None]) -> list[tuple[str | None, Cells]]:
+def read(sent: Sequence[bytes | None]) -> list[tuple[str | None, Cells]]:
     texts, problem, raw = messages.parsed(pa.array(sent, pa.binary()), COLUMNS)
     assert [one.is_valid for one in raw] == [one.is_valid for one in problem]
     rows = pa.table(texts).to_pylist()
@@ -91,7 +95,8 @@ def test_messages_are_told_apart_whatever_stands_beside_them() -> None:
     sent += [json.dumps({"user_id": number, "sku": f"S{number}"}).encode() for number in range(6_000)]
     chance.shuffle(sent)
     judged = [json_records.one_object(one) for one in sent]
-    of_columns = [{name: one.cells[name] for name in COLUMNS if one.cells.get(name) is not None} for one in judged]
+    found: list[Any] = [one.cells for one in judged]
+    of_columns = [{name: one[name] for name in COLUMNS if one.get(name) is not None} for one in found]
     x_twice = [one.problem == TWICE and text.count(b'"sku"') < 2 for one, text in zip(judged, sent, strict=True)]
     expected = [
         (None if is_of_no_column else one.problem, cells)

@@ -202,17 +202,30 @@ class Reach(Strict):
 
     `unit`: unit columns as SQL over the input's own columns; a unit column not named is carried as it is. Or `through`
     another input, whose rows carry the same values of the columns `on`.
+
+    `days: [first, last]`: a row belongs to the units of several days, where the unit has one column of type date: that
+    of a day reads the rows from so many days after it (before it, where negative) to so many. `[-1, 1]` are the day and
+    both beside it. Other days are not read, so that of an input partitioned by its day only these partitions are.
     """
 
     unit: dict[str, Annotated[str, Field(min_length=1)]] = {}
     through: str | None = None
     on: tuple[str, ...] = ()
+    days: tuple[int, int] | None = None
 
     @model_validator(mode="after")
     def _is_one_way(self) -> Reach:
-        if bool(self.through) != bool(self.on) or bool(self.unit) == bool(self.through):
-            raise ValueError("must be either `unit` with SQL for its columns, or `through` another input with `on`")
+        if bool(self.through) != bool(self.on) or bool(self.unit or self.days) == bool(self.through):
+            raise ValueError(
+                "must be either `unit` with SQL for its columns, `days` or both, or `through` another input with `on`"
+            )
+        if self.days and self.days[0] > self.days[1]:
+            raise ValueError(f"days: the first of {list(self.days)} is after the last")
         return self
+
+    @property
+    def reads_other_days(self) -> bool:
+        return self.days is not None and self.days != (0, 0)
 
 
 class Source(Strict):
@@ -446,6 +459,7 @@ class Contract(Strict):
         ]
         if not set(self.unit) <= set(self.grain):
             wrong.append("unit: must be part of the grain")
+        wrong += self._days_that_cannot_be()
         if wrong:
             raise ValueError("; ".join(wrong))
         return self
@@ -489,6 +503,34 @@ class Contract(Strict):
             if name in self.rules or name == GRAIN_IS_UNIQUE:
                 wrong.append(f"checks.{name}: is the name of another rule")
         return wrong
+
+    def _days_that_cannot_be(self) -> list[str]:
+        dates = self._days_of_the_unit
+        wrong = [
+            f"inputs.{name}.days: the unit must have one column of type date, and has {', '.join(dates) or 'none'}"
+            for name, reach in self.inputs.items()
+            if reach.days and len(dates) != 1
+        ]
+        wrong += [
+            f"checks.{name}: a row of {one.agrees_with} belongs to units of several days, so no sums can agree"
+            for name, one in self.checks.items()
+            if one.agrees_with in self.inputs and self.inputs[one.agrees_with].reads_other_days
+        ]
+        return wrong
+
+    @property
+    def _days_of_the_unit(self) -> list[str]:
+        return [name for name in self.unit if name in self.columns and self.columns[name].type == "date"]
+
+    @property
+    def day(self) -> str:
+        """The unit's column of type date that inputs with `days` go by; empty where none does."""
+        return self._days_of_the_unit[0] if any(reach.days for reach in self.inputs.values()) else ""
+
+    @property
+    def reads_other_days(self) -> bool:
+        """Whether a row of an input may belong to several units."""
+        return any(reach.reads_other_days for reach in self.inputs.values())
 
     @property
     def to_write(self) -> tuple[str, ...]:
@@ -600,8 +642,12 @@ class Contract(Strict):
         apart = {"api", "database", "kafka"}
         apart |= set() if self.source and self.source.is_sheet else {"sheet", "skip_rows"}
         source = self.source.model_dump(exclude=apart) if self.source else None
+        inputs = {
+            name: reach.model_dump(exclude=set() if reach.days else {"days"}) for name, reach in self.inputs.items()
+        }
         return self.model_dump(exclude=words) | {
             "source": source,
+            "inputs": inputs,
             "columns": columns,
             "order": list(columns),
             "rules": rules,

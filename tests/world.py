@@ -1,7 +1,8 @@
 """A toy lake with every way of writing; what its tables must hold is computed from what was delivered, in plain Python.
 
 Orders and customers are delivered; behind them are a chain of refreshed tables (orders, sales, days), one whose unit is
-the customer, one that reaches its weeks through the orders of a customer, and totals that are replaced whole.
+the customer, one that reaches its weeks through the orders of a customer, days that read the days beside them, and
+totals that are replaced whole.
 """
 
 from __future__ import annotations
@@ -264,6 +265,34 @@ SOURCES = {
             )
         """,
     ),
+    "gold.days_around": (
+        """
+        owner: tests
+        description: days with an order, and what was ordered on them and the days beside them
+        write: refresh
+        grain: [market, day]
+        unit: [market, day]
+        inputs:
+          silver.orders: {unit: {day: "to_date(ordered_at)"}, days: [-1, 2]}
+        columns:
+          market: {type: int, meaning: of the folder}
+          day: {type: date, meaning: the day}
+          orders: {type: bigint, meaning: "of the day before, the day, and two after it"}
+          units: {type: bigint, meaning: of these}
+        """,
+        """
+        from pyspark.sql import functions as F
+
+        def build(silver_orders):
+            orders = silver_orders.where("ordered_at is not null").withColumn("day", F.expr("to_date(ordered_at)"))
+            reading = F.explode(F.sequence(F.date_sub("day", 2), F.date_add("day", 1)))
+            around = orders.withColumn("day", reading).groupBy("market", "day").agg(
+                F.count("*").alias("orders"), F.sum("units").alias("units")
+            )
+            own = orders.select("market", "day").distinct()
+            return own.join(around, on=["market", "day"], how="inner").select("market", "day", "orders", "units")
+        """,
+    ),
     "gold.totals": (
         """
         owner: tests
@@ -519,6 +548,7 @@ def _refreshed(lines: list[Row], customers: list[Row], changes: Collection[str])
         "silver.customer_orders": customer_orders,
         "gold.daily_sales": days,
         "gold.weekly_segments": _weeks(orders, segments),
+        "gold.days_around": _days_around(orders),
         "gold.totals": _totals(days, customers),
     }
 
@@ -588,6 +618,17 @@ def _weeks(orders: list[Row], segments: Mapping[Key, str | None]) -> list[Row]:
         | {"total": _sum(row["total"] for row in rows)}
         for (market, monday, segment), rows in groups.items()
     ]
+
+
+def _days_around(orders: list[Row]) -> list[Row]:
+    dated = [(row, row["ordered_at"].date()) for row in orders if row["ordered_at"]]
+    rows = []
+    for market, day in {(row["market"], day) for row, day in dated}:
+        read = {day + timedelta(days=number) for number in (-1, 0, 1, 2)}
+        around = [row for row, other in dated if row["market"] == market and other in read]
+        units = _sum(row["units"] for row in around)
+        rows.append({"market": market, "day": day, "orders": len(around), "units": units})
+    return rows
 
 
 def _totals(days: list[Row], customers: list[Row]) -> list[Row]:

@@ -115,6 +115,7 @@ class Walk:
         carried = {one: (reach.unit if reach else {}).get(one, one) for one in keys.column_names}
         carried = {one: column for one, column in carried.items() if column in rows.column_names}
         wanted = pa.schema([rows.schema.field(column) for column in carried.values()])
+        keys = _read_by(keys, table.contract.day, reach.days) if reach and reach.days else keys
         renamed = keys.select(list(carried)).rename_columns(list(carried.values()))
         return _different(renamed, wanted.names).cast(wanted)
 
@@ -123,6 +124,13 @@ class Walk:
         address, columns = progress.address(self.root, name), columns_of(self.tables, name)
         rows = feed.read(address, self.versions[name], columns)
         return rows.take(places_of(self._keys_in(table, name, keys, rows), rows)).select(list(on))
+
+
+def _read_by(keys: pa.Table, day: str, days: tuple[int, int]) -> pa.Table:
+    """The units' keys with each of the days that they read in place of their own."""
+    place, own = keys.column_names.index(day), keys[day].cast(pa.int32())
+    around = (pc.add(own, number).cast(pa.date32()) for number in range(days[0], days[1] + 1))
+    return pa.concat_tables(keys.set_column(place, day, one) for one in around)
 
 
 def _last(came: pa.Table, unit: list[str]) -> pa.Table:

@@ -120,7 +120,10 @@ def _computed(subject: Subject) -> Pair:
         some = _marked(subject, _units(subject, inputs, stored))
         inputs = units.narrowed(table, inputs, some.units, partial(_small_side, subject, some))
         stored = _belonging(subject, stored, some)
-    built = units.with_digest(promise, conform(table, table.build(*(inputs[name] for name in table.inputs))))
+    built = conform(table, table.build(*(inputs[name] for name in table.inputs)))
+    if subject.how != "whole":
+        built = units.only(table, built, some.units)
+    built = units.with_digest(promise, built)
     return Pair((_sides(table.name, promise.grain, built.select(*columns), stored),))
 
 

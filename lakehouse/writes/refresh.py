@@ -102,7 +102,7 @@ def _compute(
 ) -> Computed:
     """All that is to be known before the write is asked in one query, since each costs more than few rows do."""
     table, promise, once = writer.table, writer.table.contract, partial(writer.engine.once, until=cached)
-    built = _built(writer, inputs, size, cached)
+    built = _built(writer, inputs, size, cached, touched)
     stored = None if promise.write == "replace" else writer.stored()
     if stored is None and touched is not None:
         raise UnreadableChangesError(f"{table.name} is not stored as its contract promises it")
@@ -110,7 +110,7 @@ def _compute(
         measures, counts = check(writer.engine, table, built, inputs)
         return Computed(built, None, Outcome(counts[ROWS], measures))
     unit = list(promise.unit)
-    mine = stored if touched is None else stored.join(touched, on=unit, how="left_semi")
+    mine = stored if touched is None else units.near(table, stored, touched).join(touched, on=unit, how="left_semi")
     others = None if touched is None else stored.join(touched, on=unit, how="left_anti")
     differing = once(units.differing(promise, built, mine))
     beside = [_counted(DIFFERING, differing), *([] if touched is None else [_counted(TOUCHED, touched)])]
@@ -118,18 +118,27 @@ def _compute(
     return Computed(built, differing, Outcome(counts[ROWS], measures, counts.get(TOUCHED), counts[DIFFERING]))
 
 
-def _built(writer: Writer, inputs: Mapping[str, DataFrame], size: int, cached: ExitStack) -> DataFrame:
+def _built(
+    writer: Writer, inputs: Mapping[str, DataFrame], size: int, cached: ExitStack, touched: DataFrame | None
+) -> DataFrame:
     """What build() returns of these rows, computed once; of many bytes slice by slice of the units, to bound memory."""
     table, engine = writer.table, writer.engine
 
     def of(rows: Mapping[str, DataFrame]) -> DataFrame:
-        built = conform(table, table.build(*(rows[name] for name in table.inputs)))
+        return conform(table, table.build(*(rows[name] for name in table.inputs)))
+
+    def once(built: DataFrame) -> DataFrame:
         return engine.once(units.with_digest(table.contract, built), cached)
 
     slices = engine.slices(size) if table.contract.unit else 1
+    if touched is not None:
+        return once(units.only(table, of(inputs), touched))
     if slices == 1:
-        return of(inputs)
-    return units.together(of(units.of_slice(table, inputs, place, slices)) for place in range(slices))
+        return once(of(inputs))
+    return units.together(
+        once(units.only_of_slice(table, of(units.of_slice(table, inputs, place, slices)), place, slices))
+        for place in range(slices)
+    )
 
 
 def _write(writer: Writer, computed: Computed) -> Outcome:

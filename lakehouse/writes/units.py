@@ -5,6 +5,8 @@ Two states are compared by the count and the sum of row hashes, so that repeats 
 
 from __future__ import annotations
 
+import operator
+from datetime import timedelta
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -15,11 +17,15 @@ from lakehouse.engines.joins import semi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+    from datetime import date
 
     from pyspark.sql import Column, DataFrame
 
     from lakehouse.contract import Contract
     from lakehouse.graph import Table
+
+FAR, MOST_SPANS = 7, 16  # days between two that are read apart; how often
+OF_A_BLOCK = 10  # times as many days as a unit reads beside its own
 
 
 def row_hash(columns: Sequence[str], as_texts: Container[str] = ()) -> Column:
@@ -99,9 +105,19 @@ def touched(table: Table, changed: Mapping[str, DataFrame], inputs: Mapping[str,
 def _units_of(table: Table, name: str, rows: DataFrame, inputs: Mapping[str, DataFrame]) -> DataFrame:
     reach = table.contract.inputs.get(name)
     if reach is None or reach.through is None:
-        return rows.select(*(value.alias(column) for column, value in _unit(table, name).items()))
+        own = rows.select(*(value.alias(column) for column, value in _unit(table, name).items()))
+        return _that_read(table.contract.day, reach.days, own) if reach and reach.days else own
     leading = semi(inputs[reach.through], rows.select(*reach.on))
     return _units_of(table, reach.through, leading, inputs)
+
+
+def _that_read(day: str, days: tuple[int, int], own: DataFrame) -> DataFrame:
+    """From the units whose day is that of a row to those that read it."""
+    first, last = days
+    if first == last == 0:
+        return own
+    around = F.sequence(F.date_add(day, -last), F.date_add(day, -first))
+    return own.distinct().withColumn(day, F.explode(around))
 
 
 def narrowed(
@@ -113,25 +129,89 @@ def narrowed(
 ) -> dict[str, DataFrame]:
     """Of each input the rows that belong to `some` units, or lead to them; conf as it is.
 
-    `small_side` marks keys that are few, which saves moving the inputs' rows to them; `keep` may compute what is narrow
-    now, since an input can be used several times.
+    Of an input of which units read several days there may be more, of these days: what is built of them is right for
+    these alone (`only`). `small_side` marks keys that are few, which saves moving the inputs' rows to them; `keep` may
+    compute what is narrow now, since an input can be used several times.
     """
-    return _belonging(
-        table,
-        inputs,
-        lambda name: keep(semi(inputs[name], small_side(some), _unit(table, name))),
-        lambda name, keys: keep(semi(inputs[name], small_side(keys))),
-    )
+    spans = _spans(table, some)
+
+    def by_itself(name: str) -> DataFrame:
+        reach, unit = table.contract.inputs.get(name), _unit(table, name)
+        if reach is None or reach.days is None:
+            return keep(semi(inputs[name], small_side(some), unit))
+        rows = inputs[name].where(_within(unit[table.contract.day], spans, reach.days))
+        if not reach.reads_other_days:
+            return keep(semi(rows, small_side(some), unit))
+        beside = {column: value for column, value in unit.items() if column != table.contract.day}
+        return keep(semi(rows, small_side(some.select(*beside).distinct()), beside) if beside else rows)
+
+    return _belonging(table, inputs, by_itself, lambda name, keys: keep(semi(inputs[name], small_side(keys))))
+
+
+def only(table: Table, built: DataFrame, some: DataFrame) -> DataFrame:
+    """What was built of `narrowed` rows, without units that were built of a part of theirs."""
+    return semi(built, some) if table.contract.reads_other_days else built
+
+
+def near(table: Table, stored: DataFrame, some: DataFrame) -> DataFrame:
+    """The table's own rows of the days of `some` units, where it goes by days: others need not be read."""
+    spans = _spans(table, some)
+    return stored.where(_within(F.col(table.contract.day), spans, (0, 0))) if spans else stored
+
+
+def _spans(table: Table, some: DataFrame) -> list[tuple[date, date]]:
+    """The days of the units from the first to the last, in several spans where there are large gaps between them."""
+    day = table.contract.day
+    if not day:
+        return []
+    spans: list[tuple[date, date]] = []
+    for one in sorted(row[0] for row in some.select(day).distinct().collect() if row[0]):
+        if spans and ((one - spans[-1][1]).days <= FAR or len(spans) == MOST_SPANS):
+            spans[-1] = (spans[-1][0], one)
+        else:
+            spans.append((one, one))
+    return spans
+
+
+def _within(day: Column, spans: Iterable[tuple[date, date]], days: tuple[int, int]) -> Column:
+    """Whether a unit of these days reads the day; as literals, by which both engines leave out partitions."""
+    first, last = (timedelta(days=number) for number in days)
+    return reduce(operator.or_, (day.between(begin + first, end + last) for begin, end in spans), F.lit(False))  # noqa: FBT003
 
 
 def of_slice(table: Table, inputs: Mapping[str, DataFrame], place: int, of: int) -> dict[str, DataFrame]:
-    """Of each input the rows of one of so many slices of the units: few enough for the memory there is."""
-    return _belonging(
-        table,
-        inputs,
-        lambda name: inputs[name].where(slice_of(_unit(table, name).values(), of) == place),
-        lambda name, keys: semi(inputs[name], keys),
-    )
+    """Of each input the rows of one of so many slices of the units: few enough for the memory there is.
+
+    As `narrowed`, there may be more (`only_of_slice`).
+    """
+
+    def by_itself(name: str) -> DataFrame:
+        unit, (first, last) = _unit(table, name), _read(table, name)
+        read = [_slice(table, unit, of, shift) == place for shift in sorted({-first, -last})]
+        return inputs[name].where(reduce(operator.or_, read))
+
+    return _belonging(table, inputs, by_itself, lambda name, keys: semi(inputs[name], keys))
+
+
+def only_of_slice(table: Table, built: DataFrame, place: int, of: int) -> DataFrame:
+    unit = {column: F.col(f"`{column}`") for column in table.contract.unit}
+    return built.where(_slice(table, unit, of) == place) if table.contract.reads_other_days else built
+
+
+def _slice(table: Table, unit: Mapping[str, Column], of: int, shift: int = 0) -> Column:
+    """Of units that read other days by blocks of days, each so long that few days are read for two of them."""
+    widest = max(last - first for first, last in (_read(table, name) for name in table.inputs))
+    if not widest:
+        return slice_of(unit.values(), of)
+    day = F.unix_date(F.date_add(unit[table.contract.day], shift))
+    block = F.call_function("div", day, F.lit(OF_A_BLOCK * widest))
+    return slice_of([block if column == table.contract.day else value for column, value in unit.items()], of)
+
+
+def _read(table: Table, name: str) -> tuple[int, int]:
+    """The first and the last day of an input that a unit reads, beside its own."""
+    reach = table.contract.inputs.get(name)
+    return (reach.days if reach else None) or (0, 0)
 
 
 def _belonging(

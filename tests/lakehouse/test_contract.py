@@ -299,3 +299,19 @@ def test_a_way_to_the_units_is_either_sql_or_through_another_input() -> None:
     promise["columns"] = {name: {"type": "int", "meaning": "a number"} for name in ("order_id", "line_number")}
     with pytest.raises(ValueError, match="either `unit` with SQL"):
         contract.Contract.model_validate(promise)
+
+
+def test_days_go_by_the_one_date_of_the_unit_and_with_no_sums_that_must_agree() -> None:
+    promise = a_promise(write="refresh", grain=["order_id", "order_date"], unit=["order_id", "order_date"])
+    promise["inputs"] = {"silver.lines": {"days": [-1, 1]}}
+    promise["columns"] = {"order_id": {"type": "int", "meaning": "a number"}}
+    with pytest.raises(ValueError, match="must have one column of type date, and has none"):
+        contract.Contract.model_validate(promise)
+    promise["columns"]["order_date"] = {"type": "date", "meaning": "a day"}
+    found = contract.Contract.model_validate(promise)
+    assert (found.day, found.reads_other_days) == ("order_date", True)
+    sums = {"agrees_with": "silver.lines", "this": "count(*)", "that": "count(*)", "severity": "stop", "why": "it is"}
+    with pytest.raises(ValueError, match="belongs to units of several days"):
+        contract.Contract.model_validate(promise | {"checks": {"same": sums}})
+    with pytest.raises(ValueError, match="is after the last"):
+        contract.Contract.model_validate(promise | {"inputs": {"silver.lines": {"days": [1, -1]}}})

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
+from pyspark.sql import functions as F
 
 from lakehouse.writes import units
 from tests.promises import a_table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from pyspark.sql import DataFrame, SparkSession
 
     from lakehouse.engines.native import Native
@@ -114,6 +119,59 @@ def test_slices_hold_every_row_of_a_unit_and_each_unit_once(spark: SparkSession,
             (str(m), str(c)) for m, c, _ in CUSTOMERS
         }
         assert found(one["conf.markets"]) == [("1", "Kenya")]
+
+
+@pytest.fixture(scope="module")
+def days_around() -> Table:
+    """How much a user did on the two days before, the day, and the one after it, where he did something on it."""
+
+    def build(silver_events: DataFrame) -> DataFrame:
+        reading = F.explode(F.sequence(F.date_sub("day", 1), F.date_add("day", 2)))
+        around = silver_events.withColumn("day", reading).groupBy("user", "day").agg(F.sum("events").alias("events"))
+        return silver_events.select("user", "day").distinct().join(around, on=["user", "day"], how="inner")
+
+    columns = {"user": "string", "day": "date", "events": "bigint"}
+    unit, reach = ["user", "day"], {"silver.events": {"days": [-2, 1]}}
+    return a_table("gold.days", "refresh", "silver.events", inputs=reach, columns=columns, grain=unit, build=build)
+
+
+def events(spark: SparkSession, days: Mapping[str, Iterable[int]]) -> DataFrame:
+    rows = [(user, day, 1 + day % 3) for user, numbers in days.items() for day in numbers]
+    made = spark.createDataFrame(rows, "user string, number int, events int")
+    return made.select("user", F.expr("date_add(date '2024-02-25', number)").alias("day"), "events")
+
+
+def test_a_row_touches_the_units_that_read_its_day(spark: SparkSession, days_around: Table) -> None:
+    changed = {"silver.events": events(spark, {"A": [5]})}
+    days = [("A", f"2024-0{day}") for day in ("2-29", "3-01", "3-02", "3-03")]
+    assert found(units.touched(days_around, changed, changed)) == days
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_units_that_read_other_days_are_built_from_these_days_alone(
+    spark: SparkSession, days_around: Table, seed: int
+) -> None:
+    random = Random(seed)  # noqa: S311
+    every = {"silver.events": events(spark, {user: random.sample(range(60), 12) for user in "ABC"})}
+    whole = found(days_around.build(every["silver.events"]).select("user", "day", "events"))
+    some = events(spark, {user: random.sample(range(60), 6) for user in "AB"}).select("user", "day")
+    wanted = set(found(some))
+    narrow = units.narrowed(days_around, every, some)
+    built = units.only(days_around, days_around.build(narrow["silver.events"]), some)
+    assert found(built.select("user", "day", "events")) == [row for row in whole if row[:2] in wanted]
+    slices = [units.of_slice(days_around, every, place, 3) for place in range(3)]
+    parts = [
+        units.only_of_slice(days_around, days_around.build(rows["silver.events"]), place, 3)
+        for place, rows in enumerate(slices)
+    ]
+    assert sorted(row for part in parts for row in found(part.select("user", "day", "events"))) == whole
+
+
+def test_days_that_are_far_apart_are_read_apart(spark: SparkSession, days_around: Table) -> None:
+    every = {"silver.events": events(spark, {"A": range(60)})}
+    some = events(spark, {"A": [3, 4, 50]}).select("user", "day")
+    read = found(units.narrowed(days_around, every, some)["silver.events"].select("day"))
+    assert [day for (day,) in read] == [str(date(2024, 2, 25) + timedelta(n)) for n in (1, 2, 3, 4, 5, 48, 49, 50, 51)]
 
 
 def test_what_differs_counts_repeats_and_tells_null_from_its_neighbour(spark: SparkSession) -> None:

@@ -6,7 +6,7 @@ import heapq
 import json
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -60,7 +60,7 @@ class Work:
     """What a worker needs: where the files are, how to reach them, and the columns that all files together have."""
 
     root: str
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)  # the account at the store
     schema: pa.Schema
     rescued: frozenset[str]
     groups: Sequence[Sequence[Entry]]

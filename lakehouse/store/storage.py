@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 import shutil
@@ -127,6 +128,12 @@ def is_s3(root: str) -> bool:
 
 def normalise(root: str) -> str:
     """One spelling per place: an absolute local path, or s3://bucket/prefix without a slash at the end."""
+    _, is_address, place = root.partition("://")
+    if is_address and set("@:") & set(place.partition("/")[0]):
+        raise LakehouseError(
+            "An address of a lake or landing has an account in it, and would be shown, and stand in logs. Write "
+            "s3://bucket/prefix, and put the account into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+        )
     if is_s3(root):
         return "s3://" + root.split("://", 1)[1].rstrip("/")
     if "://" in root:
@@ -191,7 +198,14 @@ def for_sail() -> dict[str, str]:
 
 
 def endpoint_url() -> str | None:
-    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
+    """Raises LakehouseError where an account stands in it, since errors name the store by it."""
+    found = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
+    if found and "@" in found:
+        raise LakehouseError(
+            "AWS_ENDPOINT_URL has an account in it. Write http://host:9000, and put the account into AWS_ACCESS_KEY_ID "
+            "and AWS_SECRET_ACCESS_KEY."
+        )
+    return found
 
 
 def region() -> str:
@@ -204,6 +218,7 @@ def _client(endpoint: str | None, region_name: str, *identity: str | None) -> Ba
     import boto3  # noqa: PLC0415
     from botocore.config import Config  # noqa: PLC0415
 
+    logging.getLogger("botocore").setLevel(logging.INFO)  # below it it prints requests, with the session's token
     config = Config(
         connect_timeout=CONNECT, read_timeout=ANSWER, retries={"max_attempts": 3}, s3={"addressing_style": "path"}
     )

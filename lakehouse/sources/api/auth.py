@@ -1,4 +1,7 @@
-"""What a request says of who asks, as a contract's `auth:` names it; what is quoted of an answer is `masked` before."""
+"""What a request says of who asks, as a contract's `auth:` names it.
+
+What is quoted of a refusal is `masked` before, and no answer is taken in which something secret is `told`.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 # What an address of tokens answers to a form that is sent with these headers.
 Ask: TypeAlias = "Callable[[str, Mapping[str, str], Mapping[str, str]], Mapping[str, Any]]"
+RECOGNISED = 12  # characters: what is shorter may be a word of the data
 EARLY = 0.9  # of a token's life, after which it is replaced: a request under way with it would come too late
 
 
@@ -29,6 +33,8 @@ class Credentials(Protocol):
     def renew(self) -> bool: ...
 
     def masked(self, text: str) -> str: ...
+
+    def told(self, text: bytes) -> bool: ...
 
 
 def credentials(auth: Auth | None, ask: Ask) -> Credentials:
@@ -53,6 +59,9 @@ class Nobody:
     def masked(self, text: str) -> str:
         return text
 
+    def told(self, text: bytes) -> bool:  # noqa: ARG002  nothing is secret
+        return False
+
 
 class Key:
     """A key, which `read` gives again: its file or variable may hold another one by now."""
@@ -71,6 +80,9 @@ class Key:
 
     def masked(self, text: str) -> str:
         return _without([self.key], text)
+
+    def told(self, text: bytes) -> bool:
+        return _has([self.key], text)
 
 
 class Token:
@@ -93,6 +105,9 @@ class Token:
 
     def masked(self, text: str) -> str:
         return _without([*self.known, self.token], text)
+
+    def told(self, text: bytes) -> bool:
+        return _has([*self.known[1:], self.token], text)  # a client's id is no secret, and may be a word of the data
 
     def _fetch(self) -> None:
         form = {"grant_type": "client_credentials"} | ({"scope": self.auth.scope} if self.auth.scope else {})
@@ -118,6 +133,11 @@ def _sendable(one: Secret) -> Secret:
             f"The credential {one.name} cannot be sent: it has blanks round it, or signs beyond ASCII, or is empty."
         )
     return one
+
+
+def _has(secrets: list[Secret | None], text: bytes) -> bool:
+    known = [one.revealed for one in secrets if one and len(one.revealed) >= RECOGNISED]
+    return any(spelled.encode() in text for one in known for spelled in {one, quote(one, safe="")})
 
 
 def _without(secrets: list[Secret | None], text: str) -> str:

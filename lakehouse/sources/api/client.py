@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from lakehouse.described_api import Api
     from lakehouse.sources.api.auth import Ask, Credentials
 
+for logger in ("httpx2", "httpcore2"):
+    logging.getLogger(logger).setLevel(logging.WARNING)  # below it they print headers, where a server may repeat a key
+
 T = TypeVar("T")
 LARGEST = 256 << 20  # bytes of a page
 HOPS = 5  # redirects and a renewed credential, one after the other
@@ -55,8 +59,8 @@ class Answer:
 
     url: str
     status_code: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
     next_link: str = ""
 
     @property
@@ -103,6 +107,14 @@ class Client:
     def token(self, url: str, headers: Mapping[str, str], form: Mapping[str, str]) -> Mapping[str, Any]:
         """What a form is answered by the address that gives tokens; it has an origin of its own, and no rate."""
         return self._patiently(partial(self._token, url, headers, form))
+
+    def check(self, text: bytes) -> None:
+        """Raises SourceError where it repeats a credential, which would then stand in landing, or in words."""
+        if self.credentials.told(text):
+            raise SourceError(
+                f"{_place(self.url)} repeats the credential that it was sent, so nothing of its answer is taken. Tell "
+                "those who run the API, and have the credential replaced."
+            )
 
     def handle_rate_limit(self, response: Answer | httpx2.Response) -> float:
         """The seconds for which an answer asks to be left alone, 0 for none; before they are over nothing is sent."""
@@ -162,6 +174,7 @@ class Client:
                 answer = self._sent(request)
             if isinstance(answer, _Trouble):
                 return answer
+            self.check("\n".join(answer.headers.values()).encode())
             if answer.status_code in REDIRECTS:
                 url, query = self.within(answer.url, answer.headers.get("location", "")), {}
             elif answer.status_code == UNAUTHORIZED and may_renew and self.credentials.renew():

@@ -30,11 +30,20 @@ class Content:
     suffix: str  # of a file that holds the page
 
 
-def read(body: bytes, source: Source, number: Callable[[str], Any] = str) -> Content:
-    """Raises ValueError where the page is damaged, as a sentence that follows `gives a page that`."""
+def read(
+    body: bytes,
+    source: Source,
+    number: Callable[[str], Any] = str,
+    look: Callable[[bytes], None] = lambda _: None,
+) -> Content:
+    """`look` is shown the page's text first.
+
+    Raises ValueError where the page is damaged, as a sentence that follows `gives a page that`.
+    """
     try:
         compression = "gzip" if body.startswith(b"\x1f\x8b") else ""
         text = _unpacked(body, compression)
+        look(text)
         suffix = f".{source.format}" + (".gz" if compression else "")
         return _json(text, source.rows, suffix, number) if source.format == records.JSON else _csv(text, source, suffix)
     except (HalfWrittenError, UnreadableError) as error:

@@ -116,7 +116,7 @@ class Walk:
 
         def read(answer: Answer) -> _Fetched:
             try:
-                content = contents.read(answer.body, self.described)
+                content = contents.read(answer.body, self.described, look=self.client.check)
             except ValueError as error:
                 raise ValueError(f"{error} It is page {state.page + 1} of the window.") from None
             after = paging.following(self.api.paging, place, content, answer, self.client.within)

@@ -261,6 +261,20 @@ def test_a_bucket_that_is_not_there_is_said_so(store: Store, server: Server) -> 
     assert refusal("s3://nowhere/tables") == f"{words} Create it, or correct the name."
 
 
+@pytest.mark.parametrize("place", ["s3://me:s3cr3t@lakehouse/tables", "s3://me:s3/cr3t@lakehouse", "gs://me:s3cr3t@x"])
+def test_an_account_in_an_address_is_refused_and_not_shown(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(LakehouseError, match="put the account into AWS_ACCESS_KEY_ID and") as error:
+        storage.normalise(place)
+    assert "cr3t" not in str(error.value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://me:s3cr3t@127.0.0.1:9000")
+    with pytest.raises(LakehouseError, match=r"Write http://host:9000, and put the account into AWS_ACCESS_K") as error:
+        storage.check("s3://lakehouse/tables", role="lake", must_exist=True)
+    assert "cr3t" not in str(error.value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9000")
+    assert storage.normalise("s3://lakehouse/me@home/") == "s3://lakehouse/me@home"
+    assert storage.endpoint_url() == "http://127.0.0.1:9000"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrong", "code"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import traceback
@@ -63,6 +64,52 @@ def test_no_failure_shows_a_secret(
     landed = [path for path in (tmp_path / "landing").rglob("*") if path.is_file()]
     assert len(landed) == 2  # a page, for which the secret was taken, and its state
     assert CANARY not in said + repr(source) + caplog.text + "".join(f"{one} {one.read_text()}" for one in landed)
+
+
+A_PAGE = b'{"data": [{"line_id": "1", "note": "TOLD"}], "next_cursor": null}'
+REPEATED = {
+    "page": (200, A_PAGE, ""),
+    "packed page": (200, gzip.compress(A_PAGE.replace(b"TOLD", CANARY.encode())), ""),
+    "names of a page": (200, b'{"TOLD": 1}', ""),
+    "next page": (200, b'{"data": [{"line_id": "1"}], "next_cursor": "TOLD"}', ""),
+    "header": (200, A_PAGE.replace(b"TOLD", b""), "TOLD"),
+    "redirect": (307, b"", "/v1/elsewhere/TOLD"),
+    "redirect to a host": (307, b"", "https://TOLD.example.org/"),
+    "redirect to what is none": (307, b"", "http://[TOLD"),
+}
+
+
+class Repeating:
+    """An API that says in its answer, instead of TOLD, what it was sent."""
+
+    def __init__(self, status: int, body: bytes, location: str) -> None:
+        self.status, self.body, self.location = status, body, location.encode()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401, ARG002  ASGI
+        said = dict(scope["headers"])[b"authorization"].removeprefix(b"Bearer ")
+        body, location = (one.replace(b"TOLD", said) for one in (self.body, self.location))
+        headers = [(b"content-length", str(len(body)).encode()), (b"location", location)]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+@pytest.mark.parametrize("where", REPEATED)
+def test_an_answer_that_repeats_the_secret_is_not_taken(
+    shop: Shop, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("SHOP_KEY", CANARY)
+    monkeypatch.setattr(shop, "api", Repeating(*REPEATED[where]))
+    refused = failure(shop.source(), tmp_path / "landing")
+    assert "/sales repeats the credential that it was sent, so nothing of its answer is taken" in str(refused)
+    assert CANARY not in "".join(traceback.format_exception(refused)) + caplog.text
+    assert not (tmp_path / "landing").exists()
+
+
+def test_a_word_of_the_data_is_no_secret(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_KEY", "COMPLETED")
+    shop.api = SalesAPI(LINES, "COMPLETED")
+    assert read(shop.source())
 
 
 def failure(source: Source, landing: Path) -> SourceError | None:

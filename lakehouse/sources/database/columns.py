@@ -23,7 +23,7 @@ select a.attname, coalesce(d.typname, t.typname), case when d.oid is null then a
   t.typcategory = 'A' or t.typtype = 'c'
 from pg_attribute a join pg_type t on t.oid = a.atttypid
   left join pg_type d on d.oid = t.typbasetype
-where a.attrelid = %s and a.attnum > 0 and not a.attisdropped order by a.attnum
+where a.attrelid = to_regclass(%s) and a.attnum > 0 and not a.attisdropped order by a.attnum
 """
 TYPES = {
     "bool": pa.bool_(),
@@ -60,9 +60,9 @@ class Column:
         return Column(self.name, pa.string(), self.as_text, self.as_text)
 
 
-def columns_of(connection: Connection[Any], oid: int, wanted: Sequence[str]) -> list[Column]:
+def columns_of(connection: Connection[Any], table: Identifier, wanted: Sequence[str]) -> list[Column]:
     """Those that are `wanted`, in their order, else all. Raises SourceError where one is lacking."""
-    rows = connection.execute(COLUMNS, [oid]).fetchall()
+    rows = connection.execute(COLUMNS, [table.as_string()]).fetchall()
     found = {name: _column(name, kind, modifier, is_json) for name, kind, modifier, is_json in rows}
     if lacking := [name for name in wanted if name not in found]:
         raise SourceError(

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lakehouse.sources.windows import Landed
 
 APPLICATION = "lakehouse fetch"
+MATERIALIZED = "m"  # view, which PostgreSQL locks for nobody
 THEN = "Nothing of this fetch counts; the next one begins it again."
 SETTINGS = """
 select set_config('statement_timeout', %s, false), set_config('TimeZone', 'UTC', false),
@@ -42,7 +43,7 @@ select set_config('statement_timeout', %s, false), set_config('TimeZone', 'UTC',
 """
 # A partitioned table has no blocks of its own, and a range of them is that of each of its parts. A view has none.
 FOUND = """
-select c.oid, case when c.relkind in ('r', 'm', 'p') then
+select c.relkind, case when c.relkind in ('r', 'm', 'p') then
     greatest(pg_relation_size(c.oid), (select max(pg_relation_size(relid)) from pg_partition_tree(c.oid)))
   else 0 end / current_setting('block_size')::int
 from pg_class c where c.oid = to_regclass(%s)
@@ -90,28 +91,39 @@ class Rows:
             yield from self._pages(window, len(landed) + 1, Path(folder), opened)
 
     def _pages(self, window: Window, number: int, folder: Path, opened: ExitStack) -> Iterator[Page]:
-        said, is_whole = self.said, window.since is None and window.until is None
+        said = self.said
         first = self._connected(opened)
         bound = {"upper": upper(first, said).isoformat()} if said.watermark else {}
-        begin(first, opened)
         table = Identifier(*said.table.split("."))
-        oid, blocks = self._found(first, table)
-        columns = columns_of(first, oid, said.columns)
-        parts = ranges(blocks) if is_whole else [self._changed(window, columns)]
+        kind, blocks = self._found(first, table)
+        begin(first, opened)
+        if kind != MATERIALIZED:
+            # Before anything is seen: to who has looked already, a table that is rewritten (alter, truncate) is empty.
+            first.execute(SQL("lock table {} in access share mode").format(table))
+        columns = columns_of(first, table, said.columns)
+        parts = ranges(blocks) if _is_whole(window) else [self._changed(window, columns)]
         others = [self._connected(opened) for _ in range(min(said.connections, len(parts)) - 1)]
         share(first, others, opened)
-        digest, rows, names = hashlib.sha256(), 0, list[str]()
-        for path, count in Reading([first, *others], table, columns, folder).files(parts, number):
+        files = Reading([first, *others], table, columns, folder).files(parts)
+        yield from self._named(files, window, number, bound)
+
+    def _named(
+        self, files: Iterator[tuple[Path, int]], window: Window, number: int, bound: Mapping[str, str]
+    ) -> Iterator[Page]:
+        """Numbered from there on; with the last one stands what is known of all."""
+        digest, rows, names, is_whole = hashlib.sha256(), 0, list[str](), _is_whole(window)
+        for (path, count), is_last in _up_to_the_last(files):
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
-            rows, names = rows + count, [*names, path.name]
-            if len(names) < len(parts):
-                yield Page(path.name, path, {}, count)
-                path.unlink()
-        whole = {"whole": window.started_at.isoformat(), "digest": digest.hexdigest()} if is_whole else {}
-        is_news = whole["digest"] != window.facts.get("digest") if is_whole else rows > 0
-        known = _without_digest(window.facts) if is_news else window.facts
-        yield Page(path.name, path, {}, count, {**known, **bound, **whole, "pages": names if is_news else []})
+            rows, names = rows + count, [*names, f"{number + len(names):06}.parquet"]
+            page = Page(names[-1], path, {}, count)
+            if is_last:
+                whole = {"whole": window.started_at.isoformat(), "digest": digest.hexdigest()} if is_whole else {}
+                is_news = whole["digest"] != window.facts.get("digest") if is_whole else rows > 0
+                known = _without_digest(window.facts) if is_news else window.facts
+                page = replace(page, facts={**known, **bound, **whole, "pages": names if is_news else []})
+            yield page
+            path.unlink()
 
     def _connected(self, opened: ExitStack) -> Connection[Any]:
         """One more connection, which writes values as they are read here."""
@@ -119,8 +131,8 @@ class Rows:
         connection.execute(SETTINGS, [f"{self.said.timeout.total_seconds():.0f}s"])
         return connection
 
-    def _found(self, connection: Connection[Any], table: Identifier) -> tuple[int, int]:
-        """The table's number, and how many blocks it has."""
+    def _found(self, connection: Connection[Any], table: Identifier) -> tuple[str, int]:
+        """What it is, and how many blocks it has; the last part is of all those that it has by then."""
         found = connection.execute(FOUND, [table.as_string()]).fetchone()
         if found is None:
             raise SourceError(f"The database has no table {self.said.table}. Change `table:` of its contract.")
@@ -146,6 +158,19 @@ class Rows:
             if at
         ]
         return SQL("where ({}) or {} is null").format(SQL(" and ").join(bounds), watermark)
+
+
+def _is_whole(window: Window) -> bool:
+    return window.since is None and window.until is None
+
+
+def _up_to_the_last(files: Iterator[tuple[Path, int]]) -> Iterator[tuple[tuple[Path, int], bool]]:
+    """Each, and whether it is the last; there is one at least."""
+    held = next(files)
+    for one in files:
+        yield held, False
+        held = one
+    yield held, True
 
 
 def _without_digest(facts: Mapping[str, Any]) -> dict[str, Any]:

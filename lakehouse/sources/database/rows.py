@@ -1,7 +1,8 @@
-"""Rows of a query as a Parquet file: by COPY, some megabytes at a time, so that memory holds little of them."""
+"""Rows of a query as Parquet files: by COPY, some megabytes at a time, so that memory holds little of them."""
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -17,27 +18,37 @@ if TYPE_CHECKING:
     from lakehouse.sources.database.columns import Column
 
 BLOCK = 8 << 20  # bytes that are parsed together, and are a row group
+BLOCKS = 8  # of a file, which is put and read as a whole
 
 
-def to_parquet(connection: Connection[Any], columns: Sequence[Column], behind: Composed, path: Path) -> int:
-    """How many rows it has. `behind` is the query's end, from its `from` on.
+def to_parquet(
+    connection: Connection[Any], columns: Sequence[Column], behind: Composed, folder: Path
+) -> list[tuple[Path, int]]:
+    """Files in this folder, and how many rows each has; at least one. `behind` is the query's end, from its `from` on.
 
     Raises pa.ArrowInvalid where a value does not fit its column's type.
     """
     selected = SQL(", ").join(one.select for one in columns)
     query = SQL("copy (select {} {}) to stdout (format csv)").format(selected, behind)
-    schema, count = pa.schema([(one.name, one.type) for one in columns]), 0
+    schema = pa.schema([(one.name, one.type) for one in columns])
+    files: list[tuple[Path, int]] = []
     # In a savepoint, so that the snapshot outlives a value that does not fit.
-    with (
-        parquet.ParquetWriter(path, schema, compression="zstd", use_dictionary=False) as file,
-        connection.transaction(),
-        connection.cursor().copy(query) as sent,
-    ):
-        for block in _blocks(sent):
+    with connection.transaction(), connection.cursor().copy(query) as sent:
+        blocks = _blocks(sent)
+        while (some := _written(blocks, schema, folder / f"{len(files):06}.parquet"))[1] or not files:
+            files.append(some)
+    return files
+
+
+def _written(blocks: Iterator[bytearray], schema: pa.Schema, path: Path) -> tuple[Path, int]:
+    """The next blocks as a file."""
+    count = 0
+    with parquet.ParquetWriter(path, schema, compression="zstd", use_dictionary=False) as file:
+        for block in islice(blocks, BLOCKS):
             rows = _parsed(block, schema)
             count += rows.num_rows
             file.write_table(rows)
-    return count
+    return path, count
 
 
 def _blocks(sent: Copy) -> Iterator[bytearray]:

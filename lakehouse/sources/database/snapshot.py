@@ -51,7 +51,7 @@ def ranges(blocks: int) -> list[Composed]:
 
 
 class Reading:
-    """Parts of a table as files in a folder; `columns` are read as text once a value does not fit its type."""
+    """Parts of a table as files below a folder; `columns` are read as text once a value does not fit its type."""
 
     def __init__(
         self, connections: Sequence[Connection[Any]], table: Identifier, columns: Sequence[Column], folder: Path
@@ -59,26 +59,27 @@ class Reading:
         self.connections, self.table, self.columns, self.folder = connections, table, columns, folder
         self._free = SimpleQueue[Any]()
 
-    def files(self, parts: Sequence[Composed], number: int) -> Iterator[tuple[Path, int]]:
-        """One for each part, in their order and numbered from there on, with its rows; few are there ahead."""
+    def files(self, parts: Sequence[Composed]) -> Iterator[tuple[Path, int]]:
+        """Some for each part, in their order, with their rows; those of few parts are there ahead."""
         for one in self.connections:
             self._free.put(one)
         reading = deque[Any]()
         with ThreadPoolExecutor(len(self.connections)) as pool:
-            for place, part in enumerate(parts, start=number):
-                reading.append(pool.submit(self._read, part, self.folder / f"{place:06}.parquet"))
+            for place, part in enumerate(parts):
+                reading.append(pool.submit(self._read, part, self.folder / str(place)))
                 if len(reading) > len(self.connections):
-                    yield reading.popleft().result()
+                    yield from reading.popleft().result()
             while reading:
-                yield reading.popleft().result()
+                yield from reading.popleft().result()
 
-    def _read(self, part: Composed, path: Path) -> tuple[Path, int]:
+    def _read(self, part: Composed, folder: Path) -> list[tuple[Path, int]]:
         connection, behind = self._free.get(), SQL("from {} {}").format(self.table, part)
+        folder.mkdir()
         try:
             try:
-                return path, to_parquet(connection, self.columns, behind, path)
+                return to_parquet(connection, self.columns, behind, folder)
             except pa.ArrowInvalid:
                 self.columns = [one.text() if one.is_doubtful else one for one in self.columns]
-                return path, to_parquet(connection, self.columns, behind, path)
+                return to_parquet(connection, self.columns, behind, folder)
         finally:
             self._free.put(connection)

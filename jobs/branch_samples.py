@@ -1,8 +1,9 @@
-"""Sample exports of branches: shops of both markets with their receipts, stock counts and conversations.
+"""Sample exports of branches: shops of both markets with their customers, prices, receipts, stock and conversations.
 
 They lie beside the exports of `jobs.samples`, whose customers and products they name, and are written only when asked
 for. An export holds what is new or changed since the one before, as whole documents. The dirt is on purpose: a branch
 is listed under five names, receipts are numbered anew in each branch, and a few are of a branch that no list has.
+Branches describe a customer of two of them differently, and one branch's till does not follow its price list.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,6 +22,8 @@ from jobs.samples import DAY, HOUR, MARKETS, NEWLINE, History, Market, Simulatio
 BRANCHES = "Branch ID,Branch Name,City,Opened On,Closed On,Updated At"
 TRANSACTIONS = "Branch ID,Transaction ID,Sold At,Customer ID,SKU,Quantity,Unit Price,Line Total,Transaction Total"
 STOCK = "Branch ID,SKU,Counted On,On Hand,Unit Price"
+CUSTOMERS = "Branch ID,Customer ID,Segment,Registered On,Updated At"
+PRICES = "Branch ID,SKU,Valid From,List Price"
 PLACES = {  # by market
     1: (
         "Westlands", "Kilimani", "Karen", "Kasarani", "Nyali", "Likoni", "Kisumu", "Nakuru", "Eldoret", "Thika",
@@ -34,9 +37,12 @@ FIVE_NAMES = ("{} Mall", "Shop {}", "{} New", "{} (old)", "{}")  # of the first 
 CITIES = ("Old Town", "New Town")
 TOPICS = ("delivery", "price", "payment", "return", "stock")
 CHANNELS = ("phone", "chat", "counter")
+SEGMENTS = ("household", "shop", "restaurant")
 UNLISTED = 99  # a branch that writes a receipt in each export
 LATER, CLOSED = 3, 5  # open in the middle of the days; close when two thirds of them are over
 CROWDED, QUIET, STUFFED = 1, 2, 4  # sells to ever new people; sells little; has more on its shelves than it sells
+CHEAP = 6  # its till goes on as before when its list raises a price
+LISTED, OTHERWISE = 30, 5  # days for which prices are old at the start; of so many customers one is described otherwise
 START = date(2022, 1, 3)  # as the other samples
 PRODUCTS = 10  # of the market's catalog
 FIRST_TRANSACTION_ID, FIRST_CONVERSATION_ID = 1_000, 70_000
@@ -101,6 +107,8 @@ class BranchTruth:
     conversations: int = 0
     resolved: int = 0
     counts: int = 0  # of a product on a branch's shelf
+    customers: int = 0  # of a branch's list
+    prices: int = 0  # of a product in a branch from a day on
 
 
 @dataclass(frozen=True)
@@ -173,7 +181,7 @@ class Shops:
         )
 
     def export(self, period: range) -> dict[str, str]:
-        """The four files of some days, by name."""
+        """The six files of some days, by name."""
         receipts, opened, counts = (
             [self.with_one_more(one) for one in self.corrected],
             list[Conversation](),
@@ -191,8 +199,14 @@ class Shops:
         resolved = [one for one in self.unresolved if one.resolved is not None and one.resolved < end]
         self.unresolved = [one for one in self.unresolved + opened if one.resolved is None or one.resolved >= end]
         self.truth.resolved = self.truth.conversations - len(self.unresolved)
+        there = [one for one in self.branches if one.opened <= period[-1]]
+        new = [one for one in there if one.opened >= period[0] or not period[0]]
+        customers = [row for one in there for row in self.known_to(one)]
+        self.truth.customers = len({tuple(row.split(",")[:2]) for row in customers})
         return {
             "Branches.csv": NEWLINE.join([BRANCHES, *self.listed(period[-1])]),
+            "Branch Customers.csv": NEWLINE.join([CUSTOMERS, *customers]),
+            "Branch Prices.csv": NEWLINE.join([PRICES, *self.priced(new, period)]),
             "Branch Transactions.csv": NEWLINE.join([TRANSACTIONS, *self.rows(receipts)]),
             "Conversations.json": dumps([self.told(one, end) for one in opened + resolved], indent=1),
             "Stock.csv": NEWLINE.join([STOCK, *counts]),
@@ -213,6 +227,34 @@ class Shops:
                 f"{closed if branch.closed <= today else '-'},{self.at((place - 30) * DAY)}"
                 for place, name in enumerate(names)
             ]
+        return rows
+
+    def known_to(self, branch: Branch) -> list[str]:
+        """Its regulars; the first of the first branch is twice in the list, and the row further down is right."""
+        customers, rows = list(dict.fromkeys(branch.buyers)), list[str]()
+        for customer in customers:
+            is_other = (customer + branch.branch_id) % OTHERWISE == 0
+            since = self.history.start - timedelta(days=LISTED + customer % LISTED)
+            at = self.at(-(2 * LISTED if is_other else LISTED) * DAY)
+            segment = SEGMENTS[(customer + is_other) % len(SEGMENTS)]
+            if branch.branch_id == 1 and not rows:
+                rows.append(f"{branch.branch_id},{customer},{segment.upper()} (OLD),{since},{at}")
+            rows.append(f"{branch.branch_id},{customer},{segment},{since},{at}")
+        return rows
+
+    def priced(self, new: Iterable[Branch], period: range) -> list[str]:
+        """All prices of new branches, of which the first one is told twice; then those that are raised."""
+        rows = list[str]()
+        for branch in new:
+            since = self.history.start + timedelta(days=max(branch.opened, -LISTED))
+            prices = [f"{branch.branch_id},{sku},{since},{price}" for sku, price in branch.prices.items()]
+            self.truth.prices += len(prices)
+            rows += [f"{prices[0]}0", *prices] if branch.branch_id == 1 else prices
+        if period[0]:
+            branch, since = self.branches[CHEAP], self.history.start + timedelta(days=period[0])
+            sku = self.products[period[0] % len(self.products)].sku
+            rows.append(f"{branch.branch_id},{sku},{since},{branch.prices[sku] * 11 // 10 + 1}")
+            self.truth.prices += 1
         return rows
 
     def receipts(self, branch: Branch, day: int) -> list[Receipt]:
@@ -308,7 +350,8 @@ def main(landing: Path, days: int = 98, every: int = 14, receipts: float = 2.0, 
     for market, truth in sorted(exports.markets.items()):
         typer.echo(
             f"Market {market}: {truth.transactions} transactions with {truth.lines} lines = {truth.revenue}, "
-            f"{truth.conversations} conversations, {truth.resolved} of them resolved, {truth.counts} counts of stock"
+            f"{truth.conversations} conversations, {truth.resolved} of them resolved, {truth.counts} counts of stock, "
+            f"{truth.customers} customers of a branch, {truth.prices} prices"
         )
 
 

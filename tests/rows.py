@@ -110,6 +110,17 @@ def a_stock_row(**cells: object) -> Cells:
     return ids | {"on_hand": "12", "unit_price": "10.50"} | cells
 
 
+def a_branch_customer_row(**cells: object) -> Cells:
+    ids = {"market": 1, "branch_id": "3", "customer_id": "42"}
+    times = {"registered_on": "2021-11-29", "updated_at": "2022-01-01T00:00:00+03:00"}
+    return ids | {"segment": "shop"} | times | cells
+
+
+def a_branch_price_row(**cells: object) -> Cells:
+    ids = {"market": 1, "branch_id": "3", "sku": "A", "valid_from": "2022-01-03"}
+    return ids | {"list_price": "10.50"} | cells
+
+
 def an_install(first: str, last: str | None = None, **values: object) -> Cells:
     """An object of a store's installHistory: of whole days, without a last one it goes on."""
     times = {"toNow": last is None, "startType": None, "fromDate": f"{first} 00:00:00.000000", "endType": None}

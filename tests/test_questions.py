@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 TABLES = ("branch_performance", "conversation_daily", "stock_cover")
 COMPARED = {name: f"gold.{name}" for name in TABLES}
+ASKED = ("silver.branch_customers", "silver.branch_prices")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def landing(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def lake(landing: Path, engine: Native, tables: dict[str, Table], tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    root, wanted = str(tmp_path_factory.mktemp("lake")), graph.selected(tables, COMPARED.values())
+    root, wanted = str(tmp_path_factory.mktemp("lake")), graph.selected(tables, [*COMPARED.values(), *ASKED])
     for export in (1, 0):
         branch_samples.generate(landing, every=49, receipts=1, deliver=[export])
         Run(root, str(landing), wanted, engine=engine).execute(wanted)
@@ -69,6 +70,10 @@ def test_who_stands_out_is_who_the_samples_made_so(answers: dict[str, Rows]) -> 
     found = {name: {row.get("branch_id") for row in rows} for name, rows in answers.items()}
     assert found["branches_in_lowest_tenth"] == {branch_samples.QUIET + 1}
     assert found["branches_with_several_names"] == {1}
+    assert found["sold_beside_the_price_list"] == {branch_samples.CHEAP + 1}
+    words = answers["customers_described_differently"]
+    assert {row["counts"] for row in words} == set(branch_samples.SEGMENTS)
+    assert all((row["customer_id"] + row["branch_id"]) % branch_samples.OTHERWISE == 0 for row in words)
     often = [
         (row["market"], row["branch_id"]) for row in answers["many_customers_few_transactions"] if row["months"] > 2
     ]

@@ -63,6 +63,10 @@ def test_the_truth_equals_a_recount(exports: BranchExports, market: int) -> None
     assert truth.conversations == len({one["Conversation ID"] for one in told}) < len(told)
     assert truth.resolved == sum(one["Resolved At"] is not None for one in told)
     assert truth.counts == len(list(rows(exports, "Stock.csv", market)))
+    customers = [(row["Branch ID"], row["Customer ID"]) for row in rows(exports, "Branch Customers.csv", market)]
+    assert truth.customers == len(set(customers)) < len(customers)
+    prices = [(row["Branch ID"], row["SKU"], row["Valid From"]) for row in rows(exports, "Branch Prices.csv", market)]
+    assert truth.prices == len(set(prices)) == len(prices) - 1
 
 
 def test_the_same_seed_gives_the_same_bytes_and_a_day_depends_on_no_choice(
@@ -79,6 +83,18 @@ def test_one_branch_has_five_names_and_one_that_writes_receipts_is_in_no_list(ex
         names[row["Branch ID"]].add(row["Branch Name"].lower())
     assert [len(names[branch]) for branch in ("1", "2", "3")] == [5, 1, 1]
     assert {row["Branch ID"] for row in rows(exports, "Branch Transactions.csv", 1)} - names.keys() == {"99"}
+
+
+def test_branches_describe_a_customer_differently_and_one_till_does_not_follow_its_list(exports: BranchExports) -> None:
+    segments = defaultdict(set)
+    for row in rows(exports, "Branch Customers.csv", 1):
+        segments[row["Customer ID"]].add(row["Segment"])
+    assert len([one for one in segments.values() if len(one) > 1]) > 1
+    listed = {(row["Branch ID"], row["SKU"], row["List Price"]) for row in rows(exports, "Branch Prices.csv", 1)}
+    charged = {(row["Branch ID"], row["SKU"], row["Unit Price"]) for row in rows(exports, "Branch Transactions.csv", 1)}
+    assert {branch for branch, _, _ in charged - listed} == {"99"}
+    more = [row["Branch ID"] for row in rows(exports, "Branch Prices.csv", 1) if row["Valid From"] > "2022-01-03"]
+    assert set(more) == {str(branch_samples.CHEAP + 1), str(branch_samples.LATER + 1)}
 
 
 def test_one_branch_opens_and_one_closes_on_the_way(exports: BranchExports) -> None:

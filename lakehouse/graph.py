@@ -356,14 +356,21 @@ def _fingerprint(promise: Contract, module: ModuleType, source: Source | None, a
 
 def code(module: ModuleType) -> str:
     """The module's code, and of lakehouse.transforms the functions and constants it uses, with those they use."""
-    tree = _without_docstrings(ast.parse(inspect.getsource(module)))
+    own, names = _own(inspect.getsource(module))
     helpers = _helpers(inspect.getsource(_find("lakehouse.transforms")))
-    used, waiting = {}, _names(tree) & helpers.keys()
+    used, waiting = {}, names & helpers.keys()
     while waiting:
         name = waiting.pop()
         used[name], names = helpers[name]
         waiting |= (names & helpers.keys()) - used.keys()
-    return "\n".join([ast.unparse(tree), *(used[name] for name in sorted(used))])
+    return "\n".join([own, *(used[name] for name in sorted(used))])
+
+
+@cache
+def _own(source: str) -> tuple[str, set[str]]:
+    """A module's code and the names in it, found once however often a process that is kept loads the tables."""
+    tree = _without_docstrings(ast.parse(source))
+    return ast.unparse(tree), _names(tree)
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -48,6 +49,10 @@ OF_RELEASES = [
 ]  # fmt: skip
 # What takes longest goes first, so that neither process waits long for the other at the end.
 FIRST = (SPARK, "tests/jobs/test_spark_submit.py", "tests/test_bombs.py", ON_SPARK)
+# Containers often forbid to keep what was compiled: then each of hundreds of commands compiles all it imports anew, and
+# each process all tests, which doubles what either takes to start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -428,6 +428,7 @@ def explain(  # noqa: PLR0913, PLR0917  the command has so many options
     release: ReleaseOption = None,
     as_of: AsOfOption = None,
     lake: LakeOption = None,
+    landing: LandingOption = None,
     engine: EngineOption = None,
 ) -> None:
     """Show what a number was made from, down to rows of files, and how it changed over the last runs."""
@@ -441,7 +442,8 @@ def explain(  # noqa: PLR0913, PLR0917  the command has so many options
     with _at(root, release, as_of) as point:
         there = Lake(root, point)
         asked = walk.ask(there, known, table, where)
-        answer = walk.answer(engines.start(engine_name(engine)), there, known, asked, examples)
+        started, where_files_are = engines.start(engine_name(engine)), places(lake, landing)[1]
+        answer = walk.answer(started, there, known, asked, examples, storage.normalise(where_files_are))
     if output is Shape.json:
         print(explained.as_json(answer))  # noqa: T201
     else:
@@ -560,6 +562,7 @@ def rejected(
         typer.Option(help="Write the whole documents to this file, to be corrected and delivered again."),
     ] = None,
     lake: LakeOption = None,
+    landing: LandingOption = None,
 ) -> None:
     """Show what stands in quarantine: counts by rule, and where the rows stand with their text; or export it."""
     from lakehouse import graph
@@ -573,7 +576,7 @@ def rejected(
         raise LakehouseError(f"Nothing is judged on the way to {table}: its rows are kept as they were delivered.")
     if export is None:
         for one in judges:
-            printed.rejected(printed.answers(), root, one, examples)
+            printed.rejected(printed.answers(), root, one, examples, storage.normalise(places(lake, landing)[1]))
         return
     for one in judges:
         if len(judges) > 1:

@@ -129,7 +129,7 @@ def demo(messages: Console, *, on_minio: bool, postgres: str = "", shop: Shop | 
         answer = sql.query(reader, lake, question)
         printed.grid(answer.columns, answer.texts(), messages)
     messages.print("\n[bold]What is in quarantine, and why[/]")
-    printed.rejected(messages, storage.normalise(lake), tables["silver.order_lines"], examples=1)
+    printed.rejected(messages, storage.normalise(lake), tables["silver.order_lines"], 1, storage.normalise(landing))
     if postgres:
         _ask_postgres(messages, postgres)
     _what_next(messages, lake, on_minio=on_minio, has_sources=shop is not None)

@@ -177,7 +177,10 @@ def _places(file: File) -> str:
     number, of = file.delivery
     version = f"; the file's version {number} of {of}" if of > 1 else ""
     taken_back = f"; retracted: {visible(file.retracted)}" if file.retracted else ""
-    return f"{'row' if file.rows == 1 else 'rows'} {', '.join(ranges)}{more} ({_many(file.rows)}{version}){taken_back}"
+    pages = f", that is {', '.join(map(str, file.pages[:NAMED]))}" if file.pages else ""
+    pages += " and more" if len(file.pages) > NAMED else ""
+    rows = f"{'row' if file.rows == 1 else 'rows'} {', '.join(ranges)}{more}"
+    return f"{rows} ({_many(file.rows)}{version}){pages}{taken_back}"
 
 
 def _history(table: Table, answer: Answer) -> Iterator[RenderableType]:

@@ -428,7 +428,9 @@ def _ago(gap: object) -> str:
     return "just now"
 
 
-def rejected(console: Console, root: str, table: Table, examples: int) -> None:
+def rejected(console: Console, root: str, table: Table, examples: int, landing: str) -> None:
+    """Of a window the page is named where `landing` still has it."""
+    from lakehouse.intake import fetched  # noqa: PLC0415
     from lakehouse.serving import quarantine  # noqa: PLC0415
 
     by_rule = quarantine.by_rule(root, table)
@@ -442,7 +444,8 @@ def rejected(console: Console, root: str, table: Table, examples: int) -> None:
     for row in quarantine.examples(root, table, examples):
         key = ", ".join(f"{name} {row[name]}" for name in table.contract.unit if row[name] is not None)
         rules = escape(", ".join(row["rules"]))
-        place = f"{visible(row['_file'])} row {row['_row']} ({visible(key)})"
+        page = "".join(f", that is {one}" for one in fetched.on_pages(landing, row["_file"], row["_row"], row["_row"]))
+        place = f"{visible(row['_file'])} row {row['_row']}{page} ({visible(key)})"
         console.print(f"\n{escape(place)}, since {row['since']:%Y-%m-%d}: [red]{rules}[/]")
         text = row["text"]
         shown = text if isinstance(text, str) else ", ".join(f"{name}={value}" for name, value in text.items())
@@ -466,9 +469,10 @@ def exported(messages: Console, table: Table, source: Source | None, written: Ma
     if not written:
         messages.print(f"Nothing is rejected in {table.name}, so no file was written.")
     for path, rows in written.items():
-        messages.print(f"Wrote {rows:,} rows to {escape(str(path))}.")
+        messages.print(f"Wrote {rows:,} {'row' if rows == 1 else 'rows'} to {escape(str(path))}.")
     if written and source:
-        name = source.files[0].replace("{date}", f"{datetime.now(UTC):%Y-%m-%d}").replace("**/", "").replace("*", "")
+        name = source.files[0].replace("{date}", f"{datetime.now(UTC):%Y-%m-%d}").replace("**/", "")
+        name = name.replace("/*.", "/corrected.").replace("*", "")
         name = re.sub(r"{(\w+):int}", r"<\1>", name)
         messages.print(
             "Correct them, leave the first columns as they are, and put the file into landing, into a folder of today "

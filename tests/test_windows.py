@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
 from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lakehouse.intake import fetched, ledger, retracted
+from lakehouse.intake.fetched import OnPage
 from lakehouse.intake.ledger import Delivery
 from lakehouse.proof import explain, verify
 from lakehouse.recovery import retention, rewind
-from tests.lakehouse.intake.test_windows import BRONZE, SILVER, a_page, a_toy, a_window
+from lakehouse.serving import quarantine
+from tests.lakehouse.intake.test_windows import BRONZE, SILVER, SOURCES, a_page, a_toy, a_window
+from tests.toy import Toy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
     from lakehouse.engines.native import Native
-    from tests.toy import Toy
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +53,10 @@ def test_a_window_is_verified_explained_and_taken_back_by_its_folder(toy: Toy) -
     assert is_equal(toy)
     tables = toy.tables()
     asked = explain.ask(toy.lake, tables, SILVER, "sale_id = 1 and line = 2")
-    assert windows(toy)[0] in str(explain.answer(toy.engine, toy.lake, tables, asked))
+    ((file,),) = (
+        one.files for one in explain.answer(toy.engine, toy.lake, tables, asked, landing=str(toy.landing)).step.inputs
+    )
+    assert (file.path, file.ranges, file.pages) == (windows(toy)[0], ((3, 3),), (OnPage("000001.json", 1, 1),))
     assert (1, 2, windows(toy)[0], 3) in toy.rows(SILVER, "sale_id", "line", "_file", "_row")
     entries = ledger.read(toy.lake.root).entries
     (mine,) = retracted.of_files(entries, [windows(toy)[1]])
@@ -58,6 +64,30 @@ def test_a_window_is_verified_explained_and_taken_back_by_its_folder(toy: Toy) -
     toy.run()
     assert toy.rows(SILVER) == [(1, 1, 2), (1, 2, 5), (2, 1, 9)]
     assert is_equal(toy)
+
+
+def test_rows_of_a_window_are_found_on_its_pages_as_long_as_landing_has_them(toy: Toy) -> None:
+    landing, first = str(toy.landing), windows(toy)[0]
+    assert [*map(str, fetched.on_pages(landing, first, 2, 3))] == ["row 2 of 000000.json", "row 1 of 000001.json"]
+    assert [*map(str, fetched.on_pages(landing, first, 1, 2))] == ["rows 1-2 of 000000.json"]
+    assert fetched.on_pages(landing, first, 4, 4) == fetched.on_pages(landing, "dropped/a.json", 1, 1) == []
+    shutil.rmtree(toy.landing / first)
+    assert fetched.on_pages(landing, first, 1, 1) == []
+
+
+def test_rejected_rows_of_a_window_are_corrected_by_what_is_exported(tmp_path: Path, engine: Native) -> None:
+    toy = Toy(tmp_path, engine, dict(SOURCES))
+    contract, code = toy.sources[BRONZE]
+    toy.sources[BRONZE] = (contract.replace("format: json", "format: json, rows: found.data"), code)
+    toy.landing.mkdir(parents=True)
+    a_window(toy, b'{"found": {"data": ' + a_page((1, 1, 2), (2, 1, "two")) + b"}}")
+    toy.run()
+    corrected = toy.landing / "dropped" / "corrected.json"
+    corrected.parent.mkdir()
+    assert quarantine.export(toy.lake.root, toy.tables()[SILVER], corrected) == {corrected: 1}
+    corrected.write_text(corrected.read_text().replace('"two"', '"3"'))
+    toy.run()
+    assert (toy.rows(SILVER), toy.rows(f"{SILVER}__rejected")) == ([(1, 1, 2), (2, 1, 3)], [])
 
 
 def test_a_ledger_that_was_lost_notes_windows_again_and_nothing_comes_twice(toy: Toy) -> None:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.errors import LakehouseError
 from lakehouse.intake import paths
 from lakehouse.intake.paths import Said
 from lakehouse.readers import records
@@ -40,6 +41,20 @@ class Part:
     size: int
     hash: str
     rows: int | None = None
+
+
+@dataclass(frozen=True)
+class OnPage:
+    """Rows of a page, from 1: how who opens it finds them."""
+
+    name: str
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        """As `rows 95-100 of 000001.json`."""
+        rows = f"row {self.first}" if self.first == self.last else f"rows {self.first:,}-{self.last:,}"
+        return f"{rows} of {self.name}"
 
 
 @dataclass(frozen=True)
@@ -156,6 +171,20 @@ def is_still(landing: str, delivery: Delivery) -> bool:
         return complete(landing, delivery.path)[1] == delivery.content
     except (MissingFileError, UnreadableError):
         return False
+
+
+def on_pages(landing: str, path: str, first: int, last: int) -> list[OnPage]:
+    """Where rows of a window stand, which are numbered over all its pages; nothing where landing does not tell."""
+    try:
+        parts = complete(landing, path)[0].parts if is_window(path) else ()
+    except (LakehouseError, UnreadableError):
+        return []
+    found, before = list[OnPage](), 0
+    for part in parts:
+        begin, end = max(first - before, 1), min(last - before, part.rows or 0)
+        found += [OnPage(part.name, begin, end)] if begin <= end else []
+        before += part.rows or 0
+    return found if last <= before else []
 
 
 def checked(landing: str, path: str, part: Part) -> str:

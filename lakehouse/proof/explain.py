@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
@@ -19,7 +20,7 @@ from lakehouse.delta import log, progress
 from lakehouse.documents import judging, parsing
 from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import ledger, retracted
+from lakehouse.intake import fetched, ledger, retracted
 from lakehouse.proof import changes
 from lakehouse.proof.changes import History, Place
 from lakehouse.proof.excerpt import EVIDENCE, PLACE, Excerpt, Use, Values, excerpt, shown, uses
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from lakehouse.delta.progress import Input, Progress, State
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
+    from lakehouse.intake.fetched import OnPage
     from lakehouse.proof.judged import Kept
     from lakehouse.writes.lake import Lake
 
@@ -60,7 +62,8 @@ class File:
     """Rows of one delivered version of a file: how many, the first `ranges` (from, to), and how many ranges `more`.
 
     Rows are counted from 1, without the header. `delivery` is (2, 3) for the second of three versions of the file.
-    `retracted`: why it is taken back, where it is.
+    `retracted`: why it is taken back, where it is. `pages`: where the ranges of a window stand,
+    as far as landing tells.
     """
 
     path: str
@@ -70,6 +73,7 @@ class File:
     more: int = 0
     delivery: tuple[int, int] = (1, 1)
     retracted: str = ""
+    pages: tuple[OnPage, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,14 +131,18 @@ def ask(lake: Lake, tables: Mapping[str, Table], name: str, where: str = "true")
     return Question(table, state, allowed.condition(where, name, log.schema(then).names))
 
 
-def answer(engine: Engine, lake: Lake, tables: Mapping[str, Table], asked: Question, examples: int = 5) -> Answer:
+def answer(
+    engine: Engine, lake: Lake, tables: Mapping[str, Table], asked: Question, examples: int = 5, landing: str = ""
+) -> Answer:
     """The rows, what they were made from down to files, and their history; `examples` rows are shown of each table.
+
+    Pages of windows are named where `landing` still has them.
 
     Raises LakehouseError where the condition is true of more than MOST_UNITS units, and where a version is gone.
     """
     table, version = asked.table, asked.state.version
     with ExitStack() as cached:
-        walk = _Walk(engine, lake, tables, examples, cached)
+        walk = _Walk(engine, lake, tables, examples, landing, cached)
         with _in_words(table.name, version):
             rows = walk.cache(walk.read(table.name, version).where(asked.where))
             keys = _keys(table, rows)
@@ -180,9 +188,16 @@ class _Walk:
     """From rows to the rows that they were made from, and what was met on the way."""
 
     def __init__(
-        self, engine: Engine, lake: Lake, tables: Mapping[str, Table], examples: int, cached: ExitStack
+        self,
+        engine: Engine,
+        lake: Lake,
+        tables: Mapping[str, Table],
+        examples: int,
+        landing: str,
+        cached: ExitStack,
     ) -> None:
         self.engine, self.lake, self.tables, self.examples, self.cached = engine, lake, tables, examples, cached
+        self.landing = landing
         self.taken = retracted.marked(ledger.read(lake.root).taken(), retracted.read())
         self.today: dict[Place, int] = {}
         self.behind: dict[str, str] = {}
@@ -316,7 +331,9 @@ class _Walk:
             ranges = tuple((one["from"], one["to"]) for one in row["ranges"])
             delivery = (batches.index(batch) + 1, len(batches))
             why = taken_back.get((name, path, batch), "")
-            found.append(File(path, batch, row["rows"], ranges, row["all"] - len(ranges), delivery, why))
+            pages = (page for one in ranges for page in fetched.on_pages(self.landing, path, *one))
+            more = row["all"] - len(ranges)
+            found.append(File(path, batch, row["rows"], ranges, more, delivery, why, tuple(islice(pages, MOST_RANGES))))
             self.today[name, path, batch] = row["rows"]
         return tuple(found)
 

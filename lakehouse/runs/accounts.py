@@ -324,4 +324,5 @@ def _of_source(
 
 def _file(entry: Entry) -> Loaded:
     one = entry.delivery
-    return Loaded(one.table, one.market, entry.counts["rows"], one.as_of, one.path)
+    is_quiet = one.is_part and not one.size  # no page of it counts
+    return Loaded(one.table, one.market, entry.counts["rows"], one.as_of, one.path, is_quiet)

@@ -63,13 +63,17 @@ class Tally:
 
 @dataclass(frozen=True)
 class Loaded:
-    """One delivery that was loaded: a version of a file, with its rows as landing or bronze counted them."""
+    """One delivery that was loaded: a version of a file, with its rows as landing or bronze counted them.
+
+    `is_quiet`: a fetch that asked what changed, and nothing had.
+    """
 
     table: str
     market: int | None
     rows: int
     as_of: datetime
     path: str
+    is_quiet: bool = False
 
 
 # What a run measured -------------------------------------------------------------------------------------------------
@@ -141,7 +145,7 @@ def _volume(source: Source, table: str, market: int | None, new: Sequence[Loaded
     for one in new:
         typical = median(usual) if usual else None
         ratio = one.rows / typical if typical else None
-        if not one.rows and not source.may_be_empty:
+        if not one.rows and not source.may_be_empty and not one.is_quiet:
             odd.append(f"{one.path} has no rows")
         elif typical and ratio and not _is_usual(source, one.rows, typical):
             odd.append(f"{one.path} has {one.rows:,} rows, {ratio:.2f} times the usual {typical:,.0f}")

@@ -140,4 +140,8 @@ def _write_json(path: Path, rows: list[tuple[Row, Delivery]]) -> None:
         objects.append(
             dict(zip(OF_CORRECTIONS, _correction(row, delivery), strict=True)) | ({} if row["_problem"] else texts)
         )
-    path.write_text(json.dumps(objects, ensure_ascii=False, indent=1), encoding="utf-8")
+    layout = rows[0][1].layout
+    said: Any = objects
+    for key in reversed(layout.rows.split(".") if layout and layout.rows else []):
+        said = {key: said}
+    path.write_text(json.dumps(said, ensure_ascii=False, indent=1), encoding="utf-8")

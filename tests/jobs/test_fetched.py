@@ -72,6 +72,7 @@ def test_a_run_fetches_what_is_due_and_ends_with_1_where_a_source_does_not_answe
     assert "1 window, 1 page" in said
     assert "bronze.stock was not fetched whole: It is [asleep]." in said
     assert toy.rows(SILVER) == [(1, 1, 2)]
+    assert lakehouse("fetch", "sales")[0] == 0
     code, said = lakehouse("fetch", "--dry-run")
     assert "bronze.sales  wait   was fetched at" in said
     assert "and is due every 1d" in said

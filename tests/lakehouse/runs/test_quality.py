@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -170,7 +171,8 @@ def test_an_empty_delivery_is_odd_unless_its_source_may_be_empty() -> None:
     empty = a_file(0, day=11, path="empty.csv")
     (odd,) = quality.volume(a_source(), [empty], [])
     (usual,) = quality.volume(a_source(may_be_empty=True, volume_between=[0.5, 2]), [empty], [a_file(100)])
-    assert (odd.checked, odd.broken, odd.note) == (1, 1, "empty.csv has no rows")
+    (quiet,) = quality.volume(a_source(), [replace(empty, is_quiet=True)], [])
+    assert (odd.checked, odd.broken, odd.note, quiet.broken) == (1, 1, "empty.csv has no rows", 0)
     assert (usual.checked, usual.broken, usual.note) == (1, 0, "")
 
 

@@ -37,4 +37,4 @@ class Listed:
                 raise self.error[1]
             name, is_last = f"{number:06}.json", number + 1 == len(self.bodies)
             self.asked.append(name)
-            yield Page(name, body, {"next": number + 1}, rows=1, facts=self.facts if is_last else None)
+            yield Page(name, body, {"next": number + 1}, rows=body.count(b"{"), facts=self.facts if is_last else None)

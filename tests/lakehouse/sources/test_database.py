@@ -13,10 +13,13 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from lakehouse.delta import progress
+from lakehouse.delta.ops import query
 from lakehouse.described_database import Database
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import fetched as windows
 from lakehouse.intake import ledger, schema_changes
+from lakehouse.runs import quality
 from lakehouse.sources import due
 from lakehouse.sources.windows import Landed, SourceError, Window
 from tests.toy import Toy
@@ -130,6 +133,9 @@ def test_rows_reach_silver_with_all_their_digits_and_leave_it_when_they_are_dele
     toy, known = Toy(tmp_path, engine, dict(SOURCES)), os.environ[PLACE].partition("@")[0]
     toy.landing.mkdir(parents=True)
     assert run(toy) == [("A", "1.10", "2020-01-01T00:00:00Z"), ("C", "3.00", None)]
+    run(toy)
+    told = query(progress.address(toy.lake.root, quality.QUALITY), "select note from t where broken > 0")
+    assert [*told] == []  # that nothing changed is nothing odd
     shop.execute("delete from products where sku = 'A'")
     assert run(toy) == [("C", "3.00", None)]
     secret = known.rpartition(":")[2].encode()

@@ -20,7 +20,7 @@ from lakehouse.transforms import (
 
 NUMBERS = (
     "quantity", "unit_price", "cost_price", "total_price", "total_cost_price", "order_total", "sub_total",
-    "redeemed_loyalty_points", "consumed_loyalty_points", "flat_discount",
+    "commission_amount", "redeemed_loyalty_points", "consumed_loyalty_points", "flat_discount",
 )  # fmt: skip
 CLOCKS = ("order_time", "pickup_time", "delivery_time")
 

@@ -228,6 +228,31 @@ def test_the_published_numbers_of_stores_are_met_to_the_digit(lake_by_native: Bu
     assert {day: tuple(states[day][name] for name in columns) for day in STORES} == STORES
 
 
+def test_what_stores_md_says_of_the_difference_is_so(lake_by_native: Built) -> None:
+    names = ("gold.store_lifespan", "gold.subscription_revenue_daily", "gold.store_activity_daily")
+    lives, revenue, activity = (_rows(lake_by_native.lake, name) for name in names)
+    days = [(row["published_lifespan_days"], row["lifespan_days"], row["away_days"]) for row in lives]
+    published, real, away = zip(*days, strict=True)
+    assert (sum(published), sum(real), published.count(0), sum(away), away.count(0)) == (
+        419_544,
+        366_117,
+        154,
+        18_139,
+        840,
+    )
+    assert (sum(row["is_installed"] for row in lives), str(lives[0]["as_of"])) == (324, "2024-09-11")
+    amounts = [
+        str(sum(row[name] for row in revenue)) for name in ("published_revenue", "cash_revenue", "accrued_revenue")
+    ]
+    assert amounts == ["12988.80", "25173.55", "25173.5500"]
+    [until_then] = [row for row in revenue if str(row["revenue_date"]) == "2024-08-12"]
+    assert (until_then["active_subscriptions"], sum(row["provisional_ends"] for row in revenue)) == (172, 172)
+    measures = ("new_stores", "churned_stores", "reactivated_stores", "published_uninstall")
+    assert [sum(row[name] for row in activity) for name in measures] == [1_000, 882, 206, 181]
+    most = max(activity, key=lambda row: row["active_stores"])
+    assert (str(most["activity_date"]), most["active_stores"]) == ("2022-05-30", 680)
+
+
 def test_every_delivered_interval_of_a_store_is_in_one_that_is_merged(lake_by_native: Built) -> None:
     for name, delivered, merged in (("installs", 1_470, 1_206), ("subscriptions", 528, 527)):
         intervals = [row["delivered_intervals"] for row in _rows(lake_by_native.lake, f"silver.store_{name}")]

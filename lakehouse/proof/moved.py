@@ -129,8 +129,9 @@ class Walk:
 def _read_by(keys: pa.Table, day: str, days: tuple[int, int]) -> pa.Table:
     """The units' keys with each of the days that they read in place of their own."""
     place, own = keys.column_names.index(day), keys[day].cast(pa.int32())
-    around = (pc.add(own, number).cast(pa.date32()) for number in range(days[0], days[1] + 1))
-    return pa.concat_tables(keys.set_column(place, day, one) for one in around)
+    numbers = (pa.scalar(number, pa.int32()) for number in range(days[0], days[1] + 1))
+    around = (pc.add(own, number).cast(pa.date32()) for number in numbers)
+    return pa.concat_tables([keys.set_column(place, day, one) for one in around])
 
 
 def _last(came: pa.Table, unit: list[str]) -> pa.Table:

@@ -144,7 +144,8 @@ class Api(Fetched):
     """An HTTP API that gives pages: `base_url`, or the name of the environment variable that holds it, and `path`.
 
     `query` is sent with each request. Never more than `rate` times t and `burst` requests are sent to its host in any
-    time t, by all processes of this user. An answer must be there whole within `timeout`, a page at last, after every
+    time t, by all processes of this user; `limit` is the name of one that some of the host's addresses have of their
+    own. An answer must be there whole within `timeout`, a page at last, after every
     try, within `patience`.
     """
 
@@ -156,5 +157,12 @@ class Api(Fetched):
     window: Times | None = None
     rate: Annotated[float, BeforeValidator(_a_second)] = Field("5/s", validate_default=True)
     burst: Annotated[int, Field(ge=1)] = 5
+    limit: str = ""
     timeout: Span = Field("30s", validate_default=True)
     patience: Span = Field("2m", validate_default=True)
+
+    @property
+    def origin(self) -> str:
+        """To which requests go, as far as the contract says it: else the variable's name."""
+        parts = urlsplit(self.base_url)
+        return f"{parts.scheme}://{parts.netloc}" if parts.netloc else self.base_url

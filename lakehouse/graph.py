@@ -76,6 +76,7 @@ def load(home: Path = HOME) -> dict[str, Table]:
     contracts = contract.load(home / "conf")
     accepted = contract.accepted(home / "conf")
     _check_accepted(home, contracts, accepted)
+    _check_rates(contracts)
     files = {name: tuple(sorted(one.file for one in accepted if one.file and one.table == name)) for name in contracts}
     tables = {name: table(name, promise, contracts, accepted=files[name]) for name, promise in contracts.items()}
     tables |= {name: replace(tables[name], accounts=False) for name in _not_accounting(tables)}
@@ -111,6 +112,22 @@ def _serves(tables: Mapping[str, Table], order: Sequence[str]) -> dict[str, froz
         for parent in tables[name].parents:
             serves[parent] |= serves[name]
     return serves
+
+
+def _check_rates(contracts: Mapping[str, Contract]) -> None:
+    """Contracts of one host say one limit: what they send counts together, so by the lower one all must go."""
+    first: dict[tuple[str, str], tuple[str, tuple[float, int]]] = {}
+    for name, promise in contracts.items():
+        if promise.source and (api := promise.source.api):
+            said = (api.rate, api.burst)
+            other, before = first.setdefault((api.origin, api.limit), (name, said))
+            if said != before:
+                both = " and ".join(f"{rate:g}/s with bursts of {burst}" for rate, burst in (before, said))
+                raise LakehouseError(
+                    f"{other} and {name} ask {api.origin} at different rates: {both}. A host counts together what it "
+                    "is sent: say the same `rate:` and `burst:` in both, the lower ones; or, where it has a limit of "
+                    f"its own for some addresses, name that by `limit:`. Change conf/{name.replace('.', '/')}.yml."
+                )
 
 
 def _check_accepted(home: Path, contracts: Mapping[str, Contract], rows: Iterable[Accepted]) -> None:

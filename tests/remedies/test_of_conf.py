@@ -393,6 +393,17 @@ def lets_nothing_go(project: Project) -> None:
     project.table("bronze.toys", "landing", "append", source=SOURCE)
 
 
+def asks(**of_the_other: object) -> Callable[[Project], None]:
+    """Two tables are fetched from one host, the first one five times a second."""
+    api = {"base_url": "https://toys.example/v1", "paging": {"by": "link"}, "rate": "5/s"}
+
+    def of_toys(project: Project) -> None:
+        for name, more in (("bronze.more", {}), ("bronze.toys", of_the_other)):
+            project.table(name, "landing", "append", source={"format": "json", "api": api | more})
+
+    return of_toys
+
+
 WEDDING = "- {table: silver.toys, rule: ids, key: {id: 7}, why: a wedding}"
 SHOPS = says("- {shop: '1', rate: 1.0}\n- {shop: '2', rate: 2.5}\n")
 PROJECTS: tuple[tuple[Callable[[Project], None], str, Callable[[Project], None]], ...] = (
@@ -426,6 +437,12 @@ PROJECTS: tuple[tuple[Callable[[Project], None], str, Callable[[Project], None]]
         "because of gold.more: it is not written `latest`, so each row counts, and would be another table once",
         lets_nothing_go,
     ),
+    (
+        asks(base_url="https://toys.example/v2", rate="60/m", burst=9),
+        "more and bronze.toys ask https://toys.example at different rates: 5/s with bursts of 5 and 1/s with bursts of",
+        asks(rate="5/s"),
+    ),
+    (asks(rate="1/s"), "or, where it has a limit of its own for some", asks(rate="1/s", limit="of toys")),
     (
         accepts("- {table: silver.toys, rule: ids, key: {id: 7}}"),
         "0.why: is missing\nIts rows have `table:`, `rule:`, `why:`, and `key:` or `file:`",

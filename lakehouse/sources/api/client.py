@@ -89,7 +89,7 @@ class Client:
             headers={"User-Agent": "lakehouse"},
             trust_env=self.base.host not in ON_THIS_MACHINE,  # what stays here goes through no proxy
         )
-        name = hashlib.sha256(_origin(self.base).encode()).hexdigest()[:16]
+        name = hashlib.sha256(f"{_origin(self.base)} {api.limit}".encode()).hexdigest()[:16]
         self.bucket = Bucket(cache_folder() / "rates" / f"{name}.json", _origin(self.base), api.rate, api.burst)
         self.credentials = credentials(self.token)
 

@@ -32,10 +32,11 @@ class _Level:
     answered: float = 0.0  # requests that have not run off yet
     sent: dict[str, tuple[int, float]] = field(default_factory=dict)  # process, and when it is answered at the latest
     closed_until: float = 0.0
+    rate: float | None = None  # the lowest of those who sent it: nobody counts it as run off sooner
 
 
 class Bucket:
-    """The requests of one API and credential, whose address is `of`. `rate` is a second's."""
+    """The requests that one limit of a host counts, whose address is `of`. `rate` is a second's."""
 
     def __init__(self, file: Path, of: str, rate: float, burst: int) -> None:
         self.file, self.of, self.rate, self.burst = file, of, rate, burst
@@ -64,9 +65,10 @@ class Bucket:
         while True:
             with self._level() as level:
                 above = level.answered + len(level.sent) + 1 - self.burst
-                wait = max(above / self.rate, level.closed_until - level.at)
+                wait = max(above / self._lowest(level), level.closed_until - level.at)
                 if wait <= 0:
                     level.sent[ticket] = os.getpid(), level.at + timeout
+                    level.rate = self._lowest(level)
                     return ticket
             if time.monotonic() + wait > until:
                 raise SourceError(
@@ -99,9 +101,13 @@ class Bucket:
         over = [ticket for ticket, (process, until) in was.sent.items() if until < now or not _lives(process)]
         for ticket in over:
             del was.sent[ticket]
-        was.answered = max(0.0, was.answered - (now - was.at) * self.rate) + len(over)
+        was.answered = max(0.0, was.answered - (now - was.at) * self._lowest(was)) + len(over)
+        was.rate = was.rate if was.answered or was.sent else None
         was.at = now
         return was
+
+    def _lowest(self, level: _Level) -> float:
+        return min(level.rate or self.rate, self.rate)
 
 
 def _lives(process: int) -> bool:

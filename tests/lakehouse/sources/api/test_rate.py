@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -68,6 +69,24 @@ def test_the_server_never_counts_more_than_the_rate_and_the_burst(shop: Shop) ->
         assert all(lines(source, pages) == ONCE for pages in several.map(read, [source] * 3))
     assert shop.api.fullest <= 4
     assert {one.status for one in shop.api.asked} == {200}
+
+
+def test_what_was_sent_by_a_lower_rate_runs_off_by_that_for_all(bucket: Bucket) -> None:
+    """As where two variables name one host, or a script asks beside `lakehouse fetch`."""
+    slow, fast = (Bucket(bucket.file, HOST, rate, 1) for rate in (0.1, 1000))
+    with slow.request(1, 1):
+        pass
+    with pytest.raises(SourceError, match=f"{HOST} lets nobody ask for 10 more seconds"):
+        fast.request(1, 1).__enter__()
+
+
+def test_contracts_share_what_a_host_allows_but_for_a_limit_of_its_own(shop: Shop) -> None:
+    source = partial(shop.source, rate="1/h", burst=1, query={"limit": 500})
+    assert read(source())
+    assert read(source(limit="of stock"))
+    with pytest.raises(SourceError, match=r"lets nobody ask for 3,[56]"):
+        read(source())
+    assert len(shop.api.asked) == 2
 
 
 ASKING = """

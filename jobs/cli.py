@@ -165,14 +165,18 @@ def run(
         return
     one = Run(*places(lake, landing), known, engine=engine_name(engine))
     problems = fetched.first(messages, one.landing, wanted, *_times(since, until))
-    with printed.run(messages, one, wanted) as say:
-        try:
-            report = one.execute(wanted, say)
-        except LakehouseError:
-            if words := published.words_of_a_stop(one):
-                messages.print(escape(words))
-            raise
-    printed.summary(messages, report)
+    while True:
+        with printed.run(messages, one, wanted) as say:
+            try:
+                report = one.execute(wanted, say)
+            except LakehouseError:
+                if words := published.words_of_a_stop(one):
+                    messages.print(escape(words))
+                raise
+        printed.summary(messages, report)
+        if not report.is_behind:
+            break
+        one = one.again()
     published.after(messages, one, report)
     if problems:
         raise typer.Exit(1)

@@ -80,9 +80,10 @@ class Rounds:
         self.messages.print(f"[dim]{escape(where)}[/]")
         while not self.stopping.is_set():
             begin = time.monotonic()
-            self._round()
+            is_behind = self._round()
             self._maintain()
-            self.stopping.wait(max(0.0, begin + self.every - time.monotonic()))
+            if not is_behind:
+                self.stopping.wait(max(0.0, begin + self.every - time.monotonic()))
         self.messages.print("Stopped. What is not done yet, the next run does.")
 
     def _listen(self) -> None:
@@ -97,13 +98,16 @@ class Rounds:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, heard)
 
-    def _round(self) -> None:
+    def _round(self) -> bool:
+        """Whether more waits than a round may take: then the next one begins at once."""
+        is_behind = False
         run = Run(self.root, self.landing, self.tables, engine=self._engine or self.engine_name, is_kept=True)
         run.stopping, run.ledger = self.stopping, self._ledger
         self.is_busy = True
         try:
             problems = fetched.first(self.messages, self.landing, self.wanted)
             report = run.execute(self.wanted, self._say)
+            is_behind = report.is_behind
             self._tell(report)
             self._release(run, report)
             if problems:
@@ -121,6 +125,7 @@ class Rounds:
             self._engine, self._ledger = run.engine, run.ledger
         if self._engine and not self._engine.is_alive():
             self._start_over()
+        return is_behind
 
     def _maintain(self) -> None:
         """Once an hour what piled up is compacted, where it is worth a commit; once a day old files are deleted."""

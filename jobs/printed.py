@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from lakehouse.runs.run import Run
     from lakehouse.runs.turns import Decision, Done, Report
     from lakehouse.serving.docs import Docs
+    from lakehouse.sources.kafka.topics import Offers
 
 SHOWN = 200
 NAMED = 5
@@ -267,10 +268,13 @@ def _taken_back(one: Entry) -> str:
 def plan(console: Console, one: Run, wanted: Mapping[str, Table], engine: str) -> None:
     """What each table's turn would be; a table behind one that will be written may turn out to have nothing to do."""
     from lakehouse.runs import plan as planning  # noqa: PLC0415
+    from lakehouse.runs import topics  # noqa: PLC0415
     from lakehouse.runs.history import History  # noqa: PLC0415
 
-    found = one.look().of(wanted)
-    decisions = planning.decide_all(one.root, wanted.values(), one.taken, History(one.root, engine), coming=found.new)
+    found, offers = one.look().of(wanted), topics.offers(one.root, wanted.values())
+    decisions = planning.decide_all(
+        one.root, wanted.values(), one.taken, History(one.root, engine), coming=found.new, offers=offers
+    )
     sizes = planning.sizes(one.root, wanted, decisions, one.started)
     grid = Grid("table", "would", "because", "units", "rows", **GRID)  # type: ignore[arg-type]
     moving: set[str] = set()
@@ -322,6 +326,7 @@ def _size(would: str, size: Size, *, and_more: bool) -> tuple[str, str]:
 def status(console: Console, one: Run, engine: str) -> None:
     """Tables, then sources: how fresh and how good their deliveries are, what changed in them, what is not loaded."""
     from lakehouse.runs import status as states  # noqa: PLC0415
+    from lakehouse.runs import topics  # noqa: PLC0415
     from lakehouse.runs.history import History  # noqa: PLC0415
 
     found = None
@@ -334,7 +339,8 @@ def status(console: Console, one: Run, engine: str) -> None:
     grid = Grid("table", "version", "rows", "rejected", "changed (UTC)", "behind", "last run", **GRID)  # type: ignore[arg-type]
     now = datetime.now(UTC)
     history = History(one.root, engine)
-    lines = states.lines(one.root, one.tables, one.taken, history)
+    offers = topics.offers(one.root, one.tables.values())
+    lines = states.lines(one.root, one.tables, one.taken, history, offers)
     for line in lines:
         new = waiting.count(line.table)
         behind = f"{new} new {'file' if new == 1 else 'files'}" if new and not line.problem else line.behind
@@ -351,6 +357,8 @@ def status(console: Console, one: Run, engine: str) -> None:
             console.print(f"\n[red]{line.table} failed[/] in its last run: {escape(visible(line.last.error))}")
     if history.problem:
         console.print(f"\n[red]Past runs are not shown:[/] {escape(visible(history.problem))}")
+    with _in_words(console, "Messages that wait"):
+        _lags(console, one, offers, now)
     with _in_words(console, "Scores"):
         _sources(console, one, now)
     with _in_words(console, "Changed columns"):
@@ -401,6 +409,27 @@ def _sources(console: Console, one: Run, now: datetime) -> None:
     if newest:
         console.print()
         console.print(grid)
+
+
+def _lags(console: Console, one: Run, offers: Offers, now: datetime) -> None:
+    """How far behind their topics tables are; `behind` counts offsets, also those that no message has."""
+    from lakehouse.runs import topics  # noqa: PLC0415
+
+    known = [(one.tables[name], offer) for name, offer in offers.items() if not isinstance(offer, LakehouseError)]
+    lags = [(table, topics.lag(table, offer)) for table, offer in known]
+    grid = Grid("topic of", "partition", "next offset", "behind", "oldest of these", **GRID)  # type: ignore[arg-type]
+    for table, parts in lags:
+        for part in parts:
+            open_ones = f", {part.open:,} in open transactions" if part.open else ""
+            behind = f"{part.behind:,}{open_ones}"
+            oldest = _ago(now - part.since) if part.since else "-"
+            grid.add_row(table.name, str(part.partition), f"{part.next:,}", behind, oldest)
+    if lags:
+        console.print()
+        console.print(grid)
+    for table, parts in lags:
+        for words in topics.hanging(table, parts, now):
+            console.print(f"[yellow]warning[/] {escape(words)}")
 
 
 def _schema_changes(console: Console, one: Run) -> None:

@@ -251,9 +251,11 @@ class Native:
             rows = self._ready(target, semi(change.rows, keys))
         return rows, gone if gone.num_rows else None
 
-    def _ready(self, target: Target, rows: DataFrame) -> Rows:
+    def _ready(self, target: Target, rows: DataFrame | pa.Table) -> Rows:
         """Few rows as Arrow; many as files beside the table, which a commit only has to name."""
         names = target.schema.names
+        if isinstance(rows, pa.Table):
+            return rows.select(names)
         if _is_here(rows) or self.is_small:
             return _arrow(rows if _is_here(rows) else rows.select(*names)).select(names)
         files = _files(rows)

@@ -36,14 +36,14 @@ SLICE = "_slice"  # a column by which rows that are computed once are kept apart
 class Change:
     """What one commit does with `rows`, of which it takes the target's columns.
 
-    `append`: they come, as the app transaction `txn`. `overwrite`: they come, all others go. `units`: what is stored of
-    units goes, and the rows of these units come: of those that are `differing` (where they are `_gone`, none comes), or
-    of all units of the rows; rows are told apart by `grain`. Null is a value of a unit like any other. `note`: nothing
-    changes.
+    `append`: they come, as the app transaction `txn`; this process may have them, in Arrow. `overwrite`: they come, all
+    others go. `units`: what is stored of units goes, and the rows of these units come: of those that are `differing`
+    (where they are `_gone`, none comes), or of all units of the rows; rows are told apart by `grain`. Null is a value
+    of a unit like any other. `note`: nothing changes.
     """
 
     how: Literal["append", "overwrite", "units", "note"]
-    rows: DataFrame | None = None
+    rows: DataFrame | pa.Table | None = None
     differing: DataFrame | None = None
     unit: tuple[str, ...] = ()
     grain: tuple[str, ...] = ()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import operator
 import os
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 from delta.tables import DeltaTable
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import ExitStack
 
-    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.readwriter import DataFrameWriter
 
@@ -154,6 +155,8 @@ class Spark:
 
     def write(self, target: Target, base: int, change: Change, note: str) -> int:
         storage.check_conditional_puts(target.address)
+        if isinstance(change.rows, pa.Table):
+            change = replace(change, rows=self.frame(change.rows))
         return beside_maintenance(target.address, base, lambda version: self._commit(target, version, change, note))
 
     def _commit(self, target: Target, base: int, change: Change, note: str) -> int:

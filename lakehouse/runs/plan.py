@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lakehouse.graph import Table
     from lakehouse.intake.ledger import Delivery, Entry
     from lakehouse.runs.history import Ran
+    from lakehouse.sources.kafka.topics import Offers
 
 HALF = 0.5
 NOT_YET = "it is not there yet"
@@ -56,17 +57,20 @@ def decide_all(
     history: History | None = None,
     known: States | None = None,
     coming: Iterable[Delivery] = (),
+    offers: Offers | None = None,
 ) -> dict[str, Decision]:
     """For each of the tables, as the lake stands now, or stood when the `known` states were read.
 
     What stops one table is its decision, and stops no other; `decide` raises it. `coming`: what a run would claim; of
-    these it only matters that something is delivered.
+    these it only matters that something is delivered. `offers`: what topics hold, where they were asked.
     """
     history, known = history or History(root), known or states(root, tables)
     delivered = {one.delivery.table for one in taken}.union(one.table for one in coming)
-    delivered |= {name for name, one in known.items() if _is_of_a_topic(one)}
+    delivered |= {name for name, one in known.items() if _is_of_a_topic(one)} | _offering(offers or {})
     with ThreadPoolExecutor(log.AT_ONCE) as pool:
-        decisions = pool.map(lambda table: _decided(root, table, taken, history, known, delivered), tables)
+        decisions = pool.map(
+            lambda table: _decided(root, table, taken, history, known, delivered, offers or {}), tables
+        )
         return {one.table: one for one in decisions}
 
 
@@ -104,6 +108,7 @@ def _decided(
     history: History,
     known: States,
     delivered: Collection[str],
+    offers: Offers,
 ) -> Decision:
     def state_of(name: str) -> State | None:
         found = known.get(name)
@@ -114,18 +119,23 @@ def _decided(
         raise found
 
     try:
-        return _decide(_Seen(root, state_of, known), table, taken, history, delivered)
+        return _decide(_Seen(root, state_of, known), table, taken, history, delivered, offers)
     except LakehouseError as error:
         return Decision(table.name, "stop", str(error))
 
 
 def decide(
-    root: str, table: Table, taken: list[Entry], history: History | None = None, topics: Iterable[str] = ()
+    root: str,
+    table: Table,
+    taken: list[Entry],
+    history: History | None = None,
+    topics: Iterable[str] = (),
+    offers: Offers | None = None,
 ) -> Decision:
-    """For one table, as its inputs stand now. `topics`: the tables that have messages."""
-    delivered = {one.delivery.table for one in taken}.union(topics)
+    """For one table, as its inputs stand now. `topics`: the tables that have messages; `offers`: as in `decide_all`."""
+    delivered = {one.delivery.table for one in taken}.union(topics, _offering(offers or {}))
     seen = _Seen(root, cache(lambda name: state(root, name)))
-    return _decide(seen, table, taken, history or History(root), delivered)
+    return _decide(seen, table, taken, history or History(root), delivered, offers or {})
 
 
 def state(root: str, name: str) -> State | None:
@@ -136,14 +146,21 @@ def state(root: str, name: str) -> State | None:
         return None
 
 
-def _decide(seen: _Seen, table: Table, taken: list[Entry], history: History, delivered: Collection[str]) -> Decision:
+def _decide(
+    seen: _Seen,
+    table: Table,
+    taken: list[Entry],
+    history: History,
+    delivered: Collection[str],
+    offers: Offers,
+) -> Decision:
     is_there = seen.state(table.name) is not None
     if not is_there and table.serves and table.serves.isdisjoint(delivered) and not seen.harm(table.name):
         return Decision(table.name, "nothing", f"nothing was delivered for {', '.join(sorted(table.serves))}")
     if table.contract.takes_files:
         return _decide_bronze(seen, table, taken)
     if table.contract.source:
-        return _decide_topic(seen, table)
+        return _decide_topic(seen, table, taken, offers)
     return _decide_built(seen, table, taken, history)
 
 
@@ -191,12 +208,7 @@ def _is_harmed(address: str) -> bool:
 def _decide_bronze(seen: _Seen, table: Table, taken: list[Entry]) -> Decision:
     """New batches of the ledger are appended; what somebody else wrote into bronze cannot be told from deliveries."""
     root, state = seen.root, seen.state(table.name)
-    _check_log(seen, table.name)
-    if state and state.progress is None:
-        raise LakehouseError(
-            f"{table.name} was changed outside of the lakehouse: {state.doubt}. To go back, "
-            f"{way_back(root, table.name, taken)}."
-        )
+    _check_ours(seen, table.name, taken)
     check_ledger(root, table.name, state, taken)
     _check_files(seen, table.name, taken)
     batches = [one.batch for one in taken if one.delivery.table == table.name]
@@ -207,11 +219,23 @@ def _decide_bronze(seen: _Seen, table: Table, taken: list[Entry]) -> Decision:
     return Decision(table.name, "load", f"{len(pending)} new {'file' if len(pending) == 1 else 'files'}", inputs, state)
 
 
-def _decide_topic(seen: _Seen, table: Table) -> Decision:
+def _decide_topic(seen: _Seen, table: Table, taken: list[Entry], offers: Offers) -> Decision:
     """What is new of a topic its brokers alone know."""
-    _check_log(seen, table.name)
     state = seen.state(table.name)
-    return Decision(table.name, "nothing", "no new messages", state=state)
+    _check_ours(seen, table.name, taken)
+    _check_files(seen, table.name, taken)
+    offer = offers.get(table.name)
+    if isinstance(offer, LakehouseError):
+        raise offer
+    if offer is None or not offer.ranges:
+        return Decision(table.name, "nothing", "no new messages", state=state)
+    inputs = {ledger.TOPIC: Input(accounts.included_batch(state) + 1, offer.topic.id)}
+    return Decision(table.name, "load", f"{offer.messages:,} new offsets of {offer.topic.name}", inputs, state)
+
+
+def _offering(offers: Offers) -> set[str]:
+    """The tables for which there are messages, or an error to say."""
+    return {name for name, one in offers.items() if isinstance(one, LakehouseError) or one.ranges}
 
 
 def _is_of_a_topic(known: State | LakehouseError | None) -> bool:
@@ -225,6 +249,16 @@ def check_ledger(root: str, name: str, state: State | None, taken: Iterable[Entr
         raise LakehouseError(
             f"{name} includes deliveries that {progress.address(root, ledger.FILES)} does not know: the ledger was "
             "lost or rewound. `lakehouse run` notes them again, from the files in landing."
+        )
+
+
+def _check_ours(seen: _Seen, name: str, taken: Iterable[Entry]) -> None:
+    """Raises LakehouseError where the log of a bronze table cannot be read, or somebody else wrote it."""
+    _check_log(seen, name)
+    if (state := seen.state(name)) and state.progress is None:
+        raise LakehouseError(
+            f"{name} was changed outside of the lakehouse: {state.doubt}. To go back, "
+            f"{way_back(seen.root, name, taken)}."
         )
 
 

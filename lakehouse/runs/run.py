@@ -22,7 +22,7 @@ from lakehouse.errors import LakehouseError, is_panic, refusal
 from lakehouse.intake import landing, ledger, retracted, schema_changes
 from lakehouse.intake.ledger import Ledger
 from lakehouse.readers.columns import NAMES_A_ROW
-from lakehouse.runs import accounts, history, plan, quality
+from lakehouse.runs import accounts, history, plan, quality, topics
 from lakehouse.runs.turns import Decision, Done, Report
 from lakehouse.store import storage
 from lakehouse.writes.measures import ChecksFailedError, Measure
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from lakehouse.intake.retracted import Retraction
     from lakehouse.intake.schema_changes import SchemaChange
     from lakehouse.runs.history import Ran
+    from lakehouse.sources.kafka.topics import Offers
     from lakehouse.writes.lake import Lake, Writer
 
 # Turns at a time: small ones wait for each other's round trips, those of a table of so many bytes for the cores.
@@ -79,7 +80,16 @@ class Run:
         self.stopping = threading.Event()
         self.retracted: tuple[Retraction, ...] = ()
         self.rewound = ""
+        self.offers: Offers = {}
+        self._rounds: list[topics.Taken] = []
         self.ledger = Ledger()
+
+    def again(self) -> Run:
+        """Another run after this one, by the same engine."""
+        engine = self.engine or self.engine_name
+        after = Run(self.root, self.landing, self.tables, engine=engine, is_kept=self.is_kept)
+        after.ledger = self.ledger
+        return after
 
     def open(self) -> None:
         """Read the ledger; fails early, and with words, where the lake cannot be reached."""
@@ -110,6 +120,7 @@ class Run:
         The others go on, and then it is raised. `stopping`, from another thread or a signal, stops all that has not
         begun: StoppedError.
         """
+        self.offers = topics.offers(self.root, wanted.values())
         found = self._take(wanted)
         done: list[Done] = []
         measures: list[Measure] = []
@@ -129,6 +140,7 @@ class Run:
 
         def note() -> None:
             history.note(self.root, self.id, self.at, self.engine_name, done, self._broken)
+            topics.note(self.root, self.id, self._rounds)
 
         for step in (work, close, note):
             try:
@@ -137,7 +149,8 @@ class Run:
                 failed.append(error)
         _raise(failed)
         suspects = tuple(self._suspects(found, done))
-        return Report(tuple(done), found, tuple(measures), tuple(self._changes), suspects, self.rewound)
+        is_behind = any(one.is_behind for one in self._rounds)
+        return Report(tuple(done), found, tuple(measures), tuple(self._changes), suspects, self.rewound, is_behind)
 
     def _suspects(self, found: Found, done: Sequence[Done]) -> Iterator[Entry]:
         """The deliveries that were kept out whole, and new ones that hold what another market's do."""
@@ -165,7 +178,7 @@ class Run:
             self.ledger = ledger.settle(self.root, self.ledger, unsaid)
         mine = found.of(wanted)
         news = mine.news(self.ledger)
-        if not self.taken and not mine.new:
+        if not self.taken and not mine.new and not self.offers and not self.topics:
             raise LakehouseError(self._nothing_to_load(mine))
         changed = {one.place: one for one in mine.gone if news}
         for one in accounts.lost(self.root, self.landing, self.taken):
@@ -212,7 +225,7 @@ class Run:
         """Whether no table has anything to do, as they stand now; then this is what there is to say of them."""
         if any(one.status == "claimed" for one in self.taken):
             return False
-        decisions = plan.decide_all(self.root, wanted.values(), self.taken, self.history).values()
+        decisions = plan.decide_all(self.root, wanted.values(), self.taken, self.history, offers=self.offers).values()
         if any(one.does_something for one in decisions):
             whole = [wanted[one.table] for one in decisions if one.path in {"first", "whole"}]
             self._to_compute = sum(self._size(name) for name in {name for table in whole for name in table.parents})
@@ -260,9 +273,10 @@ class Run:
     @cached_property
     def topics(self) -> frozenset[str]:
         """The tables of topics that have messages."""
-        sources = {name: one.contract.source for name, one in self.tables.items()}
         return frozenset(
-            name for name, one in sources.items() if one and one.kafka and plan.state(self.root, name) is not None
+            name
+            for name, one in self.tables.items()
+            if topics.kafka_of(one) and plan.state(self.root, name) is not None
         )
 
     def started(self) -> Engine:
@@ -278,7 +292,7 @@ class Run:
             raise StoppedError(f"Stopped before {table.name}. The next run goes on from there.")
         begin, decision = time.monotonic(), Decision(table.name, "", "")
         try:
-            decision = plan.decide(self.root, table, self.taken, self.history, self.topics)
+            decision = plan.decide(self.root, table, self.taken, self.history, self.topics, self.offers)
             return self._settle(table, decision) if decision.does_something else Done(decision)
         except BaseException as error:
             self._broken.append(history.failed(decision, time.monotonic() - begin, error))
@@ -314,6 +328,8 @@ class Run:
                 writer.note = replace(note, rejected=had.rejected, refused=had.refused, retracted=had.retracted)
             writer.note_progress()
             return Done(decision), sum(writer.seconds)
+        if table.contract.source and table.contract.source.kafka:
+            return self._round(writer, decision), sum(writer.seconds)
         write = {"append": self._append, "latest": self._latest}.get(table.contract.write, self._rebuild)
         return write(writer, decision), sum(writer.seconds)
 
@@ -344,6 +360,23 @@ class Run:
         did = feed.written(address, base, version)
         written = did.rows if did and did.rows else 0
         return Done(decision, rows_in=written, counts={"rows": {"kept": written}})
+
+    def _round(self, writer: Writer, decision: Decision) -> Done:
+        """What a topic holds beyond what its table includes, as far as a round may take."""
+        from lakehouse.sources.kafka import consume  # noqa: PLC0415
+        from lakehouse.writes import append  # noqa: PLC0415
+
+        name, kafka = writer.table.name, topics.kafka_of(writer.table)
+        offer = self.offers[name]
+        if kafka is None or isinstance(offer, LakehouseError):
+            raise AssertionError
+        group = topics.group_of(writer.table)
+        given, ranges = consume.read(kafka, group, offer.ranges)
+        taken = append.Round(offer.path, offer.topic.id, ranges, datetime.now(UTC))
+        append.write_round(writer, taken, given)
+        self._rounds.append(topics.Taken(name, offer, ranges, topics.lasts(given)))
+        consume.tell_group(kafka, group, ranges)
+        return Done(decision, rows_in=given.num_rows, counts={"rows": {"kept": given.num_rows}})
 
     def _latest(self, writer: Writer, decision: Decision) -> Done:
         from lakehouse.documents import latest, quarantine  # noqa: PLC0415

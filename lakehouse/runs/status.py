@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lakehouse.intake.ledger import Entry
     from lakehouse.runs.history import History, Ran
     from lakehouse.runs.turns import Decision
+    from lakehouse.sources.kafka.topics import Offers
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,11 @@ class Line:
     last: Ran | None = None
 
 
-def lines(root: str, tables: Mapping[str, Table], taken: list[Entry], history: History) -> list[Line]:
-    """One line per table, in the order of the graph."""
-    decisions = plan.decide_all(root, tables.values(), taken, history)
+def lines(
+    root: str, tables: Mapping[str, Table], taken: list[Entry], history: History, offers: Offers | None = None
+) -> list[Line]:
+    """One line per table, in the order of the graph. `offers`: what topics hold, where they were asked."""
+    decisions = plan.decide_all(root, tables.values(), taken, history, offers=offers)
     with ThreadPoolExecutor(log.AT_ONCE) as pool:
         found = pool.map(lambda one: _line(root, one, next(iter(history.of(one.table)), None)), decisions.values())
         return list(found)

@@ -77,7 +77,8 @@ class Done:
 class Report:
     """`changes`: what is new in the columns of the files that were loaded; `suspects`: those that it found wrong.
 
-    `rewound`: where a rewind went that had broken off, and that the run finished before anything else.
+    `rewound`: where a rewind went that had broken off, and that the run finished before anything else. `is_behind`: a
+    topic held more than a round may take, and the next run goes on at once.
     """
 
     done: tuple[Done, ...]
@@ -86,3 +87,4 @@ class Report:
     changes: tuple[SchemaChange, ...] = ()
     suspects: tuple[Entry, ...] = ()
     rewound: str = ""
+    is_behind: bool = False

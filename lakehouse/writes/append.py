@@ -50,7 +50,10 @@ def _built(table: Table, delivered: Delivered) -> Delivered:
 
 @dataclass(frozen=True)
 class Round:
-    """Some of a topic: all committed messages in the `offsets` of its partitions, taken `at` that time."""
+    """Some of a topic: all committed messages in the `offsets` of its partitions, taken `at` that time.
+
+    `topic`: what stands for it in the names of files.
+    """
 
     topic: str
     topic_id: str
@@ -65,20 +68,24 @@ def append_round(lake: Lake, engine: Engine, table: Table, taken: Round, given: 
     """
     state = lake.state(table.name)
     before = state.progress if state else None
-    batch = ledger.last_batch(before.inputs) + 1 if before else 0
-    rows = messages.rows(table.contract, taken.topic, given, batch, taken.at)
-    types = messages.types(table.contract)
-    built = _built(table, Delivered(engine.frame(rows), types, table.contract.comments))
-    note = Progress(
-        table.name,
-        run,
-        table.fingerprint,
-        state.version if state else -1,
-        {ledger.TOPIC: Input(batch, taken.topic_id)},
-        engine=f"{engine.name} {engine.version}",
-        offsets=_together(before.offsets if before else (), taken.offsets),
-    )
-    writer = Writer(lake, engine, table, note, before, rows.nbytes)
+    inputs = {ledger.TOPIC: Input(ledger.last_batch(before.inputs) + 1 if before else 0, taken.topic_id)}
+    base, name = state.version if state else -1, f"{engine.name} {engine.version}"
+    note = Progress(table.name, run, table.fingerprint, base, inputs, engine=name)
+    return write_round(Writer(lake, engine, table, note, before), taken, given)
+
+
+def write_round(writer: Writer, taken: Round, given: pa.Table) -> int:
+    """The same, by who has the turn: its note lacks only the offsets."""
+    before, contract, batch = writer.before, writer.table.contract, ledger.last_batch(writer.note.inputs)
+    goes_on = before is not None and before.inputs[ledger.TOPIC].id == taken.topic_id
+    had = before.offsets if before and goes_on else ()
+    writer.note = replace(writer.note, offsets=_together(had, taken.offsets))
+    rows = messages.rows(contract, taken.topic, given, batch, taken.at)
+    types = messages.types(contract)
+    nothing = writer.engine.frame(rows.slice(0, 0))
+    if writer.table.build(nothing) is nothing:  # then no engine needs to have the rows, which are many
+        return writer.append(rows, types, contract.comments, batch)
+    built = _built(writer.table, Delivered(writer.engine.frame(rows), types, contract.comments))
     return writer.append(built.rows, built.types, built.headers, batch)
 
 

@@ -88,7 +88,9 @@ class Writer:
         is_there = found and _is_shape_of(target, found) and not progress.lost_files(found)
         return self.engine.read(target.address, base) if is_there else None
 
-    def append(self, rows: DataFrame, schema: Mapping[str, str], comments: Mapping[str, str], batch: int) -> int:
+    def append(
+        self, rows: DataFrame | pa.Table, schema: Mapping[str, str], comments: Mapping[str, str], batch: int
+    ) -> int:
         """One batch of deliveries, with the columns that they have; the commit is refused beside another run's."""
         target = self._target(self.table.name, schema, comments)
         return self._write(target, self.note.base, Change("append", rows, txn=(self.table.name, self._number(batch))))

@@ -1,0 +1,231 @@
+"""Bronze is what was committed to a topic, offset by offset, whatever happened to its writers, its brokers and us."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+pytest.importorskip("confluent_kafka", reason="needs the extra `kafka`: uv sync --inexact --extra kafka")
+
+from lakehouse.delta import log, ops, progress
+from lakehouse.delta.progress import Offsets
+from lakehouse.errors import LakehouseError
+from lakehouse.runs import topics
+from lakehouse.sources.kafka import clients, consume
+from lakehouse.sources.kafka.topics import look, offer
+from tests.lakehouse.sources.kafka.sent import Taker, Topic, as_rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lakehouse.described_kafka import Kafka
+    from lakehouse.engines.native import Native
+    from lakehouse.engines.spark import Spark
+    from lakehouse.sources.broker import Broker
+
+pytestmark = pytest.mark.kafka
+AN_EVENT = b'{"event_name": "view", "user_id": 7, "sku": "A"}'
+
+
+@pytest.fixture
+def topic(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> Topic:
+    monkeypatch.setenv("KAFKA_SERVERS", broker.address)
+    return Topic(broker.address).make()
+
+
+@pytest.fixture
+def taker(topic: Topic, engine: Native, tmp_path: Path) -> Taker:
+    return Taker(tmp_path, topic.name, engine)
+
+
+def test_bronze_is_what_was_committed_offset_by_offset(topic: Topic, taker: Taker) -> None:
+    """A transaction's end has an offset and no message; a partition that came later is read from its beginning."""
+    topic.send(AN_EVENT, b"broken", None, b"x" * (3 << 20), key=b"7", headers=[("trace", b"a"), ("raw", b"\xff")])
+    topic.send_together(AN_EVENT, AN_EVENT, commit=True)
+    topic.send_together(AN_EVENT, AN_EVENT, AN_EVENT, commit=False)
+    report = taker.run()
+    assert [one.rows_in for one in report.done] == [6]
+    assert taker.taken() == as_rows(topic.committed)
+    first = next(row for row in taker.rows() if row["_file"] == f"kafka/{topic.name}/0" and row["_row"] == 0)
+    assert (first["user_id"], first["_key"], first["_headers"]) == (
+        "7", b"7", '[["trace", "a"], ["raw", {"base64": "/w=="}]]',
+    )  # fmt: skip
+    topic.send_together(AN_EVENT, commit=False)
+    topic.widen(3)
+    topic.send(AN_EVENT, partition=2)
+    taker.run()
+    assert taker.taken() == as_rows(topic.committed)
+    assert not any(one.decision.does_something for one in taker.run().done)
+    lags = ops.query(progress.address(taker.root, topics.LAG), "select partition, next, stable, behind from t")
+    assert all(row["next"] == row["stable"] and row["behind"] == 0 for row in lags)
+    assert {row["partition"] for row in lags} == {0, 1, 2}
+
+
+@pytest.mark.spark
+def test_what_one_engine_took_the_other_goes_on_with(topic: Topic, taker: Taker, on_spark: Spark) -> None:
+    for engine in (on_spark, taker.engine, on_spark):
+        topic.send(AN_EVENT, b"broken", None, key=b"7")
+        topic.send_together(AN_EVENT, commit=False)
+        Taker(taker.folder, topic.name, engine).run()
+    assert taker.taken() == as_rows(topic.committed)
+    notes = [progress.Progress.from_json(one.user_metadata) for one in log.history(taker.address)]
+    assert [one.engine.split()[0] for one in notes if one] == ["spark", "native", "spark"]
+    assert {str(row["_value"]): row["_problem"] for row in taker.rows()} == {
+        str(AN_EVENT): None, "b'broken'": "object_is_not_json", "None": None,
+    }  # fmt: skip
+
+
+def test_lag_tools_see_how_far_a_table_is(topic: Topic, taker: Taker) -> None:
+    from confluent_kafka import ConsumerGroupTopicPartitions  # noqa: PLC0415
+
+    topic.send(AN_EVENT, AN_EVENT, AN_EVENT)
+    taker.run()
+    asked, group = topic.admin, topics.group_of(taker.table)
+    told = asked.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result()
+    mine = {(one.partition, one.offset) for one in told.topic_partitions if one.topic == topic.name}
+    assert mine == {(0, 2), (1, 1)}
+
+
+def test_a_transaction_that_stays_open_holds_nobody_up_and_is_told_of(topic: Topic, taker: Taker) -> None:
+    topic.send(AN_EVENT, AN_EVENT)
+    producer, found = topic.begun(AN_EVENT, AN_EVENT, partition=0)
+    topic.send(AN_EVENT, partition=0)  # committed, and behind it
+    behind = topic.committed.pop((0, 3))
+    taker.run()
+    assert taker.taken() == as_rows(topic.committed)
+    offered = topics.offers(taker.root, [taker.table])[taker.table.name]
+    assert not isinstance(offered, LakehouseError)
+    lags = topics.lag(taker.table, offered)
+    assert [(one.partition, one.next, one.behind, one.open) for one in lags] == [(0, 1, 3, 3), (1, 1, 0, 0)]
+    assert topics.hanging(taker.table, lags, datetime.now(UTC)) == []
+    (words,) = topics.hanging(taker.table, lags, datetime.now(UTC) + timedelta(minutes=6))
+    assert f"a transaction in partition 0 of {topic.name} has been open for" in words
+    assert "and 3 offsets from 1 on wait for its end" in words
+    producer.commit_transaction()
+    topic.committed |= found | {(0, 3): behind}
+    taker.run()
+    assert taker.taken() == as_rows(topic.committed)
+
+
+def test_a_topic_made_anew_is_an_error_until_the_contract_knows_it(topic: Topic, taker: Taker) -> None:
+    topic.send(AN_EVENT, AN_EVENT, AN_EVENT)
+    taker.run()
+    before, old = taker.taken(), look(described(taker)).id
+    topic.make_anew()
+    topic.committed.clear()
+    topic.send(b"anew")
+    new = look(described(taker)).id
+    with pytest.raises(LakehouseError) as refused:
+        taker.run()
+    words = f"Topic {topic.name} was made anew: bronze.events was read from the one with the id {old}, and this one has"
+    assert words in str(refused.value)
+    assert "Its offsets begin again, and what the old one held" in str(refused.value)
+    assert f"`made_anew: [{{topic_id: {new}, why:" in str(refused.value)
+    taker.kafka = {"made_anew": [{"topic_id": new, "why": "the brokers were moved"}]}
+    taker.run()
+    assert taker.taken() == sorted([*before, *as_rows(topic.committed)], key=str)
+    assert {row["_file"] for row in taker.rows() if row["_value"] == b"anew"} == {f"kafka/{topic.name}@{new}/0"}
+    assert not any(one.decision.does_something for one in taker.run().done)
+
+
+def test_what_a_topic_lost_before_it_was_taken_is_an_error_until_the_contract_knows_it(
+    topic: Topic, taker: Taker
+) -> None:
+    topic.send(*[AN_EVENT] * 6)
+    taker.run()
+    topic.send(*[AN_EVENT] * 8)
+    before = dict(topic.committed)
+    topic.forget(1, before=5)
+    with pytest.raises(LakehouseError) as refused:
+        taker.run()
+    assert f"Of topic {topic.name}, partition 1, the offsets 3 to 4 are gone before bronze.events" in str(refused.value)
+    assert "`lost: [{partition: 1, first: 3, next: 5, why:" in str(refused.value)
+    taker.kafka = {"lost": [{"partition": 1, "first": 3, "next": 5, "why": "the topic kept a minute"}]}
+    taker.run()
+    gone = {(1, 3), (1, 4)}
+    assert taker.taken() == as_rows({place: value for place, value in before.items() if place not in gone})
+
+
+def test_what_does_not_come_is_not_waited_for_for_ever(topic: Topic, taker: Taker) -> None:
+    topic.send(*[AN_EVENT] * 6)
+    kafka = described(taker).model_copy(update={"patience": timedelta(seconds=1)})
+    with pytest.raises(LakehouseError, match=r"gave nothing for 1 s \(partition: 0 at 3 of 9\). Nothing was taken."):
+        consume.read(kafka, "tests", [Offsets(0, 0, 9)])
+    topic.forget(0, before=2)
+    with pytest.raises(LakehouseError, match="from offset 0 on were deleted while they were read"):
+        consume.read(kafka, "tests", [Offsets(0, 0, 3)])
+    assert consume.read(kafka, "tests", [Offsets(0, 2, 3)])[1] == (Offsets(0, 2, 3),)
+
+
+def test_brokers_that_lost_what_was_taken_are_an_error(topic: Topic, taker: Taker) -> None:
+    """Until the topic is made anew, as the words say; then the contract says that this is known."""
+    topic.send(AN_EVENT, AN_EVENT)
+    now = look(described(taker))
+    with pytest.raises(LakehouseError) as refused:
+        offer("bronze.events", described(taker), now, now.id, [Offsets(0, 0, 7)])
+    assert "up to offset 6, and its brokers hold it up to 0 only: they lost messages" in str(refused.value)
+    topic.make_anew().send(AN_EVENT)
+    new = look(described(taker))
+    taker.kafka = {"made_anew": [{"topic_id": new.id, "why": "messages were lost"}]}
+    assert offer("bronze.events", described(taker), new, now.id, [Offsets(0, 0, 7)]).ranges == (Offsets(0, 0, 1),)
+
+
+def described(taker: Taker) -> Kafka:
+    found = topics.kafka_of(taker.table)
+    assert found
+    return found
+
+
+def test_a_new_table_begins_where_its_contract_says(topic: Topic, taker: Taker) -> None:
+    topic.send(b"before", b"before")
+    since = datetime.now(UTC)
+    topic.send(b"since")
+    latest = Taker(taker.folder / "latest", topic.name, taker.engine, {"start": "latest"})
+    at = {
+        start: Taker(taker.folder / name, topic.name, taker.engine, {"start": start})
+        for name, start in (("time", since), ("all", "earliest"))
+    }
+    assert look(described(latest)).starts == {0: 2, 1: 1}
+    assert latest.run().done[0].decision.path == "nothing"
+    assert [{row["_value"] for row in one.rows()} for one in at.values() if one.run()] == [
+        {b"since"},
+        {b"before", b"since"},
+    ]
+
+
+def test_a_round_takes_no_more_than_it_may_and_the_next_goes_on(topic: Topic, taker: Taker) -> None:
+    taker.kafka = {"megabytes": 1}
+    topic.send(*[b"x" * 30_000] * 300)
+    reports = [taker.run()]
+    while reports[-1].is_behind:
+        reports.append(taker.run())
+    assert [done.rows_in for one in reports for done in one.done] == [100, 100, 100]
+    assert taker.taken() == as_rows(topic.committed)
+
+
+def test_a_topic_is_not_read_without_its_extra(taker: Taker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "confluent_kafka.admin", None)
+    with pytest.raises(LakehouseError, match="is read from Kafka by confluent-kafka, which is not installed"):
+        taker.run()
+
+
+def test_brokers_that_do_not_answer_are_an_error_in_words_without_a_secret(
+    taker: Taker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAFKA_SERVERS", "127.0.0.1:1")
+    monkeypatch.setattr(clients, "ANSWERS_WITHIN", 1.0)
+    for name, value in {"SECURITY_PROTOCOL": "SASL_PLAINTEXT", "SASL_MECHANISM": "PLAIN"}.items():
+        monkeypatch.setenv(f"KAFKA_{name}", value)
+    monkeypatch.setenv("KAFKA_SASL_USERNAME", "me")
+    monkeypatch.setenv("KAFKA_SASL_PASSWORD", "c4nary")
+    with pytest.raises(LakehouseError, match="cannot be read from the brokers that KAFKA_SERVERS names") as refused:
+        taker.run()
+    assert "c4nary" not in str(refused.value)
+    monkeypatch.setenv("KAFKA_SASL_PASSWRD", "c4nary")
+    with pytest.raises(LakehouseError, match="KAFKA_SASL_PASSWRD says nothing that is known of") as refused:
+        taker.run()
+    assert "KAFKA_SASL_PASSWORD" in str(refused.value)
+    assert "c4nary" not in str(refused.value)

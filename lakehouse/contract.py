@@ -371,6 +371,19 @@ class FullDump(Strict):
     vanished: Literal["remove", "keep"] = "remove"
 
 
+class Deduplicate(Strict):
+    """An `id` counts once within the `horizon` around its `day`: the first right row to arrive, which no other changes.
+
+    So a row is a repeat where a kept one of its id is of at most so many days before or after. Rows without an id are
+    no repeats. `most_days`: rounds of bronze whose rows go into more days together wait for the next commit.
+    """
+
+    id: str
+    day: str
+    horizon: Days
+    most_days: Annotated[int, Field(ge=1)] = 16
+
+
 class Contract(Strict):
     """One table's promise. `unit` is what is replaced as a whole: the grain, or coarser (an order with its lines).
 
@@ -385,13 +398,14 @@ class Contract(Strict):
     be a part. `repeats`: what exactly repeated rows are, unless a document's rules that reject hold only the other way;
     or `last`: of the rows of one delivery that have the same grain the last one counts, as two pages of a fetch may say
     what changed meanwhile twice.
+    `deduplicate`: what makes two rows the same, where each row is judged and counts by itself, such as an event.
     `reject_limit` is the share of a file's rows that may be in wrong documents; above it all of the file is rejected,
     unless it has fewer than `reject_limit_rows` rows. `score` is the formula of a source's quality, from 0 to 100.
     """
 
     owner: Annotated[str, Field(min_length=2)]
     description: Annotated[str, Field(min_length=3)]
-    write: Literal["append", "latest", "refresh", "replace"]
+    write: Literal["append", "latest", "deduplicate", "refresh", "replace"]
     grain: Annotated[tuple[str, ...], Field(min_length=1)]
     unit: tuple[str, ...] = ()
     repeats: Literal["duplicate", "keep", "last"] = "duplicate"
@@ -406,6 +420,7 @@ class Contract(Strict):
     totals: str | None = None
     identity: Identity | None = None
     full_dump: FullDump | None = None
+    deduplicate: Deduplicate | None = None
     rules: dict[Name, Rule] = {}
     checks: dict[Name, Check] = {}
     reject_limit: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -421,7 +436,7 @@ class Contract(Strict):
             f"{key}: {column!r} is not one of its columns"
             for key, columns in named.items()
             for column in columns
-            if column not in self.columns and not (self.write == "append" and column.startswith("_"))
+            if column not in self.columns and not (self.write in {"append", "deduplicate"} and column.startswith("_"))
         ]
         if (self.write == "append") != (self.source is not None):
             wrong.append("source: goes with `write: append`, and is needed there")
@@ -429,19 +444,15 @@ class Contract(Strict):
             wrong.append("retention: goes with `write: append`, whose rows were delivered")
         if (self.write in {"latest", "refresh"}) != bool(self.unit):
             wrong.append("unit: goes with `write: latest` and `write: refresh`, and is needed there")
-        if self.write in {"append", "latest"}:
+        if self.write not in {"refresh", "replace"}:
             said = [name for name, rule in self.rules.items() if rule.says]
             wrong += [f"rules.{name}.says: goes with `write: refresh` and `write: replace`" for name in said]
+        wrong += self._judgements_that_cannot_be()
         if self.write != "latest":
-            wrong += [f"columns.{name}.from: goes with `write: latest`" for name, c in self.columns.items() if c.source]
-            wrong += [
-                f"rules.{name}.severity: only `write: latest` can reject; a later table warns"
-                for name, rule in self.rules.items()
-                if rule.severity == "reject"
-            ]
             alone = ("position", "document", "totals", "identity", "full_dump", "score")
             wrong += [f"{key}: goes with `write: latest`" for key in alone if getattr(self, key)]
         wrong += self._names_that_cannot_be()
+        wrong += self._repeats_that_cannot_be()
         wrong += self._dumps_that_cannot_be()
         wrong += self._columns_that_cannot_be_kept()
         wrong += self._checks_that_cannot_be()
@@ -471,6 +482,35 @@ class Contract(Strict):
         wrong = [f"columns.{one}: is not a name in snake_case" for one in self.columns if not NAME.fullmatch(one)]
         if self.repeats == "last" and self.position in self.grain:
             wrong.append("repeats: last goes by the grain as it was delivered, of which `position` is no part")
+        return wrong
+
+    def _judgements_that_cannot_be(self) -> list[str]:
+        if self.judges:
+            return []
+        ways = "`write: latest` and `write: deduplicate`"
+        wrong = [f"columns.{name}.from: goes with {ways}" for name, c in self.columns.items() if c.source]
+        return wrong + [
+            f"rules.{name}.severity: only {ways} can reject; a later table warns"
+            for name, rule in self.rules.items()
+            if rule.severity == "reject"
+        ]
+
+    def _repeats_that_cannot_be(self) -> list[str]:
+        said = self.deduplicate
+        if (self.write == "deduplicate") != (said is not None):
+            return ["deduplicate: goes with `write: deduplicate`, and is needed there"]
+        if said is None:
+            return []
+        kinds = {"id": (said.id, "string"), "day": (said.day, "date")}
+        wrong = [
+            f"deduplicate.{key}: {name!r} is not one of its columns of type {kind}"
+            for key, (name, kind) in kinds.items()
+            if name not in self.columns or self.columns[name].type != kind
+        ]
+        if self.grain != EVIDENCE:
+            wrong.append("grain: of `write: deduplicate` must be [_file, _row], since each row counts by itself")
+        if self.partition_by != (said.day,):
+            wrong.append("partition_by: of `write: deduplicate` must be its `day`, whose neighbours alone are read")
         return wrong
 
     def _dumps_that_cannot_be(self) -> list[str]:
@@ -543,6 +583,11 @@ class Contract(Strict):
         return tuple(key for key, said in texts.items() if said.startswith(TO_WRITE))
 
     @property
+    def judges(self) -> bool:
+        """Whether it judges delivered rows, so that some of them may be in its quarantine."""
+        return self.write in {"latest", "deduplicate"}
+
+    @property
     def is_wide(self) -> bool:
         """Whether comparing all columns costs more than a stored hash of them."""
         return self.write in {"latest", "refresh"} and len(self.columns) > WIDE
@@ -550,7 +595,7 @@ class Contract(Strict):
     @property
     def stored_columns(self) -> tuple[str, ...]:
         """Its columns, where each row of a `latest` table stands, and a wide row's hash."""
-        evidence = EVIDENCE if self.write == "latest" else ()
+        evidence = EVIDENCE if self.judges else ()
         return (*self.columns, *evidence, *((DIGEST,) if self.is_wide else ()))
 
     @property
@@ -565,6 +610,13 @@ class Contract(Strict):
     def types_of_the_core(self) -> dict[str, str]:
         """Of what the core stores beside its columns."""
         return dict(zip((*EVIDENCE, DIGEST), ("string", "bigint", "bigint"), strict=True))
+
+    @property
+    def types_of_rejected(self) -> dict[str, str]:
+        """Of its quarantine: the unit, or of messages, which leave bronze, what was sent; where it stands, and why."""
+        mine = {"_value": "binary"} if self.deduplicate else {one: self.columns[one].type for one in self.unit}
+        evidence = {"rules": "array<string>", "_file": "string", "_row": "bigint", "_sequence": "string"}
+        return mine | evidence | {"since": "timestamp"}
 
     @property
     def unit_is_one_row(self) -> bool:
@@ -638,6 +690,7 @@ class Contract(Strict):
         words |= set() if self.write == "latest" else {"reject_limit", "reject_limit_rows"}
         words |= set() if self.rejects_changes else {"identity"}
         words |= set() if self.removes_vanished else {"full_dump"}
+        words |= set() if self.deduplicate else {"deduplicate"}
         # Where it is fetched from is no matter of what its rows say.
         apart = {"api", "database", "kafka"}
         apart |= set() if self.source and self.source.is_sheet else {"sheet", "skip_rows"}

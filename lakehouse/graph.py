@@ -205,17 +205,17 @@ def table(
             "silver_, gold_ or conf_ and a name, or landing."
         )
     sources = [one for one in inputs if not one.startswith("conf.")]
-    if promise.write == "latest" and (len(sources) != 1 or not sources[0].startswith("bronze.")):
+    if promise.judges and (len(sources) != 1 or not sources[0].startswith("bronze.")):
         raise LakehouseError(
-            f"{name} is written `latest`, so its build() reads one bronze table and conf, not {', '.join(sources)}. "
-            f"Change {path}.py; what needs a join is a table of its own."
+            f"{name} is written `{promise.write}`, so its build() reads one bronze table and conf, not "
+            f"{', '.join(sources)}. Change {path}.py; what needs a join is a table of its own."
         )
     if promise.full_dump and sources[0] in contracts:
         _check_dumps(name, promise.full_dump, contracts[sources[0]])
     for one in sources:
         if one in contracts and contracts[one].retention.bronze and contracts[one].takes_files:
             _check_retention(name, promise, one)
-    source = contracts[sources[0]].source if promise.write == "latest" and sources[0] in contracts else None
+    source = contracts[sources[0]].source if promise.judges and sources[0] in contracts else None
     return Table(name, promise, module, inputs, _fingerprint(promise, module, source, accepted), accepted)
 
 
@@ -232,6 +232,8 @@ def _check_dumps(name: str, promise: FullDump, bronze: Contract) -> None:
 
 def _check_retention(name: str, promise: Contract, bronze: str) -> None:
     """Rows may leave bronze where what follows from the others is the same."""
+    if promise.write == "deduplicate":  # beyond what is left in bronze its own rows are what counts
+        return
     why = promise.judges_by_earlier if promise.write == "latest" else "it is not written `latest`, so each row counts"
     if why:
         raise LakehouseError(

@@ -47,6 +47,7 @@ COMPARED = (
 EXPORT_TIME = "yyyy-MM-dd'T'HH:mm:ss[.SSS]XXX"
 # A date and a clock as exports of elsewhere write them, and which part of the date is year, month and day.
 YEAR_FIRST, YEAR_LAST = r"([0-9]{4})[-/.]([0-9]{1,2})[-/.]([0-9]{1,2})", r"([0-9]{1,2})[-/.]([0-9]{1,2})[-/.]([0-9]{4})"
+INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-](0[0-9]|1[0-4]):?[0-9]{2})\z"
 PARTS = {"ymd": (YEAR_FIRST, 1, 2, 3), "dmy": (YEAR_LAST, 3, 2, 1), "mdy": (YEAR_LAST, 3, 1, 2)}
 # How a market writes is said in conf/markets.yml. Where it is not, these have two readings: a thousand and more, or one
 # and a bit; a day whose month may be either part. What is written with a decimal comma beyond doubt has one.
@@ -95,6 +96,15 @@ def whole_number(text: Column | str, kind: str = "bigint") -> Column:
 def export_time(text: Column | str) -> Column:
     """`2022-02-17T16:36:27.000Z` as the instant it says; anything else is null, not a guess."""
     return F.try_to_timestamp(_column(text), F.lit(EXPORT_TIME))
+
+
+def instant(text: Column | str) -> Column:
+    """`2022-02-17T16:36:27.5+01:00` as the instant it says, to the microsecond; null without a zone, or to the minute.
+
+    Much sooner than `written_time`, which takes what people write.
+    """
+    value = stripped(text)
+    return F.when(value.rlike(INSTANT), value.try_cast("timestamp"))
 
 
 def wall_clock(text: Column | str) -> Column:

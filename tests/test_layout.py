@@ -293,6 +293,7 @@ FLOORS = (
     "sources",
     "writes",
     "documents",
+    "events",
     "runs",
     "recovery",
     "serving",

@@ -83,13 +83,9 @@ def _places_of(keys: pa.Table, placed: pa.Table) -> pa.Array:
 
 def _may_hold(file: Action, values: Mapping[str, list[Any]], schema: pa.Schema) -> bool:
     """Whether, by its partition and its bounds, some unit's values can be in the file; in doubt they can."""
-    constant, said = file.get("partitionValues") or {}, json.loads(file.get("stats") or "{}")
+    constant = file.get("partitionValues") or {}
     for name, sought in values.items():
-        kind = schema.field(name).type
-        if name in constant:
-            low = high = parquet.value(constant[name], kind).as_py()
-        else:
-            low, high = (_bound((said.get(side) or {}).get(name), kind) for side in ("minValues", "maxValues"))
+        low, high = _bounds(file, name, schema.field(name).type)
         if low is None and name in constant:
             return False
         if low is None or high is None:
@@ -98,6 +94,24 @@ def _may_hold(file: Action, values: Mapping[str, list[Any]], schema: pa.Schema) 
         if nearest == len(sought) or sought[nearest] > high:
             return False
     return True
+
+
+def may_be_within(file: Action, name: str, kind: pa.DataType, least: Any, most: Any) -> bool:  # noqa: ANN401
+    """Whether a row of the file can have a value from the least to the most; in doubt it can, and null is none."""
+    low, high = _bounds(file, name, kind)
+    if low is None and name in (file.get("partitionValues") or {}):
+        return False
+    return low is None or high is None or (low <= most and high >= least)
+
+
+def _bounds(file: Action, name: str, kind: pa.DataType) -> tuple[Any, Any]:
+    """The least and the greatest value of a column in a file, as the log says; None where it does not."""
+    constant = file.get("partitionValues") or {}
+    if name in constant:
+        return (parquet.value(constant[name], kind).as_py(),) * 2
+    said = json.loads(file.get("stats") or "{}")
+    low, high = (_bound((said.get(side) or {}).get(name), kind) for side in ("minValues", "maxValues"))
+    return low, high
 
 
 def _bound(said: Any, kind: pa.DataType) -> Any:  # noqa: ANN401

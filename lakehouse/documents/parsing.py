@@ -35,7 +35,7 @@ def parse(
     `columns` are those of the rows, with their types. What is spelled as nothing is null before `build` sees it; texts
     that build could not read are broken rules.
     """
-    built = _typed(table, bronze, rows, columns, conf, partial(_source, table))
+    built = typed(table, bronze, rows, columns, conf, partial(_source, table))
     problem = F.col("_source._problem")
     rules = {name: one for name, one in rules_of(table).items() if not is_of_document(table, name)}
     return built.select(
@@ -52,11 +52,11 @@ def units_of(
     table: Table, bronze: Contract, rows: DataFrame, columns: Mapping[str, str], conf: Mapping[str, DataFrame]
 ) -> DataFrame:
     """The unit of each of bronze's rows, as far as it can be read, and where the row stands."""
-    built = _typed(table, bronze, rows, columns, conf, lambda *_: F.struct(*PLACE))
+    built = typed(table, bronze, rows, columns, conf, lambda *_: F.struct(*PLACE))
     return built.select(*table.contract.unit, *(F.col(f"_source.{name}").alias(name) for name in PLACE))
 
 
-def _typed(
+def typed(
     table: Table,
     bronze: Contract,
     rows: DataFrame,
@@ -99,17 +99,22 @@ def _blanks(table: Table, bronze: Contract) -> dict[str, set[str]]:
 
 def _source(table: Table, there: Container[str], texts: Sequence[str]) -> Column:
     """Where a row stands, and the texts that its readable-rules need; it travels through build as one column."""
+    optional = ("_repaired", "_replaces_file", "_replaces_row")
+    marks = [F.col(name) if name in there else F.lit(None).cast("string").alias(name) for name in optional]
+    row_hash = units.row_hash(texts).alias("_hash")
+    evidence = (*EVIDENCE, "_batch", "_sequence", "_delivered_at", "_problem", "_is_last")
+    return F.struct(*evidence, *marks, row_hash, read_texts(table, there))
+
+
+def read_texts(table: Table, there: Container[str]) -> Column:
+    """The texts that columns are read from, for the rules `<column>_is_readable`; `there` are the columns that are."""
     named = {c.source for c in table.contract.columns.values() if c.source}
     if unknown := {name for name in named if name not in there}:
         raise LakehouseError(
             f"{table.name}: `from: {min(unknown)}` is no column of {table.parents[0]}. Change {table.files}."
         )
-    optional = ("_repaired", "_replaces_file", "_replaces_row")
-    marks = [F.col(name) if name in there else F.lit(None).cast("string").alias(name) for name in optional]
-    read = F.struct(F.lit(None).cast("string").alias("nothing"), *sorted(named))  # a struct has at least one field
-    row_hash = units.row_hash(texts).alias("_hash")
-    evidence = (*EVIDENCE, "_batch", "_sequence", "_delivered_at", "_problem", "_is_last")
-    return F.struct(*evidence, *marks, row_hash, read.alias("text"))
+    # A struct has at least one field.
+    return F.struct(F.lit(None).cast("string").alias("nothing"), *sorted(named)).alias("text")
 
 
 def flat(parsed: DataFrame, since: int) -> DataFrame:

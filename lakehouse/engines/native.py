@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from contextlib import ExitStack
-from functools import cache
+from functools import cache, reduce
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -30,6 +30,7 @@ from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import date
 
     from pyspark.sql import DataFrame, SparkSession
 
@@ -98,6 +99,38 @@ class Native:
             return _known(made, log.schema(found))
         made = self.spark.read.format("delta").option("versionAsOf", version).load(sail.reachable(address))
         return _of_table(_not_constant(made), found) if found else _not_constant(made)
+
+    def part(self, address: str, version: int, column: str, least: int | date, most: int | date) -> DataFrame:
+        """By a scan of the files alone, which the log names: Sail looks at the whole log, however little is wanted."""
+        found = log.snapshot(address, version)
+        within = F.col(column).between(least, most)
+        is_small = found is not None and sum(int(one["size"]) for one in found.files.values()) <= FEW_BYTES
+        if found is None or is_small or any(one.get("deletionVector") for one in found.files.values()):
+            return self.read(address, version).where(within)
+        schema = log.schema(found)
+        kind = schema.field(column).type
+        of_folder: dict[frozenset[tuple[str, str | None]], list[str]] = {}
+        for path, file in found.files.items():
+            if leaving.may_be_within(file, column, kind, least, most):
+                folder = frozenset((file.get("partitionValues") or {}).items())
+                of_folder.setdefault(folder, []).append("/".join(storage.located(sail.reachable(address), path)))
+        inside = pa.schema([one for one in schema if one.name not in found.partition_by])
+        parts = [
+            self._of_folder(files, inside, dict(folder), schema) for folder, files in sorted(of_folder.items(), key=str)
+        ]
+        if not parts:
+            return self.frame(schema.empty_table())
+        return _known(reduce(lambda some, more: some.union(more), parts), schema).where(within)
+
+    def _of_folder(
+        self, files: Sequence[str], inside: pa.Schema, values: Mapping[str, str | None], schema: pa.Schema
+    ) -> DataFrame:
+        """The rows of files of one partition, whose columns the files do not have, in the columns of the table."""
+        scan = _not_constant(self.spark.read.schema(from_arrow_schema(inside)).parquet(*files))
+        types = {one.name: one.dataType for one in from_arrow_schema(schema)}
+        return scan.select(
+            *(F.lit(values[one]).cast(types[one]).alias(one) if one in values else F.col(f"`{one}`") for one in types)
+        )
 
     def few_of(self, rows: DataFrame, keys: DataFrame) -> DataFrame:
         """By a scan that decodes of a column only what the keys want, where files alone say which rows there are.
@@ -262,18 +295,19 @@ class Native:
         if files and not target.partition_by and set(reading.columns(files[0])) == set(names):
             return self._adopted(target, files)
         with ExitStack() as until:
-            computed = self.once(rows.select(*names), until)
-            if _is_here(computed):
-                return _arrow(computed).select(names)
-            files = _files(computed)
             if target.partition_by:
                 folder = self.scratch.folder()
                 until.callback(self.scratch.forget, folder)
-                files = self._computed(computed, folder, target.partition_by)
-            return self._adopted(target, files)
+                return self._adopted(target, self._computed(rows.select(*names), folder, target.partition_by))
+            computed = self.once(rows.select(*names), until)
+            if _is_here(computed):
+                return _arrow(computed).select(names)
+            return self._adopted(target, _files(computed))
 
     def _adopted(self, target: Target, files: list[str]) -> Rows:
-        pieces = {piece: parquet.of_folders(file) for file in files for piece in reading.cut(file, MOST_ROWS_OF_A_FILE)}
+        """A file of a table that has vectors must not be so large that one of its vectors is."""
+        cut = {file: reading.cut(file, MOST_ROWS_OF_A_FILE) if target.vectors else [file] for file in files}
+        pieces = {piece: parquet.of_folders(file) for file, some in cut.items() for piece in some}
         return parquet.adopt(target.address, pieces, target.schema)
 
     def is_alive(self) -> bool:

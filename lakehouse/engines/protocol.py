@@ -13,6 +13,7 @@ from lakehouse.store.storage import MissingFileError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import ExitStack
+    from datetime import date
 
     import pyarrow as pa
     from pyspark.sql import DataFrame
@@ -69,6 +70,10 @@ class Engine(Protocol):
 
     def read(self, address: str, version: int) -> DataFrame:
         """A table as it was at a version: without one, a frame would move under a foreign commit."""
+        ...
+
+    def part(self, address: str, version: int, column: str, least: int | date, most: int | date) -> DataFrame:
+        """As `read`, the rows of which the column is within these bounds; files that have none are left alone."""
         ...
 
     def changes(self, address: str, since: int, until: int, columns: Sequence[str] | None = None) -> DataFrame:

@@ -24,6 +24,7 @@ from lakehouse.store import storage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import ExitStack
+    from datetime import date
 
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.readwriter import DataFrameWriter
@@ -79,6 +80,9 @@ class Spark:
     def read(self, address: str, version: int) -> DataFrame:
         reader = self.spark.read.format("delta").option("versionAsOf", version)
         return self._in_one_piece(reader.load(storage.for_spark(address)))
+
+    def part(self, address: str, version: int, column: str, least: int | date, most: int | date) -> DataFrame:
+        return self.read(address, version).where(F.col(column).between(least, most))
 
     def changes(self, address: str, since: int, until: int, columns: Sequence[str] | None = None) -> DataFrame:
         feed = self.spark.read.format("delta").option("readChangeFeed", "true")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import MISSING as NOTHING
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
@@ -24,19 +25,32 @@ if TYPE_CHECKING:
     from lakehouse.intake.ledger import Delivery, Entry
 
 FILE = conf.HOME / "conf" / "retracted.yml"
+ROWS = re.compile(r"[0-9]{1,18}(-[0-9]{1,18})?")
 
 
 @dataclass(frozen=True)
 class Retraction:
-    """A row of the list: a version of a file, told by the beginning of its `content`; all of its versions without."""
+    """A row of the list: a version of a file, told by the beginning of its `content`; all of its versions without.
+
+    Of a topic `file` is a partition (`kafka/events/0`), and `rows` the offsets of its messages (`17` or `17-25`).
+    """
 
     source: str
     file: str
     why: str
     content: str = ""
+    rows: str = ""
+
+    @property
+    def span(self) -> str:
+        """The messages, as a note says them: `kafka/events/0:17-17`."""
+        first, _, last = self.rows.partition("-")
+        return f"{self.file}:{int(first)}-{int(last or first)}"
 
     def names(self, one: Delivery) -> bool:
-        return (self.source, self.file) == (one.table, one.path) and one.content.startswith(self.content)
+        return (
+            not self.rows and (self.source, self.file) == (one.table, one.path) and one.content.startswith(self.content)
+        )
 
 
 def read() -> tuple[Retraction, ...]:
@@ -66,6 +80,13 @@ def _wrong(row: object) -> Iterator[str]:
     yield from (f"{key} must be a text: put it in quotes" for key in texts)
     if "content" in row and "content" not in texts and len(row["content"]) < CONTENT:
         yield f"content must be at least {CONTENT} letters of what ops.files says; all versions are meant without it"
+    if "rows" in row and "rows" not in texts and not ROWS.fullmatch(row["rows"]):
+        yield f"rows must be the offset of a message, or the first and the last of several, as 17-25, not {row['rows']}"
+
+
+def messages(source: str, rows: Iterable[Retraction] | None = None) -> tuple[str, ...]:
+    """Of a topic's table the messages that are taken back, as a note says them, by the list or these rows of it."""
+    return tuple(sorted({one.span for one in (read() if rows is None else rows) if one.source == source and one.rows}))
 
 
 def marked(entries: Iterable[Entry], rows: Collection[Retraction]) -> list[Entry]:
@@ -94,6 +115,8 @@ def check(rows: Collection[Retraction], entries: Collection[Entry]) -> None:
 
 def _unknown(row: Retraction, entries: Collection[Entry]) -> str:
     """Why the row names no delivery, with what is near to it; empty where it names one."""
+    if row.rows:  # of a topic, whose table says what it has
+        return ""
     delivered = [one.delivery for one in entries if one.is_taken]
     if any(row.names(one.delivery) for one in entries if one.is_taken or one.status == LOST):
         return ""

@@ -12,7 +12,7 @@ from lakehouse import engines, graph
 from lakehouse.delta import log, progress
 from lakehouse.delta.progress import Input
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import ledger
+from lakehouse.intake import ledger, retracted
 from lakehouse.runs import accounts
 from lakehouse.runs.history import History
 from lakehouse.runs.turns import Decision
@@ -172,7 +172,7 @@ def _decide_built(seen: _Seen, table: Table, taken: list[Entry], history: Histor
     pinned = {name: one for name, one in inputs.items() if one is not None}
     settled = Decision(table.name, "nothing", "its inputs did not move", pinned, state)
     harm = seen.harm(table.name)
-    if table.contract.write == "latest":
+    if table.contract.judges:
         quarantine = progress.rejected(table.name)
         if seen.harm(quarantine):
             settled = replace(settled, unreadable=(quarantine,))
@@ -189,6 +189,8 @@ def _decide_built(seen: _Seen, table: Table, taken: list[Entry], history: Histor
     why = f"{_some(lost)} of it is gone or cut" if lost else _whole(root, table, state.progress, pinned, taken)
     if why := why or _otherwise_stored(table, state) or _other_quarantine(seen, table, state.progress):
         return replace(settled, path="whole", reason=why)
+    if why := _otherwise_taken_back(table, state.progress):
+        return replace(settled, path="retract", reason=why)
     settled = replace(settled, moved=_moved(root, table, state.progress, pinned))
     return _choose(root, table, settled, taken, history) if settled.moved else _described(table, settled)
 
@@ -337,13 +339,14 @@ def _whole(root: str, table: Table, note: Progress, inputs: Mapping[str, Input],
     if table.contract.write == "latest" and table.accounts and _is_unaccounted(table, note, taken):
         return "a run broke off before it noted what became of the rows"
     made_anew = [why for name, now in inputs.items() if (why := _made_anew(name, note.inputs[name], now))]
-    if made_anew or table.contract.write != "latest":
+    if made_anew or not table.contract.judges:
         return made_anew[0] if made_anew else ""
     # What a RESTORE took from bronze is in no batch, so it cannot be found among the new ones.
     bronze = table.parents[0]
     before, now = int(note.inputs[bronze].version), int(inputs[bronze].version)
     is_restored = progress.was_restored(progress.address(root, bronze), before, now)
-    return _otherwise_retracted(bronze, note, taken) or (f"{bronze} was restored" if is_restored else "")
+    restored = f"{bronze} was restored" if is_restored else ""
+    return restored if table.contract.deduplicate else _otherwise_retracted(bronze, note, taken) or restored
 
 
 def _otherwise_retracted(bronze: str, note: Progress, taken: Iterable[Entry]) -> str:
@@ -353,6 +356,15 @@ def _otherwise_retracted(bronze: str, note: Progress, taken: Iterable[Entry]) ->
     now = {one.delivery.sequence for one in mine if until is None or one.batch <= until}
     changed = {"was retracted": now - {*note.retracted}, "is no longer retracted": {*note.retracted} - now}
     return "; ".join(f"{_some(_paths(some))} {words}" for words, some in changed.items() if some)
+
+
+def _otherwise_taken_back(table: Table, note: Progress) -> str:
+    """Which messages count otherwise than they did; empty where these are the same, and of what came as files."""
+    if not table.contract.deduplicate:
+        return ""
+    had, now = set(note.retracted), set(retracted.messages(table.parents[0]))
+    changed = {"were retracted": now - had, "are no longer retracted": had - now}
+    return "; ".join(f"{_some(sorted(some))} {words}" for words, some in changed.items() if some)
 
 
 def _paths(sequences: Iterable[str]) -> list[str]:
@@ -379,7 +391,7 @@ def _described(table: Table, settled: Decision) -> Decision:
 
 def _other_quarantine(seen: _Seen, table: Table, note: Progress) -> str:
     """Why the quarantine is not the one that the table's last commit belongs to; empty where it is."""
-    if table.contract.write != "latest" or note.format == 1:
+    if not table.contract.judges or note.format == 1:
         return ""
     name, before = progress.rejected(table.name), note.rejected
     now = seen.state(name)
@@ -474,6 +486,8 @@ def _choose(root: str, table: Table, settled: Decision, taken: list[Entry], hist
         if path == "late" and table.contract.full_dump:
             return replace(choice, reason=f"{moves}, with a late file; what each dump lacks may be other documents now")
         return replace(choice, path=path)
+    if table.contract.deduplicate:
+        return replace(choice, path="new")
     for name in [name for name, one in did.items() if one is None]:
         return replace(choice, reason=f"the log of {name} no longer reaches back to version {settled.moved[name][0]}")
     choice = replace(choice, rows_of_inputs=progress.rows_of(root, settled.inputs))

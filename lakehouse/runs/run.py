@@ -29,6 +29,7 @@ from lakehouse.writes.measures import ChecksFailedError, Measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+    from datetime import date
 
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
@@ -61,15 +62,19 @@ class Run:
         *,
         engine: Engine | str = engines.NATIVE,
         is_kept: bool = False,
+        since: date | None = None,
     ) -> None:
-        """`engine`: one that runs, or the name of the one to start. `is_kept`: whether it serves others after it."""
+        """`engine`: one that runs, or the name of the one to start. `is_kept`: whether it serves others after it.
+
+        `since`: the day since which bronze has all, for a table that is judged again although older rows left it.
+        """
         self.root = storage.normalise(root)
         self.landing = storage.normalise(landing_root)
         self.tables = tables
         self.id = uuid.uuid4().hex[:12]
         self.engine_name = engine if isinstance(engine, str) else engine.name
         self.engine = None if isinstance(engine, str) else engine
-        self.is_kept = is_kept
+        self.is_kept, self.since = is_kept, since
         self.at = datetime.now(UTC)
         self._starting = threading.Lock()
         self._to_compute = 0  # bytes of the tables that others are computed whole from, when no file is new
@@ -330,7 +335,9 @@ class Run:
             return Done(decision), sum(writer.seconds)
         if table.contract.source and table.contract.source.kafka:
             return self._round(writer, decision), sum(writer.seconds)
-        write = {"append": self._append, "latest": self._latest}.get(table.contract.write, self._rebuild)
+        write = {"append": self._append, "latest": self._latest, "deduplicate": self._deduplicate}.get(
+            table.contract.write, self._rebuild
+        )
         return write(writer, decision), sum(writer.seconds)
 
     def _is_large(self, name: str) -> bool:
@@ -421,6 +428,38 @@ class Run:
             refused=account.refused,
             changed=account.changed,
             measures=account.measures,
+        )
+
+    def _deduplicate(self, writer: Writer, decision: Decision) -> Done:
+        from lakehouse.events import deduplicate  # noqa: PLC0415
+        from lakehouse.writes.lake import conf_rows  # noqa: PLC0415
+
+        table, source = writer.table, writer.table.parents[0]
+        now, had = decision.inputs[source], writer.before
+        known = had.inputs[source] if had and decision.path in {"new", "retract"} else None
+        taken_back = retracted.messages(source, self.retracted)
+        writer.note = replace(writer.note, retracted=taken_back)
+        rows_in = self._rows_between(source, known, now)
+        conf, contract = conf_rows(writer.engine, table.inputs), self.tables[source].contract
+        bronze = deduplicate.Bronze(self.lake.address(source), source, now, contract, conf, rows_in)
+        try:
+            if decision.path == "new" and known is not None:
+                account = deduplicate.add(writer, bronze, int(-1 if known.batch is None else known.batch))
+            elif decision.path == "retract" and had is not None and known is not None:
+                writer.note = replace(writer.note, inputs={**writer.note.inputs, source: known})
+                before = replace(bronze, now=replace(now, batch=known.batch))
+                account = deduplicate.take_back(writer, before, {*had.retracted} ^ {*taken_back})
+            else:
+                account = deduplicate.judge_again(writer, bronze, decision.reason, self.since)
+        except ChecksFailedError as error:
+            self.stopped_by += error.measures
+            raise
+        return Done(
+            decision,
+            rows_in=sum(account.counts["rows"].values()),
+            counts=account.counts,
+            by_market={None: account.counts},
+            waiting=account.waiting,
         )
 
     def _rebuild(self, writer: Writer, decision: Decision) -> Done:

@@ -20,7 +20,7 @@ ByFile = Mapping[tuple[str, int], Mapping[str, int]]
 
 @dataclass(frozen=True)
 class Decision:
-    """`path`: nothing, load, first, whole, incremental, new (deliveries in time), late, describe, wait or stop.
+    """`path`: nothing, load, first, whole, incremental, new (in time), late, retract, describe, wait or stop.
 
     To describe is to give columns the meanings of their contract; a table waits for a parent that is not there, and
     stops for what only a person can mend: then the reason has the words.
@@ -54,7 +54,8 @@ class Done:
     `by_file`: of a table that judges delivered rows, the same by (file, batch), `by_market` by market, whether it
     `accounts` for them in the ledger, and which new files are `late`. `refused`: why some of the new files were kept
     out whole. `changed`: by new file, the rows of documents of another identity than before. `measures`: what its
-    checks counted. `units`: how many were computed, None for all. `phases`: the seconds of some parts of its turn.
+    checks counted. `waiting`: rounds of its input that wait for the next turn. `units`: how many were computed, None
+    for all. `phases`: the seconds of some parts of its turn.
     """
 
     decision: Decision
@@ -70,6 +71,7 @@ class Done:
     changed: Mapping[str, int] = field(default_factory=dict)
     measures: Sequence[Measure] = ()
     units: int | None = None
+    waiting: int = 0
     phases: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -103,6 +103,10 @@ class Writer:
             return batch + 1
         return max(batch, stored.txn.get(self.table.name, -1)) + 1
 
+    def add(self, rows: DataFrame) -> None:
+        """Rows beside those that are there; refused beside another run's, like every commit."""
+        self._write(self.target, self.note.base, Change("append", rows))
+
     def overwrite(self, rows: DataFrame) -> None:
         """The whole table, in one commit, in place: a table is never dropped."""
         self._write(self.target, self.note.base, Change("overwrite", rows))
@@ -156,12 +160,18 @@ class Writer:
 
     def overwrite_rejected(self, rows: DataFrame) -> None:
         """The table's quarantine, a part of its state: the note says which version of it belongs to the table."""
-        promise, name = self.table.contract, progress.rejected(self.table.name)
-        unit = {one: promise.columns[one].type for one in promise.unit}
-        evidence = {"rules": "array<string>", "_file": "string", "_row": "bigint", "_sequence": "string"}
+        self._write_rejected(Change("overwrite", rows))
+
+    def add_rejected(self, rows: DataFrame) -> None:
+        """Rows beside those that its quarantine had with the table's last commit."""
+        self.keep_rejected()
+        self._write_rejected(Change("append", rows))
+
+    def _write_rejected(self, change: Change) -> None:
+        name = progress.rejected(self.table.name)
         state = self.lake.state(name)
-        target = self._target(name, unit | evidence | {"since": "timestamp"})
-        self._write(target, state.version if state else -1, Change("overwrite", rows))
+        target = self._target(name, self.table.contract.types_of_rejected)
+        self._write(target, state.version if state else -1, change)
         self._belongs(self.lake.state(name))
 
     def _belongs(self, state: State | None) -> None:

@@ -106,7 +106,7 @@ def test_a_column_without_a_meaning_and_a_rule_without_a_reason_are_missed(tmp_p
 def test_only_a_table_written_latest_rejects(tmp_path: Path) -> None:
     columns = {"order_id": a_column(), "line_number": a_column()}
     promise = a_promise(write="refresh", columns=columns, rules={"ids_count": a_rule(severity="reject")})
-    assert "rules.ids_count.severity: only `write: latest` can reject" in complaint(tmp_path, promise)
+    assert "rules.ids_count.severity: only `write: latest` and `write: deduplicate`" in complaint(tmp_path, promise)
     write(tmp_path, "silver.lines", promise | {"write": "latest"})
     assert contract.load(tmp_path)["silver.lines"].rules["ids_count"].severity == "reject"
 

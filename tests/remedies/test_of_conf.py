@@ -88,7 +88,7 @@ CONTRACTS: tuple[tuple[str, dict[str, Any], str, dict[str, Any]], ...] = (
     (
         "replace",
         {"rules": {"ids": RULE | {"severity": "reject"}}},
-        "rules.ids.severity: only `write: latest` can reject; a later table warns",
+        "rules.ids.severity: only `write: latest` and `write: deduplicate` can reject; a later table warns",
         {"rules": {"ids": RULE}},
     ),
     ("replace", {"score": "100"}, "score: goes with `write: latest`", {}),

@@ -1,0 +1,66 @@
+"""Which rows say again what was kept already: a fold in the order of arrival, as a few steps over all ids at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from lakehouse.contract import EVIDENCE
+from lakehouse.events.judging import ID, id_of
+from lakehouse.writes import units
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyspark.sql import Column, DataFrame
+
+    from lakehouse.contract import Deduplicate
+
+ARRIVAL = ("_batch", *EVIDENCE)
+
+
+def repeats(
+    rows: DataFrame, kept: DataFrame | None, said: Deduplicate, once: Callable[[DataFrame], DataFrame]
+) -> DataFrame | None:
+    """Where the repeats among right rows stand (EVIDENCE); None for none. `kept`: rows that were kept before them.
+
+    In the order of arrival a row is a repeat where a kept one of its id lies within the horizon. So of an id the first
+    row is kept that no kept one is near to, and then again the first of those that are left; most ids come once, and
+    are asked nothing.
+    """
+    named = rows.where(F.col(ID).isNotNull()).select(
+        ID, F.col(said.id).alias("_name"), F.unix_date(said.day).alias("_day"), *ARRIVAL
+    )
+    ids = [named.groupBy(ID).agg(F.count("*").alias("_rows")).where("_rows > 1").select(ID)]
+    before = None
+    if kept is not None:
+        before = kept.where(F.col(said.id).isNotNull()).select(
+            id_of(said).alias(ID), F.col(said.id).alias("_name"), F.unix_date(said.day).alias("_day")
+        )
+        ids.append(named.join(before.select(ID), on=ID, how="left_semi").select(ID))
+    doubtful = once(units.together(ids).distinct())
+    if doubtful.isEmpty():
+        return None
+    mine = once(named.join(doubtful, on=ID, how="left_semi"))
+    near = None if before is None else once(before.join(doubtful, on=ID, how="left_semi").select("_name", "_day"))
+    first: list[DataFrame] = []
+    left = mine
+    while True:
+        left = left if near is None else once(left.join(_renamed(near), on=_is_near(said), how="left_anti"))
+        found = once(left.groupBy("_name").agg(F.min(F.struct(*ARRIVAL, "_day")).alias("_first")))
+        if found.isEmpty():
+            break
+        first.append(found.select(*(F.col(f"_first.{name}").alias(name) for name in EVIDENCE)))
+        near = found.select("_name", F.col("_first._day").alias("_day"))
+    places = mine.select(*EVIDENCE)
+    return once(places.join(units.together(first), on=list(EVIDENCE), how="left_anti") if first else places)
+
+
+def _renamed(near: DataFrame) -> DataFrame:
+    return near.select(F.col("_name").alias("_kept"), F.col("_day").alias("_kept_day"))
+
+
+def _is_near(said: Deduplicate) -> Column:
+    days = F.abs(F.col("_day") - F.col("_kept_day"))
+    return (F.col("_name") == F.col("_kept")) & (days <= said.horizon)

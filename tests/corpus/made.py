@@ -133,8 +133,11 @@ def xls(text: str) -> bytes:
     for number, row in enumerate(rows_of(text)):
         for column, cell in enumerate(row):
             style = xlwt.easyxf(num_format_str="DD.MM.YY") if isinstance(cell, date) else xlwt.Style.default_style
-            if cell is not None:
-                sheet.write(number, column, cell, style)
+            if isinstance(cell, str) and cell.startswith("#"):
+                sheet.row(number).set_cell_error(column, {"#N/A": 0x2A, "#DIV/0!": 0x07}[cell])
+            elif cell is not None:
+                is_formula = isinstance(cell, str) and cell.startswith("=")
+                sheet.write(number, column, xlwt.Formula(cell[1:]) if is_formula else cell, style)
     book.save(content)
     return content.getvalue()
 

@@ -11,6 +11,7 @@ import io
 import json
 import re
 import resource
+import struct
 import sys
 import zipfile
 from contextlib import suppress
@@ -19,6 +20,7 @@ from xml.etree import ElementTree as ET
 
 import python_calamine as calamine
 
+from lakehouse.readers.typed import xls
 from lakehouse.readers.typed.texts import text_of
 
 if TYPE_CHECKING:
@@ -38,6 +40,9 @@ PLACE = re.compile(rb"""\br=["']([A-Z]{1,3})([0-9]+)["']""")
 ERROR_OF_ODS = b'calcext:value-type="error"'
 
 
+COMPUTE = "the program that wrote it does not compute. Open it in a spreadsheet program, save it"
+
+
 class RefusedError(Exception):
     """The workbook cannot be read; the message is a sentence that follows its name."""
 
@@ -53,7 +58,7 @@ def main() -> None:
         _say({})
     except RefusedError as error:
         _say({"refused": str(error)})
-    except (calamine.CalamineError, zipfile.BadZipFile, ET.ParseError, KeyError) as error:
+    except (calamine.CalamineError, zipfile.BadZipFile, ET.ParseError, LookupError, OSError, struct.error) as error:
         if content.startswith(ZIP) and not zipfile.is_zipfile(io.BytesIO(content)):
             _say({"waits": "is a workbook without its end: its writer is not done, or was stopped."})
         else:
@@ -72,7 +77,7 @@ def _rows(content: bytes, wanted: str | int | None) -> Iterator[list[str]]:
         raise RefusedError("has a password. Deliver it without one.")
     workbook = calamine.load_workbook(io.BytesIO(content))
     sheet = _chosen(workbook, wanted)
-    odd = _odd_cells(content, sheet.name)
+    odd = _odd_cells(content, sheet.name, [one.name for one in workbook.sheets_metadata])
     yield [sheet.name]
     if sheet.start is None:
         return
@@ -105,13 +110,16 @@ def _chosen(workbook: calamine.CalamineWorkbook, wanted: str | int | None) -> ca
 # What calamine gives as blank --------------------------------------------------------------------------------------
 
 
-def _odd_cells(content: bytes, sheet: str) -> dict[int, dict[int, str]]:
+def _odd_cells(content: bytes, sheet: str, sheets: list[str]) -> dict[int, dict[int, str]]:
     """Errors such as #N/A by row and column, from 0. Raises RefusedError for formulas whose value is not stored.
 
-    calamine gives both as blank. An ods with errors is refused; those of an xls cannot be told.
+    calamine gives both as blank. An ods with errors is refused.
     """
     if not content.startswith(ZIP):
-        return {}
+        found, is_not_computed = xls.odd_cells(content, sheets.index(sheet))
+        if is_not_computed:
+            raise RefusedError(f"has formulas, and none with a value: {COMPUTE}, as xlsx, and deliver that.")
+        return found
     with zipfile.ZipFile(io.BytesIO(content)) as packed:
         if "content.xml" in packed.namelist():
             if any(ERROR_OF_ODS in block for block in _blocks(packed, "content.xml", b"</table:table-row>")):
@@ -131,10 +139,7 @@ def _odd_of_xlsx(packed: zipfile.ZipFile, sheet: str) -> dict[int, dict[int, str
             name = (place[1] + place[2]).decode() if place else "some cell"
             is_text = kind is not None and kind[1] in {b"str", b"inlineStr"}
             if FORMULA.search(cell[2]) and not value and not is_text:
-                raise RefusedError(
-                    f"has formulas without values, as in {name}: the program that wrote it does not compute. "
-                    "Open it in a spreadsheet program, save it, and deliver that."
-                )
+                raise RefusedError(f"has formulas without values, as in {name}: {COMPUTE}, and deliver that.")
             if kind and kind[1] == b"e" and place:
                 row, column = int(place[2]) - 1, _number(place[1].decode()) - 1
                 found.setdefault(row, {})[column] = value[1].decode() if value else "#N/A"

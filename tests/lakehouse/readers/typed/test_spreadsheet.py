@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,10 +25,14 @@ def read(
 ) -> tuple[tuple[str, ...], int, list[Any]]:
     content = made.xlsx(text)
     found, header, _, rows = spreadsheet.inspect(io.BytesIO(content), layout, sheet, preamble)
-    batches = spreadsheet.batches(io.BytesIO(content), found, header)
-    cells = [row for batch in batches for row in zip(*(one.to_pylist() for one in batch.columns), strict=True)]
+    cells = cells_of(content, found, header)
     assert len(cells) == rows
     return header, found.preamble, cells
+
+
+def cells_of(content: bytes, layout: Layout = SHEET, header: tuple[str, ...] = ("id", "x", "y")) -> list[Any]:
+    batches = spreadsheet.batches(io.BytesIO(content), layout, header)
+    return [row for batch in batches for row in zip(*(one.to_pylist() for one in batch.columns), strict=True)]
 
 
 @pytest.mark.slow
@@ -46,6 +51,21 @@ def test_rows_are_skipped_behind_the_header_and_by_the_footer_at_the_end() -> No
 @pytest.mark.slow
 def test_a_column_without_a_name_is_there_where_a_row_has_a_value_in_it() -> None:
     assert read("id,,x,\n1,,2,\n3,,4,5\n")[0] == ("id", "", "x", "")
+
+
+NOT_COMPUTED = b"\x03" + bytes(5) + b"\xff\xff"  # the value of a formula, as xlwt writes it
+
+
+@pytest.mark.slow
+def test_errors_of_an_xls_are_told_and_formulas_count_by_their_value() -> None:
+    pytest.importorskip("xlwt", reason="an xls is made by the group readers")
+    content = made.xls("id,x,y\n1,#N/A,=A2+1\n2,=A3/0,#DIV/0!\n3,=A4,x\n")
+    assert content.count(NOT_COMPUTED) == 3
+    with pytest.raises(UnreadableError, match="has formulas, and none with a value: the program that wrote it does"):
+        spreadsheet.inspect(io.BytesIO(content), SHEET, None, 0)
+    computed = content.replace(NOT_COMPUTED, struct.pack("<d", 2), 1)
+    computed = computed.replace(NOT_COMPUTED, b"\x02\x00\x07" + bytes(3) + b"\xff\xff", 1)
+    assert cells_of(computed) == [("1", "#N/A", "2"), ("2", "#DIV/0!", "#DIV/0!"), ("3", "", "x")]
 
 
 @pytest.mark.slow

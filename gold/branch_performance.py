@@ -69,7 +69,7 @@ def months_of_branches(branches: DataFrame, lines: DataFrame) -> DataFrame:
     closed = F.when(F.col("is_listed"), F.coalesce(month_start("closed_on"), F.col("last")))
     begin = number_of(F.greatest(F.col("first"), F.least(opened, F.col("first_sale"))))
     end = number_of(F.least(F.col("last"), F.greatest(closed, F.col("last_sale"))))
-    spans = every.withColumns({"begin": begin, "end": end}).where("begin <= end")
+    spans = every.withColumns({"begin": begin, "end": end}).where("first is not null and begin <= end")
     numbered = spans.withColumn("month", F.explode(F.sequence("begin", "end")))
     year = F.call_function("div", F.col("month"), F.lit(12)).cast("int")
     return numbered.select(

@@ -42,6 +42,11 @@ def test_a_branch_has_what_its_receipts_say_and_its_place_in_its_market(built: B
     assert only(rows, "_warned") == [("",)] * 3
 
 
+def test_a_market_of_which_nothing_was_sold_yet_has_no_months(built: Built) -> None:
+    branches = [a_branch(), a_branch(market=2, branch_name="Ikeja")]
+    assert only(performance(built, [sale(3)], branches), "market") == [("1",)]
+
+
 def test_equal_revenue_shares_a_rank_and_the_next_is_skipped(built: Built) -> None:
     sales = [sale(branch, line_total=total) for branch, total in enumerate(["5.00", "9.00", "9.00", "1.00"], start=1)]
     assert only(performance(built, sales, []), "revenue_rank") == [("3",), ("1",), ("1",), ("4",)]

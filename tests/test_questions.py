@@ -71,6 +71,8 @@ def test_who_stands_out_is_who_the_samples_made_so(answers: dict[str, Rows]) -> 
     assert found["branches_in_lowest_tenth"] == {branch_samples.QUIET + 1}
     assert found["branches_with_several_names"] == {1}
     assert found["sold_beside_the_price_list"] == {branch_samples.CHEAP + 1}
+    assert not found["stock_running_out"] & {branch_samples.CLOSED + 1}, "which is closed, and needs nothing"
+    assert {row["sale_month"] for row in answers["best_branches"]} == {"2022-04"}
     words = answers["customers_described_differently"]
     assert {row["counts"] for row in words} == set(branch_samples.SEGMENTS)
     assert all((row["customer_id"] + row["branch_id"]) % branch_samples.OTHERWISE == 0 for row in words)

@@ -27,7 +27,8 @@ placed as (
     from products
 )
 
-select market, sku, sum(units_sold) as units_sold, min(sale_month) as first_month, max(sale_month) as last_month
+select market, sku, sum(units_sold) as units_sold, substr(cast(min(sale_month) as string), 1, 7) as first_month,
+    substr(cast(max(sale_month) as string), 1, 7) as last_month
 from placed
 where (products + 1 - place) * 10 <= products
 group by market, sku

@@ -1,4 +1,5 @@
--- Where do customers wait longest? Hours to resolution by branch, of what was resolved on the market's last 28 days.
+-- Where do customers wait longest? Hours to resolution by branch, of what was resolved on the market's last 28 days. Where
+-- few were resolved one slow answer is enough: see `resolved`.
 with newest as (select market, max(event_date) as newest_date from gold.conversation_daily group by market),
 
 placed as (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import sys
@@ -27,28 +28,31 @@ from tests.bench.bench_day import deliver_a_day
 from tests.real import Built, Continued
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from pyspark.sql import SparkSession
     from xdist.remote import Producer
 
     from lakehouse.engines.native import Native
-    from lakehouse.engines.protocol import Engine
     from lakehouse.engines.spark import Spark
     from lakehouse.graph import Table
     from lakehouse.sources.broker import Broker
 
 HOME = Path(__file__).parents[1]
 SHARED = HOME.parent / "shared" / "data"
+ONE_IN = 10
 SPARK = "spark"
-ON_SPARK = "on_spark"
 RELEASED = "released"
+# By what they ask for, tests are of one of these, each of which one process does: so Java is started twice and a lake
+# built once. The lakes of both engines take as long as all else that asks for Spark.
+LAKES, ON_SPARK = "lakes of both engines", "on_spark"
+NEEDS = {"few_by_native": LAKES, "few_by_spark": LAKES, "continued": LAKES, "on_spark": ON_SPARK, "released": RELEASED}
 OF_RELEASES = [
     "gold.basket_pairs", "gold.category_daily", "gold.customer_cohorts", "gold.customer_metrics", "gold.daily_sales",
     "gold.delivery_areas", "gold.delivery_daily", "gold.order_reconciliation", "gold.products",
 ]  # fmt: skip
 # What takes longest goes first, so that neither process waits long for the other at the end.
-FIRST = (SPARK, "tests/jobs/test_spark_submit.py", "tests/test_bombs.py", ON_SPARK)
+FIRST = (LAKES, ON_SPARK, "tests/jobs/test_spark_submit.py", "tests/test_bombs.py")
 # Containers often forbid to keep what was compiled: then each of hundreds of commands compiles all it imports anew, and
 # each process all tests, which doubles what either takes to start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -70,35 +74,64 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 
 class Together(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """A file's tests in one process, for what they build once; those that share a lake too, so that one is built.
+    """A file's tests in one process, for what they build once; those that share a lake or Java too.
 
     By file and not by `xdist_group`, which xdist 3.8 does not find with pytest 9.2.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        path = nodeid.partition("::")[0]
-        return needs if (needs := _needs(path)) in {SPARK, RELEASED} else path
+        return _scope(nodeid)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        is_long = any(item.get_closest_marker(name) for name in ("spark", "kafka", "long"))
-        if is_long or RELEASED in getattr(item, "fixturenames", ()):
+        if _scope(item.nodeid) in {LAKES, ON_SPARK}:
+            item.add_marker(SPARK)
+        if any(item.get_closest_marker(name) for name in (SPARK, "kafka", "long")) or _scope(item.nodeid) == RELEASED:
             item.add_marker(pytest.mark.slow)
     places = {name: place for place, name in enumerate(FIRST)}
-    items.sort(key=lambda item: places.get(_needs(item.nodeid.partition("::")[0]), len(FIRST)))
+    items.sort(key=lambda item: places.get(_scope(item.nodeid), len(FIRST)))
+
+
+def _scope(nodeid: str) -> str:
+    """What the test shares with others: the lakes of both engines, Spark's Java, a released lake; or else its file."""
+    path, _, test = nodeid.partition("::")
+    return _needs(path).get(test.partition("[")[0], path)
 
 
 @cache
-def _needs(path: str) -> str:
-    """What a file's tests wait for: the lake that Spark builds, a released one, Spark alone, or only themselves."""
+def _needs(path: str) -> dict[str, str]:
+    """By test of a file the first of NEEDS that it asks for, itself or by a fixture of the file."""
     text = (HOME / path).read_text(encoding="utf-8")
-    if "lake_by_spark:" in text or "continued:" in text:
-        return SPARK
-    if "released:" in text:
-        return RELEASED
-    return ON_SPARK if "on_spark:" in text or '"on_spark"' in text else path
+    if not any(name in text for name in NEEDS):
+        return {}
+    functions = [one for one in ast.parse(text).body if isinstance(one, ast.FunctionDef)]
+    asked = {one.name: _asked(one) for one in functions if one.name.startswith("test_") or "fixture" in _marks(one)}
+    by_test = {name: _with_fixtures(name, asked) - asked.keys() for name in asked if name.startswith("test_")}
+    return {
+        test: next(needs for name, needs in NEEDS.items() if name in names)
+        for test, names in by_test.items()
+        if names & NEEDS.keys()
+    }
+
+
+def _with_fixtures(name: str, asked: Mapping[str, set[str]]) -> set[str]:
+    found, waiting = set[str](), {name}
+    while waiting:
+        found |= waiting
+        waiting = set[str]().union(*(asked.get(one, ()) for one in waiting)) - found
+    return found
+
+
+def _marks(function: ast.FunctionDef) -> str:
+    return " ".join(ast.unparse(one) for one in function.decorator_list)
+
+
+def _asked(function: ast.FunctionDef) -> set[str]:
+    """Its parameters, and what it or its decorators name as texts: `usefixtures("on_spark")`."""
+    parameters = {one.arg for one in (*function.args.args, *function.args.kwonlyargs)}
+    return parameters | {str(one.value) for one in ast.walk(function) if isinstance(one, ast.Constant)}
 
 
 @pytest.fixture(scope="session")
@@ -168,15 +201,30 @@ def real_exports(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def lake_by_native(
     engine: Native, real_exports: Path, tables: dict[str, Table], tmp_path_factory: pytest.TempPathFactory
 ) -> Built:
-    return _built(engine, real_exports, tables, tmp_path_factory.mktemp("by_native") / "lake")
+    return real.built(engine, real_exports, tables, tmp_path_factory.mktemp("by_native") / "lake")
+
+
+# Both engines hold the same of fewer orders; of all of them the native engine's lake alone is held against DuckDB.
 
 
 @pytest.fixture(scope="session")
-def lake_by_spark(
-    engine: Native, real_exports: Path, tables: dict[str, Table], tmp_path_factory: pytest.TempPathFactory
+def few_exports(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return real.thinned(shared, tmp_path_factory.mktemp("few") / "exports", ONE_IN)
+
+
+@pytest.fixture(scope="session")
+def few_by_native(
+    engine: Native, few_exports: Path, tables: dict[str, Table], tmp_path_factory: pytest.TempPathFactory
 ) -> Built:
+    landing = real.deliver(few_exports, few_exports.with_name("landing"))
+    return real.built(engine, landing, tables, tmp_path_factory.mktemp("few_by_native") / "lake")
+
+
+@pytest.fixture(scope="session")
+def few_by_spark(engine: Native, few_by_native: Built, tmp_path_factory: pytest.TempPathFactory) -> Built:
     with _spark(engine) as spark:
-        return _built(spark, real_exports, tables, tmp_path_factory.mktemp("by_spark") / "lake")
+        lake = tmp_path_factory.mktemp("few_by_spark") / "lake"
+        return real.built(spark, few_by_native.landing, few_by_native.tables, lake)
 
 
 @pytest.fixture(scope="session")
@@ -195,20 +243,20 @@ def released(engine: Native, tables: dict[str, Table], tmp_path_factory: pytest.
 
 @pytest.fixture(scope="session")
 def continued(
-    lake_by_native: Built, lake_by_spark: Built, engine: Native, shared: Path, tmp_path_factory: pytest.TempPathFactory
+    few_by_native: Built,
+    few_by_spark: Built,
+    engine: Native,
+    few_exports: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Continued:
     folder = tmp_path_factory.mktemp("continued")
-    landing = shutil.copytree(lake_by_native.landing, folder / "landing")
-    deliver_a_day(shared, landing, 0)
+    landing = shutil.copytree(few_by_native.landing, folder / "landing")
+    deliver_a_day(few_exports, landing, 0)
     by_spark, by_native = (
         replace(begun, lake=Lake(str(shutil.copytree(begun.lake.root, folder / name))), landing=landing)
-        for begun, name in ((lake_by_native, "by_spark"), (lake_by_spark, "by_native"))
+        for begun, name in ((few_by_native, "by_spark"), (few_by_spark, "by_native"))
     )
     native = replace(by_native, report=by_native.run(engine))
+    afresh = real.built(engine, landing, native.tables, folder / "afresh")
     with _spark(engine) as spark:
-        return Continued(replace(by_spark, report=by_spark.run(spark)), native)
-
-
-def _built(engine: Engine, landing: Path, tables: dict[str, Table], lake: Path) -> Built:
-    report = Run(str(lake), str(landing), tables, engine=engine).execute(tables)
-    return Built(Lake(str(lake)), landing, tables, report)
+        return Continued(replace(by_spark, report=by_spark.run(spark, *real.OF_EACH_KIND)), native, afresh)

@@ -5,21 +5,24 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from jobs import branch_samples
+from lakehouse import graph
 from lakehouse.runs.run import Run
+from lakehouse.writes.lake import Lake
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
     from lakehouse.runs.turns import Report
-    from lakehouse.writes.lake import Lake
 
 BEFORE_ALL = datetime(2022, 1, 1, tzinfo=UTC).timestamp()
 RATES = """rate_date,currency,reporting_currency,rate
@@ -34,6 +37,21 @@ PRICES = {"2022-01-01": "10.00", "2022-01-20": "11.00", "2022-02-05": "11.00"}  
 MERCHANTS = "market,merchant_id,merchant_name,commission_share\n1,893555,Duka,0.15\n1,5,Nobody's,\n"
 
 
+# Each way of writing on each layer, with and without vectors, a unit of one input and of several.
+OF_EACH_KIND = (
+    "bronze.orders",
+    "silver.exchange_rates",
+    "silver.order_lines",
+    "silver.customer_versions",
+    "silver.orders",
+    "silver.sales",
+    "gold.daily_sales",
+    "gold.customer_metrics",
+    "gold.fact_sales",
+    "gold.basket_pairs",
+)
+
+
 @dataclass(frozen=True)
 class Built:
     """A lake, what it was made of, and what its last run did."""
@@ -43,8 +61,10 @@ class Built:
     tables: dict[str, Table]
     report: Report
 
-    def run(self, engine: Engine) -> Report:
-        return Run(self.lake.root, str(self.landing), self.tables, engine=engine).execute(self.tables)
+    def run(self, engine: Engine, *names: str) -> Report:
+        """Of these tables and what they are made from, or of all."""
+        run = Run(self.lake.root, str(self.landing), self.tables, engine=engine)
+        return run.execute(graph.selected(self.tables, names))
 
     def versions(self) -> dict[str, int]:
         return {name: state.version for name in self.tables if (state := self.lake.state(name))}
@@ -52,10 +72,47 @@ class Built:
 
 @dataclass(frozen=True)
 class Continued:
-    """Two lakes that were begun by one engine each; a day more was loaded by the other."""
+    """Two lakes that were begun by one engine each; a day more was loaded by the other. `afresh`: of all at once.
+
+    By Spark, since it takes its time, into tables of each kind.
+    """
 
     by_spark: Built
     by_native: Built
+    afresh: Built
+
+
+def built(engine: Engine, landing: Path, tables: dict[str, Table], lake: Path) -> Built:
+    report = Run(str(lake), str(landing), tables, engine=engine).execute(tables)
+    return Built(Lake(str(lake)), landing, tables, report)
+
+
+def thinned(exports: Path, folder: Path, one_in: int) -> Path:
+    """A copy with every so-manieth order, the tasks of these orders and of none, and who ordered or is blocked.
+
+    Each document whole. Stores as they are.
+    """
+    shutil.copytree(exports, folder, copy_function=shutil.copyfile)
+    for market in sorted(folder.glob("market_*")):
+        (orders,), (tasks,), (known,) = (market.glob(f"*{end}") for end in ("Orders.csv", "Deliveries.csv", "ers.json"))
+        kept = _keep(orders, lambda row: int(row["Order ID"]) % one_in == 0)
+        _keep(
+            tasks, lambda row: int("".join(re.findall(r"\d{5,}", row["Order_ID"])[:1]) or row["Task_ID"]) % one_in == 0
+        )
+        buyers = BUYERS | {int(row["Customer ID"]) for row in kept if row["Customer ID"].isdigit()}
+        customers = json.loads(known.read_text(encoding="utf-8"))
+        customers = [one for one in customers if one["Customer ID"] in buyers or one["Is Blocked"]]
+        known.write_text(json.dumps(customers), encoding="utf-8")
+    return folder
+
+
+def _keep(path: Path, is_kept: Callable[[dict[str, str]], bool]) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    kept = [row for row in rows if is_kept(dict(zip(header, row, strict=False)))]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, *kept])
+    return [dict(zip(header, row, strict=False)) for row in kept]
 
 
 def deliver(exports: Path, landing: Path) -> Path:

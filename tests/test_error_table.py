@@ -17,15 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
-import yaml
+
+from lakehouse import conf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow
 HOME = Path(__file__).parents[1]
 NOTHING, NEVER, MADE_OF = "nothing to follow", "never met", "made of"
 Sections: TypeAlias = "dict[str, Any]"  # by test the words, by one of these names what it says
-TABLE: dict[str, Sections] = yaml.safe_load((HOME / "tests" / "errors.yml").read_text(encoding="utf-8"))
+TABLE: dict[str, Sections] = conf.read(HOME / "tests" / "errors.yml")  # type: ignore[assignment]
 FEWEST = 3  # words that tell one message from another
 Definition: TypeAlias = "ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign"
 
@@ -229,7 +231,6 @@ def read_by(path: str, test: str) -> str:
     return "\n".join(map(plain, texts))
 
 
-@pytest.mark.slow
 def test_every_error_has_a_row() -> None:
     known = {module: [row.words for row in rows() if row.module == module] for module in code()}
     without = [
@@ -250,7 +251,6 @@ def test_every_row_is_of_one_error() -> None:
     assert not wrong, "no such error is raised any more, or these words do not tell one from another"
 
 
-@pytest.mark.slow
 def test_the_tests_of_the_rows_are_there_and_read_their_words() -> None:
     for row in rows():
         for test in (row.raised, row.followed):

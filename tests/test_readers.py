@@ -13,6 +13,7 @@ from lakehouse import Lake, engines, graph
 from lakehouse.serving import connect
 from tests import duck
 from tests.alike import assert_alike
+from tests.real import OF_EACH_KIND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +40,7 @@ def expected(continued: Continued) -> Iterator[dict[tuple[str, str], pa.Table]]:
     by_spark, by_native = (
         Lake.open(one.lake.root, engine=engines.NATIVE) for one in (continued.by_spark, continued.by_native)
     )
-    wanted = [(by_spark, name) for name in (*GOLD, *SILVER)] + [(by_native, name) for name in GOLD]
+    wanted = [(by_native, name) for name in (*GOLD, *SILVER)] + [(by_spark, name) for name in OF_EACH_KIND[1:]]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(graph, "load", cache(graph.load))
         yield {(lake.root, name): lake.sql(f"select * from {name}") for lake, name in wanted}
@@ -63,7 +64,7 @@ def read(program: str, root: str, name: str, schema: pa.Schema) -> pa.Table:
 def test_spark_sql_in_any_session(on_spark: Spark, expected: dict[tuple[str, str], pa.Table]) -> None:
     assert on_spark.spark
     for (root, name), rows in expected.items():
-        if name in GOLD and "by_spark" in root:
+        if name in OF_EACH_KIND and name in GOLD:
             assert_alike(read("spark", root, name, rows.schema), rows, name)
 
 

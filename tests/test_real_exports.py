@@ -275,12 +275,6 @@ def test_gold_equals_the_recomputation_by_duckdb_row_by_row(
     _assert_equals_duckdb(lake_by_native.lake, by_duckdb, tables[name])
 
 
-@pytest.mark.spark
-def test_what_spark_built_equals_the_recomputation_by_duckdb(lake_by_spark: Built, by_duckdb: Recomputed) -> None:
-    for name in GOLD:
-        _assert_equals_duckdb(lake_by_spark.lake, by_duckdb, lake_by_spark.tables[name])
-
-
 def _assert_equals_duckdb(lake: Lake, by_duckdb: Recomputed, table: Table) -> None:
     """Every column of the contract but partitions, which only repeat another column."""
     expected, grain = by_duckdb[table.name.removeprefix("gold.")], list(table.contract.grain)

@@ -10,10 +10,9 @@ import textwrap
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import yaml
 from deltalake import DeltaTable
 
-from lakehouse import graph
+from lakehouse import conf, graph
 from lakehouse.contract import Contract
 from lakehouse.delta import log, progress
 from lakehouse.delta.progress import Input
@@ -149,7 +148,7 @@ class Toy:
     def tables(self) -> dict[str, Table]:
         """The tables as their sources now say; each definition is a module of its own."""
         found: dict[str, Table] = {}
-        contracts = {name: Contract.model_validate(yaml.safe_load(text)) for name, (text, _) in self.sources.items()}
+        contracts = {name: Contract.model_validate(conf.parse(text)) for name, (text, _) in self.sources.items()}
         for name, (_, code) in self.sources.items():
             path = self.folder / f"{name.replace('.', '_')}_{abs(hash(code))}.py"
             path.write_text(textwrap.dedent(code), encoding="utf-8")

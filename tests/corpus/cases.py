@@ -8,10 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 import zstandard
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from lakehouse import conf
 from tests.corpus import made as making
 
 FOLDER = Path(__file__).parent
@@ -122,7 +122,7 @@ def rejected_by(rules: list[str]) -> str:
 def load() -> dict[str, Case]:
     """Every case by its name, which is that of its two files; pydantic's error says what is wrong with one."""
     paths = sorted(FOLDER.glob("*.yml"))
-    return {path.stem: Case.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))) for path in paths}
+    return {path.stem: Case.model_validate(conf.read(path)) for path in paths}
 
 
 def file_of(name: str) -> Path:

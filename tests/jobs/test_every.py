@@ -38,9 +38,11 @@ from pathlib import Path
 from rich.console import Console
 from jobs.every import Rounds
 from tests.toy import Toy
-toy = Toy(Path(sys.argv[1]), engine=None)
+folder, engine, *names = sys.argv[1:]
+toy = Toy(Path(folder), engine=None)
 tables = toy.tables()
-Rounds(Console(stderr=True), toy.lake.root, str(toy.landing), tables, tables, every=1, engine_name=sys.argv[2]).go_on()
+wanted = {name: one for name, one in tables.items() if name in (names or tables)}
+Rounds(Console(stderr=True), toy.lake.root, str(toy.landing), tables, wanted, every=1, engine_name=engine).go_on()
 """
 
 # Rounds whose first run does not end by itself, so that no signal can come too late for it.
@@ -61,10 +63,10 @@ Rounds(Console(quiet=True), "lake", "landing", {}, {}, every=1).go_on()
 class Watched:
     """The toy's tables, looked at every second by a process of its own."""
 
-    def __init__(self, folder: Path, engine: str) -> None:
+    def __init__(self, folder: Path, engine: str, *names: str) -> None:
         self.toy = Toy(folder, engine=None)  # type: ignore[arg-type]
         self._said = folder / "said"
-        command = [sys.executable, "-c", LOOK_EVERY_SECOND, str(folder), engine]
+        command = [sys.executable, "-c", LOOK_EVERY_SECOND, str(folder), engine, *names]
         with self._said.open("wb") as file:
             self.process = subprocess.Popen(command, cwd=HOME, stderr=file, stdin=subprocess.DEVNULL)
 
@@ -89,7 +91,7 @@ class Watched:
 @pytest.fixture
 def watched(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Watched]:
     (tmp_path / "landing").mkdir()
-    one = Watched(tmp_path, getattr(request, "param", engines.NATIVE))
+    one = Watched(tmp_path, *getattr(request, "param", (engines.NATIVE,)))
     yield one
     one.process.kill()
     one.process.wait()
@@ -224,7 +226,7 @@ def test_a_second_signal_ends_at_once() -> None:
 
 @pytest.mark.slow
 @pytest.mark.spark
-@pytest.mark.parametrize("watched", [engines.SPARK], indirect=True)
+@pytest.mark.parametrize("watched", [(engines.SPARK, "bronze.orders")], indirect=True)
 def test_when_java_dies_the_process_becomes_a_new_one(watched: Watched) -> None:
     watched.toy.deliver("monday.csv", "7,A,2,10.00")
     watched.until("done; looking again")
@@ -235,4 +237,4 @@ def test_when_java_dies_the_process_becomes_a_new_one(watched: Watched) -> None:
     watched.until("done; looking again", times=2)
     watched.signal(signal.SIGTERM)
     assert watched.ended() == 0
-    assert watched.toy.versions()["gold.totals"] == 1
+    assert watched.toy.versions()["bronze.orders"] == 1

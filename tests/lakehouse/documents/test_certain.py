@@ -54,6 +54,7 @@ def random_rows(name: str, random: Random) -> list[Cells]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["silver.order_lines", "silver.delivery_items", "silver.customers"])
 def test_what_is_certain_is_judged_as_all_are_one_by_one(
     name: str, engine: Native, tables: Mapping[str, Table]

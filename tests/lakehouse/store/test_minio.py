@@ -55,6 +55,7 @@ def everything_in(folder: Path) -> list[Path]:
 # the server
 
 
+@pytest.mark.slow
 def test_a_started_server_answers_and_is_the_one_of_its_folder(server: Server) -> None:
     assert minio.status(server.folder) == server
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
@@ -63,10 +64,12 @@ def test_a_started_server_answers_and_is_the_one_of_its_folder(server: Server) -
         assert live.status == HTTPStatus.OK
 
 
+@pytest.mark.slow
 def test_starting_twice_is_the_same_server(server: Server) -> None:
     assert minio.start(server.folder) == server
 
 
+@pytest.mark.slow
 def test_the_secret_is_in_a_file_for_its_owner_only_and_in_no_repr_or_log(server: Server) -> None:
     state, log = server.folder.with_name("minio.json"), server.folder.with_name("minio.log")
     assert server.secret_key in state.read_text()
@@ -109,6 +112,7 @@ def test_two_starts_at_once_make_one_server_which_outlives_them(tmp_path: Path) 
     assert minio.status(tmp_path / "minio") is None
 
 
+@pytest.mark.slow
 def test_a_pid_that_belongs_to_another_program_now_is_left_alone(server: Server, tmp_path: Path) -> None:
     folder = tmp_path / "minio"
     stale = {"endpoint": "http://127.0.0.1:1", "access_key": "a" * 20, "secret_key": "b" * 40, "pid": os.getpid()}
@@ -139,6 +143,7 @@ def test_a_server_that_ends_at_once_is_an_error_with_its_last_words(
 # buckets and users
 
 
+@pytest.mark.slow
 def test_a_conditional_put_is_refused_the_second_time(reader_and_writer: tuple[Account, Account]) -> None:
     _, writer = reader_and_writer
     s3_of(writer).put_object(Bucket="lakehouse", Key="log/0.json", Body=b"first", IfNoneMatch="*")
@@ -149,6 +154,7 @@ def test_a_conditional_put_is_refused_the_second_time(reader_and_writer: tuple[A
     assert s3_of(writer).get_object(Bucket="lakehouse", Key="log/0.json")["Body"].read() == b"first"
 
 
+@pytest.mark.slow
 def test_the_reader_lists_and_reads_but_neither_writes_nor_deletes(
     reader_and_writer: tuple[Account, Account],
 ) -> None:
@@ -163,6 +169,7 @@ def test_the_reader_lists_and_reads_but_neither_writes_nor_deletes(
         assert code_of(refused) == "AccessDenied"
 
 
+@pytest.mark.slow
 def test_the_writer_sees_no_other_bucket_and_makes_none(
     server: Server, reader_and_writer: tuple[Account, Account]
 ) -> None:
@@ -180,6 +187,7 @@ def test_the_writer_sees_no_other_bucket_and_makes_none(
         assert code_of(refused) == "AccessDenied"
 
 
+@pytest.mark.slow
 def test_the_writer_uploads_in_parts_and_deletes_many_as_spark_and_vacuum_do(
     reader_and_writer: tuple[Account, Account],
 ) -> None:
@@ -194,6 +202,7 @@ def test_the_writer_uploads_in_parts_and_deletes_many_as_spark_and_vacuum_do(
     assert [deleted["Key"] for deleted in answer["Deleted"]] == ["large"]
 
 
+@pytest.mark.slow
 def test_setting_up_again_gives_the_same_users(server: Server, reader_and_writer: tuple[Account, Account]) -> None:
     minio.ensure_bucket(server)
     assert minio.reader_and_writer(server) == reader_and_writer
@@ -213,6 +222,7 @@ def test_users_of_a_store_that_compose_runs_have_the_secrets_of_the_environment(
     minio.reader_and_writer(server)  # as it was
 
 
+@pytest.mark.slow
 def test_an_account_that_may_not_administrate_is_an_error_that_says_so(
     reader_and_writer: tuple[Account, Account],
 ) -> None:

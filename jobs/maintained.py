@@ -70,6 +70,8 @@ def removed(console: Console, gone: list[Removed], width: int = 0, *, dry_run: b
             console.print(f"{one.table:<{width}}[yellow]not done:[/] {escape(visible(one.problem))}")
         if one.deliveries:
             what = f"{one.rows:,} rows of {one.deliveries:,} deliveries that newer ones replaced"
+            if one.is_of_a_topic:
+                what = f"{one.rows:,} messages of {one.deliveries:,} rounds"
             console.print(f"{one.table:<{width}}{what} {verb} bronze, as its contract's retention says")
         if one.files:
             what = f"{one.files:,} files that were loaded ({_size(one.bytes)})"

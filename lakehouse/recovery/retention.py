@@ -4,6 +4,8 @@ A delivery leaves bronze when each of its documents has an accepted delivery aft
 whatever comes later, however late, is held against that one, so the same tables follow from what is left. What a row of
 a table or of its quarantine stands in stays as evidence, and corrections stay, since they say what counts no more.
 Kept releases can be gone back to: what they do not include yet stays in both.
+
+Messages of a topic leave by their age alone, the first to come first: from then on what was made from them is the base.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ from __future__ import annotations
 from collections import defaultdict
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.contract import EVIDENCE
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from lakehouse.graph import Table
     from lakehouse.intake.ledger import Delivery, Entry
 
+MANY = 1 << 62  # rounds
 DELIVERY = ("_file", "_batch")
 Place = tuple[str, int]  # file and batch
 
@@ -44,6 +48,8 @@ Place = tuple[str, int]  # file and batch
 @dataclass(frozen=True)
 class Removed:
     """`rows` of so many `deliveries` left a bronze table, or so many `files` landing, with their `bytes`.
+
+    Of a topic `deliveries` are rounds.
 
     `problem`: why it was left as it is.
     """
@@ -54,6 +60,7 @@ class Removed:
     files: int = 0
     bytes: int = 0
     problem: str = ""
+    is_of_a_topic: bool = False
 
 
 def remove(
@@ -83,6 +90,10 @@ def remove(
     done = []
     for name, table in sources.items():
         days = table.contract.retention
+        if not table.contract.takes_files:
+            found = _done(name, partial(_from_topic, root, tables, name, now, dry_run=dry_run))
+            done += [found] if found else []
+            continue
         mine = [one for one in taken if one.delivery.table == name and one.batch <= settled[name]]
         old = [one for one in mine if one.delivery.is_older(days.bronze, now) and _may_leave(one)]
         parts = [lambda old=old, name=name: _from_bronze(root, tables, name, old, taken, started, dry_run=dry_run)]
@@ -235,6 +246,56 @@ def _from_bronze(
         # Where that does not come to pass, the next run finds that they are gone.
         _note(root, gone, status=REMOVED)
     return found
+
+
+def _from_topic(root: str, tables: Mapping[str, Table], name: str, now: datetime, *, dry_run: bool) -> Removed:
+    """Whole files of rows that came longer ago than the contract says, and that all readers include.
+
+    Of each partition the first ones leave, so that what is left says from where on it is whole: a file that has older
+    and newer rows stays, and what came behind it.
+    """
+    days, state = tables[name].contract.retention.bronze, plan.state(root, name)
+    if days is None or state is None or state.snapshot is None:
+        return Removed(name)
+    readers = [one for one in tables.values() if name in one.parents]
+    ways = plan.decide_all(root, readers, [])
+    if late := [one for one, way in ways.items() if way.path not in {"nothing", "describe", "new"}]:
+        return Removed(name, problem=f"{', '.join(late)} is not made from all of it, so all rows stay: `lakehouse run`")
+    read = [way.state.progress.inputs[name].batch for way in ways.values() if way.state and way.state.progress]
+    gone = _outlived_messages(state.snapshot, now - timedelta(days=days), min((one or 0 for one in read), default=MANY))
+    rows = progress.together(progress.live_rows(one.file) for one in gone) or 0
+    if gone and not dry_run:
+        address = progress.address(root, name)
+        note = progress.copied(address, state.version)
+        committer.remove(address, state.version, [one.file for one in gone], [], note)
+    return Removed(name, rows, len({one.last for one in gone}), is_of_a_topic=bool(gone))
+
+
+def _outlived_messages(now: Snapshot, since: datetime, read: int) -> list[_Came]:
+    """The files all of whose rows came before a time, in rounds until the one that all have `read`."""
+    files, text = [_Came.of(one) for one in now.files.values()], f"{since:%Y-%m-%dT%H:%M:%S}"
+    stay = [one for one in files if not one.at or one.at >= text or one.last > read]
+    first = min((one.first for one in stay), default=MANY)
+    return [one for one in files if one not in stay and one.last < first]
+
+
+@dataclass(frozen=True)
+class _Came:
+    """A file of messages: the first and the last round that it has rows of, and when the last one was; as its log says.
+
+    Where that says nothing the file is of all rounds.
+    """
+
+    file: Action
+    first: int
+    last: int
+    at: str
+
+    @classmethod
+    def of(cls, file: Action) -> _Came:
+        stats = parquet.parsed(file)
+        low, high = (stats.get(name, {}) for name in ("minValues", "maxValues"))
+        return cls(file, int(low.get("_batch", -1)), int(high.get("_batch", MANY)), str(high.get("_ingested_at") or ""))
 
 
 @dataclass(frozen=True)

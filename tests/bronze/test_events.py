@@ -1,14 +1,16 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from lakehouse.delta import feed
+from lakehouse.delta import feed, progress
 from lakehouse.delta.progress import Offsets
 from lakehouse.delta.types import arrow_schema
 from lakehouse.intake import messages
+from lakehouse.recovery import retention
 from lakehouse.writes import append
 from lakehouse.writes.lake import Lake
 
@@ -48,3 +50,25 @@ def test_a_round_is_a_commit_that_says_up_to_where_it_goes(
     assert [rows[0][name] for name in ("event_name", "user_id", "platform", "_time", "_ingested_at")] == [
         "view", "7", None, NOON, NOON,
     ]  # fmt: skip
+
+
+def test_messages_leave_bronze_by_their_age_the_first_ones_first(
+    engine: Native, tables: dict[str, Table], tmp_path: Path
+) -> None:
+    """So that the first that is left says from where on bronze is whole; the table goes on from its end."""
+    lake, table, now = Lake(str(tmp_path)), tables[TABLE], datetime.now(UTC)
+    for offset, days in ((3, 9), (4, 8), (5, 3), (6, 9)):  # the last by a clock that went back
+        rows = MESSAGES.slice(0, 1).set_column(1, "offset", pa.array([offset], pa.int64()))
+        taken = append.Round("events", "an-id", (Offsets(0, offset, offset + 1),), now - timedelta(days=days))
+        append.append_round(lake, engine, table, taken, rows, "run")
+    before = lake.state(TABLE)
+    assert before
+    (told,) = retention.remove(lake.root, str(tmp_path), {TABLE: table}, {}, lambda: engine, dry_run=True)
+    assert (told.rows, told.deliveries, lake.state(TABLE)) == (2, 2, before)
+    assert retention.remove(lake.root, str(tmp_path), {TABLE: table}, {}, lambda: engine) == [told]
+    after = lake.state(TABLE)
+    assert after
+    assert after.progress == replace(before.progress, base=before.version)  # type: ignore[type-var]  # it has one
+    assert not progress.moved(lake.address(TABLE), before.version, after.version)
+    assert [one["_row"] for one in feed.read(lake.address(TABLE), after.version).to_pylist()] == [5, 6]
+    assert retention.remove(lake.root, str(tmp_path), {TABLE: table}, {}, lambda: engine) == []

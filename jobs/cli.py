@@ -142,7 +142,7 @@ def run(
     since: SinceTime = None,
     until: UntilTime = None,
 ) -> None:
-    """Fetch what is due, load what is new in landing, bring tables up to date, and release them.
+    """Fetch what is due, load what is new in landing and in topics, bring tables up to date, and release them.
 
     What did not move is not touched. Where a source cannot be fetched all else is done, and it ends with 1.
     """
@@ -240,7 +240,7 @@ def plan(tables: TablesArgument = None, lake: LakeOption = None, landing: Landin
 
 @app.command()
 def status(lake: LakeOption = None, landing: LandingOption = None) -> None:
-    """Show each table: version, rows, rejected rows, when it last changed, and what a run would do."""
+    """Show each table: version, rows, rejected rows, when it last changed, what a run would do; and topics' lag."""
     from lakehouse import graph
     from lakehouse.runs.run import Run
 

@@ -16,7 +16,7 @@ from lakehouse.delta.types import arrow_schema
 from lakehouse.readers import json_records, records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -110,6 +110,15 @@ def rows(contract: Contract, topic: str, messages: pa.Table, batch: int, at: dat
     schema = arrow_schema(types(contract))
     columns = facts | texts
     return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+
+
+def read_again(columns: Sequence[str], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Rows of bronze with what their messages say, whatever they said before."""
+    for batch in batches:
+        texts, problem, raw = parsed(batch["_value"], columns)
+        found = texts | {"_problem": problem, "_raw": raw}
+        named = zip(batch.schema.names, batch.columns, strict=True)
+        yield type(batch).from_arrays([found.get(name, column) for name, column in named], schema=batch.schema)
 
 
 def parsed(values: pa.Array, columns: Sequence[str]) -> tuple[dict[str, pa.Array], pa.Array, pa.Array]:

@@ -23,7 +23,7 @@ from lakehouse.engines import protocol
 from lakehouse.engines.joins import semi
 from lakehouse.engines.protocol import FEW_ROWS
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import fetched, ledger
+from lakehouse.intake import fetched, ledger, messages
 from lakehouse.intake.ledger import REMOVED
 from lakehouse.proof.judged import Judge
 from lakehouse.recovery import retention
@@ -242,6 +242,8 @@ def _counting(subject: Subject) -> list[Entry]:
 
 def _delivered(subject: Subject) -> Pair:
     """The files that still stand in landing as they were loaded, read again; rows that no file brought are found."""
+    if not subject.table.contract.takes_files:
+        return _sent(subject)
     until = int(subject.note.inputs[ledger.FILES].version)
     since = _batch_before(subject, ledger.FILES) if subject.how == "since" else -1
     loaded = [one for one in subject.place.taken if one.delivery.table == subject.table.name]
@@ -263,6 +265,18 @@ def _delivered(subject: Subject) -> Pair:
     columns = dict(stored.dtypes) | dict(read.dtypes)
     rebuilt, stored = _with_columns(read, columns), _with_columns(stored, columns)
     return Pair((_sides(subject.table.name, OF_A_DELIVERY, rebuilt, stored),), note)
+
+
+def _sent(subject: Subject) -> Pair:
+    """Messages read again from what was sent, which stands beside what was read; the topic itself is not asked."""
+    stored, columns = _stored(subject), list(subject.table.contract.columns)
+    if subject.how == "since":
+        stored = stored.where(F.col("_batch") > _batch_before(subject, ledger.TOPIC))
+    if subject.how == "sample":
+        last, place = ledger.last_batch(subject.note.inputs), subject.version % SHARE
+        stored = stored.where((F.col("_batch") == last) | (F.col("_batch") % SHARE == place))
+    rebuilt = stored.mapInArrow(partial(messages.read_again, columns), stored.schema)
+    return Pair((_sides(subject.table.name, OF_A_DELIVERY, rebuilt, stored),), "")
 
 
 def _standing(landing: str, entries: Sequence[Entry]) -> list[Entry]:
@@ -342,7 +356,7 @@ def _batch_before(subject: Subject, source: str) -> int:
     if subject.before is None:
         return -1
     known = subject.before[1].inputs[source]
-    return int(known.version) if source == ledger.FILES else int(known.batch or 0)
+    return int(known.version) if source in {ledger.FILES, ledger.TOPIC} else int(known.batch or 0)
 
 
 def _sample(subject: Subject, every: DataFrame, always: Column | None = None) -> DataFrame:

@@ -5,11 +5,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pytest
 
 from lakehouse.delta import feed, progress
 from lakehouse.delta.progress import Offsets
 from lakehouse.delta.types import arrow_schema
 from lakehouse.intake import messages
+from lakehouse.proof import verify
 from lakehouse.recovery import retention
 from lakehouse.writes import append
 from lakehouse.writes.lake import Lake
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from lakehouse.engines.native import Native
     from lakehouse.graph import Table
+    from lakehouse.proof.sides import How
 
 TABLE = "bronze.events"
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -72,3 +75,18 @@ def test_messages_leave_bronze_by_their_age_the_first_ones_first(
     assert not progress.moved(lake.address(TABLE), before.version, after.version)
     assert [one["_row"] for one in feed.read(lake.address(TABLE), after.version).to_pylist()] == [5, 6]
     assert retention.remove(lake.root, str(tmp_path), {TABLE: table}, {}, lambda: engine) == []
+
+
+@pytest.mark.parametrize("how", ["whole", "since", "sample"])
+def test_verify_reads_the_messages_again_that_stand_beside_what_was_read(
+    engine: Native, tables: dict[str, Table], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: How
+) -> None:
+    lake, table, read = Lake(str(tmp_path)), tables[TABLE], messages.parsed
+    taken = append.Round("events", "an-id", (Offsets(0, 3, 4), Offsets(1, 0, 1)), NOON)
+    append.append_round(lake, engine, table, taken, MESSAGES, "right")
+    (right,) = verify.verify(engine.name, lake, str(tmp_path), tables, [table], verify.Scope(how))
+    monkeypatch.setattr(messages, "parsed", lambda *given: (read(*given)[0], *read(*given)[2:0:-1]))
+    append.append_round(lake, engine, table, taken, MESSAGES, "wrong")
+    monkeypatch.undo()
+    (wrong,) = verify.verify(engine.name, lake, str(tmp_path), tables, [table], verify.Scope(how))
+    assert [(one.reason, one.differing) for one in (right, wrong)] == [("", 0), ("", 1)]

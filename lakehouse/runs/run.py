@@ -154,7 +154,7 @@ class Run:
                 failed.append(error)
         _raise(failed)
         suspects = tuple(self._suspects(found, done))
-        is_behind = any(one.is_behind for one in self._rounds)
+        is_behind = any(one.is_behind for one in self._rounds) or any(one.waiting for one in done)
         return Report(tuple(done), found, tuple(measures), tuple(self._changes), suspects, self.rewound, is_behind)
 
     def _suspects(self, found: Found, done: Sequence[Done]) -> Iterator[Entry]:

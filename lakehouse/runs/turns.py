@@ -80,7 +80,7 @@ class Report:
     """`changes`: what is new in the columns of the files that were loaded; `suspects`: those that it found wrong.
 
     `rewound`: where a rewind went that had broken off, and that the run finished before anything else. `is_behind`: a
-    topic held more than a round may take, and the next run goes on at once.
+    topic held more than a round may take, or a table's input more than its turn, and the next run goes on at once.
     """
 
     done: tuple[Done, ...]

@@ -125,12 +125,11 @@ class _Reader:
     def _within(self, part: pa.Table) -> pa.Table:
         from pyarrow import compute as pc  # noqa: PLC0415
 
-        ends = {number: one.next for number, one in self.ranges.items()}
-        known = part["partition"].combine_chunks()
-        limit = pc.scalar(0)
-        for number, end in ends.items():
-            limit = pc.if_else(pc.equal(known, number), end, limit)
-        return part.filter(pc.less(part["offset"], limit))
+        inside: Any = None
+        for number, one in self.ranges.items():
+            mine = pc.and_(pc.equal(part["partition"], number), pc.less(part["offset"], one.next))
+            inside = mine if inside is None else pc.or_(inside, mine)
+        return part.filter(inside)
 
     def _hear(self, told: Any) -> None:  # noqa: ANN401  a Message, whose types know no error that is one
         """That a partition has no more for now, at which offset; or what is wrong."""

@@ -8,13 +8,17 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
 
 from lakehouse import graph
 from lakehouse.contract import Contract
+from lakehouse.delta import committer, feed, parquet, progress
 from lakehouse.delta.progress import Offsets
 from lakehouse.delta.types import arrow_schema
 from lakehouse.intake import messages
+from lakehouse.proof import verify
+from lakehouse.proof.verify import Scope
 from lakehouse.runs.run import Run
 from lakehouse.writes import append
 from lakehouse.writes.append import Round
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
 
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
+    from lakehouse.proof.sides import How
+    from lakehouse.proof.verify import Verdict
     from lakehouse.runs.turns import Done
 
 BRONZE, SILVER = "bronze.events", "silver.events"
@@ -92,6 +98,25 @@ class Events:
             return []
         rows = self.lake.read(self.engine, name, state.version).select(*(columns or ("event_id", "_file", "_row")))
         return sorted((tuple(row) for row in rows.collect()), key=str)
+
+    def verdict(self, how: How = "whole") -> Verdict:
+        """Silver's, built anew."""
+        verdicts = verify.verify(
+            self.engine.name, self.lake, str(self.folder / "landing"), self.tables, [self.tables[SILVER]], Scope(how)
+        )
+        return verdicts[0]
+
+    def expire(self, **until: int) -> None:
+        """Bronze has no longer what is before these offsets of its partitions (`p0=3`), as its retention lets go."""
+        state = self.lake.state(BRONZE)
+        assert state is not None
+        assert state.snapshot is not None
+        address, files = self.lake.address(BRONZE), list(state.snapshot.files.values())
+        rows = feed.read(address, state.version)
+        least = [until.get(f"p{file.rpartition('/')[2]}", 0) for file in rows["_file"].to_pylist()]
+        left = rows.filter(pc.greater_equal(rows["_row"], pa.array(least, pa.int64())))
+        note = progress.copied(address, state.version)
+        committer.remove(address, state.version, files, parquet.write(address, left), note)
 
     def rejected(self) -> dict[tuple[str, int], list[str]]:
         found = self.rows(f"{SILVER}__rejected", "_file", "_row", "rules")

@@ -127,7 +127,8 @@ def judge_again(writer: Writer, bronze: Bronze, why: str, since: date | None) ->
         held = _held(writer, reach, why, since)
         older = None if held is None else once(held.where(~reach.has()))
         _check_reach(writer, reach, older, why, since)
-        parts, account = _judged_in_slices(writer, bronze.judged(table, every, writer.note.retracted), older, cached)
+        rows = bronze.judged(table, every, writer.note.retracted)
+        parts, account = in_slices(engine, table, writer.size, rows, older, cached)
         _check_sums(table, bronze.rows_in, sum(account.counts["rows"].values()))
         _finish(writer, account)
         _settle_rejected(writer, units.together(rejected_rows(part.rows) for part in parts), ~reach.has())
@@ -141,23 +142,25 @@ def judge_again(writer: Writer, bronze: Bronze, why: str, since: date | None) ->
 
 
 def take_back(writer: Writer, bronze: Bronze, changed: Collection[str]) -> Account:
-    """What bronze has of the ids of these messages, which were retracted or no longer are, is judged again.
+    """What the table includes of the ids of these messages, which were retracted or no longer are, is judged again.
 
     Raises LakehouseError where bronze does not have one of them.
     """
     table, engine = writer.table, writer.engine
     with ExitStack() as cached:
         once = partial(engine.once, until=cached)
-        every = bronze.read(engine).where(F.col("_batch") <= (bronze.now.batch or 0))
+        every = bronze.read(engine)
         reach = Reach.of(engine, every)
         _check_messages(table, reach, changed)
-        rows = bronze.judged(table, every, writer.note.retracted)
+        included = every.where(F.col("_batch") <= (bronze.now.batch or 0))
+        rows = bronze.judged(table, included, writer.note.retracted)
         some = once(rows.where(are_retracted(changed)).select(ID, *EVIDENCE))
         stored = writer.stored()
         if stored is None:
             raise LakehouseError(f"{table.name} is not stored as its contract promises it. Start the run again.")
         mine = once(_of_some(table, stored, some))
-        parts, account = _judged_in_slices(writer, _of_some(table, rows, some), mine.where(~reach.has()), cached)
+        rows, older = _of_some(table, rows, some), mine.where(~reach.has())
+        parts, account = in_slices(engine, table, writer.size, rows, older, cached)
         _finish(writer, account)
         there = are_retracted(changed)
         wrong = units.together(rejected_rows(part.rows) for part in parts).where(there)
@@ -327,12 +330,11 @@ class Part:
     kept: DataFrame
 
 
-def _judged_in_slices(
-    writer: Writer, rows: DataFrame, older: DataFrame | None, cached: ExitStack
+def in_slices(
+    engine: Engine, table: Table, size: int, rows: DataFrame, older: DataFrame | None, cached: ExitStack
 ) -> tuple[list[Part], Account]:
-    """In slices of the ids, each of which is judged by itself, to bound memory. `older`: kept before all of them."""
-    table, engine = writer.table, writer.engine
-    once, of = partial(engine.once, until=cached), engine.slices(writer.size)
+    """Judged rows of `size` bytes in slices of the ids, each by itself, to bound memory. `older`: kept before them."""
+    once, of = partial(engine.once, until=cached), engine.slices(size)
     if of > 1:
         rows = rows.withColumn(SLICE, F.coalesce(F.pmod(ID, F.lit(of)), F.lit(0)).cast("string"))
     rows = once(rows)

@@ -23,6 +23,7 @@ from lakehouse.engines import protocol
 from lakehouse.engines.joins import semi
 from lakehouse.engines.protocol import FEW_ROWS
 from lakehouse.errors import LakehouseError
+from lakehouse.events import deduplicate, judging
 from lakehouse.intake import fetched, ledger, messages
 from lakehouse.intake.ledger import REMOVED
 from lakehouse.proof.judged import Judge
@@ -104,7 +105,7 @@ def of(subject: Subject) -> Pair:
 
     Raises LakehouseError where the stored columns are not those that the contract promises.
     """
-    ways = {"append": _delivered, "latest": _judged}
+    ways = {"append": _delivered, "latest": _judged, "deduplicate": _arrived}
     return ways.get(subject.table.contract.write, _computed)(subject)
 
 
@@ -235,6 +236,49 @@ def _counting(subject: Subject) -> list[Entry]:
     until = subject.note.inputs[source].batch
     taken = [one for one in subject.place.taken if one.delivery.table == source and one.batch <= (until or 0)]
     return [one for one in taken if one.delivery.sequence not in subject.note.retracted]
+
+
+# Tables whose rows count by themselves --------------------------------------------------------------------------------
+
+
+def _arrived(subject: Subject) -> Pair:
+    """What bronze still has, judged anew upon the rows that it has no longer; of a sample the rows of some ids.
+
+    Rejected rows say no id, so of them a sample are those of some places.
+    """
+    table, source, engine = subject.table, subject.table.parents[0], subject.place.engine
+    read = subject.note.inputs[source]
+    bronze = _input(subject, source).where(F.col("_batch") <= (read.batch or 0))
+    reach = deduplicate.Reach.of(engine, bronze)
+    conf, promise = conf_rows(engine, table.inputs), subject.place.tables[source].contract
+    rows = judging.judged(table, promise, bronze, dict(bronze.dtypes), conf, subject.note.retracted)
+    stored, wrong = _stored(subject), _stored_wrong(subject)
+    if subject.how == "sample":
+        of_id = F.coalesce(judging.id_of(judging.said_of(table)), F.xxhash64(*EVIDENCE))
+        of_place = F.xxhash64(*EVIDENCE)
+        rejected = F.col("_status") == judging.REJECTED
+        rows = rows.where(_is_drawn(subject, F.when(rejected, of_place).otherwise(of_id)))
+        stored = stored.where(_is_drawn(subject, of_id))
+        wrong = None if wrong is None else wrong.where(_is_drawn(subject, of_place))
+    older = subject.once(stored.where(~reach.has()))
+    size = progress.size(subject.place.lake.address(source))
+    parts, _ = deduplicate.in_slices(engine, table, size, rows, older, subject.cached)
+    kept = units.together(part.kept for part in parts).select(*table.contract.stored_columns)
+    rejected_rows = units.together(judging.rejected_rows(part.rows) for part in parts)
+    found = rejected_rows.limit(0) if wrong is None else wrong.where(reach.has())
+    note = "" if older.isEmpty() else f"{source} has rows since {reach.day}: what came before is not built anew"
+    return Pair(
+        (
+            _sides(table.name, table.contract.grain, kept, stored.where(reach.has())),
+            _sides(progress.rejected(table.name), OF_A_REJECTED_ROW, rejected_rows, found),
+        ),
+        note,
+    )
+
+
+def _is_drawn(subject: Subject, drawn: Column) -> Column:
+    """Others for each version of the table."""
+    return F.pmod(drawn, F.lit(SHARE)) == subject.version % SHARE
 
 
 # Bronze ---------------------------------------------------------------------------------------------------------------

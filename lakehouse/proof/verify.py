@@ -237,8 +237,8 @@ def _is_whole(scope: Scope, table: Table, note: Progress, before: tuple[int, Pro
     """All rows are meant, or the last runs may have changed them all: by a definition, conf, or another input."""
     if scope.how != "since" or table.contract.write == "replace":
         return scope.how == "whole" or table.contract.write == "replace"
-    if before is None or table.contract.source:
-        return before is None
+    if before is None or table.contract.source or table.contract.deduplicate:
+        return before is None or table.contract.deduplicate is not None
     return before[1].fingerprint != note.fingerprint or _identities(before[1]) != _identities(note)
 
 

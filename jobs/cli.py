@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 import sys
 from contextlib import contextmanager, suppress
+from datetime import date
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
@@ -141,6 +142,14 @@ def run(
     engine: EngineOption = None,
     since: SinceTime = None,
     until: UntilTime = None,
+    from_day: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="DAY",
+            help="Judge a table of events again from the day on since which bronze has all; older rows stay.",
+        ),
+    ] = None,
 ) -> None:
     """Fetch what is due, load what is new in landing and in topics, bring tables up to date, and release them.
 
@@ -153,8 +162,8 @@ def run(
     known = graph.load()
     wanted = graph.selected(known, tables or [])
     printed.drafts(messages, wanted)
-    if every and (since or until):
-        raise LakehouseError("--since and --until fetch a time once. Leave them out, or --every.")
+    if every and (since or until or from_day):
+        raise LakehouseError("--since, --until and --from are for one run. Leave them out, or --every.")
     if every:
         from jobs.every import Rounds, release_every, seconds
 
@@ -163,7 +172,7 @@ def run(
         rounds.release_every = release_every()
         rounds.go_on()
         return
-    one = Run(*places(lake, landing), known, engine=engine_name(engine))
+    one = Run(*places(lake, landing), known, engine=engine_name(engine), since=_day(from_day))
     problems = fetched.first(messages, one.landing, wanted, *_times(since, until))
     while True:
         with printed.run(messages, one, wanted) as say:
@@ -220,6 +229,13 @@ def _times(since: str | None, until: str | None) -> tuple[datetime | None, datet
     if begin and end and begin >= end:
         raise LakehouseError(f"Nothing lies between --since {since} and --until {until}: the first must be earlier.")
     return begin, end
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as error:
+        raise LakehouseError(f"--from {text} is no day. Give one such as 2026-01-31.") from error
 
 
 @app.command()
@@ -422,7 +438,7 @@ def connect(
 
 
 @app.command()
-def explain(  # noqa: PLR0913, PLR0917  the command has so many options
+def explain(
     table: Annotated[str, typer.Argument(help="A table such as gold.daily_sales.")],
     where: Annotated[
         str, typer.Option(help="Which of its rows, as in SQL: \"market = 1 and order_date = '2022-01-05'\".")
@@ -575,7 +591,7 @@ def rejected(
     known = graph.load()
     root = _lake(lake)
     named = graph.selected(known, [table]) if table else known
-    judges = [one for one in named.values() if one.contract.write == "latest"]
+    judges = [one for one in named.values() if one.contract.judges]
     if not judges:
         raise LakehouseError(f"Nothing is judged on the way to {table}: its rows are kept as they were delivered.")
     if export is None:
@@ -639,6 +655,10 @@ def retract(
         ),
     ],
     why: Annotated[str, typer.Option(help="The reason, for whoever reads conf/retracted.yml.")],
+    rows: Annotated[
+        str,
+        typer.Option(metavar="17-25", help="Of a topic's partition, as kafka/events/0: the offsets of the messages."),
+    ] = "",
     content: Annotated[
         str, typer.Option(help="Of a file that came several times: the first letters of the content that is meant.")
     ] = "",
@@ -660,6 +680,11 @@ def retract(
     known = graph.load()
     one = Run(*places(lake, landing), known, engine=engine_name(engine))
     one.open()
+    if rows:
+        rewound.messages_taken_back(messages, retracted.add_messages(known, files, rows, why), known)
+        if then_run:
+            run(lake=lake, landing=landing, engine=engine)
+        return
     known_files = retracted.marked(one.ledger.entries, one.retracted)
     entries = retracted.of_files(known_files, [retracted.path_in(one.landing, file) for file in files], content)
     rewound.taken_back(messages, retracted.add(entries, why), entries, known)

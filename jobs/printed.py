@@ -124,6 +124,11 @@ def summary(messages: Console, report: Report) -> None:
                 messages.print(f"  {word} {done.decision.table}: {name} {count:,}{_named(done, name)}")
         if done.counts.get("rejected"):
             messages.print(f"  [dim]see them with: lakehouse rejected {done.decision.table}[/]")
+        if done.waiting:
+            messages.print(
+                f"  [dim]{done.decision.table}: {done.waiting:,} rounds wait for the next run, since their rows go "
+                "into more days than its contract puts into one commit (most_days)[/]"
+            )
         _kept_out(messages, done)
         _losing(messages, done)
         _changed(messages, done)
@@ -474,7 +479,7 @@ def rejected(console: Console, root: str, table: Table, examples: int, landing: 
         key = ", ".join(f"{name} {row[name]}" for name in table.contract.unit if row[name] is not None)
         rules = escape(", ".join(row["rules"]))
         page = "".join(f", that is {one}" for one in fetched.on_pages(landing, row["_file"], row["_row"], row["_row"]))
-        place = f"{visible(row['_file'])} row {row['_row']}{page} ({visible(key)})"
+        place = f"{visible(row['_file'])} row {row['_row']}{page}" + f" ({visible(key)})" * bool(key)
         console.print(f"\n{escape(place)}, since {row['since']:%Y-%m-%d}: [red]{rules}[/]")
         text = row["text"]
         shown = text if isinstance(text, str) else ", ".join(f"{name}={value}" for name, value in text.items())

@@ -95,3 +95,14 @@ def taken_back(console: Console, rows: Iterable[str], entries: Iterable[Entry], 
             f"{source} keeps its {count:,} rows; {readers}, and what is made from it, are without them after "
             "`lakehouse run`."
         )
+
+
+def messages_taken_back(console: Console, rows: Mapping[str, str], tables: Mapping[str, Table]) -> None:
+    """`rows`: of each source the row that was written."""
+    console.print("Written into conf/retracted.yml:")
+    for source, row in rows.items():
+        readers = ", ".join(name for name, table in tables.items() if source in table.parents)
+        console.print(f"  {escape(row)}")
+        console.print(
+            f"{source} keeps them; {readers}, and what is made from it, are without them after `lakehouse run`."
+        )

@@ -20,8 +20,9 @@ from lakehouse.intake.ledger import CONTENT, LOST, REMOVED
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from lakehouse.graph import Table
     from lakehouse.intake.ledger import Delivery, Entry
 
 FILE = conf.HOME / "conf" / "retracted.yml"
@@ -200,8 +201,39 @@ def add(entries: Iterable[Entry], why: str) -> list[str]:
 
     Raises LakehouseError where that makes no list of its text, or it cannot be written.
     """
+    rows = [line(one.delivery, why) for one in entries]
+    _append(rows)
+    return rows
+
+
+def add_messages(tables: Mapping[str, Table], files: Iterable[str], rows: str, why: str) -> dict[str, str]:
+    """As `add`, of messages: the rows (`17-25`) of these partitions; by source the row that was written.
+
+    Raises LakehouseError where a file is no partition of a topic that a table takes.
+    """
+    if not ROWS.fullmatch(rows):
+        raise LakehouseError(f"--rows {rows} are no offsets. Give one, or the first and the last, as 17-25.")
+    topics = {
+        f"kafka/{one.contract.source.kafka.topic}/": name
+        for name, one in tables.items()
+        if one.contract.source and one.contract.source.kafka
+    }
+    written = {}
+    for file in files:
+        source = topics.get(f"{file.rpartition('/')[0]}/")
+        if source is None:
+            known = ", ".join(f"{topic}0" for topic in topics) or "none is described"
+            raise LakehouseError(f"{file} is no partition of a topic. --rows goes with one, such as {known}.")
+        said = {"file": file, "rows": rows, "why": why}
+        words = ", ".join(f"{k}: {json.dumps(v, ensure_ascii=False)}" for k, v in said.items())
+        written[source] = f"- {{source: {source}, {words}}}"
+    _append([*written.values()])
+    return written
+
+
+def _append(rows: Sequence[str]) -> None:
     read()  # raises where it is not right as it is
-    rows, file = [line(one.delivery, why) for one in entries], FILE.resolve()
+    file = FILE.resolve()
     text = file.read_text(encoding="utf-8") if file.exists() else ""
     kept = [one for one in text.splitlines() if one.strip() != "[]"]
     new, fresh = "\n".join([*kept, *rows, ""]), file.with_name(f"{file.name}.new")
@@ -217,7 +249,6 @@ def add(entries: Iterable[Entry], why: str) -> list[str]:
     except OSError as error:
         what = f"{FILE} cannot be written ({error.strerror}). Add to it yourself:\n" + "\n".join(rows)
         raise LakehouseError(what) from error
-    return rows
 
 
 def line(one: Delivery, why: str = "") -> str:

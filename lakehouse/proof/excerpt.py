@@ -60,7 +60,7 @@ class Use:
 
 def uses(engine: Engine, reader: Table, inputs: Mapping[str, DataFrame]) -> dict[str, Use]:
     """By input, from the reader's code: what the optimizer leaves of it, and what it hands to a sum."""
-    if reader.contract.write == "latest":
+    if reader.contract.judges:
         sources = [one.source for one in reader.contract.columns.values() if one.source]
         return {name: Use(sources) for name in reader.parents}
     summed = _summed(ast.parse(graph.code(reader.module)))

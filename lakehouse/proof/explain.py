@@ -285,7 +285,7 @@ class _Walk:
             return
         conf = conf_rows(self.engine, read)
         used = uses(self.engine, table, every | conf)
-        if table.contract.write == "latest":
+        if table.contract.judges:
             counting = {name: judging.in_force(bronze, made.retracted) for name, bronze in every.items()}
             mine = {name: self._delivered(table, bronze, rows, conf) for name, bronze in counting.items()}
         else:
@@ -293,7 +293,9 @@ class _Walk:
         for name, version in versions.items():
             reach = table.contract.inputs.get(name)
             step = self.step(self.tables[name], version, mine[name], used[name])
-            yield replace(step, through=reach.through or "" if reach else "")
+            gone = f"{name} no longer has them, by its contract's retention"
+            note = gone if table.contract.deduplicate and not step.rows.rows else step.note
+            yield replace(step, through=reach.through or "" if reach else "", note=note)
 
     def _delivered(self, table: Table, bronze: DataFrame, rows: DataFrame, conf: Mapping[str, DataFrame]) -> DataFrame:
         """The rows as they were delivered, by where they stand."""

@@ -269,6 +269,8 @@ def measures(
     for one in done:
         table = tables[one.decision.table]
         yield from one.measures
+        if table.contract.deduplicate:
+            yield from measured.rules(table.name, table.contract, one.by_market)
         if table.contract.write == "latest" and one.by_file:
             tallies = _tallies(table, _came_in(one.decision, table.parents[0], taken), one.by_file)
             yield from measured.rules(table.name, table.contract, one.by_market)

@@ -459,6 +459,7 @@ class Run:
             rows_in=sum(account.counts["rows"].values()),
             counts=account.counts,
             by_market={None: account.counts},
+            accounts=True,
             waiting=account.waiting,
         )
 

@@ -35,6 +35,8 @@ def by_rule(root: str, table: Table) -> dict[str, int]:
 
 def examples(root: str, table: Table, limit: int) -> list[Row]:
     """Where rows stand, since when, and what was delivered there: `text` without the columns that say nothing."""
+    if table.contract.deduplicate:
+        return _messages(root, table, limit)
     found = []
     for row in _rows(root, table, f"order by t._file, t._row limit {int(limit)}"):
         key = {name: row[f"_unit_{name}"] for name in table.contract.unit}
@@ -46,11 +48,27 @@ def examples(root: str, table: Table, limit: int) -> list[Row]:
     return found
 
 
+def _messages(root: str, table: Table, limit: int) -> list[Row]:
+    """The newest ones, with what was sent, as far as it is text: bronze may have let them go."""
+    statement = (
+        "select rules, since, _file, _row, _value from t order by since desc, _file, _row desc "  # noqa: S608
+        f"limit {int(limit)}"
+    )
+    rows = query(_address(root, table), statement)
+    return [row | {"text": (row["_value"] or b"").decode(errors="backslashreplace")} for row in rows]
+
+
 def export(root: str, table: Table, to: Path) -> dict[Path, int]:
     """Write the whole documents as files like those that were delivered; rows by file, one file per market.
 
     Each row says which one it replaces, so that a corrected file heals rows without a key as well.
+    Raises LakehouseError for messages, which came in no file.
     """
+    if table.contract.deduplicate:
+        raise LakehouseError(
+            f"What {table.name} rejected came as messages, which nobody delivers again as files. Let their sender send "
+            f"them again, corrected; or change the rule in conf/{table.name.replace('.', '/')}.yml."
+        )
     deliveries = {(one.delivery.path, one.delivery.sequence): one.delivery for one in ledger.read(root).taken()}
     of_partition: dict[str, list[tuple[Row, Delivery]]] = defaultdict(list)
     for row in _rows(root, table, "order by t._file, t._sequence, t._row"):

@@ -174,19 +174,19 @@ def test_after_a_history_it_is_what_the_rule_says(tmp_path: Path, engine: Native
 @pytest.mark.long
 @pytest.mark.spark
 @pytest.mark.parametrize("seed", range(10))
-def test_after_any_history_of_any_engines(tmp_path: Path, engine: Native, spark_engine: Spark, seed: int) -> None:
-    world = World(tmp_path, seed, engine, spark_engine)
+def test_after_any_history_of_any_engines(tmp_path: Path, engine: Native, on_spark: Spark, seed: int) -> None:
+    world = World(tmp_path, seed, engine, on_spark)
     world.live(8)
     assert world.lake.verdict().is_right
 
 
 @pytest.mark.spark
-def test_what_one_engine_wrote_the_other_continues(tmp_path: Path, engine: Native, spark_engine: Spark) -> None:
+def test_what_one_engine_wrote_the_other_continues(tmp_path: Path, engine: Native, on_spark: Spark) -> None:
     """A few of everything, by Spark upon native and the other way round."""
     lake = Events(tmp_path, engine)
     lake.arrive(an_event(), an_event(event_id="e2"), an_event(event_name="buy"), None)
     lake.run()
-    lake.engine = spark_engine
+    lake.engine = on_spark
     lake.arrive(
         an_event("2026-11-11T12:00:00Z"), an_event(event_id="e3"), b"{", an_event(event_id="e3"), at=later(days=1)
     )
@@ -202,7 +202,7 @@ def test_what_one_engine_wrote_the_other_continues(tmp_path: Path, engine: Nativ
     take_back()
     assert lake.run().decision.path == "retract"
     assert [row for *_, row in lake.rows()] == [0, 1, 5]
-    lake.engine = spark_engine
+    lake.engine = on_spark
     assert lake.verdict().is_right
 
 

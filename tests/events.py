@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
-from lakehouse import graph
+from lakehouse import engines, graph
 from lakehouse.contract import Contract
 from lakehouse.delta import committer, feed, parquet, progress
 from lakehouse.delta.progress import Offsets
@@ -56,6 +56,10 @@ class Events:
     @property
     def lake(self) -> Lake:
         return Lake(str(self.folder / "lake"))
+
+    def by(self, engine: str) -> None:
+        """From now on this engine computes."""
+        self.engine = engines.start(engine)
 
     def arrive(self, *values: bytes | None, partition: int = 0, at: datetime = NOON) -> None:
         """A round of messages of one partition; `at`: when bronze took them."""

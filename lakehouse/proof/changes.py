@@ -151,7 +151,7 @@ def _run(commit: Commit) -> str:
 
 
 def _rows(address: str, promise: Contract, keys: Sequence[Values], version: int) -> Rows | str:
-    """By the grain, in the columns that the contract has today; or why they cannot be compared."""
+    """By the grain, in it and the columns that the contract has today; or why they cannot be compared."""
     statement = f"select * from t where {_condition(promise, keys)} limit {MOST_ROWS + 1}"  # noqa: S608
     gone = f"version {version} can no longer be read"
     try:
@@ -161,7 +161,7 @@ def _rows(address: str, promise: Contract, keys: Sequence[Values], version: int)
     if len(rows) > MOST_ROWS:
         return f"these are more than {MOST_ROWS} rows in version {version}: too many to compare"
     in_order = sorted(rows, key=lambda row: [str(row.get(name)) for name in promise.grain])
-    return tuple({name: row.get(name) for name in promise.columns} for row in in_order)
+    return tuple({name: row.get(name) for name in dict.fromkeys((*promise.columns, *promise.grain))} for row in in_order)
 
 
 def _condition(promise: Contract, keys: Sequence[Values]) -> str:
@@ -172,7 +172,7 @@ def _condition(promise: Contract, keys: Sequence[Values]) -> str:
 def _is(promise: Contract, name: str, value: object) -> str:
     if value is None:
         return f'"{name}" is null'
-    text, kind = str(value).replace("'", "''"), promise.columns[name].type
+    text, kind = str(value).replace("'", "''"), promise.types_of_the_core.get(name) or promise.columns[name].type
     return f"\"{name}\" = cast('{text}' as {SQL_TYPES.get(kind, kind)})"
 
 

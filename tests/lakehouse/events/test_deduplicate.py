@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lakehouse import engines
 from lakehouse.engines import native
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import retracted
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lakehouse.engines.native import Native
-    from lakehouse.engines.protocol import Engine
     from lakehouse.engines.spark import Spark
 
 Place = tuple[str, int]
@@ -97,9 +97,9 @@ class Model:
 class World:
     """A lake and its model, and what may happen to both; `engines`: one is drawn for each turn."""
 
-    def __init__(self, folder: Path, seed: int, *engines: Engine) -> None:
-        self.chance, self.engines = Random(seed), engines  # noqa: S311  the same each time
-        self.lake, self.model, self.now = Events(folder, engines[0]), Model(), NOON
+    def __init__(self, folder: Path, seed: int, *names: str) -> None:
+        self.chance, self.engines = Random(seed), names  # noqa: S311  the same each time
+        self.lake, self.model, self.now = Events(folder, engines.start(names[0])), Model(), NOON
 
     def arrive(self) -> None:
         self.now += timedelta(hours=self.chance.choice([1, 5, 20]))
@@ -141,7 +141,7 @@ class World:
         """After turns until nothing is to do: one that takes something back leaves what is new to the next."""
         went: Counter[str] = Counter()
         for _ in range(4):
-            self.lake.engine = self.chance.choice(self.engines)
+            self.lake.by(self.chance.choice(self.engines))
             done = self.lake.run()
             if not done.decision.does_something:
                 break
@@ -166,7 +166,7 @@ class World:
 
 
 def test_after_a_history_it_is_what_the_rule_says(tmp_path: Path, engine: Native) -> None:
-    world = World(tmp_path, 2, engine)
+    world = World(tmp_path, 2, engine.name)
     world.live(4)
     assert world.lake.verdict().is_right
 
@@ -174,8 +174,8 @@ def test_after_a_history_it_is_what_the_rule_says(tmp_path: Path, engine: Native
 @pytest.mark.long
 @pytest.mark.spark
 @pytest.mark.parametrize("seed", range(10))
-def test_after_any_history_of_any_engines(tmp_path: Path, engine: Native, on_spark: Spark, seed: int) -> None:
-    world = World(tmp_path, seed, engine, on_spark)
+def test_after_any_history_of_any_engines(tmp_path: Path, on_spark: Spark, seed: int) -> None:
+    world = World(tmp_path, seed, engines.NATIVE, on_spark.name)
     world.live(8)
     assert world.lake.verdict().is_right
 
@@ -186,7 +186,7 @@ def test_what_one_engine_wrote_the_other_continues(tmp_path: Path, engine: Nativ
     lake = Events(tmp_path, engine)
     lake.arrive(an_event(), an_event(event_id="e2"), an_event(event_name="buy"), None)
     lake.run()
-    lake.engine = on_spark
+    lake.by(on_spark.name)
     lake.arrive(
         an_event("2026-11-11T12:00:00Z"), an_event(event_id="e3"), b"{", an_event(event_id="e3"), at=later(days=1)
     )
@@ -197,12 +197,12 @@ def test_what_one_engine_wrote_the_other_continues(tmp_path: Path, engine: Nativ
     assert lake.run().decision.path == "whole"
     # e1 was said again on the next day, and `buy` says it before.
     assert [row for *_, row in lake.rows()] == [2, 1, 5]
-    lake.engine = engine
+    lake.by(engine.name)
     assert lake.verdict().is_right
     take_back()
     assert lake.run().decision.path == "retract"
     assert [row for *_, row in lake.rows()] == [0, 1, 5]
-    lake.engine = on_spark
+    lake.by(on_spark.name)
     assert lake.verdict().is_right
 
 

@@ -155,7 +155,7 @@ def run(
 
     What did not move is not touched. Where a source cannot be fetched all else is done, and it ends with 1.
     """
-    from jobs import fetched, published
+    from jobs import fetched, plain, published
     from lakehouse import graph
     from lakehouse.runs.run import Run
 
@@ -187,6 +187,7 @@ def run(
             break
         one = one.again()
     published.after(messages, one, report)
+    plain.after(messages, one.root, wanted)
     if problems:
         raise typer.Exit(1)
 

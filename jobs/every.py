@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from jobs import fetched, printed, published
+from jobs import fetched, plain, printed, published
 from jobs.places import retention
 from lakehouse import conf, engines
 from lakehouse.errors import LakehouseError, is_failure
@@ -70,6 +70,7 @@ class Rounds:
     _ledger: Ledger = field(default_factory=Ledger)
     _said: str = ""
     _in_landing: frozenset[object] = frozenset()
+    _closed: dict[str, datetime] = field(default_factory=dict)
     _compacted_at: float = field(default_factory=time.monotonic)
     _freed_at: float = field(default_factory=time.monotonic)
 
@@ -110,6 +111,7 @@ class Rounds:
             is_behind = report.is_behind
             self._tell(report)
             self._release(run, report)
+            plain.after(self.messages, run.root, self.wanted, self._closed)
             if problems:
                 self._complain("\n".join(problems))
         except StoppedError as stopped:

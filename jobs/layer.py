@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jobs import printed
+from jobs import plain, printed
 from jobs.places import engine_name, places
 from lakehouse import graph
 from lakehouse.runs.run import Run
@@ -26,6 +26,7 @@ def run_layer(layer: str) -> None:
         with printed.run(messages, run, wanted) as say:
             report = run.execute(wanted, say)
         printed.summary(messages, report)
+        plain.after(messages, run.root, wanted)
 
     with printed.errors(messages):
         typer.run(main)

@@ -6,7 +6,7 @@ An unknown key, an unknown type or a missing owner is an error that names file a
 from __future__ import annotations
 
 import re
-from datetime import date  # noqa: TC003  pydantic reads it
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import yaml
@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from lakehouse import conf
-from lakehouse.described import Strict
+from lakehouse.described import Span, Strict
 from lakehouse.described_api import Api  # noqa: TC001  pydantic reads it
 from lakehouse.described_database import Database  # noqa: TC001  pydantic reads it
 from lakehouse.described_kafka import Kafka  # noqa: TC001  pydantic reads it
@@ -384,6 +384,16 @@ class Deduplicate(Strict):
     most_days: Annotated[int, Field(ge=1)] = 16
 
 
+class Published(Strict):
+    """The table once more as plain Parquet files by its partitions, for readers of nothing else.
+
+    By hours of its column `time`, each `closes_after` its end by the clock of the run.
+    """
+
+    time: str
+    closes_after: Span = timedelta(minutes=10)
+
+
 class Contract(Strict):
     """One table's promise. `unit` is what is replaced as a whole: the grain, or coarser (an order with its lines).
 
@@ -411,6 +421,7 @@ class Contract(Strict):
     repeats: Literal["duplicate", "keep", "last"] = "duplicate"
     position: str | None = None
     partition_by: tuple[str, ...] = ()
+    published: Published | None = None
     vectors: bool = False
     source: Source | None = None
     retention: Retention = Retention()
@@ -453,6 +464,7 @@ class Contract(Strict):
             wrong += [f"{key}: goes with `write: latest`" for key in alone if getattr(self, key)]
         wrong += self._names_that_cannot_be()
         wrong += self._repeats_that_cannot_be()
+        wrong += self._files_that_cannot_be()
         wrong += self._dumps_that_cannot_be()
         wrong += self._columns_that_cannot_be_kept()
         wrong += self._checks_that_cannot_be()
@@ -512,6 +524,12 @@ class Contract(Strict):
         if self.partition_by != (said.day,):
             wrong.append("partition_by: of `write: deduplicate` must be its `day`, whose neighbours alone are read")
         return wrong
+
+    def _files_that_cannot_be(self) -> list[str]:
+        time = self.published and self.columns.get(self.published.time)
+        if self.published is None or (self.partition_by and time and time.type == "timestamp"):
+            return []
+        return ["published: needs `partition_by:`, and a `time` that is one of its columns of type timestamp"]
 
     def _dumps_that_cannot_be(self) -> list[str]:
         if self.full_dump is None:
@@ -686,7 +704,7 @@ class Contract(Strict):
         }
         rules = {name: rule.model_dump(exclude={"why", "says"}) for name, rule in self.rules.items()}
         checks = {name: check.model_dump(exclude={"why"}) for name, check in self.checks.items()}
-        words = {"owner", "description", "score", "vectors", "retention"}
+        words = {"owner", "description", "score", "vectors", "retention", "published"}
         words |= set() if self.write == "latest" else {"reject_limit", "reject_limit_rows"}
         words |= set() if self.rejects_changes else {"identity"}
         words |= set() if self.removes_vanished else {"full_dump"}

@@ -56,8 +56,7 @@ def write(address: str, rows: pa.Table, partition_by: Sequence[str] = (), folder
 
 
 def _write(address: str, values: dict[str, str | None], rows: pa.Table, folder: str) -> Action:
-    folders = [folder, *(f"{name}={_in_a_path(text)}" for name, text in values.items())]
-    path = "/".join([*folders, f"part-{uuid4()}.snappy.parquet"]).lstrip("/")
+    path = "/".join([folder, *folders(values), f"part-{uuid4()}.snappy.parquet"]).lstrip("/")
     content = pa.BufferOutputStream()
     pq.write_table(
         rows,
@@ -71,6 +70,11 @@ def _write(address: str, values: dict[str, str | None], rows: pa.Table, folder: 
     data = content.getvalue()
     storage.put(address, path, data)
     return _add(path, values, data.size, statistics(rows), log.crc(data))
+
+
+def folders(values: Mapping[str, str | None]) -> list[str]:
+    """`name=value` of each partition column."""
+    return [f"{name}={_in_a_path(text)}" for name, text in values.items()]
 
 
 def _in_a_path(text: str | None) -> str:

@@ -655,6 +655,23 @@ def link(root: str, path: str, file: str) -> None:
         _sync_folder(full.parent)
 
 
+def replace(root: str, path: str, content: bytes) -> None:
+    """Write the file over the one that is there; readers see this one or that, whole."""
+    if is_s3(root):
+        put(root, path, content)
+        return
+    full = Path(root, path)
+    begun = full.with_name(f".{uuid4()}.tmp")
+    with _writing(full):
+        _make_folder(full.parent)
+        try:
+            _write_through(begun, content)
+            begun.replace(full)
+        finally:
+            begun.unlink(missing_ok=True)
+        _sync_folder(full.parent)
+
+
 def put_if_absent(root: str, path: str, content: bytes) -> bool | None:
     """Write the file where there is none: True. False where one is there or on its way; None where no answer came."""
     check_conditional_puts(root)

@@ -144,6 +144,12 @@ CONTRACTS: tuple[tuple[str, dict[str, Any], str, dict[str, Any]], ...] = (
     ),
     ("replace", {"retention": {"bronze": "1d"}}, "retention: goes with `write: append`, whose rows were delivered", {}),
     ("latest", {"unit": ["line"]}, "unit: must be part of the grain", {"grain": ["id", "line"], "unit": ["line"]}),
+    (
+        "replace",
+        {"published": {"time": "id"}, "partition_by": ["id"]},
+        "published: needs `partition_by:`, and a `time` that is one of its columns of type timestamp",
+        columns(at=NUMBER | {"type": "timestamp"}) | {"published": {"time": "at"}, "partition_by": ["id"]},
+    ),
     ("replace", {"checks": {"ids": CHECK | {"unique": ["shop"]}}}, "checks.ids: shop is not one of its columns", {}),
     (
         "replace",

@@ -73,6 +73,7 @@ JSON_PAIR = f"{JSON_GAP}{JSON_TEXT}{JSON_GAP}:{JSON_GAP}{JSON_VALUE}{JSON_GAP}"
 JSON_OBJECT = rf"^\{{{JSON_PAIR}(?:,{JSON_PAIR})*\}}\z"
 BETWEEN_OBJECTS = "\x1f"  # which no JSON has as it is
 FOREVER = "9999-12-31"  # where what goes on is held to end
+MICROS = 1_000_000  # in a second
 
 
 def stripped(text: Column | str) -> Column:
@@ -766,6 +767,154 @@ def points_value() -> Column:
     """Redeemed points in money, of an order or a customer with its market's `point_value`."""
     points = F.coalesce("redeemed_points", F.lit(0)).cast("decimal(18,0)")
     return (points * F.col("point_value").cast("decimal(18,2)")).cast("decimal(18,2)")
+
+
+def with_limits(rows: DataFrame, limits: DataFrame, *names: str) -> DataFrame:
+    """The rows with numbers of the one row of conf/events.yml, as `_<name>`, which rules of contracts read too."""
+    return rows.crossJoin(F.broadcast(limits.select(*(F.col(name).alias(f"_{name}") for name in names))))
+
+
+def in_sessions(events: DataFrame, limits: DataFrame) -> DataFrame:
+    """The events of known users with `session_started_at`, the time of their session's first event.
+
+    What a user does on a platform is one chain as long as no pause is longer than `gap_minutes`. At a midnight before
+    which no pause was longer all day, that from the midnight before included, a chain is cut; and what is left of it
+    each `longest_hours` from its begin. So an event's session is known by its own day and the day before. `_since` is
+    between its session's first event and what is before it.
+    """
+    minute = 60 * MICROS
+    known = with_limits(_of_users(events), limits, "gap_minutes", "longest_hours")
+    gap, day = F.col("_gap_minutes") * minute, F.lit(24 * 60 * minute).cast("bigint")
+    life = life_of_user()
+    so_far = life.rowsBetween(Window.unboundedPreceding, 0)
+    before, midnight = F.lag("_at").over(life), F.unix_date("event_date").cast("bigint") * day
+    paused = before.isNull() | (F.col("_at") - before > gap)
+    is_new_day = F.coalesce(before < midnight, F.lit(True))  # noqa: FBT003
+    chains = known.withColumns({"_paused": paused, "_is_new_day": is_new_day})
+    chains = chains.withColumn("_chain", F.max(F.when(F.col("_paused"), F.col("_at"))).over(so_far))
+    is_cut = F.col("_is_new_day") & (F.col("_chain") <= midnight - day + gap)
+    begin = F.max(F.when(F.col("_paused") | is_cut, F.col("_at"))).over(so_far)
+    longest = F.col("_longest_hours") * (60 * minute)
+    since = F.col("_begin") + F.call_function("div", F.col("_at") - F.col("_begin"), longest) * longest
+    parts = chains.withColumn("_begin", begin).withColumn("_since", since)
+    is_first = F.coalesce(F.col("_since") != F.lag("_since").over(life), F.lit(True))  # noqa: FBT003
+    started_at = F.max(F.when(F.col("_is_first"), F.col("event_datetime"))).over(so_far)
+    return parts.withColumn("_is_first", is_first).withColumn("session_started_at", started_at)
+
+
+def _of_users(events: DataFrame) -> DataFrame:
+    """Of one instant a view is before a click, and a click before a purchase."""
+    step = F.when(F.col("event_name") == "view", 0).when(F.col("event_name") == "click", 1).otherwise(2)
+    return events.where("user_id is not null").select(
+        "user_id",
+        platform_known().alias("platform"),
+        "event_date",
+        "event_datetime",
+        "event_name",
+        "sku",
+        "product_name",
+        F.unix_micros("event_datetime").alias("_at"),
+        step.alias("_step"),
+    )
+
+
+def platform_known() -> Column:
+    """Units are never null."""
+    return F.coalesce("platform", F.lit("unknown"))
+
+
+def life_of_user(*product: str) -> WindowSpec:
+    """One order for all that is asked of events in it, since sorting them takes longest."""
+    return Window.partitionBy("user_id", "platform", *product).orderBy("_at", "_step", "sku", "product_name")
+
+
+def with_steps(events: DataFrame, *product: str) -> DataFrame:
+    """`_leads`: whether an event `in_sessions` is a purchase after a click after a view, of each product alone."""
+    so_far = life_of_user(*product).rowsBetween(Window.unboundedPreceding, 0)
+
+    def is_after(step: Column) -> Column:
+        last = F.max(F.when(step, F.col("_at"))).over(so_far)
+        return F.coalesce(last >= F.col("_since"), F.lit(False))  # noqa: FBT003
+
+    view, click, purchase = (F.col("event_name") == name for name in ("view", "click", "purchase"))
+    clicked, leads = click & is_after(view), purchase & is_after(F.col("_clicked"))
+    return events.withColumn("_clicked", clicked).withColumn("_leads", leads)
+
+
+def steps_of_session() -> list[Column]:
+    """What a session, or a product in it, is counted by: of events `with_steps`."""
+
+    def at(step: str) -> Column:
+        return F.when(F.col("event_name") == step, F.col("_at"))
+
+    never = F.lit(False)  # noqa: FBT003
+    return [
+        *(F.count_if(F.col("event_name") == step).alias(f"{step}s") for step in ("view", "click", "purchase")),
+        F.coalesce(F.min(at("view")) <= F.max(at("click")), never).alias("is_clicked"),
+        (F.count_if("_leads") > 0).alias("is_purchased"),
+        F.coalesce(F.min(at("click")) <= F.max(at("purchase")), never).alias("is_purchased_after_click"),
+    ]
+
+
+def conversions(sessions: DataFrame, limits: DataFrame, *product: str) -> DataFrame:
+    """Per day and platform, and product, how many sessions and users went how far: within a session, and within days.
+
+    Within `funnel_days`: from a view in a session of the day to a click after it, and from that to a purchase after it,
+    in sessions of the day or so many days after it. Of two steps the nearest one leads on.
+    """
+    key = ["session_date", "platform", *product]
+    after = (
+        Window.partitionBy("user_id", "platform", *product)
+        .orderBy("started_at")
+        .rowsBetween(1, Window.unboundedFollowing)
+    )
+    day, clicked = F.col("session_date"), F.col("clicks") > 0
+    sessions = with_limits(sessions, limits, "funnel_days").withColumns(
+        {
+            "_next_click": F.min(F.when(clicked, day)).over(after),
+            "_next_purchase": F.min(F.when(F.col("purchases") > 0, day)).over(after),
+        }
+    )
+    bought = F.when(clicked, F.when(F.col("is_purchased_after_click"), day).otherwise(F.col("_next_purchase")))
+    sessions = sessions.withColumn("_bought", bought)
+    sessions = sessions.withColumn("_next_bought", F.min("_bought").over(after))
+    purchased_on = (
+        F.when(F.col("is_purchased"), day)
+        .when(F.col("is_clicked"), F.col("_next_purchase"))
+        .otherwise(F.col("_next_bought"))
+    )
+    viewed = F.col("views") > 0
+    within = {
+        name: viewed & F.coalesce(days_between("session_date", on) <= F.col("_funnel_days"), F.lit(False))  # noqa: FBT003
+        for name, on in {
+            "_clicked": F.when(F.col("is_clicked"), day).otherwise(F.col("_next_click")),
+            "_purchased": purchased_on,
+        }.items()
+    }
+    of_users = (
+        sessions.withColumns(within)
+        .groupBy(*key, "user_id")
+        .agg(
+            F.min("_funnel_days").alias("_funnel_days"),
+            F.count("*").alias("sessions"),
+            F.count_if(viewed).alias("viewed"),
+            F.count_if("is_clicked").alias("clicked"),
+            F.count_if("is_purchased").alias("purchased"),
+            F.count_if("_clicked").alias("clicked_within_days"),
+            F.count_if("_purchased").alias("purchased_within_days"),
+        )
+    )
+    steps = ("viewed", "clicked", "purchased")
+    return of_users.groupBy(*key).agg(
+        F.min("_funnel_days").alias("_funnel_days"),
+        whole_sum("sessions").alias("sessions"),
+        *(whole_sum(step).alias(f"sessions_{step}") for step in steps),
+        F.count("*").alias("users"),
+        *(
+            F.count_if(F.col(step) > 0).alias(f"users_{step}")
+            for step in (*steps, "clicked_within_days", "purchased_within_days")
+        ),
+    )
 
 
 def key_of(*columns: Column | str) -> Column:

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     Recomputed = dict[str, list[dict[str, object]]]
 
 pytestmark = pytest.mark.slow
-GOLD = [name for name in graph.load() if name.startswith("gold.")]
+EVENTS = "bronze.events"  # which no export has
+GOLD = [name for name, one in graph.load().items() if name.startswith("gold.") and EVENTS not in one.serves]
 # What must be the same sum, however it is reached, by market and day, and by market: (of which table, what).
 COMPLETED = "filter (where order_status = 'COMPLETED')"
 CANCELLED = "filter (where order_status = 'CANCELLED')"
@@ -265,7 +266,7 @@ def by_duckdb(real_exports: Path) -> Recomputed:
 
 
 def test_every_gold_table_has_a_recomputation() -> None:
-    assert set(recomputed()) == {name.removeprefix("gold.") for name in GOLD}
+    assert set(recomputed()) == {name.removeprefix("gold.") for name in graph.load() if name.startswith("gold.")}
 
 
 @pytest.mark.parametrize("name", GOLD)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from importlib import import_module
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +21,8 @@ from lakehouse.writes import append, needed, units
 from lakehouse.writes.checks import check
 from lakehouse.writes.lake import conf_rows, conform
 from lakehouse.writes.measures import ChecksFailedError
-from tests.rows import as_texts
+from tests.clicks import random_events
+from tests.rows import as_texts, typed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +42,7 @@ pytestmark = pytest.mark.slow  # what they share takes seconds to make
 COMPUTED = [name for name, table in TABLES.items() if table.contract.write in {"refresh", "replace"}]
 REFRESHED = [name for name in COMPUTED if TABLES[name].contract.unit]
 CHECKED = [name for name in COMPUTED if TABLES[name].contract.checks]
+EVENTS = "silver.events"  # which come from a topic
 each_computed = pytest.mark.parametrize("name", COMPUTED)
 each_refreshed = pytest.mark.parametrize("name", REFRESHED)
 each_checked = pytest.mark.parametrize("name", CHECKED)
@@ -106,6 +109,9 @@ def frames(engine: Native, tables: dict[str, Table], tmp_path_factory: pytest.Te
             sent = import_module(f"tests.bronze.test_{table.name.removeprefix('bronze.')}").MESSAGES
             topic, at = table.contract.source.kafka.topic, datetime(2026, 1, 31, tzinfo=UTC)
             made = engine.frame(messages.rows(table.contract, topic, sent, 0, at))
+        elif table.name == EVENTS:
+            types = {name: column.type for name, column in table.contract.columns.items()}
+            made = typed(engine.spark, types, random_events(Random(7)))  # noqa: S311
         elif table.contract.write == "append":
             batch = [Entry(delivery, 0, "claimed") for delivery in found if delivery.table == table.name]
             made = append.rows(engine, table, str(exports), batch).rows

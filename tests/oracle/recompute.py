@@ -14,7 +14,7 @@ import yaml
 
 SQL = Path(__file__).parent
 CONF = SQL.parents[1] / "conf"
-CONF_FILES = ("areas", "baskets", "markets", "payment_notes", "reporting", "stock_cover", "stores")
+CONF_FILES = ("areas", "baskets", "events", "markets", "payment_notes", "reporting", "stock_cover", "stores")
 STAGING = (  # in the order in which they run
     "staging",
     "staging_deliveries",
@@ -22,6 +22,7 @@ STAGING = (  # in the order in which they run
     "staging_stores",
     "staging_products",
     "staging_sales",
+    "staging_events",
 )
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- UTC, and naive like every instant here
 FILES = {
@@ -40,6 +41,7 @@ OF_NO_MARKET = {
     "merchants": "merchants",
     "products": "products",
     "store_exports": "stores",
+    "user_events": "events",
 }
 
 

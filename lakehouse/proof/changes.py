@@ -161,7 +161,9 @@ def _rows(address: str, promise: Contract, keys: Sequence[Values], version: int)
     if len(rows) > MOST_ROWS:
         return f"these are more than {MOST_ROWS} rows in version {version}: too many to compare"
     in_order = sorted(rows, key=lambda row: [str(row.get(name)) for name in promise.grain])
-    return tuple({name: row.get(name) for name in dict.fromkeys((*promise.columns, *promise.grain))} for row in in_order)
+    return tuple(
+        {name: row.get(name) for name in dict.fromkeys((*promise.columns, *promise.grain))} for row in in_order
+    )
 
 
 def _condition(promise: Contract, keys: Sequence[Values]) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import codecs
 import dataclasses
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyarrow import compute as pc
@@ -22,13 +23,14 @@ from lakehouse.store import storage
 from lakehouse.transforms import BLANK
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from lakehouse.readers.records import Batch
 
 MOST_ROWS = 200_000  # that are looked at: what more would say is said by the run that rejects them
 FEWEST_ALIKE = 3  # lines of the same number of cells, that say where the rows are
+LARGEST_PAGE = 64 << 20  # bytes of a JSON file that may be the page of an API
 LOOKED_AT = 30  # lines, for a header behind a preamble
 QUOTED = re.compile(r'"[^"]*"')
 JSON_BEGINS = re.compile(r"\s*[\[{]")
@@ -143,11 +145,36 @@ def _of_text(path: Path, head: bytes, encoding: str) -> tuple[Layout, tuple[str,
     text = records.unpack_head(head, layout)[0]
     if JSON_BEGINS.match(text):
         layout = records.detect(head, records.JSON, encoding=encoding or None)
+        layout = dataclasses.replace(layout, rows=_place_of_rows(path, layout))
         with path.open("rb") as stream:
             return layout, json_records.inspect_json(stream, layout)[0], 0
     preamble = _preamble(text)
     layout = records.detect(head, records.CSV, encoding=encoding or None, preamble=preamble)
     return layout, csv_records.csv_header(head, layout, column_name), preamble
+
+
+def _place_of_rows(path: Path, layout: Layout) -> str:
+    """Of an object, as a page of an API is one, the keys of the only array of objects in it; empty where there is none.
+
+    Of objects one a line, and of an array, the rows are these themselves.
+    """
+    if path.stat().st_size > LARGEST_PAGE:
+        return ""
+    try:
+        with path.open("rb") as stream:
+            said = json.loads(b"".join(records.unpacked_blocks(stream, layout.compression)).decode(layout.encoding))
+    except (ValueError, RecursionError):
+        return ""
+    places = [*_arrays_of_objects(said)] if isinstance(said, dict) else []
+    return ".".join(places[0]) if len(places) == 1 else ""
+
+
+def _arrays_of_objects(said: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for key, value in said.items():
+        if isinstance(value, dict):
+            yield from _arrays_of_objects(value, (*above, key))
+        elif isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+            yield (*above, key)
 
 
 def _typed(path: Path, form: str) -> tuple[Layout, tuple[str, ...], int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -54,6 +55,16 @@ def test_evidence_stands_where_it_is_judged(tmp_path: Path) -> None:
     ):
         assert words in made["conf/silver/web_rows.yml"]
     assert 'written_number("gesamt", 18, 2, ",").alias("gesamt"),' in made["silver/web_rows.py"]
+
+
+def test_a_page_of_an_api_has_its_rows_in_its_only_array_of_objects(tmp_path: Path) -> None:
+    rows = [{"id": number, "tags": ["a"]} for number in range(3)]
+    page = json.dumps({"next": None, "found": {"data": rows, "by": [1]}})
+    said = contracts_of(tmp_path / "page.json", page)
+    assert 'rows: "found.data"  # where' in said
+    assert "  id: {type: string, meaning" in said
+    for others in (f"{json.dumps(rows[0])}\n{page}", json.dumps({"data": rows, "errors": rows})):
+        assert "rows:" not in contracts_of(tmp_path / "page.json", others)
 
 
 def test_facts_that_stand_on_a_documents_first_row_are_told(tmp_path: Path) -> None:

@@ -504,7 +504,13 @@ def exported(messages: Console, table: Table, source: Source | None, written: Ma
         messages.print(f"Nothing is rejected in {table.name}, so no file was written.")
     for path, rows in written.items():
         messages.print(f"Wrote {rows:,} {'row' if rows == 1 else 'rows'} to {escape(str(path))}.")
-    if written and source:
+    if written and source and not source.files:
+        messages.print(
+            "Correct them, and leave the first columns as they are. Its source takes no files: say in its contract "
+            f"where corrections lie, as `files: {escape(f'[corrections/**/{{date}}/*.{source.format}]')}`, and put the "
+            "file there."
+        )
+    elif written and source:
         name = source.files[0].replace("{date}", f"{datetime.now(UTC):%Y-%m-%d}").replace("**/", "")
         name = name.replace("/*.", "/corrected.").replace("*", "")
         name = re.sub(r"{(\w+):int}", r"<\1>", name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from jobs import printed
 from lakehouse import engines
+from lakehouse.contract import Source
 from lakehouse.errors import LakehouseError
 from lakehouse.runs.run import Run
 from lakehouse.runs.turns import Decision
@@ -19,9 +21,8 @@ from lakehouse.serving import sql
 from tests.toy import of_monday
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lakehouse.engines.protocol import Engine
+    from lakehouse.graph import Table
     from tests.toy import Toy
 
 pytestmark = pytest.mark.slow
@@ -82,6 +83,25 @@ def test_facts_that_hold_for_past_days_too_are_said_once() -> None:
         "  and 1 more facts in conf",
         "  of markets, a row of its own with valid_from keeps what was: see conf/markets.yml",
     ]
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (["sales/{date}/*.json"], "under a name like sales/20"),
+        ([], "say in its contract where corrections lie, as `files: [corrections/**/{date}/*.json]`, and put the file"),
+    ],
+)
+def test_where_corrections_go_is_said_also_of_what_is_only_fetched(
+    tables: dict[str, Table], capsys: pytest.CaptureFixture[str], files: list[str], words: str
+) -> None:
+    api = {"base_url": "SALES_API_URL", "paging": {"by": "link"}}
+    source = Source.model_validate({"files": files, "format": "json", "api": api})
+    printed.exported(Console(width=500), tables["silver.orders"], source, {Path("a.json"): 1})
+    said = capsys.readouterr().out
+    assert words in said
+    assert "Wrote 1 row to a.json." in said
+    assert "/corrected.json" in said or not files
 
 
 def test_plan_counts_the_units_and_rows_that_a_turn_would_read(toy: Toy) -> None:

@@ -529,7 +529,7 @@ def run_after_death(history: History) -> None:
     """The process dies at one of its writes; then perhaps more comes, and another run takes up the work."""
     writes, is_done = history.random.randint(1, 14), history.random.random() < 0.5
     history.tell(f"dies {'after' if is_done else 'before'} write {writes}")
-    with suppress(DiedError), _dying(writes, is_done=is_done):
+    with suppress(DiedError), dying(writes, is_done=is_done):
         history.run()
     if history.random.random() < 0.5:
         history.deliver(ORDERS, history.some_rows(ORDERS))
@@ -537,7 +537,7 @@ def run_after_death(history: History) -> None:
 
 
 @contextmanager
-def _dying(writes: int, *, is_done: bool) -> Iterator[None]:
+def dying(writes: int, *, is_done: bool) -> Iterator[None]:
     """The n-th write to the lake, whoever makes it, and all that come after fail; `is_done`: the n-th is there."""
     number = iter(range(1, 1000))
 

@@ -902,7 +902,7 @@ def minio_start() -> None:
     """Start it (building it the first time, about three minutes) and make its bucket and users."""
     from lakehouse.store import minio
 
-    server = minio.start(say=messages.print)
+    server = minio.start(minio.FOLDER, say=messages.print)
     minio.ensure_bucket(server)
     minio.reader_and_writer(server)
     messages.print(f'MinIO is running at {server.endpoint}. For this shell: eval "$(lakehouse minio status --env)"')

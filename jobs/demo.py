@@ -217,7 +217,7 @@ def _delivered(files: list[Path], exports: Path, landing: str) -> None:
 
 def _on_minio(messages: Console) -> tuple[str, str]:
     """Start it, become its lakehouse user, and clear away the last demo."""
-    server = minio.start(say=messages.print)
+    server = minio.start(minio.FOLDER, say=messages.print)
     minio.ensure_bucket(server)
     _, writer = minio.reader_and_writer(server)
     os.environ.update(writer.environment())

@@ -21,7 +21,7 @@ from rich.markup import escape
 from rich.segment import Segment
 from rich.table import Table as Grid
 
-from lakehouse.errors import LakehouseError, is_failure, refusal
+from lakehouse.errors import LakehouseError, is_failure, masked, refusal
 from lakehouse.readers.columns import defused
 from lakehouse.store import storage
 from lakehouse.store.cache import cache_folder
@@ -605,7 +605,7 @@ def _unknown(failed: BaseException) -> str:
     said = f"{type(failed).__name__}: {protocol.words(failed)}"
     with suppress(OSError):
         page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text("".join(traceback.format_exception(failed)), encoding="utf-8")
+        page.write_text(masked("".join(traceback.format_exception(failed))), encoding="utf-8")
     return f"What happened has no words here yet: {said}\nStart again; if it happens again, report it with {page}."
 
 

@@ -27,6 +27,8 @@ EVERY = 5  # seconds
 
 def trino(messages: Console, root: str, port: int, at: str | None) -> None:
     """A Trino of this process, or somebody's, shows the lake's releases."""
+    if at and "@" in at:
+        raise LakehouseError("Trino is asked without an account, and arguments are seen by all: --at http://host:8080.")
     with _until_told() as ended:
         if at:
             follow(messages, schemas.Trino(at, schemas.PUBLISHER), root, ended)

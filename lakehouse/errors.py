@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+RECOGNISED = 12  # characters of a secret: what is shorter may be any word
+# What holds one by its name, unless it is where a file is.
+SECRET = re.compile(r"(?!.*_(FILE|PATH|DIR)$).*(SECRET|TOKEN|PASSWORD|PASSWD)|(.*_)?KEY(_ID)?$")
+
+
 class LakehouseError(Exception):
-    """An error the user can act on; the command prints it without a traceback and exits 1."""
+    """An error the user can act on; the command prints it without a traceback and exits 1.
+
+    Where it quotes somebody else's words, a store's of a token that is no longer taken, no secret is among them.
+    """
+
+    def __init__(self, words: str = "") -> None:
+        super().__init__(masked(words))
+
+
+def masked(text: str) -> str:
+    """Without what the environment keeps secret: keys, tokens and passwords, those of URLs too."""
+    for one in sorted(_secrets(), key=len, reverse=True):
+        text = text.replace(one, "***")
+    return text
+
+
+def _secrets() -> set[str]:
+    found = {value for name, value in os.environ.items() if SECRET.match(name)}
+    for value in (one for one in os.environ.values() if "://" in one and "@" in one):
+        try:
+            password = urlsplit(value).password or ""
+        except ValueError:  # such as of a port that is no number
+            continue
+        found |= {password, unquote(password)}
+    return {one for one in found if len(one) >= RECOGNISED}
 
 
 class LackingExtraError(LakehouseError):

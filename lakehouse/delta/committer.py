@@ -18,7 +18,7 @@ import pyarrow as pa
 from lakehouse.delta import features, leaving, log, parquet, progress, types, vectors
 from lakehouse.delta.conflicts import ConflictError
 from lakehouse.delta.progress import DELETE, RESTORE, VECTORS
-from lakehouse.errors import LakehouseError, is_failure
+from lakehouse.errors import LakehouseError, is_failure, masked
 from lakehouse.store import storage
 from lakehouse.store.storage import BrokenOffError
 
@@ -128,7 +128,8 @@ def _checkpoint(address: str) -> None:
     except BaseException as error:
         if not is_failure(error):
             raise
-        logging.getLogger(__name__).exception("no checkpoint of %s; the next tenth version tries again", address)
+        words = "no checkpoint of %s (%s); the next tenth version tries again"
+        logging.getLogger(__name__).warning(words, address, masked(str(error).partition("\n")[0]))
 
 
 def _now() -> int:

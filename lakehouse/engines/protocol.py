@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from lakehouse.delta.log import NoVersionError
-from lakehouse.errors import LakehouseError, refusal
+from lakehouse.errors import LakehouseError, masked, refusal
 from lakehouse.store.storage import MissingFileError
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def words(error: BaseException) -> str:
     What the machine refused is in our words, what a worker of ours said in its own; how to switch a safety off is not
     told.
     """
-    return refusal(error) or _without_switches(_said(error)) or type(error).__name__
+    return refusal(error) or masked(_without_switches(_said(error))) or type(error).__name__
 
 
 def _without_switches(said: str) -> str:

@@ -218,7 +218,8 @@ def _client(endpoint: str | None, region_name: str, *identity: str | None) -> Ba
     import boto3  # noqa: PLC0415
     from botocore.config import Config  # noqa: PLC0415
 
-    logging.getLogger("botocore").setLevel(logging.INFO)  # below it it prints requests, with the session's token
+    for logger in ("botocore", "s3transfer"):
+        logging.getLogger(logger).setLevel(logging.INFO)  # below it they print requests, with the session's token
     config = Config(
         connect_timeout=CONNECT, read_timeout=ANSWER, retries={"max_attempts": 3}, s3={"addressing_style": "path"}
     )
@@ -635,8 +636,13 @@ def delete_all(root: str) -> None:
 def copy(root: str, path: str, to: str) -> None:
     """The file, under the same path below another root of the same store; on one disk its bytes are there once."""
     if is_s3(root):
-        with _in_words(f"copy {root}/{path}"):
-            client().copy(_at(root, path), **_at(to, path))
+        from botocore.exceptions import ClientError  # noqa: PLC0415
+
+        try:
+            with _in_words(f"copy {root}/{path}"):
+                client().copy(_at(root, path), **_at(to, path))
+        except ClientError as error:
+            raise _refusal("copy", root, path, error) from error
         return
     link(to, path, str(Path(root, path)))
 

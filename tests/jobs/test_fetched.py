@@ -86,9 +86,10 @@ def test_named_sources_are_fetched_at_once_and_for_the_time_that_is_asked_for(
     assert lakehouse("fetch", "sales", "--until", "2026-02-01")[0] == 0
     assert lakehouse("fetch")[0] == 1
     assert lakehouse("fetch", "sales", "stock")[0] == 1
-    code, said = lakehouse("fetch", "--since", "2026-02-01", "--until", "2026-01-01")
+    code, said = lakehouse("fetch", "sales", "--since", "2026-02-01", "--until", "2026-01-01")
     assert (code, "Nothing lies between --since 2026-02-01 and --until 2026-01-01" in said) == (1, True)
-    assert len([*toy.landing.glob("fetched/sales/*")]) == 3
+    assert lakehouse("fetch", "sales", "--since", "2026-01-01", "--until", "2026-02-01")[0] == 0
+    assert len([*toy.landing.glob("fetched/sales/*")]) == 4
     assert len([*toy.landing.glob("fetched/stock/*")]) == 1
 
 

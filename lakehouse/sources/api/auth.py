@@ -11,6 +11,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from urllib.parse import quote
 
+from lakehouse.errors import RECOGNISED
 from lakehouse.sources.credentials import Secret, secret
 from lakehouse.sources.windows import SourceError
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 # What an address of tokens answers to a form that is sent with these headers.
 Ask: TypeAlias = "Callable[[str, Mapping[str, str], Mapping[str, str]], Mapping[str, Any]]"
-RECOGNISED = 12  # characters: what is shorter may be a word of the data
 EARLY = 0.9  # of a token's life, after which it is replaced: a request under way with it would come too late
 
 

@@ -138,3 +138,9 @@ def test_where_no_trino_answers_is_said_how_to_start_one() -> None:
         LakehouseError, match=r"There is no Trino that answers at .*`lakehouse serve trino` starts one\."
     ):
         nobody.ask("select 1")
+
+
+def test_an_account_in_the_address_of_a_trino_is_refused_and_not_shown(tmp_path: Path) -> None:
+    with pytest.raises(LakehouseError, match="Trino is asked without an account, and arguments are seen by all") as no:
+        shown.trino(Console(), str(tmp_path), 1, "http://me:s3cr3t@127.0.0.1:1")
+    assert "s3cr3t" not in str(no.value)

@@ -78,3 +78,4 @@ def test_what_cannot_be_asked_for_is_said_at_once(shop: Shop, key: str, days: tu
     with pytest.raises(SourceError, match=words):
         SalesAPIClient(shop.url, key).fetch_sales(*days)
     assert not shop.api.asked
+    assert SalesAPIClient(shop.url, KEY).fetch_sales(date(2026, 1, 1), "2026-01-02").num_rows

@@ -174,7 +174,7 @@ class Rounds:
         if worked:
             printed.summary(self.messages, report)
         elif in_landing != self._in_landing:
-            printed.landing(self.messages, report.found)
+            printed.waiting(self.messages, report)
         if worked or self._said != IDLE:
             what = "done" if worked else "nothing new"
             self.messages.print(f"[dim]{_now()} {what}; looking again every {self.every} s[/]")
@@ -207,7 +207,12 @@ class Rounds:
 
 
 def _facts(report: Report) -> list[object]:
-    return [report.found.absent, *((one.delivery.path, one.status, one.reason) for one in report.found.entries)]
+    hanging = [words.partition(" has been open")[0] for words in report.hanging]
+    return [
+        report.found.absent,
+        *hanging,
+        *((one.delivery.path, one.status, one.reason) for one in report.found.entries),
+    ]
 
 
 def _now() -> str:

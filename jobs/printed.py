@@ -141,6 +141,13 @@ def summary(messages: Console, report: Report) -> None:
     revalued(messages, (done.decision for done in report.done))
     _vanished(messages, report)
     _suspects(messages, report.suspects)
+    waiting(messages, report)
+
+
+def waiting(messages: Console, report: Report) -> None:
+    """What landing and topics hold that no run can take yet."""
+    for words in report.hanging:
+        messages.print(f"  [yellow]warning[/] {escape(visible(words))}")
     landing(messages, report.found)
 
 

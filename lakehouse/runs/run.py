@@ -155,7 +155,16 @@ class Run:
         _raise(failed)
         suspects = tuple(self._suspects(found, done))
         is_behind = any(one.is_behind for one in self._rounds) or any(one.waiting for one in done)
-        return Report(tuple(done), found, tuple(measures), tuple(self._changes), suspects, self.rewound, is_behind)
+        said = (tuple(measures), tuple(self._changes), suspects, self.rewound, is_behind, self._hanging())
+        return Report(tuple(done), found, *said)
+
+    def _hanging(self) -> tuple[str, ...]:
+        """The transactions that keep a partition from moving, and have been open for too long."""
+        now, found = datetime.now(UTC), list[str]()
+        for name, offer in self.offers.items():
+            if not isinstance(offer, LakehouseError) and offer.is_held_up:
+                found += topics.hanging(self.tables[name], topics.lag(self.tables[name], offer), now)
+        return tuple(found)
 
     def _suspects(self, found: Found, done: Sequence[Done]) -> Iterator[Entry]:
         """The deliveries that were kept out whole, and new ones that hold what another market's do."""

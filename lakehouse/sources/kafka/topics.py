@@ -49,8 +49,7 @@ class Topic:
 class Offer:
     """What a table may take of a topic: `ranges`, which may be empty, up to the last stable offsets.
 
-    `path` stands for the topic in the names of its files. `behind`: how many offsets it has not taken, with those in
-    open transactions (`open`), which nobody can take yet.
+    `path` stands for the topic in the names of its files.
     """
 
     topic: Topic
@@ -63,8 +62,10 @@ class Offer:
         return sum(one.next - one.first for one in self.ranges)
 
     @property
-    def open(self) -> int:
-        return sum(one.high - one.stable for one in self.topic.partitions)
+    def is_held_up(self) -> bool:
+        """Whether nothing of a partition can be taken for a transaction that is open."""
+        moving = {one.partition for one in self.ranges}
+        return any(one.stable < one.high for one in self.topic.partitions if one.number not in moving)
 
 
 # By table; an error where its topic cannot be read. Tables of topics that rest have none.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic  # type: ignore[attr-defined]
 
-from lakehouse import graph
+from lakehouse import conf, graph
 from lakehouse.delta import log, progress
 from lakehouse.delta.feed import read
 from lakehouse.runs.run import Run
@@ -140,7 +140,7 @@ class Taker:
     @property
     def table(self) -> Table:
         known = graph.load()[EVENTS]
-        promise = known.contract.model_dump(by_alias=True, exclude_unset=True)
+        promise: dict[str, Any] = conf.read(conf.HOME / "conf" / "bronze" / "events.yml")  # type: ignore[assignment]
         promise["source"]["kafka"] |= {"topic": self.topic, "patience": "20s"} | self.kafka
         return replace(known, contract=type(known.contract).model_validate(promise))
 

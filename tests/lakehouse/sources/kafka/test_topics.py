@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -104,6 +105,10 @@ def test_a_transaction_that_stays_open_holds_nobody_up_and_is_told_of(topic: Top
     (words,) = topics.hanging(taker.table, lags, datetime.now(UTC) + timedelta(minutes=6))
     assert f"a transaction in partition 0 of {topic.name} has been open for" in words
     assert "and 3 offsets from 1 on wait for its end" in words
+    assert taker.run().hanging == ()
+    taker.kafka = {"open_transaction": "1s"}
+    time.sleep(1)
+    assert f"a transaction in partition 0 of {topic.name} has been open for" in " ".join(taker.run().hanging)
     producer.commit_transaction()
     topic.committed |= found | {(0, 3): behind}
     taker.run()

@@ -17,7 +17,7 @@ from lakehouse.sources.windows import SourceError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from confluent_kafka import Consumer
+    from confluent_kafka import Consumer, KafkaError
     from confluent_kafka.admin import AdminClient
 
     from lakehouse.described_kafka import Kafka
@@ -38,6 +38,7 @@ SECRET = ("sasl.password", "ssl.key.password")
 ANSWERS_WITHIN = 30.0  # seconds
 FOR_A_MOMENT = ("LEADER_NOT_AVAILABLE", "NOT_LEADER_FOR_PARTITION")  # a topic was just made, or its broker ended
 T = TypeVar("T")
+_HEARD: dict[str, str] = {}  # by what names the brokers, what was wrong last
 LOG = logging.getLogger(__name__)
 
 
@@ -84,7 +85,7 @@ def admin(kafka: Kafka) -> AdminClient:
     from confluent_kafka.admin import AdminClient  # noqa: PLC0415
 
     with _in_words(kafka):
-        return AdminClient(_quiet(settings(kafka)))
+        return AdminClient(_quiet(kafka, settings(kafka)))
 
 
 def consumer(kafka: Kafka, group: str, **how: object) -> Consumer:
@@ -100,16 +101,21 @@ def consumer(kafka: Kafka, group: str, **how: object) -> Consumer:
         "enable.partition.eof": True,
     }
     with _in_words(kafka):
-        return Consumer(_quiet({**settings(kafka), **of_ours, **how}))
+        return Consumer(_quiet(kafka, {**settings(kafka), **of_ours, **how}))
 
 
-def _quiet(said: Mapping[str, Any]) -> dict[str, Any]:
-    """The own lines of librdkafka, which would stand between ours, go to our log."""
-    return {**said, "logger": LOG, "error_cb": lambda error: LOG.info("%s", error)}
+def _quiet(kafka: Kafka, said: Mapping[str, Any]) -> dict[str, Any]:
+    """The own lines of librdkafka, which would stand between ours, go to our log; what was wrong last is remembered."""
+
+    def hear(error: KafkaError) -> None:
+        _HEARD[kafka.servers] = error.str()
+        LOG.info("%s", error)
+
+    return {**said, "logger": LOG, "error_cb": hear}
 
 
-def patiently(kafka: Kafka, ask: Callable[[], T]) -> T:
-    """What the brokers answer; again as long as a partition has no leader. Raises SourceError where they do not."""
+def patiently(kafka: Kafka, asked: AdminClient, ask: Callable[[], T]) -> T:
+    """What the brokers answer a client; again while a partition has no leader. Raises SourceError where they do not."""
     from confluent_kafka import KafkaError, KafkaException  # noqa: PLC0415
 
     passing = {getattr(KafkaError, name) for name in FOR_A_MOMENT}
@@ -119,6 +125,7 @@ def patiently(kafka: Kafka, ask: Callable[[], T]) -> T:
             return ask()
         except KafkaException as error:
             if error.args[0].code() not in passing or time.monotonic() > until:
+                asked.poll(0)  # by it the client says why it has no connection
                 raise failed(kafka, error) from None
         time.sleep(0.1)
 
@@ -137,6 +144,8 @@ def failed(kafka: Kafka, error: Exception) -> SourceError:
     """What the brokers of the topic, or the client, could not do, with what to look at."""
     said = error.args[0] if error.args else error
     words = said.str() if hasattr(said, "str") else str(said)
+    if heard := _HEARD.pop(kafka.servers, ""):
+        words = f"{words} ({heard})"
     for secret in SECRET:  # librdkafka names a wrong setting's value
         if value := os.environ.get(f"{kafka.prefix}{secret.replace('.', '_').upper()}"):
             words = words.replace(value, "***")

@@ -75,7 +75,7 @@ Offers: TypeAlias = "Mapping[str, Offer | LakehouseError]"
 def look(kafka: Kafka) -> Topic:
     """Ask the brokers. Raises SourceError where they do not answer, or have no such topic."""
     asked = clients.admin(kafka)
-    return clients.patiently(kafka, lambda: _look(kafka, asked))
+    return clients.patiently(kafka, asked, lambda: _look(kafka, asked))
 
 
 def _look(kafka: Kafka, asked: AdminClient) -> Topic:

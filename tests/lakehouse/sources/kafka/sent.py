@@ -60,7 +60,7 @@ class Topic:
         asked = self.admin
         asked.create_partitions([NewPartitions(self.name, partitions)])[self.name].result()
         self.partitions = partitions
-        self._producers.pop("", None)  # which knows of no other partitions for a while
+        self._producers.clear()  # which know of no other partitions for a while
 
     def forget(self, partition: int, before: int) -> None:
         """As retention does it: the messages of the partition before that offset go."""

@@ -162,8 +162,10 @@ def run(
     known = graph.load()
     wanted = graph.selected(known, tables or [])
     printed.drafts(messages, wanted)
-    if every and (since or until or from_day):
-        raise LakehouseError("--since, --until and --from are for one run. Leave them out, or --every.")
+    if every and (since or until):
+        raise LakehouseError("--since and --until fetch a time once. Leave them out, or --every.")
+    if every and from_day:
+        raise LakehouseError("--from judges a table again once. Leave it out, or --every.")
     if every:
         from jobs.every import Rounds, release_every, seconds
 

@@ -499,10 +499,13 @@ class Contract(Strict):
     def _judgements_that_cannot_be(self) -> list[str]:
         if self.judges:
             return []
-        ways = "`write: latest` and `write: deduplicate`"
-        wrong = [f"columns.{name}.from: goes with {ways}" for name, c in self.columns.items() if c.source]
+        wrong = [
+            f"columns.{name}.from: goes with `write: latest` and `write: deduplicate`"
+            for name, column in self.columns.items()
+            if column.source
+        ]
         return wrong + [
-            f"rules.{name}.severity: only {ways} can reject; a later table warns"
+            f"rules.{name}.severity: only `write: latest` and `write: deduplicate` can reject; a later table warns"
             for name, rule in self.rules.items()
             if rule.severity == "reject"
         ]

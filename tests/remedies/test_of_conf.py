@@ -27,7 +27,14 @@ KINDS: dict[str, dict[str, Any]] = {
     "refresh": {"unit": ["id"]},
     "replace": {},
     "append": {"source": SOURCE},
+    "deduplicate": {
+        "columns": {"id": {"type": "string", "meaning": "a name"}, "day": {"type": "date", "meaning": "a day"}},
+        "grain": ["_file", "_row"],
+        "partition_by": ["day"],
+        "deduplicate": {"id": "id", "day": "day", "horizon": "1d"},
+    },
 }
+ONCE = KINDS["deduplicate"]["deduplicate"]
 
 
 def a_promise(write: str, changed: dict[str, Any]) -> dict[str, Any]:
@@ -91,6 +98,15 @@ CONTRACTS: tuple[tuple[str, dict[str, Any], str, dict[str, Any]], ...] = (
         "rules.ids.severity: only `write: latest` and `write: deduplicate` can reject; a later table warns",
         {"rules": {"ids": RULE}},
     ),
+    ("deduplicate", {"deduplicate": None}, "deduplicate: goes with `write: deduplicate`, and is needed there", {}),
+    (
+        "deduplicate",
+        {"deduplicate": ONCE | {"day": "id"}},
+        "deduplicate.day: 'id' is not one of its columns of type",
+        {},
+    ),
+    ("deduplicate", {"grain": ["id"]}, "grain: of `write: deduplicate` must be [_file, _row], since each row", {}),
+    ("deduplicate", {"partition_by": ["id"]}, "partition_by: of `write: deduplicate` must be its `day`, whose", {}),
     ("replace", {"score": "100"}, "score: goes with `write: latest`", {}),
     (
         "latest",

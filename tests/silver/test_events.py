@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lakehouse.errors import LakehouseError
+from lakehouse.serving import quarantine
 from tests.events import SILVER, Events, an_event
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lakehouse.engines.native import Native
     from lakehouse.graph import Table
 
@@ -101,3 +105,8 @@ def test_quarantine_has_what_was_sent(lake: Events) -> None:
     sent = dict(lake.rows(f"{SILVER}__rejected", "_row", "_value"))
     place = [*VERDICTS].index("no text at all")
     assert bytes(sent[place]) == VERDICTS["no text at all"][0]
+
+
+def test_nobody_delivers_messages_again_as_files(lake: Events, tmp_path: Path) -> None:
+    with pytest.raises(LakehouseError, match=r"which nobody delivers again as files. Let their sender send them again"):
+        quarantine.export(lake.lake.root, lake.tables[SILVER], tmp_path / "fixed.csv")

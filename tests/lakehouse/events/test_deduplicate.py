@@ -8,21 +8,29 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from random import Random
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from typer.testing import CliRunner
 
+from jobs import cli
 from lakehouse import engines
+from lakehouse.contract import Rule
+from lakehouse.delta import committer
 from lakehouse.engines import native
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import retracted
-from tests.events import BRONZE, NOON, Events, an_event, later
+from tests.events import BRONZE, NOON, SILVER, Events, an_event, later
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from pyspark.sql import DataFrame
 
     from lakehouse.engines.native import Native
     from lakehouse.engines.spark import Spark
@@ -183,7 +191,7 @@ def test_after_any_history_of_any_engines(tmp_path: Path, on_spark: Spark, seed:
 @pytest.mark.spark
 def test_what_one_engine_wrote_the_other_continues(tmp_path: Path, engine: Native, on_spark: Spark) -> None:
     """A few of everything, by Spark upon native and the other way round."""
-    lake = Events(tmp_path, engine)
+    lake = Events(tmp_path, engines.start(engine.name))
     lake.arrive(an_event(), an_event(event_id="e2"), an_event(event_name="buy"), None)
     lake.run()
     lake.by(on_spark.name)
@@ -270,9 +278,10 @@ def test_beyond_what_bronze_has_silver_is_what_counts(tmp_path: Path, engine: Na
         f"{BRONZE} has rows since 2026-11-11: what came before is not built anew",
     )
     lake.allow("view", "buy")
-    with pytest.raises(
-        LakehouseError, match=r"rows since 2026-11-11 only.* `lakehouse run silver.events --from 2026-11-11`"
-    ):
+    says = (
+        r"rows since 2026-11-11 only, by its contract's retention. .* --from 2026-11-11` judges these again, and leaves"
+    )
+    with pytest.raises(LakehouseError, match=says):
         lake.run()
     with pytest.raises(LakehouseError, match=r"not 2026-11-10. Say --from 2026-11-11"):
         lake.run(since=date(2026, 11, 10))
@@ -281,12 +290,102 @@ def test_beyond_what_bronze_has_silver_is_what_counts(tmp_path: Path, engine: Na
     assert lake.rejected() == {("kafka/events/0", 1): ["event_name_is_known"]}
     assert lake.verdict().is_right
     take_back((0, "0"))
-    with pytest.raises(
-        LakehouseError, match=r"names kafka/events/0:0-0, or did, but bronze.events has rows since 2026-11-11"
-    ):
+    with pytest.raises(LakehouseError, match=r"what else was sent under the same ids is not known any more"):
         lake.run()
     take_back((0, "5"))
-    with pytest.raises(
-        LakehouseError, match=r"names kafka/events/0:5-5, which bronze.events does not have.* it has 2-4"
-    ):
+    with pytest.raises(LakehouseError, match=r"0:5-5, which bronze.events does not have: of that partition it has 2-4"):
         lake.run()
+    take_back()
+    assert lake.run().decision.path == "nothing"
+
+
+def test_messages_are_taken_back_by_their_partition_and_offsets(tmp_path: Path, engine: Native) -> None:
+    """What was sent again under the id of one that is taken back counts then."""
+    lake = Events(tmp_path, engine)
+    lake.arrive(an_event(), an_event(), an_event(event_id="e2"))
+    lake.run()
+    with pytest.raises(LakehouseError, match=r"--rows x are no offsets. Give one, or the first and the last, as 17-25"):
+        retracted.add_messages(lake.tables, ["kafka/events/0"], "x", "tests")
+    with pytest.raises(
+        LakehouseError, match=r"Orders.csv is no partition of a topic. --rows goes with one, such as kafka/"
+    ):
+        retracted.add_messages(lake.tables, ["Orders.csv"], "0", "tests")
+    retracted.add_messages(lake.tables, ["kafka/events/0"], "0", "tests")
+    done = lake.run()
+    assert (done.decision.path, done.decision.reason) == ("retract", "kafka/events/0:0-0 were retracted")
+    assert done.counts["rows"] == {"retracted": 1, "kept": 1}
+    assert [row for *_, row in lake.rows()] == [1, 2]
+    assert lake.verdict().is_right
+
+
+def test_what_a_developer_got_wrong_stops_it_before_anything_is_written(tmp_path: Path, engine: Native) -> None:
+    lake = Events(tmp_path, engine)
+    lake.arrive(an_event(), an_event(event_id="e2", event_name="click"))
+    right = lake.tables[SILVER]
+
+    def build(bronze_events: DataFrame) -> DataFrame:
+        return right.build(bronze_events).where("event_name = 'view'")
+
+    lake.tables[SILVER] = replace(right, module=SimpleNamespace(build=build))  # type: ignore[arg-type]
+    with pytest.raises(LakehouseError, match=r"Its build\(\) must return one row for each row it gets"):
+        lake.run()
+    rules = right.contract.rules | {"only_views": Rule(check="event_name = 'view'", severity="stop", why="tests")}
+    lake.tables[SILVER] = replace(right, contract=right.contract.model_copy(update={"rules": rules}))
+    with pytest.raises(LakehouseError, match=r"1 rows break only_views, whose severity is stop \(tests\)"):
+        lake.run()
+    assert lake.rows() == []
+    lake.tables[SILVER] = right
+    assert lake.run().counts["rows"] == {"kept": 2}
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (["--from", "soon"], "--from soon is no day. Give one such as 2026-01-31."),
+        (["--from", "2026-01-31", "--every", "5s"], "--from judges a table again once. Leave it out, or --every."),
+    ],
+)
+def test_the_command_judges_again_from_a_day_once(tmp_path: Path, asked: list[str], words: str) -> None:
+    said = CliRunner().invoke(cli.app, ["run", "--lake", str(tmp_path), "--landing", str(tmp_path), *asked])
+    assert words in " ".join(str(said.exception or said.output).split())
+
+
+class _Killed(BaseException):
+    """As by SIGKILL: nothing that follows it is done."""
+
+
+def test_a_turn_that_ends_between_its_quarantine_and_its_table_is_done_once(
+    tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before each of its commits; in the end all is as if nothing had happened."""
+
+    def turn(lake: Events) -> None:
+        lake.arrive(an_event(event_id="e2"), an_event(), b"{", an_event(event_name="buy"))
+        for dies_before in (1, 2, None):
+            commits = iter(range(1, 10))
+            with monkeypatch.context() as mortal:
+                mortal.setattr(committer, "land", _mortal(committer.land, dies_before, commits))
+                try:
+                    lake.run()
+                except _Killed:
+                    assert dies_before is not None
+
+    lake = Events(tmp_path, engine)
+    lake.arrive(an_event(), b"[", an_event(event_id="e3"))
+    lake.run()
+    for _ in range(2):
+        turn(lake)
+    assert [row for *_, row in lake.rows()] == [0, 3, 2]
+    assert sorted(row for _, row in lake.rejected()) == [1, 5, 6, 9, 10]
+    assert len(lake.rows(f"{SILVER}__rejected", "_row")) == 5
+    assert lake.run().decision.path == "nothing"
+    assert lake.verdict().is_right
+
+
+def _mortal(land: Callable[..., None], point: int | None, commits: Iterator[int]) -> Callable[..., None]:
+    def attempt(*args: Any) -> None:  # noqa: ANN401
+        if next(commits) == point:
+            raise _Killed
+        land(*args)
+
+    return attempt

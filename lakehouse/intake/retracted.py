@@ -220,7 +220,7 @@ def add_messages(tables: Mapping[str, Table], files: Iterable[str], rows: str, w
     }
     written = {}
     for file in files:
-        source = topics.get(f"{file.rpartition('/')[0]}/")
+        source = topics.get(f"{file.rpartition('/')[0].partition('@')[0]}/")  # made anew it is kafka/events@<id>/0
         if source is None:
             known = ", ".join(f"{topic}0" for topic in topics) or "none is described"
             raise LakehouseError(f"{file} is no partition of a topic. --rows goes with one, such as {known}.")

@@ -184,11 +184,29 @@ CLOCKS: dict[Text, Text] = {
     None: None,
 }
 TRUTHS: dict[Text, Text] = {"ja": "true", " JA ": "true", "nein": "false", "yes": None, "": None, None: None}
+INSTANTS: dict[Text, Text] = {
+    "2022-01-05T00:30:00Z": "2022-01-05 00:30:00",
+    "2022-01-05 00:30:00.5+01:00": "2022-01-04 23:30:00.5",
+    " 2022-01-05T00:30:00.123456789-0330 ": "2022-01-05 04:00:00.123456",
+    "1969-12-31T23:59:59.999999Z": "1969-12-31 23:59:59.999999",
+    "2022-01-05T00:30:00+14:59": "2022-01-04 09:31:00",
+    "2022-01-05T00:30:00+15:00": None,
+    "2022-01-05T00:30:00": None,
+    "2022-01-05T00:30Z": None,
+    "2022-01-05": None,
+    "2022-02-30T00:30:00Z": None,
+    "2022-01-05T24:00:00Z": None,
+    "2022-01-05T23:59:60Z": None,
+    "1641342600": None,
+    "": None,
+    None: None,
+}
 WRITTEN: dict[str, tuple[Callable[..., Column], tuple[Any, ...], dict[Text, Text]]] = {
     "commas": (transforms.written_number, (18, 2, ","), COMMAS),
     "points": (transforms.written_number, (18, 2, "."), POINTS),
     "days": (transforms.written_day, ("dmy",), DAYS),
     "months": (transforms.written_day, ("mdy",), MONTHS),
+    "instants": (transforms.instant, (), INSTANTS),
     "clocks": (transforms.written_time, ("ymd",), CLOCKS),
     "truths": (transforms.truth, ("ja", "nein"), TRUTHS),
 }

@@ -808,12 +808,25 @@ def demo(
     sources: Annotated[
         bool, typer.Option("--sources", help="And fetch from an API and a database, which are started and ended.")
     ] = False,
+    events: Annotated[
+        bool,
+        typer.Option(
+            "--events", help="Instead, a day of users' traffic through a Kafka broker that is started and ended."
+        ),
+    ] = False,
 ) -> None:
     """Make sample exports of two markets, build the lake, deliver another day and a late file, and look at it."""
     from contextlib import ExitStack
 
     from jobs import demo as show
 
+    if events and (minio or postgres or sources):
+        raise LakehouseError("--events is a demo of its own. Leave out the other options.")
+    if events:
+        from jobs import traffic
+
+        traffic.demo(messages)
+        return
     with ExitStack() as until:
         url, shop = "", None
         if sources:

@@ -25,10 +25,12 @@ from lakehouse.errors import LakehouseError
 from lakehouse.graph import Table
 from lakehouse.serving.plain_parquet import files, plans
 from lakehouse.store import storage
+from tests.events import NOON, Events, an_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from lakehouse.engines.native import Native
     from lakehouse.store.minio import Account
 
 BEGIN = datetime(2026, 3, 1, 22, tzinfo=UTC)
@@ -330,6 +332,28 @@ def test_what_cannot_be_read_any_more_is_written_whole_and_a_strange_current_is_
     assert done
     assert "The changes of" in done.plan.why
     assert lake.current()["generation"] == "v2"
+
+
+def test_events_are_there_by_hours_and_a_rule_that_takes_some_away_makes_a_new_generation(
+    engine: Native, tmp_path: Path
+) -> None:
+    events, before = Events(tmp_path, engine), [an_event(), an_event("2026-11-10T12:59:59Z", event_id="e2")]
+    late, another = an_event("2026-11-10T12:00:01Z", event_id="late"), an_event(event_name="scroll", event_id="e4")
+    assert published(events, 13, *before, an_event("2026-11-10T13:00:00Z", event_id="e3")) == (1, ["e1", "e2"])
+    assert published(events, 14, late, *before, another) == (1, ["e1", "e2", "e3", "late"])
+    events.allow("view", "scroll")  # what only comes in are further files
+    assert published(events, 15) == (1, ["e1", "e2", "e3", "e4", "late"])
+    events.allow("scroll")
+    assert published(events, 16) == (2, ["e4"])
+
+
+def published(events: Events, hour: int, *some: bytes) -> tuple[int, list[str]]:
+    events.arrive(*some, at=NOON.replace(hour=hour))
+    events.run()
+    done = files.bring(events.lake.root, events.tables["silver.events"], NOON.replace(hour=hour, minute=10))
+    assert done
+    folder = f"{done.place}/v{done.plan.generation}"
+    return done.plan.generation, sorted(dataset.dataset(folder).to_table()["event_id"].to_pylist())
 
 
 @pytest.mark.parametrize("seed", [1, 2, pytest.param(range(3, 40), marks=pytest.mark.long)])

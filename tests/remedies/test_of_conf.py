@@ -34,6 +34,12 @@ KINDS: dict[str, dict[str, Any]] = {
         "deduplicate": {"id": "id", "day": "day", "horizon": "1d"},
     },
 }
+BY_DAY = {
+    "columns": {"id": NUMBER, "day": {"type": "date", "meaning": "a day"}},
+    "grain": ["id", "day"],
+    "unit": ["id", "day"],
+}
+SAME = {"agrees_with": "silver.orders", "this": "count(*)", "that": "count(*)", "severity": "stop", "why": "it is so"}
 ONCE = KINDS["deduplicate"]["deduplicate"]
 
 
@@ -85,8 +91,26 @@ CONTRACTS: tuple[tuple[str, dict[str, Any], str, dict[str, Any]], ...] = (
     (
         "refresh",
         {"inputs": {"silver.orders": {"unit": {"id": "id"}, "through": "silver.sales", "on": ["id"]}}},
-        "must be either `unit` with SQL for its columns, or `through` another input with `on`",
+        "must be either `unit` with SQL for its columns, `days` or both, or `through` another input with `on`",
         {"inputs": {"silver.orders": {"through": "silver.sales", "on": ["id"]}}},
+    ),
+    (
+        "refresh",
+        BY_DAY | {"inputs": {"silver.orders": {"days": [1, -1]}}},
+        "days: the first of [1, -1] is after the last",
+        BY_DAY | {"inputs": {"silver.orders": {"days": [-1, 1]}}},
+    ),
+    (
+        "refresh",
+        {"inputs": {"silver.orders": {"days": [-1, 1]}}},
+        "inputs.silver.orders.days: the unit must have one column of type date, and has none",
+        BY_DAY | {"inputs": {"silver.orders": {"days": [-1, 1]}}},
+    ),
+    (
+        "refresh",
+        BY_DAY | {"inputs": {"silver.orders": {"days": [-1, 1]}}, "checks": {"same": SAME}},
+        "checks.same: a row of silver.orders belongs to units of several days, so no sums can agree",
+        BY_DAY | {"inputs": {"silver.orders": {"days": [0, 0]}}, "checks": {"same": SAME}},
     ),
     ("latest", {"grain": ["id", "shop"]}, "grain: 'shop' is not one of its columns", {"grain": ["id", "line"]}),
     ("latest", {"source": SOURCE}, "source: goes with `write: append`, and is needed there", {}),

@@ -634,7 +634,7 @@ def test_what_others_made_on_gold_stops_another_shape_until_it_is_dropped(url: s
         assert not synced(url, lake).anew
         another_shape(lake)
         with pytest.raises(
-            LakehouseError, match=r"would go what others made on it: bi.notes, gold.mine, gold_local.mine. Drop"
+            LakehouseError, match=r"with it would go what others made on it: bi.notes, gold.mine, gold_local.mine. Drop"
         ):
             synced(url, lake)
         connection.execute("drop view bi.notes; drop table gold.mine cascade")

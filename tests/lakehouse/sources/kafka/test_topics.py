@@ -146,7 +146,9 @@ def test_what_a_topic_lost_before_it_was_taken_is_an_error_until_the_contract_kn
     topic.forget(1, before=5)
     with pytest.raises(LakehouseError) as refused:
         taker.run()
-    assert f"Of topic {topic.name}, partition 1, the offsets 3 to 4 are gone before bronze.events" in str(refused.value)
+    assert f"Of topic {topic.name}, partition 1, the offsets 3 to 4 are gone before bronze.events took them" in str(
+        refused.value
+    )
     assert "`lost: [{partition: 1, first: 3, next: 5, why:" in str(refused.value)
     taker.kafka = {"lost": [{"partition": 1, "first": 3, "next": 5, "why": "the topic kept a minute"}]}
     taker.run()

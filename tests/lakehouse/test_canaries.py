@@ -30,6 +30,7 @@ from lakehouse import conf, graph
 from lakehouse.engines import jvm
 from lakehouse.intake import retracted
 from lakehouse.recovery import releases
+from lakehouse.sources import broker
 from lakehouse.store import minio
 from lakehouse.store.cache import cache_folder
 from tests import repeating_s3
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from lakehouse.engines.native import Native
 
 CANARY = "c4nary-of-"
+DAMAGED = ("minio.json", "kafka.json")
 SALES, SOLD, PRODUCTS = "bronze.sales", "silver.sold", "bronze.products"
 NOT_JUDGED = "def build(landing):\n    return landing\n"
 SOURCES = {
@@ -177,6 +179,9 @@ CASES = {
     "retract": Case(("sales/1.json", "--why", "a test")),
     "demo": Case(None, ("--minio",), elsewhere="tests/jobs/test_shop.py"),
     "jars": Case(None, (), elsewhere="tests/lakehouse/engines/test_jvm.py"),
+    "kafka start": Case(None, elsewhere="tests/lakehouse/sources/test_broker.py"),  # it fetches the broker first
+    "kafka status": Case(None, (), elsewhere="tests/lakehouse/sources/test_broker.py"),
+    "kafka stop": Case(None, (), elsewhere="tests/lakehouse/sources/test_broker.py"),
     "minio start": Case(),
     "minio status": Case(),
     "minio stop": Case(None, (), elsewhere="tests/lakehouse/store/test_minio.py"),
@@ -191,6 +196,7 @@ IN_ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": canary("id"),
     "AWS_SECRET_ACCESS_KEY": canary("secret"),
     "AWS_SESSION_TOKEN": canary("token"),
+    "KAFKA_SASL_PASSWORD": canary("kafka"),
     "HTTPS_PROXY": f"http://me:{canary('proxy')}@127.0.0.1:1",
     "PGPASSWORD": canary("pgpassword"),
     "SHOP_KEY": canary("api"),
@@ -231,7 +237,8 @@ def place(
     (folder / "postgres").mkdir()
     (folder / "postgres" / "tables.yml").write_text("{}", encoding="utf-8")
     damaged = {"secret_key": canary("minio"), "access_key": canary("minio")}
-    (folder / "minio.json").write_text(json.dumps(damaged), encoding="utf-8")
+    for name in DAMAGED:
+        (folder / name).write_text(json.dumps(damaged), encoding="utf-8")
     toy = Toy(folder, engine, SOURCES)
     for number in (1, 2):
         (toy.landing / "sales").mkdir(parents=True, exist_ok=True)
@@ -317,13 +324,14 @@ def test_no_command_shows_a_secret(
             for name, value in environment.items():
                 patched.setenv(name, value)
             patched.setattr(minio, "FOLDER", Path(environment["MINIO"]))
+            patched.setattr(broker, "FOLDER", here.folder / "kafka")
             patched.setattr(sys, "argv", ["lakehouse", *command.split(), *arguments])
             with pytest.raises(SystemExit) as ended:
                 cli.main()
         said = capfd.readouterr()
         ends.append((int(ended.value.code or 0), said.out + said.err))
         here.api.faults.extend(["echo"] * 9)
-    assert [code for code, _ in ends] == [0, case.code][-len(ends) :], ends
+    assert [code for code, _ in ends] == [0, case.code][2 - len(ends) :], ends
     left = {str(path): texts_of(path) for path in here.folder.rglob("*") if _is_newer(path, begun)}
     seen = {"said": "".join(said for _, said in ends), "log": caplog.text, **left}
     told = {where: around(text) for where, text in seen.items() if CANARY in text}
@@ -382,7 +390,7 @@ def _arguments(session: int) -> Iterator[str]:
 
 
 def _is_newer(path: Path, begun: float) -> bool:
-    return path.is_file() and path.stat().st_mtime >= begun - 1 and path.name != "minio.json"
+    return path.is_file() and path.stat().st_mtime >= begun - 1 and path.name not in DAMAGED
 
 
 def texts_of(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Producer
@@ -120,6 +121,11 @@ class Topic:
         assert producer.flush(30) == 0
 
 
+@cache
+def tables() -> dict[str, Table]:
+    return graph.load()
+
+
 @dataclass
 class Taker:
     """A lake in a folder whose only table takes the topic; `kafka`: what its contract says beside topic and servers."""
@@ -139,7 +145,7 @@ class Taker:
 
     @property
     def table(self) -> Table:
-        known = graph.load()[EVENTS]
+        known = tables()[EVENTS]
         promise: dict[str, Any] = conf.read(conf.HOME / "conf" / "bronze" / "events.yml")  # type: ignore[assignment]
         promise["source"]["kafka"] |= {"topic": self.topic, "patience": "20s"} | self.kafka
         return replace(known, contract=type(known.contract).model_validate(promise))

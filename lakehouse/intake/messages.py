@@ -128,7 +128,7 @@ def parsed(values: pa.Array, columns: Sequence[str]) -> tuple[dict[str, pa.Array
 
     texts = _texts(values)
     is_plain = pc.and_(pc.starts_with(texts, "{"), pc.ends_with(texts, "}"))
-    for doubt in (DOUBTFUL, MANY_BRACKETS):
+    for doubt in _doubts(texts, pc.sum(is_plain).as_py() or 0):
         is_plain = pc.and_not(is_plain, pc.match_substring_regex(texts, doubt))
     is_plain = pc.and_(is_plain, pc.less_equal(pc.binary_length(texts), records.LARGEST))
     is_plain = pc.fill_null(is_plain, fill_value=False)
@@ -152,6 +152,17 @@ def parsed(values: pa.Array, columns: Sequence[str]) -> tuple[dict[str, pa.Array
         together = together.take(order)
     found = {name: together[name].combine_chunks() for name in (*columns, "_problem", "_raw")}
     return {name: found[name] for name in columns}, found["_problem"], found["_raw"]
+
+
+def _doubts(texts: pa.Array, objects: int) -> list[str]:
+    """The patterns that any of the texts can fit, by what all of them together hold: of most rounds none is there.
+
+    `objects`: so many begin with a bracket at least.
+    """
+    whole = b"".join(one.to_pybytes() for one in texts.buffers()[2:] if one)
+    doubts = [DOUBTFUL] if any(sign in whole for sign in (b"\0", rb"\u0000", b"NaN", b"Inf")) else []
+    brackets = whole.count(b"{") + whole.count(b"[")
+    return doubts + ([MANY_BRACKETS] if brackets >= objects + json_records.MOST_LEVELS else [])
 
 
 def _texts(values: pa.Array) -> pa.Array:

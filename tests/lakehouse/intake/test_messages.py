@@ -82,6 +82,7 @@ def test_a_message_is_what_the_readers_of_json_say_of_it(sent: bytes | None, pro
     """Alone, and between right ones: Arrow reads many together."""
     right = b'{"user_id": "u1"}'
     assert read([sent]) == [(problem, cells)]
+    assert read([None] * 1000 + [sent])[1000] == (problem, cells)  # as many that hold nothing hide nothing
     assert read([right, sent, right]) == [(None, {"user_id": "u1"}), (problem, cells), (None, {"user_id": "u1"})]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,13 @@ from lakehouse.delta import committer, feed
 from lakehouse.delta.committer import Target
 from lakehouse.delta.progress import Progress
 from lakehouse.delta.types import arrow_schema
+from lakehouse.proof import verify
+from lakehouse.proof.verify import Scope
 from lakehouse.runs.run import Run
 from lakehouse.writes.lake import Lake, conf_rows, conform
 from tests.clicks import DAY, deliver, random_events, sessions, when
+from tests.events import Events
+from tests.events import an_event as a_message
 from tests.oracle.recompute import recompute_all
 from tests.rows import typed
 
@@ -166,6 +170,28 @@ def test_what_one_engine_made_of_events_the_other_continues(
     on_spark: Spark, tables: dict[str, Table], tmp_path: Path
 ) -> None:
     history(tables, tmp_path, 77, 4, on_spark)
+
+
+def test_a_late_message_joins_the_sessions_of_two_days_and_all_is_verified(
+    engine: Native, tables: dict[str, Table], tmp_path: Path
+) -> None:
+    lake = Events(tmp_path, engine, dict(tables))
+    lake.arrive(a_message("2026-11-09T23:50:00Z", event_id="a"), a_message("2026-11-10T00:30:00Z", event_id="b"))
+    found = []
+    for _ in range(2):
+        lake.run()
+        run = Run(lake.lake.root, str(tmp_path / "landing"), lake.tables, engine=engine)
+        run.open()
+        for name in (one for one in tables if one in MADE):
+            run._turn(tables[name])  # noqa: SLF001
+        found.append(lake.rows("gold.sessions", "session_date", "events"))
+        late = a_message("2026-11-10T00:10:00Z", event_id="c", event_name="click")
+        lake.arrive(late, late)
+    before, after = (date(2026, 11, 9), date(2026, 11, 10))
+    assert [set(one) for one in found] == [{(before, 1), (after, 1)}, {(before, 3)}]
+    for scope in (Scope("sample"), Scope("since")):
+        done = verify.verify(engine.name, lake.lake, "", tables, [tables[name] for name in MADE], scope)
+        assert [(one.table, one.differing) for one in done if not one.is_right] == []
 
 
 def test_the_questions_of_the_guide_are_answered(engine: Native, tables: dict[str, Table]) -> None:

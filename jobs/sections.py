@@ -194,8 +194,8 @@ SECTIONS = (
         f"The {MOST_NAMES} branches with the largest revenue of the newest month, which may not be over: line totals "
         "of their receipts. Orders are not in it.",
         f"""
-        select market, concat(coalesce(branch_name, 'not listed'), ' (', branch_id, ')') as branch, revenue,
-            revenue_share, transactions, units_sold
+        select market, concat(coalesce(branch_name, 'not listed'), ' (', branch_id, ')') as branch,
+            substr(cast(sale_month as string), 1, 7) as month, revenue, revenue_share, transactions, units_sold
         from (
             select *, max(sale_month) over (partition by market) as newest_month
             from gold.branch_performance where {{market}}

@@ -485,3 +485,17 @@ def test_scratch_lies_elsewhere_where_the_cache_has_no_plain_path(
             cache.plain_folder()
     finally:
         Path("/tmp/lakehouse-4000000").rmdir()  # noqa: S108
+
+
+def test_what_the_environment_keeps_secret_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "SHOP_API_KEY": "0123456789ab",
+        "SHOP_DATABASE": "postgresql://me:of%2Ftwelve-letters@host/shop",
+        "KEYBOARD_LAYOUT": "no-secret-at-all",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": "/run/secrets/token",
+        "POSTGRES_PASSWORD": "postgres",
+        "HTTPS_PROXY": "http://me:x@host:no-port",
+    }.items():
+        monkeypatch.setenv(name, value)
+    said = "0123456789ab of/twelve-letters of%2Ftwelve-letters no-secret-at-all /run/secrets/token postgres"
+    assert str(LakehouseError(said)) == "*** *** *** no-secret-at-all /run/secrets/token postgres"

@@ -73,8 +73,10 @@ def _offer(root: str, table: Table, kafka: Kafka) -> Offer:
 
     state = plan.state(root, table.name)
     said = state.progress if state else None
-    known_id = said.inputs[ledger.TOPIC].id if said else None
-    return topics.offer(table.name, kafka, topics.look(kafka), known_id, said.offsets if said else ())
+    known = said.inputs.get(ledger.TOPIC) if said else None  # none where a rewind went back to before it was there
+    return topics.offer(
+        table.name, kafka, topics.look(kafka), known.id if known else None, said.offsets if said else ()
+    )
 
 
 @dataclass(frozen=True)

@@ -77,8 +77,8 @@ def append_round(lake: Lake, engine: Engine, table: Table, taken: Round, given: 
 def write_round(writer: Writer, taken: Round, given: pa.Table) -> int:
     """The same, by who has the turn: its note lacks only the offsets."""
     before, contract, batch = writer.before, writer.table.contract, ledger.last_batch(writer.note.inputs)
-    goes_on = before is not None and before.inputs[ledger.TOPIC].id == taken.topic_id
-    had = before.offsets if before and goes_on else ()
+    known = before.inputs.get(ledger.TOPIC) if before else None
+    had = before.offsets if before and known and known.id == taken.topic_id else ()
     writer.note = replace(writer.note, offsets=_together(had, taken.offsets))
     rows = messages.rows(contract, taken.topic, given, batch, taken.at)
     types = messages.types(contract)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lakehouse.intake.ledger import Entry
 
 NOT_THERE = -1
+OF_BRONZE = {ledger.FILES, ledger.TOPIC}  # inputs that are no tables of the graph
 SAID = "rewind"  # what the note is known by
 
 
@@ -204,7 +205,7 @@ def _translated(root: str, work: Rewind, name: str, was: Input, now: Mapping[str
 
 def _is_said(root: str, had: Progress, note: Progress, now: Mapping[str, Input]) -> bool:
     """Whether the note that the table has says the same of what was restored."""
-    mine = {name: one for name, one in note.inputs.items() if name in now or name == ledger.FILES}
+    mine = {name: one for name, one in note.inputs.items() if name in now or name in OF_BRONZE}
     if note.rejected:
         mine[progress.rejected(note.table)] = note.rejected
     known = had.inputs | ({progress.rejected(note.table): had.rejected} if had.rejected else {})
@@ -214,7 +215,7 @@ def _is_said(root: str, had: Progress, note: Progress, now: Mapping[str, Input])
 def _is_same(root: str, name: str, mine: Input, other: Input) -> bool:
     if (mine.id, mine.batch) != (other.id, other.batch):
         return False
-    if name == ledger.FILES:
+    if name in OF_BRONZE:
         return mine == other
     return not progress.moved(progress.address(root, name), int(mine.version), int(other.version))
 

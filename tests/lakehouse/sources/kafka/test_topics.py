@@ -14,10 +14,11 @@ pytest.importorskip("confluent_kafka", reason="needs the extra `kafka`: uv sync 
 from lakehouse.delta import log, ops, progress
 from lakehouse.delta.progress import Offsets
 from lakehouse.errors import LakehouseError
+from lakehouse.recovery import releases, rewind
 from lakehouse.runs import topics
 from lakehouse.sources.kafka import clients, consume
 from lakehouse.sources.kafka.topics import look, offer
-from tests.lakehouse.sources.kafka.sent import Taker, Topic, as_rows
+from tests.lakehouse.sources.kafka.sent import EVENTS, Taker, Topic, as_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -218,6 +219,21 @@ def test_a_topic_is_not_read_without_its_extra(taker: Taker, monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "confluent_kafka.admin", None)
     with pytest.raises(LakehouseError, match="is read from Kafka by confluent-kafka, which is not installed"):
         taker.run()
+
+
+def test_a_rewind_takes_the_topic_again_from_where_it_went_back_to(topic: Topic, taker: Taker) -> None:
+    """Also to before the table was there: then from its start."""
+    for values in ([AN_EVENT] * 3, [b"broken", None]):
+        topic.send(*values)
+        taker.run()
+        releases.publish(taker.root, {taker.table.name: taker.table})
+    first = min(releases.releases(taker.root), key=lambda one: one.number)
+    landing, tables = str(taker.folder / "landing"), {EVENTS: taker.table}
+    for then, rows in ((first.point, 3), ({}, 0)):
+        rewind.go(taker.root, rewind.look(taker.root, landing, tables, "back", then))
+        assert len(taker.rows()) == rows
+        taker.run()
+        assert taker.taken() == as_rows(topic.committed)
 
 
 def test_brokers_that_do_not_answer_are_an_error_in_words_without_a_secret(

@@ -23,6 +23,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
 from lakehouse.delta import committer, conflicts, feed, leaving, log, parquet
+from lakehouse.delta.parquet import NULL_FOLDER
 from lakehouse.engines import NATIVE, channel, reading, sail
 from lakehouse.engines.joins import semi
 from lakehouse.engines.protocol import FEW_BYTES, FEW_ROWS, SLICE
@@ -46,7 +47,7 @@ FEW_DELIVERED, MUCH = 128 << 20, 1 << 30
 AT_A_TIME = 3  # turns, which share it
 # A row that is judged or grouped takes so many times the bytes that it has compressed (measured on order lines).
 EXPANDED = 16
-MOST_ROWS_OF_A_FILE = parquet.LARGEST
+MOST_ROWS_OF_A_FILE, OF_PLAIN_ONES = parquet.LARGEST, 4  # and so many times as many where no vector hides any
 MOST_SLICES = 64
 MOST_HELD = 256  # small tables at a version
 T = TypeVar("T")
@@ -298,7 +299,10 @@ class Native:
             if target.partition_by:
                 folder = self.scratch.folder()
                 until.callback(self.scratch.forget, folder)
-                return self._adopted(target, self._computed(rows.select(*names), folder, target.partition_by))
+                # Where Sail partitions by a computed column, it puts a null to the value that stands below it.
+                texts = {one: F.coalesce(F.col(one).cast("string"), F.lit(NULL_FOLDER)) for one in target.partition_by}
+                placed = rows.select(*names).withColumns(texts)
+                return self._adopted(target, self._computed(placed, folder, target.partition_by))
             computed = self.once(rows.select(*names), until)
             if _is_here(computed):
                 return _arrow(computed).select(names)
@@ -306,7 +310,8 @@ class Native:
 
     def _adopted(self, target: Target, files: list[str]) -> Rows:
         """A file of a table that has vectors must not be so large that one of its vectors is."""
-        cut = {file: reading.cut(file, MOST_ROWS_OF_A_FILE) if target.vectors else [file] for file in files}
+        most = MOST_ROWS_OF_A_FILE * (1 if target.vectors else OF_PLAIN_ONES)
+        cut = {file: reading.cut(file, most) for file in files}
         pieces = {piece: parquet.of_folders(file) for file, some in cut.items() for piece in some}
         return parquet.adopt(target.address, pieces, target.schema)
 

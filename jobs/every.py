@@ -70,7 +70,7 @@ class Rounds:
     _ledger: Ledger = field(default_factory=Ledger)
     _said: str = ""
     _in_landing: frozenset[object] = frozenset()
-    _closed: dict[str, datetime] = field(default_factory=dict)
+    _published: plain.Beside = field(default_factory=plain.Beside)
     _compacted_at: float = field(default_factory=time.monotonic)
     _freed_at: float = field(default_factory=time.monotonic)
 
@@ -85,6 +85,7 @@ class Rounds:
             self._maintain()
             if not is_behind:
                 self.stopping.wait(max(0.0, begin + self.every - time.monotonic()))
+        self._published.end(self.messages)
         self.messages.print("Stopped. What is not done yet, the next run does.")
 
     def _listen(self) -> None:
@@ -111,7 +112,7 @@ class Rounds:
             is_behind = report.is_behind
             self._tell(report)
             self._release(run, report)
-            plain.after(self.messages, run.root, self.wanted, self._closed)
+            self._published.look(self.messages, run.root, self.wanted, self.stopping)
             if problems:
                 self._complain("\n".join(problems))
         except StoppedError as stopped:

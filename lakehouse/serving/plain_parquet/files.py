@@ -24,6 +24,7 @@ from lakehouse.store.storage import BrokenOffError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
+    from threading import Event
 
     from lakehouse.delta.log import Action, Snapshot
     from lakehouse.graph import Table
@@ -42,11 +43,11 @@ class Done:
 
 
 @after_others
-def bring(root: str, table: Table, now: datetime) -> Done | None:
-    """Finish what was planned, and write what has been closed since; None where there is nothing to do.
+def bring(root: str, table: Table, now: datetime, stopping: Event | None = None) -> Done | None:
+    """Finish what was planned, and write what has been closed since; None where there is nothing to do, or it stopped.
 
-    `now`: the clock by which hours are closed. Raises LakehouseError where the store refuses; the next call goes on
-    from what is there.
+    `now`: the clock by which hours are closed. `stopping` is heard between two files. Raises LakehouseError where the
+    store refuses; the next call goes on from what is there.
     """
     root, done, why = storage.normalise(root), None, ""
     snapshot, stored = (log.snapshot(one) for one in (progress.address(root, table.name), plans.address(root, table)))
@@ -56,7 +57,8 @@ def bring(root: str, table: Table, now: datetime) -> Done | None:
     if last and plans.current(root, table) != last.current():
         try:
             _check_same(table, last, snapshot)
-            done = _write(root, table, last, None)
+            if (done := _write(root, table, last, None, stopping)) is None:
+                return None
         except LakehouseError as error:
             why = _of_lost(error)
     planned = _next(root, table, snapshot, last, now, why)
@@ -64,7 +66,7 @@ def bring(root: str, table: Table, now: datetime) -> Done | None:
         return done
     plan, late = planned
     plans.add(root, table, plan, stored.version if stored else -1)
-    return _write(root, table, plan, late)
+    return _write(root, table, plan, late, stopping)
 
 
 def _next(
@@ -186,8 +188,8 @@ def _scalar(moment: datetime) -> pa.Scalar:
 # Files ----------------------------------------------------------------------------------------------------------------
 
 
-def _write(root: str, table: Table, plan: Plan, late: pa.Table | None) -> Done | None:
-    """Put what the plan says, where it is not there yet; None where a newer plan has come, whose turn it is then."""
+def _write(root: str, table: Table, plan: Plan, late: pa.Table | None, stopping: Event | None) -> Done | None:
+    """Put what the plan says, where it is not there yet; None where it stopped, or another run is at a newer plan."""
     snapshot = log.snapshot(progress.address(root, table.name), plan.version)
     if snapshot is None:
         raise AnewError("the table was made anew")
@@ -196,6 +198,8 @@ def _write(root: str, table: Table, plan: Plan, late: pa.Table | None) -> Done |
         late = _late(table, snapshot, plan.since, plan.closed_from)
     closed = _closed(table, snapshot, plan.closed_from, plan.closed_until)
     for path, part in _parts(table, plan.version, [*([late] if late is not None else [])], closed):
+        if stopping and stopping.is_set():
+            return None
         _put(place, f"v{plan.generation}/{path}", _content(table, part))
         files, rows = files + 1, rows + part.num_rows
     if plans.newest(root, table) != plan:

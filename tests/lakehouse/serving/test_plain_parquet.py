@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import shutil
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,9 @@ import duckdb
 import pyarrow as pa
 import pytest
 from pyarrow import dataset
+from rich.console import Console
 
+from jobs import plain
 from lakehouse.contract import Contract
 from lakehouse.delta import committer, feed, log
 from lakehouse.delta.committer import Target
@@ -414,6 +418,36 @@ def test_a_store_that_does_not_say_what_it_took_is_said_and_the_next_run_goes_on
             files.bring(lake.root, lake.made, lake.now)
     lake.bring()
     assert lake.current()["closed_until"] == "2026-03-01T23:00:00Z"
+
+
+def test_what_is_to_stop_stops_between_two_files_and_the_next_run_finishes_its_plan_first(lake: Lake) -> None:
+    lake.add(BEGIN, BEGIN + HOUR)
+    lake.now = BEGIN + 2 * HOUR + 10 * MINUTE
+    stopping = Event()
+    for _ in range(2):
+        with writes(lambda: stopping.set() if lake.files() else None, 0):
+            assert files.bring(lake.root, lake.made, lake.now, stopping) is None
+        lake.now += HOUR
+    assert len(lake.files()) == 1
+    lake.add(BEGIN)
+    stopping.clear()
+    assert lake.bring() is not None
+    lake.look()
+    assert [lake.current()[one] for one in ("source_version", "closed_until")] == [1, "2026-03-02T02:00:00Z"]
+
+
+def test_rounds_do_not_wait_for_files_and_say_afterwards_what_was_written(lake: Lake) -> None:
+    lake.add(BEGIN)
+    console, beside, tables = Console(file=io.StringIO(), width=200), plain.Beside(), {lake.made.name: lake.made}
+    beside.look(console, lake.root, tables, Event())
+    beside.end(console)
+    assert "published/things_parquet v1: 1 row in 1 file" in console.file.getvalue()  # type: ignore[attr-defined]
+    Path(lake.root, "published", "things_parquet", "CURRENT").write_text("v1")
+    again = plain.Beside()
+    again.look(console, lake.root, tables, Event())
+    again.end(console)
+    with pytest.raises(LakehouseError, match="CURRENT is no JSON"):
+        again.look(console, lake.root, tables, Event())
 
 
 @pytest.mark.slow

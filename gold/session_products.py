@@ -6,11 +6,13 @@ Steps are those of the product alone: a click on another one follows no view of 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import in_sessions, steps_of_session, with_steps
+from lakehouse.transforms import in_sessions, so_far, steps_of_session, with_first, with_steps
 
 
 def build(silver_events: DataFrame, conf_events: DataFrame) -> DataFrame:
-    events = in_sessions(silver_events, conf_events).where("sku is not null")
+    events = with_first(in_sessions(silver_events, conf_events))
+    started_at = F.max(F.when(F.col("_is_first"), F.col("event_datetime"))).over(so_far())
+    events = events.withColumn("session_started_at", started_at).where("sku is not null")
     products = with_steps(events, "sku").groupBy("user_id", "platform", "session_started_at", "sku")
     of_sessions = products.agg(
         F.max("product_name").alias("product_name"),

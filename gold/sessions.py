@@ -4,23 +4,23 @@ A session that goes on over midnight is one, and belongs to the day of its first
 join two sessions of two days.
 """
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.transforms import in_sessions, key_of, life_of_user, steps_of_session, with_steps
+from lakehouse.transforms import in_sessions, key_of, life_of_user, steps_of_session, with_first, with_steps
 
 PRODUCT = ["sku", "product_name"]
 
 
 def build(silver_events: DataFrame, conf_events: DataFrame) -> DataFrame:
-    events = with_ends(with_steps(in_sessions(silver_events, conf_events)))
+    events = with_last(with_first(with_steps(in_sessions(silver_events, conf_events))))
     sessions = events.groupBy("user_id", "platform", "_since").agg(
         F.min("event_datetime").alias("session_started_at"),
         F.max("event_datetime").alias("ended_at"),
         F.count("*").alias("events"),
         *steps_of_session(),
-        *(F.max(F.when(F.col("_is_entry"), F.col(name))).alias(f"entry_{name}") for name in PRODUCT),
-        *(F.max(F.when(F.col("_is_exit"), F.col(name))).alias(f"exit_{name}") for name in PRODUCT),
+        *(F.max(F.when(F.col("_is_first"), F.col(name))).alias(f"entry_{name}") for name in PRODUCT),
+        *(F.max(F.when(F.col("_is_last"), F.col(name))).alias(f"exit_{name}") for name in PRODUCT),
         *(F.min(name).alias(name) for name in ("_gap_minutes", "_longest_hours")),
     )
     begin = F.unix_micros("session_started_at")
@@ -55,15 +55,7 @@ def build(silver_events: DataFrame, conf_events: DataFrame) -> DataFrame:
     )
 
 
-def with_ends(events: DataFrame) -> DataFrame:
-    """Which event of a session is the first, and which the last, that names a product."""
-    named, life = F.col("sku").isNotNull() | F.col("product_name").isNotNull(), life_of_user()
-    since = F.when(named, F.col("_since"))
-    last = F.max(since).over(life.rowsBetween(Window.unboundedPreceding, -1))
-    next_ = F.min(since).over(life.rowsBetween(1, Window.unboundedFollowing))
-    return events.withColumns(
-        {
-            "_is_entry": named & F.coalesce(last < F.col("_since"), F.lit(True)),  # noqa: FBT003
-            "_is_exit": named & F.coalesce(next_ > F.col("_since"), F.lit(True)),  # noqa: FBT003
-        }
-    )
+def with_last(events: DataFrame) -> DataFrame:
+    """Whether an event is the last of its session."""
+    after = F.lead("_since").over(life_of_user())
+    return events.withColumn("_is_last", F.coalesce(F.col("_since") != after, F.lit(True)))  # noqa: FBT003

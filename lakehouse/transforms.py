@@ -775,31 +775,23 @@ def with_limits(rows: DataFrame, limits: DataFrame, *names: str) -> DataFrame:
 
 
 def in_sessions(events: DataFrame, limits: DataFrame) -> DataFrame:
-    """The events of known users with `session_started_at`, the time of their session's first event.
+    """The events of known users with `_since`, which all events of a session have and no others of their user.
 
-    What a user does on a platform is one chain as long as no pause is longer than `gap_minutes`. At a midnight before
-    which no pause was longer all day, that from the midnight before included, a chain is cut; and what is left of it
-    each `longest_hours` from its begin. So an event's session is known by its own day and the day before. `_since` is
-    between its session's first event and what is before it.
+    What a user does on a platform is one chain as long as no pause is longer than `gap_minutes`; it is cut each
+    `longest_hours` from its begin. At a midnight before which no pause was longer all day, that from the midnight
+    before included, a chain begins anew. So an event's session is known by its own day and the day before. `_since` is
+    the time of its cut: at its first event or before it, and behind what is not in it.
     """
     minute = 60 * MICROS
     known = with_limits(_of_users(events), limits, "gap_minutes", "longest_hours")
     gap, day = F.col("_gap_minutes") * minute, F.lit(24 * 60 * minute).cast("bigint")
-    life = life_of_user()
-    so_far = life.rowsBetween(Window.unboundedPreceding, 0)
-    before, midnight = F.lag("_at").over(life), F.unix_date("event_date").cast("bigint") * day
-    paused = before.isNull() | (F.col("_at") - before > gap)
-    is_new_day = F.coalesce(before < midnight, F.lit(True))  # noqa: FBT003
-    chains = known.withColumns({"_paused": paused, "_is_new_day": is_new_day})
-    chains = chains.withColumn("_chain", F.max(F.when(F.col("_paused"), F.col("_at"))).over(so_far))
-    is_cut = F.col("_is_new_day") & (F.col("_chain") <= midnight - day + gap)
-    begin = F.max(F.when(F.col("_paused") | is_cut, F.col("_at"))).over(so_far)
-    longest = F.col("_longest_hours") * (60 * minute)
+    longest, midnight = F.col("_longest_hours") * (60 * minute), F.unix_date("event_date").cast("bigint") * day
+    before = F.lag("_at").over(life_of_user())
+    starts = F.when(before.isNull() | (F.col("_at") - before > gap), F.col("_at"))
+    begin = F.when(F.col("_chain") <= midnight - day + gap, midnight).otherwise(F.col("_chain"))
     since = F.col("_begin") + F.call_function("div", F.col("_at") - F.col("_begin"), longest) * longest
-    parts = chains.withColumn("_begin", begin).withColumn("_since", since)
-    is_first = F.coalesce(F.col("_since") != F.lag("_since").over(life), F.lit(True))  # noqa: FBT003
-    started_at = F.max(F.when(F.col("_is_first"), F.col("event_datetime"))).over(so_far)
-    return parts.withColumn("_is_first", is_first).withColumn("session_started_at", started_at)
+    chains = known.withColumn("_starts", starts).withColumn("_chain", F.max("_starts").over(so_far()))
+    return chains.withColumn("_begin", begin).withColumn("_since", since)
 
 
 def _of_users(events: DataFrame) -> DataFrame:
@@ -828,31 +820,32 @@ def life_of_user(*product: str) -> WindowSpec:
     return Window.partitionBy("user_id", "platform", *product).orderBy("_at", "_step", "sku", "product_name")
 
 
+def so_far(*product: str) -> WindowSpec:
+    return life_of_user(*product).rowsBetween(Window.unboundedPreceding, 0)
+
+
+def with_first(events: DataFrame) -> DataFrame:
+    """`_is_first`: whether an event `in_sessions` is the first of its session."""
+    before = F.lag("_since").over(life_of_user())
+    return events.withColumn("_is_first", F.coalesce(F.col("_since") != before, F.lit(True)))  # noqa: FBT003
+
+
 def with_steps(events: DataFrame, *product: str) -> DataFrame:
-    """`_leads`: whether an event `in_sessions` is a purchase after a click after a view, of each product alone."""
-    so_far = life_of_user(*product).rowsBetween(Window.unboundedPreceding, 0)
-
-    def is_after(step: Column) -> Column:
-        last = F.max(F.when(step, F.col("_at"))).over(so_far)
-        return F.coalesce(last >= F.col("_since"), F.lit(False))  # noqa: FBT003
-
-    view, click, purchase = (F.col("event_name") == name for name in ("view", "click", "purchase"))
-    clicked, leads = click & is_after(view), purchase & is_after(F.col("_clicked"))
-    return events.withColumn("_clicked", clicked).withColumn("_leads", leads)
+    """`_follows`: whether an event `in_sessions` is a click after a view in it, of each product alone."""
+    view = F.max(F.when(F.col("event_name") == "view", F.col("_at"))).over(so_far(*product))
+    return events.withColumn("_follows", (F.col("event_name") == "click") & (view >= F.col("_since")))
 
 
 def steps_of_session() -> list[Column]:
     """What a session, or a product in it, is counted by: of events `with_steps`."""
-
-    def at(step: str) -> Column:
-        return F.when(F.col("event_name") == step, F.col("_at"))
-
+    clicked, followed = F.col("event_name") == "click", F.col("_follows")
+    last_purchase = F.max(F.when(F.col("event_name") == "purchase", F.col("_at")))
     never = F.lit(False)  # noqa: FBT003
     return [
         *(F.count_if(F.col("event_name") == step).alias(f"{step}s") for step in ("view", "click", "purchase")),
-        F.coalesce(F.min(at("view")) <= F.max(at("click")), never).alias("is_clicked"),
-        (F.count_if("_leads") > 0).alias("is_purchased"),
-        F.coalesce(F.min(at("click")) <= F.max(at("purchase")), never).alias("is_purchased_after_click"),
+        (F.count_if(followed) > 0).alias("is_clicked"),
+        F.coalesce(F.min(F.when(followed, F.col("_at"))) <= last_purchase, never).alias("is_purchased"),
+        F.coalesce(F.min(F.when(clicked, F.col("_at"))) <= last_purchase, never).alias("is_purchased_after_click"),
     ]
 
 

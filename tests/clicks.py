@@ -90,7 +90,7 @@ def _cut(events: Sequence[Cells]) -> list[list[Cells]]:
             piece = chain = at
             found.append([])
         elif before < midnight and chain <= midnight - DAY + GAP:
-            piece = at
+            piece = midnight
             found.append([])
         elif (at - piece) // LONGEST > (before - piece) // LONGEST:
             found.append([])

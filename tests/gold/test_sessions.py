@@ -73,14 +73,10 @@ def test_steps_count_in_their_order_and_of_one_instant_as_they_lead_on(built: Bu
     ]
 
 
-def test_a_session_begins_and_ends_with_a_product_where_an_event_names_one(built: Built) -> None:
+def test_a_session_begins_and_ends_with_the_products_of_its_first_and_last_event(built: Built) -> None:
+    """The last one names none; of two first ones of one instant it is the view."""
     nothing: Cells = {"sku": None, "product_name": None}
-    [row] = sessions(
-        built,
-        at("10:00:00", **nothing),
-        at("10:01:00", sku="B", product_name=None),
-        at("10:02:00"),
-        at("10:03:00", **nothing),
-    )
+    first = [at("10:00:00", event_name=name, sku=sku) for name, sku in (("click", "A"), ("view", "B"))]
+    [row] = sessions(built, *first, at("10:03:00", **nothing))
     products = [row[name] for name in ("entry_sku", "entry_product_name", "exit_sku", "exit_product_name")]
-    assert products == ["B", None, "A", "Flour"]
+    assert products == ["B", "Flour", None, None]

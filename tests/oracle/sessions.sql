@@ -1,5 +1,5 @@
 -- One row per session: what it holds, what came first and last, and how far it went.
-WITH named AS (
+WITH ends AS (
     SELECT
         user_id,
         platform,
@@ -7,7 +7,6 @@ WITH named AS (
         first({'sku': sku, 'name': product_name} ORDER BY micros, step, sku NULLS FIRST, product_name NULLS FIRST) AS entry,
         last({'sku': sku, 'name': product_name} ORDER BY micros, step, sku NULLS FIRST, product_name NULLS FIRST) AS exit
     FROM session_events
-    WHERE sku IS NOT NULL OR product_name IS NOT NULL
     GROUP BY user_id, platform, started_at
 ),
 
@@ -79,6 +78,6 @@ SELECT
     coalesce(is_purchased, FALSE) AS is_purchased,
     coalesce(is_purchased_after_click, FALSE) AS is_purchased_after_click
 FROM sessions
-LEFT JOIN named USING (user_id, platform, started_at)
+LEFT JOIN ends USING (user_id, platform, started_at)
 LEFT JOIN ways USING (user_id, platform, started_at)
 ORDER BY user_id, platform, session_date, started_at;

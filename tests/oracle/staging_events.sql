@@ -50,8 +50,7 @@ pieces AS (
         *,
         min(micros) OVER (PARTITION BY user_id, platform, chain) AS chain_at,
         CASE
-            WHEN chain_at <= epoch_us(event_date - INTERVAL 1 DAY) + gap
-                THEN min(micros) OVER (PARTITION BY user_id, platform, chain, event_date)
+            WHEN chain_at <= epoch_us(event_date - INTERVAL 1 DAY) + gap THEN epoch_us(event_date::TIMESTAMP)
             ELSE chain_at
         END AS piece_at
     FROM chains

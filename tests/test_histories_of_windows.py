@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from lakehouse.graph import Table
     from tests.rows import Cells
 
-pytestmark = [pytest.mark.slow, pytest.mark.spark]
+pytestmark = pytest.mark.slow
 SALES, PRODUCTS, MERCHANTS, STOCK = (f"bronze.{name}" for name in ("api_sales", "products", "merchants", "stock"))
 SHORT = [
     SALES,

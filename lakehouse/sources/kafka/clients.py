@@ -61,26 +61,6 @@ def settings(kafka: Kafka, environment: Mapping[str, str] | None = None) -> dict
     return {"bootstrap.servers": said.get(kafka.servers, ""), **found}
 
 
-def for_spark(kafka: Kafka) -> dict[str, str]:
-    """The same for Spark's Kafka source, whose Java clients name user and password in one text."""
-    known = settings(kafka)
-    found = {"kafka.bootstrap.servers": known["bootstrap.servers"]}
-    found |= {f"kafka.{name}": known[name] for name in ("security.protocol", "sasl.mechanism") if name in known}
-    if "sasl.username" in known:
-        kind = (
-            "scram.ScramLoginModule"
-            if known.get("sasl.mechanism", "").startswith("SCRAM")
-            else "plain.PlainLoginModule"
-        )
-        user, password = (known.get(name, "").replace('"', '\\"') for name in ("sasl.username", "sasl.password"))
-        found["kafka.sasl.jaas.config"] = (
-            f'org.apache.kafka.common.security.{kind} required username="{user}" password="{password}";'
-        )
-    if "ssl.ca.location" in known:
-        found |= {"kafka.ssl.truststore.type": "PEM", "kafka.ssl.truststore.location": known["ssl.ca.location"]}
-    return found
-
-
 def admin(kafka: Kafka) -> AdminClient:
     from confluent_kafka.admin import AdminClient  # noqa: PLC0415
 

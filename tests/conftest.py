@@ -43,16 +43,19 @@ SHARED = HOME.parent / "shared" / "data"
 ONE_IN = 10
 SPARK = "spark"
 RELEASED = "released"
-# By what they ask for, tests are of one of these, each of which one process does: so Java is started twice and a lake
-# built once. The lakes of both engines take as long as all else that asks for Spark.
-LAKES, ON_SPARK = "lakes of both engines", "on_spark"
-NEEDS = {"few_by_native": LAKES, "few_by_spark": LAKES, "continued": LAKES, "on_spark": ON_SPARK, "released": RELEASED}
+# By what they ask for, tests are of one of these, each of which one process does: so Spark is started twice, a broker
+# once, and a lake is built once. The lakes of both engines take as long as all else that asks for Spark.
+LAKES, ON_SPARK, BROKER = "lakes of both engines", "on_spark", "broker"
+NEEDS = {
+    "few_by_native": LAKES, "few_by_spark": LAKES, "continued": LAKES,
+    "on_spark": ON_SPARK, "broker": BROKER, "topic": BROKER, "released": RELEASED,
+}  # fmt: skip
 OF_RELEASES = [
     "gold.basket_pairs", "gold.category_daily", "gold.customer_cohorts", "gold.customer_metrics", "gold.daily_sales",
     "gold.delivery_areas", "gold.delivery_daily", "gold.order_reconciliation", "gold.products",
 ]  # fmt: skip
 # What takes longest goes first, so that neither process waits long for the other at the end.
-FIRST = (LAKES, ON_SPARK, "tests/jobs/test_spark_submit.py", "tests/test_bombs.py")
+FIRST = (LAKES, ON_SPARK, BROKER, "tests/jobs/test_spark_submit.py", "tests/test_bombs.py")
 # Containers often forbid to keep what was compiled: then each of hundreds of commands compiles all it imports anew, and
 # each process all tests, which doubles what either takes to start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -95,7 +98,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _scope(nodeid: str) -> str:
-    """What the test shares with others: the lakes of both engines, Spark's Java, a released lake; or else its file."""
+    """What the test shares with others: a lake, Spark's Java, a broker; or else its file."""
     path, _, test = nodeid.partition("::")
     return _needs(path).get(test.partition("[")[0], path)
 
@@ -129,9 +132,11 @@ def _marks(function: ast.FunctionDef) -> str:
 
 
 def _asked(function: ast.FunctionDef) -> set[str]:
-    """Its parameters, and what it or its decorators name as texts: `usefixtures("on_spark")`."""
+    """Its parameters, and what is named as a text: `usefixtures("on_spark")`, `getfixturevalue("on_spark")`."""
     parameters = {one.arg for one in (*function.args.args, *function.args.kwonlyargs)}
-    return parameters | {str(one.value) for one in ast.walk(function) if isinstance(one, ast.Constant)}
+    calls = [one for one in ast.walk(function) if isinstance(one, ast.Call)]
+    named = [*function.decorator_list, *(one for one in calls if ast.unparse(one.func).endswith("getfixturevalue"))]
+    return parameters | {str(one.value) for part in named for one in ast.walk(part) if isinstance(one, ast.Constant)}
 
 
 @pytest.fixture(scope="session")

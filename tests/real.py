@@ -9,6 +9,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING
 
 from jobs import branch_samples
@@ -37,6 +38,7 @@ PRICES = {"2022-01-01": "10.00", "2022-01-20": "11.00", "2022-02-05": "11.00"}  
 MERCHANTS = "market,merchant_id,merchant_name,commission_share\n1,893555,Duka,0.15\n1,5,Nobody's,\n"
 
 
+EVENTS = "bronze.events"  # which no export has
 # Each way of writing on each layer, with and without vectors, a unit of one input and of several.
 OF_EACH_KIND = (
     "bronze.orders",
@@ -80,6 +82,12 @@ class Continued:
     by_spark: Built
     by_native: Built
     afresh: Built
+
+
+@cache
+def filled() -> list[str]:
+    """The tables that these exports fill."""
+    return [name for name, one in graph.load().items() if EVENTS not in one.serves]
 
 
 def built(engine: Engine, landing: Path, tables: dict[str, Table], lake: Path) -> Built:

@@ -11,7 +11,7 @@ import pytest
 
 from lakehouse import Lake, engines, graph
 from lakehouse.serving import connect
-from tests import duck
+from tests import duck, real
 from tests.alike import assert_alike
 from tests.real import OF_EACH_KIND
 
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from tests.real import Continued
 
 pytestmark = [pytest.mark.slow, pytest.mark.spark]
-GOLD = [name for name in graph.load() if name.startswith("gold.")]
-SILVER = [name for name in graph.load() if name.startswith("silver.")]
+GOLD, SILVER = ([name for name in real.filled() if name.startswith(layer)] for layer in ("gold.", "silver."))
 TO_ARROW: dict[str, Callable[[Any, pa.Schema], pa.Table]] = {
     "polars": lambda rows, _: rows.to_arrow(),
     "pandas": lambda rows, schema: pa.Table.from_pandas(rows, schema, preserve_index=False),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 pytestmark = [pytest.mark.slow, pytest.mark.spark]
+PATIENCE = 600  # seconds, where many processes share a small machine
 SPARK_HOME = Path(pyspark.__file__).parent
 BY_RUN = {"_batch", "batch"}  # columns that say which run brought a row
 DEPLOY = "org.apache.spark.deploy"
@@ -70,7 +71,7 @@ def _daemon(log: Path, name: str, *arguments: str) -> Iterator[Path]:
             process.terminate()
 
 
-@retry(stop=stop_after_delay(60), wait=wait_fixed(0.2), reraise=True)
+@retry(stop=stop_after_delay(PATIENCE), wait=wait_fixed(0.2), reraise=True)
 def _wait_for(log: Path, words: str) -> None:
     assert re.search(words, log.read_text(errors="replace")), f"{words!r} is not in {log}"
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
 TABLES = real.filled()
 BY_SPARK = list(graph.selected(graph.load(), OF_EACH_KIND))
+# Of each way of writing one, and one that the day more does not touch; each takes Spark seconds.
+PROVED_BY_SPARK = ("silver.exchange_rates", "silver.order_lines", "gold.daily_sales", "gold.basket_pairs")
 OF_A_RUN = "_batch"
 
 
@@ -72,9 +74,9 @@ def test_a_day_more_is_no_rebuild_for_either(continued: Continued) -> None:
 
 
 def test_what_one_engine_wrote_the_other_proves(continued: Continued, on_spark: Spark) -> None:
-    """Of the day more, a table of each kind; that both engines make each table alike the tests above say."""
+    """Of the day more, a few; that both engines make each table alike the tests above say."""
     for built, scope, names in (
-        (continued.by_native, Scope("since"), OF_EACH_KIND),
+        (continued.by_native, Scope("since"), PROVED_BY_SPARK),
         (continued.by_spark, Scope(), BY_SPARK),
     ):
         chosen = [built.tables[name] for name in names]

@@ -182,7 +182,7 @@ def judge_of(tables: Tables, source: str) -> Table:
 def found_in(root: str, tables: Tables) -> Iterator[tuple[str, Found]]:
     """By the path of each file in the ledger; every table is read once."""
     stored: dict[str, Rows] = {}
-    for source in (name for name, table in tables.items() if table.contract.source):
+    for source in (name for name, table in tables.items() if table.contract.takes_files):
         judge = judge_of(tables, source).name
         stored |= {name: rows_of(root, name) for name in (source, judge, f"{judge}__rejected")}
     meant = {(case.source, case.delivered) for case in CASES.values()}  # one is wanted by another source, too

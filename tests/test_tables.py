@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from lakehouse.engines.native import Native
+    from lakehouse.engines.protocol import Engine
     from lakehouse.engines.spark import Spark
     from lakehouse.graph import Table
 
@@ -265,7 +266,13 @@ def test_nothing_depends_on_columns_that_the_plan_does_not_need(
 def test_both_engines_find_the_same_columns_needed(frames: Frames, tables: dict[str, Table], on_spark: Spark) -> None:
     schemas = {name: to_arrow_schema(rows.schema, timezone="UTC") for name, rows in frames.items()}
     empty = {name: on_spark.frame(schema.empty_table()) for name, schema in schemas.items()}
-    by_spark = {name: needed.of_build(on_spark, tables[name], inputs_of(tables[name], empty)) for name in COMPUTED}
-    native = engines.start()
-    by_native = {name: needed.of_build(native, tables[name], inputs_of(tables[name], frames)) for name in COMPUTED}
-    assert by_native == by_spark
+
+    def found(engine: Engine, inputs: Frames) -> dict[str, set[str]]:
+        """Of conf/ the few rows are there anyway: an engine may say that it does not know."""
+        used = {name: needed.of_build(engine, tables[name], inputs_of(tables[name], inputs)) for name in COMPUTED}
+        return {
+            f"{name}({of})": some for name, all_of in used.items() for of, some in all_of.items() if "conf." not in of
+        }
+
+    by_spark = found(on_spark, empty)
+    assert found(engines.start(), frames) == by_spark

@@ -203,7 +203,7 @@ def names(columns: Iterable[str]) -> Composed:
     return SQL(", ").join(map(Identifier, columns))
 
 
-def star(root: str, tables: Mapping[str, Table], release: Release, folder: Path = FOLDER) -> Star:
+def star(root: str, tables: Mapping[str, Table], release: Release, folder: Path) -> Star:
     """The tables of gold that the release has, and the views that stand on these alone."""
     promises = _promises(tables, folder)
     there = [name for name in tables if name.startswith(f"{LAYER}.") and name in release.tables]

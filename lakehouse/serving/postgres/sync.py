@@ -47,7 +47,7 @@ class Synced:
     anew: bool = False
 
 
-def sync(connection: Connection[Any], root: str, tables: Mapping[str, Table], folder: Path = shape.FOLDER) -> Synced:
+def sync(connection: Connection[Any], root: str, tables: Mapping[str, Table], folder: Path | None = None) -> Synced:
     """Bring the newest release into PostgreSQL. One sync runs at a time: another one waits.
 
     Raises LakehouseError where there is no release, or the schema holds what others made.
@@ -56,7 +56,7 @@ def sync(connection: Connection[Any], root: str, tables: Mapping[str, Table], fo
     release = releases.newest(root)
     if release is None:
         raise LakehouseError(f"{root} has no release yet, so nothing to serve. `lakehouse run` makes one.")
-    star = shape.star(root, tables, release, folder)
+    star = shape.star(root, tables, release, folder or shape.FOLDER)
     beside.clear(connection)
     before = held.read(connection, star)
     if before is None or before.shape != star.fingerprint:

@@ -53,9 +53,9 @@ def test_a_broker_is_the_one_of_its_folder_takes_messages_and_has_them_after_it_
     for number in range(7):
         producer.produce("kept", value=str(number), partition=1)
     assert producer.flush(20) == 0
-    os.kill(broker.pid, signal.SIGKILL)
+    os.kill(running.pid, signal.SIGKILL)
     again = kafka.start(broker.folder)
-    assert (again.address, again.pid == broker.pid) == (broker.address, False)
+    assert (again.address, again.pid == running.pid) == (broker.address, False)
     consumer = clients.Consumer(at | {"group.id": "kept"})
     consumer.assign([clients.TopicPartition("kept", 1, 0)])
     assert [one.value() for one in consumer.consume(7, 20)] == [str(number).encode() for number in range(7)]

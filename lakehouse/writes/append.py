@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lakehouse.delta.progress import Input, Progress
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import files, ledger, messages
 from lakehouse.intake.files import Delivered
-from lakehouse.writes.lake import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
     from lakehouse.intake.ledger import Entry
-    from lakehouse.writes.lake import Lake
+    from lakehouse.writes.lake import Writer
 
 
 def rows(engine: Engine, table: Table, landing: str, batch: list[Entry]) -> Delivered:
@@ -61,21 +59,11 @@ class Round:
     at: datetime
 
 
-def append_round(lake: Lake, engine: Engine, table: Table, taken: Round, given: pa.Table, run: str) -> int:
+def write_round(writer: Writer, taken: Round, given: pa.Table) -> int:
     """Messages (columns messages.OF_A_MESSAGE) in one commit, whose note says up to where they go; its version.
 
-    Raises ConflictError where another run wrote the table meanwhile.
+    The writer's note lacks only the offsets. Raises ConflictError where another run wrote the table meanwhile.
     """
-    state = lake.state(table.name)
-    before = state.progress if state else None
-    inputs = {ledger.TOPIC: Input(ledger.last_batch(before.inputs) + 1 if before else 0, taken.topic_id)}
-    base, name = state.version if state else -1, f"{engine.name} {engine.version}"
-    note = Progress(table.name, run, table.fingerprint, base, inputs, engine=name)
-    return write_round(Writer(lake, engine, table, note, before), taken, given)
-
-
-def write_round(writer: Writer, taken: Round, given: pa.Table) -> int:
-    """The same, by who has the turn: its note lacks only the offsets."""
     before, contract, batch = writer.before, writer.table.contract, ledger.last_batch(writer.note.inputs)
     known = before.inputs.get(ledger.TOPIC) if before else None
     had = before.offsets if before and known and known.id == taken.topic_id else ()

@@ -24,9 +24,8 @@ from lakehouse.delta import progress
 from lakehouse.delta.progress import Offsets
 from lakehouse.delta.types import arrow_schema
 from lakehouse.intake import messages
-from lakehouse.writes import append
 from lakehouse.writes.append import Round
-from tests.events import BRONZE, SILVER, Events
+from tests.events import BRONZE, SILVER, Events, append_round
 
 PARTITIONS = 4
 REPEATED, LATE, WRONG = 0.01, 0.02, 0.001
@@ -87,9 +86,7 @@ def arrive(lake: Events, chance: np.random.Generator, first: int, count: int, da
         parts.append(pa.table({field.name: (columns | empty)[field.name] for field in schema}, schema))
     begin = time.monotonic()
     given = pa.concat_tables(parts)
-    append.append_round(
-        lake.lake, lake.engine, lake.tables[BRONZE], Round("events", "t", tuple(offsets), at), given, "b"
-    )
+    append_round(lake.lake, lake.engine, lake.tables[BRONZE], Round("events", "t", tuple(offsets), at), given, "b")
     return time.monotonic() - begin
 
 

@@ -15,6 +15,7 @@ from lakehouse.proof import verify
 from lakehouse.recovery import retention
 from lakehouse.writes import append
 from lakehouse.writes.lake import Lake
+from tests.events import append_round
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,8 +40,8 @@ def test_a_round_is_a_commit_that_says_up_to_where_it_goes(
     lake, topic = Lake(str(tmp_path)), ("events", "kCcTKJEeTIG")
     first = append.Round(*topic, (Offsets(0, 3, 4), Offsets(1, 0, 1)), NOON)
     then = append.Round(*topic, (Offsets(0, 4, 9),), NOON)  # of which none was committed
-    append.append_round(lake, engine, tables[TABLE], first, MESSAGES, "first")
-    version = append.append_round(lake, engine, tables[TABLE], then, MESSAGES.slice(0, 0), "then")
+    append_round(lake, engine, tables[TABLE], first, MESSAGES, "first")
+    version = append_round(lake, engine, tables[TABLE], then, MESSAGES.slice(0, 0), "then")
     state = lake.state(TABLE)
     assert state
     assert state.progress
@@ -63,7 +64,7 @@ def test_messages_leave_bronze_by_their_age_the_first_ones_first(
     for offset, days in ((3, 9), (4, 8), (5, 3), (6, 9)):  # the last by a clock that went back
         rows = MESSAGES.slice(0, 1).set_column(1, "offset", pa.array([offset], pa.int64()))
         taken = append.Round("events", "an-id", (Offsets(0, offset, offset + 1),), now - timedelta(days=days))
-        append.append_round(lake, engine, table, taken, rows, "run")
+        append_round(lake, engine, table, taken, rows, "run")
     before = lake.state(TABLE)
     assert before
     (told,) = retention.remove(lake.root, str(tmp_path), {TABLE: table}, {}, lambda: engine, dry_run=True)
@@ -83,10 +84,10 @@ def test_verify_reads_the_messages_again_that_stand_beside_what_was_read(
 ) -> None:
     lake, table, read = Lake(str(tmp_path)), tables[TABLE], messages.parsed
     taken = append.Round("events", "an-id", (Offsets(0, 3, 4), Offsets(1, 0, 1)), NOON)
-    append.append_round(lake, engine, table, taken, MESSAGES, "right")
+    append_round(lake, engine, table, taken, MESSAGES, "right")
     (right,) = verify.verify(engine.name, lake, str(tmp_path), tables, [table], verify.Scope(how))
     monkeypatch.setattr(messages, "parsed", lambda *given: (read(*given)[0], *read(*given)[2:0:-1]))
-    append.append_round(lake, engine, table, taken, MESSAGES, "wrong")
+    append_round(lake, engine, table, taken, MESSAGES, "wrong")
     monkeypatch.undo()
     (wrong,) = verify.verify(engine.name, lake, str(tmp_path), tables, [table], verify.Scope(how))
     assert [(one.reason, one.differing) for one in (right, wrong)] == [("", 0), ("", 1)]

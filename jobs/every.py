@@ -20,6 +20,7 @@ from lakehouse import conf, engines
 from lakehouse.errors import LakehouseError, is_failure
 from lakehouse.intake.ledger import Ledger
 from lakehouse.recovery import releases
+from lakehouse.runs import topics
 from lakehouse.runs.run import Run, StoppedError
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Rounds:
     _is_released: bool = False
     _engine: Engine | None = None
     _ledger: Ledger = field(default_factory=Ledger)
+    _readers: topics.Readers = field(default_factory=lambda: topics.Readers(are_kept=True))
     _said: str = ""
     _in_landing: frozenset[object] = frozenset()
     _published: plain.Beside = field(default_factory=plain.Beside)
@@ -85,6 +87,7 @@ class Rounds:
             self._maintain()
             if not is_behind:
                 self.stopping.wait(max(0.0, begin + self.every - time.monotonic()))
+        self._readers.close()
         self._published.end(self.messages)
         self.messages.print("Stopped. What is not done yet, the next run does.")
 
@@ -104,7 +107,7 @@ class Rounds:
         """Whether more waits than a round may take: then the next one begins at once."""
         is_behind = False
         run = Run(self.root, self.landing, self.tables, engine=self._engine or self.engine_name, is_kept=True)
-        run.stopping, run.ledger = self.stopping, self._ledger
+        run.stopping, run.ledger, run.readers = self.stopping, self._ledger, self._readers
         self.is_busy = True
         try:
             problems = fetched.first(self.messages, self.landing, self.wanted)

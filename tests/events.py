@@ -45,7 +45,8 @@ def append_round(lake: Lake, engine: Engine, table: Table, taken: Round, given: 
     inputs = {ledger.TOPIC: Input(ledger.last_batch(before.inputs) + 1 if before else 0, taken.topic_id)}
     base, name = state.version if state else -1, f"{engine.name} {engine.version}"
     note = Progress(table.name, run, table.fingerprint, base, inputs, engine=name)
-    return append.write_round(Writer(lake, engine, table, note, before), taken, given)
+    sent = messages.read(given, list(table.contract.columns))
+    return append.write_round(Writer(lake, engine, table, note, before), taken, sent)
 
 
 def an_event(at: str = "2026-11-10T12:00:00Z", **said: object) -> bytes:

@@ -109,6 +109,7 @@ def frames(engine: Native, tables: dict[str, Table], tmp_path_factory: pytest.Te
         if table.contract.source and table.contract.source.kafka:
             sent = import_module(f"tests.bronze.test_{table.name.removeprefix('bronze.')}").MESSAGES
             topic, at = table.contract.source.kafka.topic, datetime(2026, 1, 31, tzinfo=UTC)
+            sent = messages.read(sent, list(table.contract.columns))
             made = engine.frame(messages.rows(table.contract, topic, sent, 0, at))
         elif table.name == EVENTS:
             types = {name: column.type for name, column in table.contract.columns.items()}

@@ -33,17 +33,17 @@ def repeats(
         ID, F.col(said.id).alias("_name"), F.unix_date(said.day).alias("_day"), *ARRIVAL
     )
     ids = [named.groupBy(ID).agg(F.count("*").alias("_rows")).where("_rows > 1").select(ID)]
-    before = None
+    near = None
     if kept is not None:
         before = kept.where(F.col(said.id).isNotNull()).select(
             id_of(said).alias(ID), F.col(said.id).alias("_name"), F.unix_date(said.day).alias("_day")
         )
-        ids.append(named.join(before.select(ID), on=ID, how="left_semi").select(ID))
+        near = once(before.join(named.select(ID), on=ID, how="left_semi"))  # the only look at all of them
+        ids.append(near.select(ID))
     doubtful = once(units.together(ids).distinct())
     if doubtful.isEmpty():
         return None
     mine = once(named.join(doubtful, on=ID, how="left_semi"))
-    near = None if before is None else once(before.join(doubtful, on=ID, how="left_semi").select("_name", "_day"))
     first: list[DataFrame] = []
     left = mine
     while True:

@@ -87,6 +87,7 @@ class Run:
         self.rewound = ""
         self.offers: Offers = {}
         self._rounds: list[topics.Taken] = []
+        self.readers = topics.Readers()
         self.ledger = Ledger()
 
     def again(self) -> Run:
@@ -382,20 +383,19 @@ class Run:
 
     def _round(self, writer: Writer, decision: Decision) -> Done:
         """What a topic holds beyond what its table includes, as far as a round may take."""
-        from lakehouse.sources.kafka import consume  # noqa: PLC0415
         from lakehouse.writes import append  # noqa: PLC0415
 
-        name, kafka = writer.table.name, topics.kafka_of(writer.table)
+        name = writer.table.name
         offer = self.offers[name]
-        if kafka is None or isinstance(offer, LakehouseError):
-            raise AssertionError
-        group = topics.group_of(writer.table)
-        given, ranges = consume.read(kafka, group, offer.ranges)
-        taken = append.Round(offer.path, offer.topic.id, ranges, datetime.now(UTC))
-        append.write_round(writer, taken, given)
-        self._rounds.append(topics.Taken(name, offer, ranges, topics.lasts(given)))
-        consume.tell_group(kafka, group, ranges)
-        return Done(decision, rows_in=given.num_rows, counts={"rows": {"kept": given.num_rows}})
+        if isinstance(offer, LakehouseError):
+            raise offer
+        with self.readers.of(writer.table, offer) as reader:
+            sent, ranges = reader.read(offer.ranges)
+            taken = append.Round(offer.path, offer.topic.id, ranges, datetime.now(UTC))
+            append.write_round(writer, taken, sent)
+            self._rounds.append(topics.Taken(name, offer, ranges, topics.lasts(sent.messages)))
+            reader.tell_group(ranges)
+        return Done(decision, rows_in=len(sent.messages), counts={"rows": {"kept": len(sent.messages)}})
 
     def _latest(self, writer: Writer, decision: Decision) -> Done:
         from lakehouse.documents import latest, quarantine  # noqa: PLC0415

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from lakehouse.delta.progress import Offsets
     from lakehouse.described_kafka import Kafka
     from lakehouse.graph import Table
+    from lakehouse.sources.kafka.consume import Reader
     from lakehouse.sources.kafka.topics import Offer
 
 LAG = "ops.lag"
@@ -77,6 +79,37 @@ def _offer(root: str, table: Table, kafka: Kafka) -> Offer:
     return topics.offer(
         table.name, kafka, topics.look(kafka), known.id if known else None, said.offsets if said else ()
     )
+
+
+class Readers:
+    """The consumers of topics, by table; `are_kept` by who makes one round after the other."""
+
+    def __init__(self, *, are_kept: bool = False) -> None:
+        self.are_kept, self._of_tables = are_kept, dict[str, "Reader"]()
+
+    @contextmanager
+    def of(self, table: Table, offer: Offer) -> Iterator[Reader]:
+        """For a round of what was offered."""
+        from lakehouse.sources.kafka.consume import Reader  # noqa: PLC0415  as in `rests`
+
+        kafka, columns = kafka_of(table), list(table.contract.columns)
+        if kafka is None:
+            raise ValueError(table.name)
+        known = self._of_tables.pop(table.name, None)
+        if known and known.topic_id != offer.topic.id:
+            known.close()
+            known = None
+        reader = known or Reader(kafka, group_of(table), offer.topic.id, columns, goes_on=self.are_kept)
+        self._of_tables[table.name] = reader
+        try:
+            yield reader
+        finally:
+            if not self.are_kept:
+                self.close()
+
+    def close(self) -> None:
+        while self._of_tables:
+            self._of_tables.popitem()[1].close()
 
 
 @dataclass(frozen=True)

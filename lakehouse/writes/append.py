@@ -13,12 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    import pyarrow as pa
-
     from lakehouse.delta.progress import Offsets
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
     from lakehouse.intake.ledger import Entry
+    from lakehouse.intake.messages import Sent
     from lakehouse.writes.lake import Writer
 
 
@@ -59,8 +58,8 @@ class Round:
     at: datetime
 
 
-def write_round(writer: Writer, taken: Round, given: pa.Table) -> int:
-    """Messages (columns messages.OF_A_MESSAGE) in one commit, whose note says up to where they go; its version.
+def write_round(writer: Writer, taken: Round, sent: Sent) -> int:
+    """Messages in one commit, whose note says up to where they go; its version.
 
     The writer's note lacks only the offsets. Raises ConflictError where another run wrote the table meanwhile.
     """
@@ -68,7 +67,7 @@ def write_round(writer: Writer, taken: Round, given: pa.Table) -> int:
     known = before.inputs.get(ledger.TOPIC) if before else None
     had = before.offsets if before and known and known.id == taken.topic_id else ()
     writer.note = replace(writer.note, offsets=_together(had, taken.offsets))
-    rows = messages.rows(contract, taken.topic, given, batch, taken.at)
+    rows = messages.rows(contract, taken.topic, sent, batch, taken.at)
     types = messages.types(contract)
     nothing = writer.engine.frame(rows.slice(0, 0))
     if writer.table.build(nothing) is nothing:  # then no engine needs to have the rows, which are many

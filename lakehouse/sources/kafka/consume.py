@@ -9,22 +9,26 @@ from __future__ import annotations
 import json
 import time
 from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from lakehouse.delta.progress import Offsets
 from lakehouse.delta.types import arrow_schema
+from lakehouse.intake import messages
 from lakehouse.intake.messages import OF_A_MESSAGE
 from lakehouse.sources.kafka import clients
 from lakehouse.sources.windows import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from concurrent.futures import Future
 
     import pyarrow as pa
     from confluent_kafka import Consumer
 
-    from lakehouse.delta.progress import Offsets
     from lakehouse.described_kafka import Kafka
+    from lakehouse.intake.messages import Sent
 
 AT_FIRST, AT_ONCE = 100, 20_000  # messages: as long as their size is not known, and at most
 PAUSE = 0.1  # seconds for which messages are gathered
@@ -33,103 +37,156 @@ FETCHING = {
     "fetch.message.max.bytes": 4 * MIB,  # of a partition; a larger message comes all the same
     "fetch.max.bytes": 32 * MIB,
     "receive.message.max.bytes": 1024 * MIB,
-    "queued.max.messages.kbytes": 64 * 1024,  # of a partition, that are here and not asked for yet
+    "queued.max.messages.kbytes": 64 * 1024,  # that are here and not asked for yet
     "fetch.wait.max.ms": 100,
 }
 
 
-def read(kafka: Kafka, group: str, ranges: Sequence[Offsets]) -> tuple[pa.Table, tuple[Offsets, ...]]:
-    """The messages in these ranges, ordered by partition and offset, and the ranges that they are all of.
+Round: TypeAlias = "tuple[Sent, tuple[Offsets, ...]]"
 
-    Where there are more than `kafka.megabytes` these end earlier. Raises SourceError where for `kafka.patience` nothing
-    comes, or what is to come is not there any more.
+
+class Reader:
+    """A consumer of the topic with that id. If it `goes_on`, it reads the next round while one is written.
+
+    `columns`: what is wanted of the messages; `group`: who takes them, for tools that show lag.
     """
-    import pyarrow as pa  # noqa: PLC0415
 
-    reader = _Reader(kafka, group, ranges)
-    try:
-        parts = reader.parts()
-    finally:
-        reader.close()
-    schema = arrow_schema(dict(OF_A_MESSAGE))
-    together = pa.concat_tables([schema.empty_table(), *parts])
-    ordered = together.sort_by([("partition", "ascending"), ("offset", "ascending")]) if len(ranges) > 1 else together
-    return ordered, reader.taken()
-
-
-class _Reader:
-    """One consumer with a position in each partition."""
-
-    def __init__(self, kafka: Kafka, group: str, ranges: Sequence[Offsets]) -> None:
-        from confluent_kafka import TopicPartition  # noqa: PLC0415
-
-        self.kafka, self.ranges = kafka, {one.partition: one for one in ranges}
-        self.positions = {one.partition: one.first for one in ranges}
-        self.consumer: Consumer = clients.consumer(kafka, group, **FETCHING)
-        self.consumer.assign([TopicPartition(kafka.topic, one.partition, one.first) for one in ranges])
+    def __init__(self, kafka: Kafka, group: str, topic_id: str, columns: Sequence[str], *, goes_on: bool) -> None:
+        self.kafka, self.group, self.topic_id = kafka, group, topic_id
+        self.columns, self.goes_on = columns, goes_on
+        self._consumer: Consumer | None = None
+        self._positions: dict[int, int] = {}  # of the consumer
+        self._given: dict[int, int] = {}  # up to which offset rounds have the messages; the rest waits here
+        self._waiting: list[pa.Table] = []
+        self._pool = ThreadPoolExecutor(1, "messages")
+        self._ahead: Future[Round] | None = None
 
     def close(self) -> None:
-        self.consumer.close()
+        self._pool.shutdown(cancel_futures=True)
+        self._let_go()
 
-    def taken(self) -> tuple[Offsets, ...]:
-        ends = {number: min(one.next, self.positions[number]) for number, one in self.ranges.items()}
-        return tuple(one._replace(next=ends[one.partition]) for one in self.ranges.values())
+    def _let_go(self) -> None:
+        if self._consumer:
+            self._consumer.close()
+        self._consumer, self._waiting = None, []
 
-    def parts(self) -> list[pa.Table]:
+    def read(self, ranges: Sequence[Offsets]) -> Round:
+        """The messages in these ranges, ordered by partition and offset, and the ranges that they are all of.
+
+        Where there are more than `kafka.megabytes` these end earlier. Raises SourceError where for `kafka.patience`
+        nothing comes, or what is to come is not there any more.
+        """
+        sent, taken = self._known(ranges) or self._gathered(ranges)
+        left = [one._replace(first=done.next) for one, done in zip(ranges, taken, strict=True) if done.next < one.next]
+        if left and self.goes_on:
+            self._ahead = self._pool.submit(self._gathered, left)
+        return sent, taken
+
+    def _known(self, ranges: Sequence[Offsets]) -> Round | None:
+        """What was read ahead, where these ranges begin there too."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is None or ahead.exception() is not None:  # where it still is wrong, it is raised when these are read
+            return None
+        sent, taken = ahead.result()
+        ends = {one.partition: one for one in taken}
+        begins = {one.partition: one.first for one in ranges}
+        if any(begins.get(number) != one.first for number, one in ends.items()) or not sent.messages.num_rows:
+            return None
+        nothing = {number: Offsets(number, first, first) for number, first in begins.items()}
+        return sent, tuple((nothing | ends).values())
+
+    def _gathered(self, ranges: Sequence[Offsets]) -> Round:
         from confluent_kafka import KafkaException  # noqa: PLC0415
 
-        found, size, came_at = list[Any](), 0, time.monotonic()
         try:
-            while (left := self._left()) and size < self.kafka.megabytes * MIB:
-                came = self.consumer.consume(self._at_once(sum(map(len, found)), size), PAUSE)
-                before = dict(self.positions)
-                part = self._taken_in(came)
-                if part is not None:
-                    found.append(part)
-                    size += part.nbytes
-                if before != self.positions:
-                    came_at = time.monotonic()
-                elif time.monotonic() - came_at > self.kafka.patience.total_seconds():
-                    raise self._gave_up(left)
-        except KafkaException as error:
-            raise clients.failed(self.kafka, error) from None
-        return found
+            self._begin(ranges)
+            self._gather(ranges)
+        except BaseException as error:
+            self._let_go()
+            if isinstance(error, KafkaException):
+                raise clients.failed(self.kafka, error) from None
+            raise
+        taken = tuple(one._replace(next=min(one.next, self._positions[one.partition])) for one in ranges)
+        return messages.read(self._take(taken), self.columns), taken
 
-    def _at_once(self, messages: int, size: int) -> int:
+    def _begin(self, ranges: Sequence[Offsets]) -> None:
+        """It goes on where it is, unless these ranges begin elsewhere."""
+        from confluent_kafka import TopicPartition  # noqa: PLC0415
+
+        begins = {one.partition: one.first for one in ranges}
+        if self._consumer and begins.items() <= self._given.items():
+            return
+        self._consumer = self._consumer or clients.consumer(self.kafka, self.group, **FETCHING)
+        self._consumer.assign([TopicPartition(self.kafka.topic, number, first) for number, first in begins.items()])
+        self._positions, self._given, self._waiting = dict(begins), begins, []
+
+    def _gather(self, ranges: Sequence[Offsets]) -> None:
+        """Messages until all that these ranges have are here, or as many as a round takes."""
+        consumer, came_at = self._consumer, time.monotonic()
+        if consumer is None:
+            raise AssertionError
+        while (left := self._left(ranges)) and (size := self._size()) < self.kafka.megabytes * MIB:
+            came = consumer.consume(self._at_once(size), PAUSE)
+            before = dict(self._positions)
+            self._take_in(came)
+            if before != self._positions:
+                came_at = time.monotonic()
+            elif time.monotonic() - came_at > self.kafka.patience.total_seconds():
+                raise self._gave_up(left)
+
+    def _size(self) -> int:
+        return sum(one.nbytes for one in self._waiting)
+
+    def _at_once(self, size: int) -> int:
         """As many as a round may still take, if the next ones are as large as those before."""
-        left = self.kafka.megabytes * MIB - size
-        return min(AT_ONCE, 1 + left * messages // size) if size else AT_FIRST
+        left, count = self.kafka.megabytes * MIB - size, sum(map(len, self._waiting))
+        return min(AT_ONCE, 1 + left * count // size) if size else AT_FIRST
 
-    def _left(self) -> list[Offsets]:
-        return [one for one in self.ranges.values() if self.positions[one.partition] < one.next]
+    def _left(self, ranges: Sequence[Offsets]) -> list[Offsets]:
+        return [one for one in ranges if self._positions[one.partition] < one.next]
 
-    def _taken_in(self, came: Sequence[Any]) -> pa.Table | None:
-        """Messages within the ranges; by what came, wherever, the positions move."""
+    def _take_in(self, came: Sequence[Any]) -> None:
+        """By what comes the positions move."""
         from confluent_kafka import Message  # noqa: PLC0415
 
         if any(map(Message.error, came)):
             for one in filter(Message.error, came):
                 self._hear(one)
             came = [one for one in came if not one.error()]
-        if not came:
-            return None
-        partitions: list[Any] = list(map(Message.partition, came))
-        offsets: list[Any] = list(map(Message.offset, came))
-        part = _table(came, partitions, offsets)
-        lasts = dict(zip(partitions, offsets, strict=True))  # of each the last one
-        is_over = [number for number, last in lasts.items() if last >= self.ranges[number].next]
-        for number, last in lasts.items():
-            self.positions[number] = max(self.positions[number], last + 1)
-        return self._within(part) if is_over else part
+        if came:
+            partitions: list[Any] = list(map(Message.partition, came))
+            offsets: list[Any] = list(map(Message.offset, came))
+            self._waiting.append(_table(came, partitions, offsets))
+            for number, last in dict(zip(partitions, offsets, strict=True)).items():  # of each the last one
+                self._positions[number] = max(self._positions[number], last + 1)
 
-    def _within(self, part: pa.Table) -> pa.Table:
+    def _take(self, ranges: Sequence[Offsets]) -> pa.Table:
+        """Of what is here the messages in these ranges, in their order; what comes after them waits."""
+        import pyarrow as pa  # noqa: PLC0415
         from pyarrow import compute as pc  # noqa: PLC0415
 
-        inside: Any = None
-        for number, one in self.ranges.items():
-            mine = pc.and_(pc.equal(part["partition"], number), pc.less(part["offset"], one.next))
-            inside = mine if inside is None else pc.or_(inside, mine)
-        return part.filter(inside)
+        here = pa.concat_tables([arrow_schema(dict(OF_A_MESSAGE)).empty_table(), *self._waiting])
+        mine, rest = [here.slice(0, 0)], list[pa.Table]()
+        for number in self._positions:
+            some = here.filter(pc.equal(here["partition"], number))
+            end = next((one.next for one in ranges if one.partition == number), 0)
+            count = pc.sum(pc.less(some["offset"], end)).as_py() or 0
+            mine.append(some.slice(0, count))
+            rest.append(some.slice(count))
+        self._waiting = [pa.concat_tables(rest).combine_chunks()] if any(map(len, rest)) else []
+        self._given |= {one.partition: one.next for one in ranges}
+        return pa.concat_tables(mine)
+
+    def tell_group(self, offsets: Iterable[Offsets]) -> None:
+        """Commit to the group how far the table is: tools that show lag look there. Nobody reads it here."""
+        from confluent_kafka import KafkaException, TopicPartition  # noqa: PLC0415
+
+        said = [TopicPartition(self.kafka.topic, one.partition, one.next) for one in offsets]
+        try:
+            if self._consumer:
+                self._consumer.commit(offsets=said, asynchronous=False)
+        except (KafkaException, RuntimeError) as error:  # the latter where what is read ahead failed, and it was closed
+            clients.LOG.info("group %s was not told: %s", self.group, error)
 
     def _hear(self, told: Any) -> None:  # noqa: ANN401  a Message, whose types know no error that is one
         """That a partition has no more for now, at which offset; or what is wrong."""
@@ -137,17 +194,17 @@ class _Reader:
 
         error, number = told.error(), told.partition()
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  its name in librdkafka too
-            self.positions[number] = max(self.positions[number], told.offset())
+            self._positions[number] = max(self._positions[number], told.offset())
         elif error.code() in {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}:  # noqa: SLF001
             raise SourceError(
-                f"Of topic {self.kafka.topic}, partition {number}, the messages from offset {self.positions[number]} "
+                f"Of topic {self.kafka.topic}, partition {number}, the messages from offset {self._positions[number]} "
                 "on were deleted while they were read. Run again, which says from where on there are some."
             )
         elif not error.retriable():
             raise KafkaException(error)
 
     def _gave_up(self, left: Iterable[Offsets]) -> SourceError:
-        where = ", ".join(f"{one.partition} at {self.positions[one.partition]} of {one.next}" for one in left)
+        where = ", ".join(f"{one.partition} at {self._positions[one.partition]} of {one.next}" for one in left)
         return SourceError(
             f"Topic {self.kafka.topic} gave nothing for {self.kafka.patience.total_seconds():.0f} s (partition: "
             f"{where}). Nothing was taken. Check its brokers and run again; the contract's `patience:` says how long "
@@ -208,18 +265,3 @@ def oldest(kafka: Kafka, group: str, places: Mapping[int, int], *, uncommitted: 
     finally:
         asked.close()
     return found
-
-
-def tell_group(kafka: Kafka, group: str, offsets: Iterable[Offsets]) -> None:
-    """Commit to the group how far the table is: tools that show lag look there. Nobody reads it here."""
-    from confluent_kafka import KafkaException, TopicPartition  # noqa: PLC0415
-
-    told = clients.consumer(kafka, group)
-    try:
-        told.commit(
-            offsets=[TopicPartition(kafka.topic, one.partition, one.next) for one in offsets], asynchronous=False
-        )
-    except KafkaException as error:
-        clients.LOG.info("group %s was not told: %s", group, error)
-    finally:
-        told.close()

@@ -160,13 +160,14 @@ def test_what_a_topic_lost_before_it_was_taken_is_an_error_until_the_contract_kn
 def test_what_does_not_come_is_not_waited_for_for_ever(topic: Topic, taker: Taker) -> None:
     topic.send(*[AN_EVENT] * 6)
     kafka = described(taker).model_copy(update={"patience": timedelta(seconds=1)})
+    read = consume.Reader(kafka, "tests", "id", list(taker.table.contract.columns), goes_on=False).read
     with pytest.raises(LakehouseError, match=r"gave nothing for 1 s \(partition: 0 at 3 of 9\). Nothing was taken."):
-        consume.read(kafka, "tests", [Offsets(0, 0, 9)])
+        read([Offsets(0, 0, 9)])
     topic.forget(0, before=2)
     with pytest.raises(LakehouseError, match="from offset 0 on were deleted while they were read"):
-        consume.read(kafka, "tests", [Offsets(0, 0, 3)])
-    found, ranges = consume.read(kafka, "tests", [Offsets(0, 2, 3), Offsets(1, 0, 2)])  # and one more is there
-    assert (found.num_rows, ranges) == (3, (Offsets(0, 2, 3), Offsets(1, 0, 2)))
+        read([Offsets(0, 0, 3)])
+    found, ranges = read([Offsets(0, 2, 3), Offsets(1, 0, 2)])  # and one more is there
+    assert (found.messages.num_rows, ranges) == (3, (Offsets(0, 2, 3), Offsets(1, 0, 2)))
 
 
 def test_brokers_that_lost_what_was_taken_are_an_error(topic: Topic, taker: Taker) -> None:

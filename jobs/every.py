@@ -114,6 +114,7 @@ class Rounds:
             report = run.execute(self.wanted, self._say)
             is_behind = report.is_behind
             self._tell(report)
+            self._tidy(report)
             self._release(run, report)
             self._published.look(self.messages, run.root, self.wanted, self.stopping)
             if problems:
@@ -132,6 +133,18 @@ class Rounds:
         if self._engine and not self._engine.is_alive():
             self._start_over()
         return is_behind
+
+    def _tidy(self, report: Report) -> None:
+        """Tables of topics get a file or more each round: they are compacted as they go, a piece at a time."""
+        written = {one.decision.table for one in report.done if one.decision.does_something}
+        mine = [name for name in written if topics.follows(self.tables[name])]
+        if not mine or self.stopping.is_set():
+            return
+        from lakehouse.recovery import maintain  # noqa: PLC0415  as in `_maintain`
+
+        for one in maintain.compact_some(self.root, mine, retention()):
+            if one.problem:
+                self._complain(f"{one.table}: {one.problem}")
 
     def _maintain(self) -> None:
         """Once an hour what piled up is compacted, where it is worth a commit; once a day old files are deleted."""

@@ -12,6 +12,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from contextlib import ExitStack
+from datetime import timedelta
 from functools import cache, reduce
 from importlib.metadata import version
 from pathlib import Path
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
     from lakehouse.delta.committer import Rows, Target
     from lakehouse.delta.log import Snapshot
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from lakehouse.engines.scratch import Scratch
 
     Held = OrderedDict[tuple[str, str, int], DataFrame]
+    # By a table's address and id, what is said and a day: of which files it is known, and the folder that says it.
+    Remembered = OrderedDict[tuple[str, str, str, str], tuple[frozenset[str], Path]]
 
 # Bytes of rows: fewer are read here before other processes would have begun; of so much in a lake nobody tries.
 FEW_DELIVERED, MUCH = 128 << 20, 1 << 30
@@ -50,6 +53,7 @@ EXPANDED = 16
 MOST_ROWS_OF_A_FILE, OF_PLAIN_ONES = parquet.LARGEST, 4  # and so many times as many where no vector hides any
 MOST_SLICES = 64
 MOST_HELD = 256  # small tables at a version
+MOST_REMEMBERED, MOST_PIECES = 64, 32  # days of a table, and files of each
 T = TypeVar("T")
 ROWS, FILES, STORED, SOME = "_lakehouse_rows", "_lakehouse_files", "_lakehouse_stored", "_some"
 
@@ -68,8 +72,10 @@ class Native:
         held: Held | None = None,
         known: feed.Known | None = None,
         size: int = 0,
+        remembered: Remembered | None = None,
     ) -> None:
         self.spark, self.scratch, self.size = spark, scratch, size
+        self.remembered: Remembered = OrderedDict() if remembered is None else remembered
         self.held: Held = OrderedDict() if held is None else held
         self.known = known or feed.Known()
 
@@ -81,7 +87,7 @@ class Native:
             return _started()
 
     def for_a_turn(self, size: int) -> Native:
-        return Native(self.spark, self.scratch, self.held, self.known, size)
+        return Native(self.spark, self.scratch, self.held, self.known, size, self.remembered)
 
     @property
     def is_small(self) -> bool:
@@ -132,6 +138,44 @@ class Native:
         return scan.select(
             *(F.lit(values[one]).cast(types[one]).alias(one) if one in values else F.col(f"`{one}`") for one in types)
         )
+
+    def by_day(
+        self, address: str, version: int, day: str, days: tuple[date, date], what: Sequence[Column]
+    ) -> DataFrame:
+        """In files of scratch, by day: what a day's new files say is added; where one has gone, all is read again."""
+        found = log.snapshot(address, version)
+        if found is None or any(one.get("deletionVector") for one in found.files.values()):
+            return self.part(address, version, day, *days).select(*what)
+        first, last = days
+        of_days: dict[str, list[str]] = {str(first + timedelta(one)): [] for one in range((last - first).days + 1)}
+        for path, file in found.files.items():
+            if (of := file["partitionValues"][day]) in of_days:
+                of_days[of].append(path)
+        folders = [self._remembered(found, day, of, paths, what) for of, paths in of_days.items() if paths]
+        if not folders:
+            return self.part(address, version, day, *days).select(*what)
+        return _not_constant(self._of_files(*map(str, folders)))
+
+    def _remembered(self, found: Snapshot, day: str, of: str, paths: list[str], what: Sequence[Column]) -> Path:
+        key, there = (found.address, found.id, str(what), of), frozenset(paths)
+        had, folder = self.remembered.pop(key, (frozenset(), None))
+        if folder and not had <= there:
+            self.scratch.forget(folder)
+            had, folder = frozenset(), None
+        folder = folder or self.scratch.folder()
+        if new := sorted(there - had):
+            schema = log.schema(found)
+            inside = pa.schema([one for one in schema if one.name not in found.partition_by])
+            files = ["/".join(storage.located(sail.reachable(found.address), path)) for path in new]
+            pieces = self._computed(self._of_folder(files, inside, {day: of}, schema).select(*what), folder)
+            if len(pieces) > MOST_PIECES:
+                before, folder = folder, self.scratch.folder()
+                self._computed(self._of_files(str(before)), folder)
+                self.scratch.forget(before)
+        self.remembered[key] = there, folder
+        while len(self.remembered) > MOST_REMEMBERED:
+            self.scratch.forget(self.remembered.popitem(last=False)[1][1])
+        return folder
 
     def few_of(self, rows: DataFrame, keys: DataFrame) -> DataFrame:
         """By a scan that decodes of a column only what the keys want, where files alone say which rows there are.

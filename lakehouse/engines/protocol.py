@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     import pyarrow as pa
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
     from lakehouse.delta.committer import Target
 
@@ -74,6 +74,15 @@ class Engine(Protocol):
 
     def part(self, address: str, version: int, column: str, least: int | date, most: int | date) -> DataFrame:
         """As `read`, the rows of which the column is within these bounds; files that have none are left alone."""
+        ...
+
+    def by_day(
+        self, address: str, version: int, day: str, days: tuple[date, date], what: Sequence[Column]
+    ) -> DataFrame:
+        """`what` is said of each row, from one of the days to the other; the table is partitioned by day.
+
+        An engine may remember what it read, so that a later version costs what came since.
+        """
         ...
 
     def changes(self, address: str, since: int, until: int, columns: Sequence[str] | None = None) -> DataFrame:

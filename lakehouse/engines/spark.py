@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from datetime import date
 
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.readwriter import DataFrameWriter
 
     from lakehouse.delta.committer import Target
@@ -83,6 +83,11 @@ class Spark:
 
     def part(self, address: str, version: int, column: str, least: int | date, most: int | date) -> DataFrame:
         return self.read(address, version).where(F.col(column).between(least, most))
+
+    def by_day(
+        self, address: str, version: int, day: str, days: tuple[date, date], what: Sequence[Column]
+    ) -> DataFrame:
+        return self.part(address, version, day, *days).select(*what)
 
     def changes(self, address: str, since: int, until: int, columns: Sequence[str] | None = None) -> DataFrame:
         feed = self.spark.read.format("delta").option("readChangeFeed", "true")

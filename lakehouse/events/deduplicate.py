@@ -33,6 +33,7 @@ from lakehouse.events.judging import (
     judged,
     rejected_rows,
     said_of,
+    seen,
 )
 from lakehouse.events.repeats import repeats
 from lakehouse.intake import ledger
@@ -199,19 +200,17 @@ def _including(note: Progress, bronze: Bronze, batch: int) -> Progress:
 
 
 def _around(writer: Writer, days: Collection[date]) -> DataFrame | None:
-    """What the table has of the ids of these days and those within the horizon; None where that is nothing."""
+    """What is `seen` of the table's rows of these days and those within the horizon; None where that is nothing."""
     said, base = said_of(writer.table), writer.note.base
     if base < 0 or not days:
         return None
     wanted = sorted({day + DAY * near for day in days for near in range(-said.horizon, said.horizon + 1)})
-    runs: list[list[date]] = []
+    runs: list[tuple[date, date]] = []
     for day in wanted:
-        if runs and day - runs[-1][1] == DAY:
-            runs[-1][1] = day
-        else:
-            runs.append([day, day])
-    parts = [writer.engine.part(writer.target.address, base, said.day, *run) for run in runs]
-    return units.together(part.select(said.id, said.day) for part in parts)
+        first = runs.pop()[0] if runs and day - runs[-1][1] == DAY else day
+        runs.append((first, day))
+    parts = [writer.engine.by_day(writer.target.address, base, said.day, run, seen(said)) for run in runs]
+    return units.together(parts)
 
 
 def _without(engine: Engine, account: Account, twice: DataFrame | None) -> int:
@@ -345,7 +344,8 @@ def in_slices(
         before = (
             older if of == 1 or older is None else older.where(units.slice_of([F.col(said_of(table).id)], of) == place)
         )
-        twice = repeats(right, before, said_of(table), once)
+        known = None if before is None else before.select(*seen(said_of(table)))
+        twice = repeats(right, known, said_of(table), once)
         parts.append(Part(mine, _unrepeated(right, twice, _without(engine, account, twice))))
     return parts, account
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 KEPT, REJECTED, EMPTY, DUPLICATE, RETRACTED = STATUSES = ("kept", "rejected", "empty", "duplicate", "retracted")
 SENT = "_value"  # in bronze: the message itself
-ID = "_id"  # the hash of a row's id: narrow, and the same for different ids once in 10^19 pairs
+ID = "_id"  # the hash of a row's id
+KEY = (ID, "_check")  # with a second hash of it: narrow, and the same for different ids once in 10^38 pairs
 OF_A_ROW = (*EVIDENCE, "_batch", "_sequence", "_ingested_at", "_problem", SENT)
 SPAN = re.compile(r"(.+):(\d+)-(\d+)")  # messages that somebody took back, as a note says them
 
@@ -70,6 +71,13 @@ def judged(
 def id_of(said: Deduplicate) -> Column:
     """The hash of a row's id; null where it has none."""
     return F.when(F.col(said.id).isNotNull(), F.xxhash64(said.id))
+
+
+def seen(said: Deduplicate) -> list[Column]:
+    """What is known of a row, to find who says it again: the key of its id, null where it has none, and its day."""
+    name, named = F.col(said.id), F.col(said.id).isNotNull()
+    other = F.when(named, F.xxhash64(F.lit("another seed"), name))
+    return [id_of(said).alias(ID), other.alias(KEY[1]), F.unix_date(said.day).alias("_day")]
 
 
 def said_of(table: Table) -> Deduplicate:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import operator
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
 from lakehouse.contract import EVIDENCE
-from lakehouse.events.judging import ID, id_of
+from lakehouse.events.judging import ID, KEY, seen
 from lakehouse.writes import units
 
 if TYPE_CHECKING:
@@ -23,22 +25,17 @@ ARRIVAL = ("_batch", *EVIDENCE)
 def repeats(
     rows: DataFrame, kept: DataFrame | None, said: Deduplicate, once: Callable[[DataFrame], DataFrame]
 ) -> DataFrame | None:
-    """Where the repeats among right rows stand (EVIDENCE); None for none. `kept`: rows that were kept before them.
+    """Where the repeats among right rows stand (EVIDENCE); None for none. `kept`: what is `seen` of rows kept before.
 
     In the order of arrival a row is a repeat where a kept one of its id lies within the horizon. So of an id the first
     row is kept that no kept one is near to, and then again the first of those that are left; most ids come once, and
     are asked nothing.
     """
-    named = rows.where(F.col(ID).isNotNull()).select(
-        ID, F.col(said.id).alias("_name"), F.unix_date(said.day).alias("_day"), *ARRIVAL
-    )
+    named = rows.where(F.col(ID).isNotNull()).select(*seen(said), *ARRIVAL)
     ids = [named.groupBy(ID).agg(F.count("*").alias("_rows")).where("_rows > 1").select(ID)]
     near = None
     if kept is not None:
-        before = kept.where(F.col(said.id).isNotNull()).select(
-            id_of(said).alias(ID), F.col(said.id).alias("_name"), F.unix_date(said.day).alias("_day")
-        )
-        near = once(before.join(named.select(ID), on=ID, how="left_semi"))  # the only look at all of them
+        near = once(kept.join(named.select(ID), on=ID, how="left_semi"))  # the only look at all of them
         ids.append(near.select(ID))
     doubtful = once(units.together(ids).distinct())
     if doubtful.isEmpty():
@@ -48,19 +45,19 @@ def repeats(
     left = mine
     while True:
         left = left if near is None else once(left.join(_renamed(near), on=_is_near(said), how="left_anti"))
-        found = once(left.groupBy("_name").agg(F.min(F.struct(*ARRIVAL, "_day")).alias("_first")))
+        found = once(left.groupBy(*KEY).agg(F.min(F.struct(*ARRIVAL, "_day")).alias("_first")))
         if found.isEmpty():
             break
         first.append(found.select(*(F.col(f"_first.{name}").alias(name) for name in EVIDENCE)))
-        near = found.select("_name", F.col("_first._day").alias("_day"))
+        near = found.select(*KEY, F.col("_first._day").alias("_day"))
     places = mine.select(*EVIDENCE)
     return once(places.join(units.together(first), on=list(EVIDENCE), how="left_anti") if first else places)
 
 
 def _renamed(near: DataFrame) -> DataFrame:
-    return near.select(F.col("_name").alias("_kept"), F.col("_day").alias("_kept_day"))
+    return near.select(*(F.col(name).alias(f"{name}_kept") for name in (*KEY, "_day")))
 
 
 def _is_near(said: Deduplicate) -> Column:
-    days = F.abs(F.col("_day") - F.col("_kept_day"))
-    return (F.col("_name") == F.col("_kept")) & (days <= said.horizon)
+    is_same = reduce(operator.and_, (F.col(name) == F.col(f"{name}_kept") for name in KEY))
+    return is_same & (F.abs(F.col("_day") - F.col("_day_kept")) <= said.horizon)

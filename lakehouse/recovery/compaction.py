@@ -100,13 +100,13 @@ def _cut(files: Iterable[_File]) -> Iterator[list[_File]]:
         yield group
 
 
-def compact(address: str) -> Compacted | None:
-    """Copy what is worth it, in one commit with the table's progress; None where nothing is.
+def compact(address: str, most: int | None = None) -> Compacted | None:
+    """Copy what is worth it, or the first `most` groups, in one commit with the table's progress; None: nothing is.
 
     Raises ConflictError where a run was quicker: what it read stays, and nothing is left behind.
     """
     now = log.snapshot(address)
-    if now is None or not (chosen := groups(now)):
+    if now is None or not (chosen := groups(now)[:most]):
         return None
     features.check_writable(now)
     new: list[Action] = []

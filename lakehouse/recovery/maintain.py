@@ -81,6 +81,13 @@ def compact(root: str, tables: Mapping[str, Table], retention: Retention) -> lis
     return [_compacted(name, progress.address(root, name), Needed(retention)) for name in names(root, tables)]
 
 
+def compact_some(root: str, tables: Iterable[str], retention: Retention) -> list[Maintained]:
+    """One file of what piled up in each of these tables, which takes a second at most; nothing of a table without."""
+    places = {name: progress.address(storage.normalise(root), name) for name in tables}
+    found = [_compacted(name, address, Needed(retention), most=1) for name, address in places.items()]
+    return [one for one in found if one.compacted or one.problem]
+
+
 def released(root: str, retention: Retention) -> Versions:
     """The versions that the kept releases hold."""
     found = defaultdict[str, list[int]](list)
@@ -155,10 +162,10 @@ def _would(name: str, address: str) -> Maintained:
         return Maintained(name, problem=str(error))
 
 
-def _compacted(name: str, address: str, needed: Needed) -> Maintained:
+def _compacted(name: str, address: str, needed: Needed, most: int | None = None) -> Maintained:
     try:
         _keep_for(address, needed.properties)
-        return Maintained(name, compaction.compact(address))
+        return Maintained(name, compaction.compact(address, most))
     except conflicts.ConflictError:
         return Maintained(name, problem="a run wrote it at the same moment; the next time it is compacted")
     except LakehouseError as error:

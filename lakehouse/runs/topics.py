@@ -40,6 +40,11 @@ def kafka_of(table: Table) -> Kafka | None:
     return table.contract.source.kafka if table.contract.source else None
 
 
+def follows(table: Table) -> bool:
+    """Whether a table grows with each round of a topic."""
+    return kafka_of(table) is not None or table.contract.deduplicate is not None
+
+
 def rests(table: Table) -> str:
     """Why nothing is asked of a table's topic; empty where its brokers are known."""
     kafka = kafka_of(table)

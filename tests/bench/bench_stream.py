@@ -240,6 +240,7 @@ def steady(place: Place, said: argparse.Namespace) -> None:
             f"{name}: {some.height:,} messages, seconds until they count: median {p50:.1f}, p95 {p95:.1f}, "
             f"most {most:.1f}"
         )
+    say("MB of memory, by minute: " + ", ".join(f"{held:.0f}" for _, held in memory[::60]))
     at = np.array([second for second, _ in memory])
     held = np.array([megabytes for _, megabytes in memory])
     late = at > at[-1] / 3

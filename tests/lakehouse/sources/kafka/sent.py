@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -13,7 +14,10 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic  # type: 
 from lakehouse import conf, graph
 from lakehouse.delta import log, progress
 from lakehouse.delta.feed import read
+from lakehouse.described_kafka import Kafka
 from lakehouse.runs.run import Run
+from lakehouse.runs.topics import Readers
+from lakehouse.sources.kafka.topics import look
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -82,7 +86,14 @@ class Topic:
         """In a transaction, which is committed, or aborted."""
         producer, found = self.begun(*values, partition=partition)
         (producer.commit_transaction if commit else producer.abort_transaction)()
+        self.settle()
         self.committed |= found if commit else {}
+
+    def settle(self) -> None:
+        """Until no transaction is open: a producer hears that one has ended a moment before its messages count."""
+        kafka = Kafka(topic=self.name, servers="KAFKA_SERVERS")
+        while any(one.stable < one.high for one in look(kafka).partitions):
+            time.sleep(0.01)
 
     def begun(
         self, *values: bytes | None, partition: int | None = None, name: str = "t"
@@ -128,12 +139,16 @@ def tables() -> dict[str, Table]:
 
 @dataclass
 class Taker:
-    """A lake in a folder whose only table takes the topic; `kafka`: what its contract says beside topic and servers."""
+    """A lake in a folder whose only table takes the topic; `kafka`: what its contract says beside topic and servers.
+
+    `readers`: those of one round, or kept ones.
+    """
 
     folder: Path
     topic: str
     engine: Engine | str
     kafka: dict[str, Any] = field(default_factory=dict)
+    readers: Readers = field(default_factory=Readers)
 
     @property
     def root(self) -> str:
@@ -154,7 +169,9 @@ class Taker:
         landing = self.folder / "landing"
         landing.mkdir(parents=True, exist_ok=True)
         tables = {EVENTS: self.table}
-        return Run(self.root, str(landing), tables, engine=self.engine, is_kept=True).execute(tables)
+        run = Run(self.root, str(landing), tables, engine=self.engine, is_kept=True)
+        run.readers = self.readers
+        return run.execute(tables)
 
     def rows(self) -> list[dict[str, Any]]:
         now = log.snapshot(self.address)

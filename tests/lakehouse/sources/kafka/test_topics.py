@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +23,7 @@ from lakehouse.sources.kafka.topics import look, offer
 from tests.lakehouse.sources.kafka.sent import EVENTS, Taker, Topic, as_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from lakehouse.described_kafka import Kafka
@@ -39,8 +42,11 @@ def topic(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> Topic:
 
 
 @pytest.fixture
-def taker(topic: Topic, engine: Native, tmp_path: Path) -> Taker:
-    return Taker(tmp_path, topic.name, engine)
+def taker(topic: Topic, engine: Native, tmp_path: Path) -> Iterator[Taker]:
+    """As `run --every` takes it: by a consumer that is kept."""
+    readers = topics.Readers(are_kept=True)
+    yield Taker(tmp_path, topic.name, engine, readers=readers)
+    readers.close()
 
 
 def test_bronze_is_what_was_committed_offset_by_offset(topic: Topic, taker: Taker) -> None:
@@ -111,6 +117,7 @@ def test_a_transaction_that_stays_open_holds_nobody_up_and_is_told_of(topic: Top
     time.sleep(1)
     assert f"a transaction in partition 0 of {topic.name} has been open for" in " ".join(taker.run().hanging)
     producer.commit_transaction()
+    topic.settle()
     topic.committed |= found | {(0, 3): behind}
     taker.run()
     assert taker.taken() == as_rows(topic.committed)
@@ -214,6 +221,35 @@ def test_a_round_takes_no_more_than_it_may_and_the_next_goes_on(topic: Topic, ta
         reports.append(taker.run())
     assert [done.rows_in for one in reports for done in one.done] == [100, 100, 100]
     assert taker.taken() == as_rows(topic.committed)
+
+
+def test_what_is_read_ahead_is_what_the_next_round_takes(
+    topic: Topic, taker: Taker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While more comes, also to partitions that had no more, and what is aborted; a run by somebody else is seen."""
+    ahead, gathered = list[int](), consume.Reader._gathered  # noqa: SLF001
+
+    def watched(self: consume.Reader, ranges: list[Offsets]) -> consume.Round:
+        found = gathered(self, ranges)
+        if threading.current_thread() is not threading.main_thread():
+            ahead.append(len(found[0].messages))
+        return found
+
+    monkeypatch.setattr(consume.Reader, "_gathered", watched)
+    taker.kafka = {"megabytes": 1}
+    chance = Random(4)  # noqa: S311
+    for one in range(12):
+        sizes = [chance.choice((10, 1000, 300_000)) for _ in range(chance.randrange(1, 12))]
+        topic.send(*[b"%d" % one * size for size in sizes], partition=chance.choice((None, 0, 1)))
+        topic.send_together(AN_EVENT, commit=chance.random() < 0.5)
+        if one == 6:
+            Taker(taker.folder, topic.name, taker.engine, taker.kafka).run()
+        taker.run()
+        assert set(taker.taken()) <= set(as_rows(topic.committed))
+    while taker.run().is_behind:
+        pass
+    assert taker.taken() == as_rows(topic.committed)
+    assert len(ahead) > 3
 
 
 def test_a_topic_is_not_read_without_its_extra(taker: Taker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,42 +155,48 @@ def run(
 
     What did not move is not touched. Where a source cannot be fetched all else is done, and it ends with 1.
     """
-    from jobs import fetched, plain, published
+    from jobs import alerted, fetched, plain, published
     from lakehouse import graph
     from lakehouse.runs.run import Run
 
-    known = graph.load()
-    wanted = graph.selected(known, tables or [])
-    printed.drafts(messages, wanted)
     if every and (since or until):
         raise LakehouseError("--since and --until fetch a time once. Leave them out, or --every.")
     if every and from_day:
         raise LakehouseError("--from judges a table again once. Leave it out, or --every.")
+    where, computes = places(lake, landing), engine_name(engine)
+    day, times = _day(from_day), _times(since, until)
     if every:
         from jobs.every import Rounds, release_every, seconds
 
-        where, how_often = places(lake, landing), seconds(every)
-        rounds = Rounds(messages, *where, known, wanted, how_often, engine_name=engine_name(engine))
+        known = graph.load()
+        wanted = graph.selected(known, tables or [])
+        printed.drafts(messages, wanted)
+        rounds = Rounds(messages, *where, known, wanted, seconds(every), engine_name=computes)
         rounds.release_every = release_every()
         rounds.go_on()
         return
-    one = Run(*places(lake, landing), known, engine=engine_name(engine), since=_day(from_day))
-    problems = fetched.first(messages, one.landing, wanted, *_times(since, until))
-    while True:
-        with printed.run(messages, one, wanted) as say:
-            try:
-                report = one.execute(wanted, say)
-            except LakehouseError:
-                if words := published.words_of_a_stop(one):
-                    messages.print(escape(words))
-                raise
-        printed.summary(messages, report)
-        if not report.is_behind:
-            break
-        one = one.again()
-    published.after(messages, one, report)
-    plain.after(messages, one.root, wanted)
-    if problems:
+    with alerted.after(messages, *where, computes) as watch:
+        known = graph.load()
+        wanted = graph.selected(known, tables or [])
+        printed.drafts(messages, wanted)
+        watch.run = one = Run(*where, known, engine=computes, since=day)
+        watch.not_fetched, watch.wanted = fetched.first(messages, one.landing, wanted, *times), wanted
+        while True:
+            with printed.run(messages, one, wanted) as say:
+                try:
+                    report = one.execute(wanted, say)
+                except LakehouseError:
+                    if words := published.words_of_a_stop(one):
+                        messages.print(escape(words))
+                    raise
+            printed.summary(messages, report)
+            if not report.is_behind:
+                break
+            watch.run = one = one.again()
+        watch.found = report.found
+        published.after(messages, one, report)
+        plain.after(messages, one.root, wanted)
+    if watch.not_fetched:
         raise typer.Exit(1)
 
 
@@ -260,12 +266,50 @@ def plan(tables: TablesArgument = None, lake: LakeOption = None, landing: Landin
 @app.command()
 def status(lake: LakeOption = None, landing: LandingOption = None) -> None:
     """Show each table: version, rows, rejected rows, when it last changed, what a run would do; and topics' lag."""
+    from jobs import alerted
     from lakehouse import graph
     from lakehouse.runs.run import Run
 
     one = Run(*places(lake, landing), graph.load())
     printed.status(printed.answers(), one, engine_name(None))
+    alerted.failing(printed.answers(), one.root)
     printed.drafts(messages, one.tables)
+
+
+@app.command()
+def alerts(
+    test: Annotated[
+        str | None, typer.Option(metavar="ROUTE", help="Only send a notice by this route that says it is a test.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is wrong, and tell nobody.")] = False,
+    lake: LakeOption = None,
+    landing: LandingOption = None,
+    engine: EngineOption = None,
+) -> None:
+    """Say what is wrong, and tell it by the routes of conf/alerts.yml: each problem once, and once when it is over.
+
+    Runs do it by themselves; from cron this also tells that none was started. Ends with 1 where a route takes nothing.
+    """
+    from jobs import alerted
+    from lakehouse import conf, graph
+    from lakehouse.alerts import notices, rules
+    from lakehouse.runs.run import Run
+
+    wanted = rules.load(conf.HOME / "conf")
+    if test is not None:
+        if test not in wanted.routes:
+            there_are = ", ".join(wanted.routes) or "none"
+            raise LakehouseError(f"conf/alerts.yml has no route {test}. There are: {there_are}.")
+        if why := notices.test(wanted.routes[test], storage.normalise(places(lake, None)[0])):
+            raise LakehouseError(f"The route {test} took no notice: {why}")
+        messages.print(f"The route {test} took the notice.")
+        return
+    one = Run(*places(lake, landing), graph.load(), engine=engine_name(engine))
+    found, looked = alerted.look(one, wanted, dry_run=dry_run)
+    alerted.shown(printed.answers(), found, looked)
+    alerted.said(messages, looked)
+    if looked.failed:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from jobs import fetched, plain, printed, published
+from jobs import alerted, fetched, plain, printed, published
 from jobs.places import retention
 from lakehouse import conf, engines
 from lakehouse.errors import LakehouseError, is_failure
@@ -73,6 +73,7 @@ class Rounds:
     _said: str = ""
     _in_landing: frozenset[object] = frozenset()
     _published: plain.Beside = field(default_factory=plain.Beside)
+    _watch: alerted.Watch | None = None
     _compacted_at: float = field(default_factory=time.monotonic)
     _freed_at: float = field(default_factory=time.monotonic)
 
@@ -108,9 +109,11 @@ class Rounds:
         is_behind = False
         run = Run(self.root, self.landing, self.tables, engine=self._engine or self.engine_name, is_kept=True)
         run.stopping, run.ledger, run.readers = self.stopping, self._ledger, self._readers
+        watch = self._watch = self._watch or alerted.Watch(self.messages, run)
+        watch.run, watch.wanted = run, self.wanted
         self.is_busy = True
         try:
-            problems = fetched.first(self.messages, self.landing, self.wanted)
+            problems = watch.not_fetched = fetched.first(self.messages, self.landing, self.wanted)
             report = run.execute(self.wanted, self._say)
             is_behind = report.is_behind
             self._tell(report)
@@ -118,15 +121,19 @@ class Rounds:
             self._release(run, report)
             self._published.look(self.messages, run.root, self.wanted, self.stopping)
             if problems:
-                self._complain("\n".join(problems))
+                self._complain("\n".join(problems.values()))
+            watch.found = report.found
+            watch.succeeded(moved=any(one.decision.does_something for one in report.done))
         except StoppedError as stopped:
             self.messages.print(str(stopped))
         except LakehouseError as error:
             self._complain("\n".join(words for words in (str(error), published.words_of_a_stop(run)) if words))
+            watch.failed(str(error))
         except BaseException as error:  # whatever it is, the next round may go well
             if not is_failure(error):
                 raise
-            self._complain(printed.in_words(error))
+            self._complain(words := printed.in_words(error))
+            watch.failed(words)
         finally:
             self.is_busy = False
             self._engine, self._ledger = run.engine, run.ledger

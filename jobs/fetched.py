@@ -30,8 +30,8 @@ def first(
     tables: Mapping[str, Table],
     since: datetime | None = None,
     until: datetime | None = None,
-) -> list[str]:
-    """Before a run: fetch what is due, or all for a time that somebody asks for; why sources could not be fetched."""
+) -> dict[str, str]:
+    """Before a run: fetch what is due, or all for a time that somebody asks for; by source why it could not be."""
     return fetch(messages, landing, wanted(landing, tables, since, until), since, until)
 
 
@@ -50,10 +50,10 @@ def fetch(
     tables: Collection[Table],
     since: datetime | None = None,
     until: datetime | None = None,
-) -> list[str]:
-    """Fetch these now; why sources could not be fetched."""
-    landing = storage.normalise(landing)
-    width, begin, problems = max((len(one.name) for one in tables), default=0) + 2, time.monotonic(), []
+) -> dict[str, str]:
+    """Fetch these now; by source why it could not be."""
+    landing, problems = storage.normalise(landing), dict[str, str]()
+    width, begin = max((len(one.name) for one in tables), default=0) + 2, time.monotonic()
     told = begin
 
     def say(so_far: Fetched) -> None:
@@ -66,8 +66,8 @@ def fetch(
         seconds, begin = time.monotonic() - begin, time.monotonic()
         messages.print(f"{one.landed.table:<{width}}{_landed(one.landed):<62}{seconds:5.1f} s  [dim]fetched[/]")
         if one.problem:
-            problems.append(f"{one.landed.table} was not fetched whole: {one.problem}")
-            messages.print(f"[red]{escape(visible(problems[-1]))}[/]")
+            problems[one.landed.table] = f"{one.landed.table} was not fetched whole: {one.problem}"
+            messages.print(f"[red]{escape(visible(problems[one.landed.table]))}[/]")
     return problems
 
 

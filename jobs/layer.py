@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jobs import plain, printed
+from jobs import alerted, plain, printed
 from jobs.places import engine_name, places
 from lakehouse import graph
 from lakehouse.runs.run import Run
@@ -20,13 +20,16 @@ def run_layer(layer: str) -> None:
         lake: Annotated[str | None, typer.Option(envvar="LAKEHOUSE_ROOT")] = None,
         landing: Annotated[str | None, typer.Option(envvar="LAKEHOUSE_LANDING")] = None,
     ) -> None:
-        tables = graph.load()
-        wanted = {name: table for name, table in tables.items() if name.startswith(f"{layer}.")}
-        run = Run(*places(lake, landing), tables, engine=engine_name(None))
-        with printed.run(messages, run, wanted) as say:
-            report = run.execute(wanted, say)
-        printed.summary(messages, report)
-        plain.after(messages, run.root, wanted)
+        where, computes = places(lake, landing), engine_name(None)
+        with alerted.after(messages, *where, computes) as watch:
+            tables = graph.load()
+            wanted = {name: table for name, table in tables.items() if name.startswith(f"{layer}.")}
+            watch.run = run = Run(*where, tables, engine=computes)
+            with printed.run(messages, run, wanted) as say:
+                report = run.execute(wanted, say)
+            printed.summary(messages, report)
+            watch.found = report.found
+            plain.after(messages, run.root, wanted)
 
     with printed.errors(messages):
         typer.run(main)

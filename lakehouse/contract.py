@@ -738,7 +738,7 @@ def load(folder: Path) -> dict[str, Contract]:
             try:
                 contracts[f"{layer}.{path.stem}"] = Contract.model_validate(conf.read(path))
             except ValidationError as error:
-                wrong += [_sentence(path, dict(item)) for item in error.errors()]
+                wrong += [sentence(path, dict(item)) for item in error.errors()]
             except (yaml.YAMLError, UnicodeDecodeError) as error:
                 wrong.append(f"{path}: is not YAML: {' '.join(str(error).split())}")
     if wrong:
@@ -752,7 +752,7 @@ def accepted(folder: Path) -> list[Accepted]:
     try:
         return TypeAdapter(list[Accepted]).validate_python((conf.read(path) if path.exists() else None) or [])
     except ValidationError as error:
-        wrong = [_sentence(path, dict(item)) for item in error.errors()]
+        wrong = [sentence(path, dict(item)) for item in error.errors()]
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         wrong = [f"{path}: is not YAML: {' '.join(str(error).split())}"]
     raise LakehouseError(
@@ -761,7 +761,8 @@ def accepted(folder: Path) -> list[Accepted]:
     )
 
 
-def _sentence(path: Path, item: dict[str, object]) -> str:
+def sentence(path: Path, item: dict[str, object]) -> str:
+    """What pydantic found wrong in a file."""
     place = item["loc"]
     key = ".".join(str(part) for part in place) if isinstance(place, tuple) else ""
     words = {"extra_forbidden": conf.UNKNOWN, "missing": conf.MISSING}

@@ -298,6 +298,7 @@ FLOORS = (
     "recovery",
     "serving",
     "proof",
+    "alerts",
     "scaffold",
 )  # each may import those before it
 OF_THE_JVM = {"_jdf", "_jvm", "_jsc", "sparkContext", "newSession", "persist", "localCheckpoint"}

@@ -250,6 +250,41 @@ def is_behind(root: str, there: Mapping[str, State]) -> bool:
     return last is None or any(_moved(root, last, name, one) for name, one in there.items())
 
 
+@dataclass(frozen=True)
+class Unreleased:
+    """Since when a table holds what no release has, which one is the newest, and why there is none after it."""
+
+    since: datetime
+    newest: int | None
+    why: str
+
+
+def unreleased(root: str, tables: Mapping[str, Table], known: Ledger, before: datetime) -> Unreleased | None:
+    """What was committed before a moment and is in no release; None where there is no such thing."""
+    last, states = newest(root), plan.states(root, tables.values())
+    there = {name: one for name, one in states.items() if isinstance(one, State) and name in tables}
+    since = [at for name, one in there.items() if (at := _waiting_since(root, last, name, one)) and at < before]
+    if not since:
+        return None
+    try:
+        _closed(root, tables, known, {})
+        why = "nobody has published since; `lakehouse publish` does it"
+    except LakehouseError as error:
+        why = str(error)
+    return Unreleased(min(since), last.number if last else None, why)
+
+
+def _waiting_since(root: str, last: Release | None, name: str, now: State) -> datetime | None:
+    """When the first commit was made that the release lacks; None where it lacks no data."""
+    address = progress.address(root, name)
+    if last is None or last.ids.get(name) != now.id:
+        return progress.written_at(address)
+    if not progress.moved(address, last.tables[name], now.version):
+        return None
+    first = log.history(address, 1, until=last.tables[name] + 1)
+    return datetime.fromtimestamp(first[0].timestamp / 1000, UTC) if first else last.published_at
+
+
 @after_others  # then all is looked at again: a later number is never an older lake
 def publish(
     root: str, tables: Mapping[str, Table], despite: Mapping[str, str] | None = None, known: Ledger | None = None

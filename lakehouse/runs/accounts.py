@@ -304,7 +304,7 @@ def _of_source(
     name: str, source: Source, taken: Iterable[Entry], loaded: Mapping[Place, Rows], at: datetime
 ) -> Iterator[Measure]:
     """The files of one run, alone and against those before them; a correction is no measure of what is usual."""
-    mine = {entry.place: entry for entry in taken if entry.delivery.table == name and "rows" in entry.counts}
+    mine = {entry.place: entry for entry in _counted(name, taken)}
     files = {place: _file(entry) for place, entry in mine.items()}
     in_bronze: Counter[int | None] = Counter()
     for place, rows in loaded.items():
@@ -322,6 +322,16 @@ def _of_source(
         [files[place] for place in whole if place in loaded],
         [files[place] for place in whole if place not in loaded],
     )
+
+
+def freshness(name: str, source: Source, taken: Iterable[Entry], at: datetime) -> list[Measure]:
+    """How old each market's newest delivery is at a moment, which no run need have seen."""
+    valid = (_file(entry) for entry in _counted(name, taken) if not entry.retracted)
+    return quality.freshness(source, valid, at)
+
+
+def _counted(name: str, taken: Iterable[Entry]) -> list[Entry]:
+    return [one for one in taken if one.delivery.table == name and "rows" in one.counts]
 
 
 def _file(entry: Entry) -> Loaded:

@@ -214,6 +214,39 @@ def newest(root: str, kind: Kind, since: datetime = ops.EPOCH) -> list[Noted]:
     return [_noted(row) for row in rows]
 
 
+@dataclass(frozen=True)
+class Compared:
+    """The newest measure, and the median of the shares (of a score, the values) that the 14 before it had."""
+
+    noted: Noted
+    usual: float | None
+
+
+def compared(root: str) -> list[Compared]:
+    """All scores, and what is broken, as each table and market was measured last.
+
+    A measure of a run before that says nothing: a rule may be gone, and those of the core are counted where they are
+    broken.
+    """
+    statement = f"""
+        with ranked as (
+            select *, coalesce(share, value) as number,
+                rank() over (partition by table_name, market, measure order by at desc) as run_before,
+                row_number() over (partition by table_name, market, measure, name order by at desc) as before
+            from t where measure in ('rule', 'check', 'score', 'volume', 'reconciliation')
+        ), usual as (
+            select table_name, coalesce(market, -1) as place, measure, name, median(number) as usual
+            from ranked where before between 2 and {USUAL + 1} group by 1, 2, 3, 4
+        )
+        select ranked.*, usual.usual from ranked left join usual
+            on ranked.table_name = usual.table_name and coalesce(ranked.market, -1) = usual.place
+            and ranked.measure = usual.measure and ranked.name = usual.name
+        where ranked.run_before = 1 and (ranked.broken > 0 or ranked.measure = 'score')
+        order by ranked.table_name, ranked.market, ranked.measure, ranked.name"""  # noqa: S608
+    rows = ops.query(progress.address(root, QUALITY), statement)
+    return [Compared(_noted(row), row["usual"]) for row in rows]
+
+
 def stopped(root: str, runs: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """By table the rules that stopped it in the run that is named for it."""
     if not runs:

@@ -26,14 +26,14 @@ def secret(name: str) -> Secret:
     """
     if not name.startswith(FILE):
         if not (found := os.environ.get(name, "")):
-            raise SourceError(f"The environment variable {name} is not set, and a source's credentials stand there.")
+            raise SourceError(f"The environment variable {name} is not set, and credentials stand there.")
         return Secret(name, found)
     path = Path(name.removeprefix(FILE))
     try:
         found = path.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is no text"
-        raise SourceError(f"{path}, where a source's credentials stand, cannot be read: {why}.") from None
+        raise SourceError(f"{path}, where credentials stand, cannot be read: {why}.") from None
     if not found:
-        raise SourceError(f"{path}, where a source's credentials should stand, is empty. Write them there.")
+        raise SourceError(f"{path}, where credentials should stand, is empty. Write them there.")
     return Secret(name, found)

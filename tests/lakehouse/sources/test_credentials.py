@@ -25,10 +25,10 @@ def test_credentials_are_found_once_they_stand_where_the_words_say(
     with pytest.raises(SourceError, match="The environment variable SALES_API_KEY is not set"):
         secret("SALES_API_KEY")
     place = tmp_path / "key"
-    with pytest.raises(SourceError, match=f"{place}, where a source's credentials stand, cannot be read: No such"):
+    with pytest.raises(SourceError, match=f"{place}, where credentials stand, cannot be read: No such"):
         secret(f"file:{place}")
     place.write_text("\n")
-    with pytest.raises(SourceError, match=f"{place}, where a source's credentials should stand, is empty. Write them"):
+    with pytest.raises(SourceError, match=f"{place}, where credentials should stand, is empty. Write them"):
         secret(f"file:{place}")
     place.write_text(CANARY)
     assert secret(f"file:{place}").revealed == CANARY

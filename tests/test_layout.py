@@ -294,6 +294,7 @@ FLOORS = (
     "writes",
     "documents",
     "events",
+    "lineage",
     "runs",
     "recovery",
     "serving",

@@ -416,6 +416,12 @@ def _with(rows: T, **facts: object) -> T:
     return rows
 
 
+def plan(rows: DataFrame) -> Any:  # noqa: ANN401  a message of Spark Connect
+    """The relation as the client would send it: what was asked for, with no name resolved; of files the paths."""
+    connected = _connect(rows)
+    return connected._plan.to_proto(connected._session.client).root  # noqa: SLF001
+
+
 def _files(rows: DataFrame) -> list[str]:
     """The files that hold these rows and no others, also those of a union; none where rows are to be computed."""
     return _of_plan(_connect(rows)._plan)  # noqa: SLF001

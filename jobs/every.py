@@ -114,7 +114,10 @@ class Rounds:
         self.is_busy = True
         try:
             problems = watch.not_fetched = fetched.first(self.messages, self.landing, self.wanted)
-            report = run.execute(self.wanted, self._say)
+            try:
+                report = run.execute(self.wanted, self._say)
+            finally:
+                printed.untold(self.messages, run)
             is_behind = report.is_behind
             self._tell(report)
             self._tidy(report)

@@ -78,11 +78,21 @@ def run(messages: Console, one: Run, wanted: Mapping[str, Table]) -> Iterator[Ca
         turn(messages, done, width)
 
     messages.print(f"[dim]lake {escape(one.root)}, landing {escape(one.landing)}[/]")
-    yield say
+    try:
+        yield say
+    finally:
+        untold(messages, one)
     if len(idle) == len(wanted):
         messages.print("Nothing new: every table is up to date, and no commit was made.")
     elif unmoved := sum(one.decision.state is not None for one in idle):
         messages.print(f"[dim]{unmoved} tables did not move and were not touched.[/]")
+
+
+def untold(messages: Console, one: Run) -> None:
+    """What a run that ended, well or not, could not tell those who collect lineage."""
+    for words in (one.lineage.unsent, *one.lineage.unknown):
+        if words:
+            messages.print(f"  [yellow]warning[/] {escape(visible(words))}")
 
 
 def turn(messages: Console, done: Done, width: int) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 RECOGNISED = 12  # characters of a secret: what is shorter may be any word
 # What holds one by its name, unless it is where a file is.
-SECRET = re.compile(r"(?!.*_(FILE|PATH|DIR)$).*(SECRET|TOKEN|PASSWORD|PASSWD)|(.*_)?KEY(_ID)?$")
+SECRET = re.compile(r"(?!.*_(FILE|PATH|DIR)$).*(SECRET|TOKEN|PASSWORD|PASSWD)|(.*_)?(API)?KEY(_ID)?$")
 
 
 class LakehouseError(Exception):

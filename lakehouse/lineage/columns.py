@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse import engines, graph
 from lakehouse.delta.types import arrow_schema
+from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import files, messages
 from lakehouse.lineage import origins
@@ -94,8 +95,10 @@ def derived(table: Table, tables: Mapping[str, Table]) -> Lineage:
     try:
         frame = _frame(table, tables)
         columns = {name: frame.of(name) for name in table.contract.columns if name != table.contract.position}
-    except UnknownPlanError as error:
+    except (UnknownPlanError, LakehouseError) as error:
         return Lineage(unknown=f"{table.name}: {error}")
+    except protocol.errors() as error:
+        return Lineage(unknown=f"{table.name}: {protocol.words(error)}")
     return Lineage(columns, frame.rows)
 
 
@@ -111,11 +114,7 @@ def _frame(table: Table, tables: Mapping[str, Table]) -> Frame:
     frames = {name: engine.frame(schema.empty_table()) for name, schema in schemas.items()}
     plans = {name: native.plan(rows) for name, rows in frames.items()}
     inputs = {plan.read.data_source.paths[0]: (name, schemas[name].names) for name, plan in plans.items()}
-    try:
-        made = _made(table, tables, frames)
-    except LakehouseError as error:
-        raise UnknownPlanError(str(error)) from error
-    return _judged(table, origins.of_plan(native.plan(made), inputs))
+    return _judged(table, origins.of_plan(native.plan(_made(table, tables, frames)), inputs))
 
 
 def _made(table: Table, tables: Mapping[str, Table], frames: dict[str, DataFrame]) -> DataFrame:

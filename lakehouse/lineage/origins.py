@@ -83,8 +83,10 @@ class Frame:
         if not found and rest:
             found = [one for one in self.columns if (one.of, one.name.lower()) == (path[0], rest[0].lower())]
             rest = rest[1:]
-        if len(found) != 1:
-            raise UnknownPlanError(f"{'several columns are' if found else 'no column is'} named {'.'.join(path)}")
+        if not found:
+            raise UnknownPlanError(f"no column is named {'.'.join(path)}")
+        if len(found) > 1:
+            raise UnknownPlanError(f"several columns are named {'.'.join(path)}")
         value = found[0].value
         for name in rest:
             value = _field(value, name)
@@ -385,8 +387,6 @@ class _Expressions:
         return self._variable(list(one.name_parts))
 
     def _variable(self, path: list[str]) -> Value:
-        if path[0] not in self.variables:
-            raise UnknownPlanError(f"no variable is named {path[0]}")
         value = self.variables[path[0]]
         for name in path[1:]:
             value = _field(value, name)
@@ -429,8 +429,6 @@ class _Expressions:
         return self._applied(finish, [state]) if finish is not None else state
 
     def _applied(self, function: Any, values: Sequence[Value]) -> Value:  # noqa: ANN401
-        if function.WhichOneof("expr_type") != "lambda_function":
-            raise UnknownPlanError("a function by its name alone is not known")
         names = [one.name_parts[0] for one in function.lambda_function.arguments]
         inside = {**self.variables, **dict(zip(names, values, strict=False))}
         return _Expressions(self.frame, inside).value(function.lambda_function.function)

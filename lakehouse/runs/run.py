@@ -21,6 +21,7 @@ from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError, is_panic, refusal
 from lakehouse.intake import landing, ledger, retracted, schema_changes
 from lakehouse.intake.ledger import Ledger
+from lakehouse.lineage.telling import Telling
 from lakehouse.readers.columns import NAMES_A_ROW
 from lakehouse.runs import accounts, history, plan, quality, topics
 from lakehouse.runs.turns import Decision, Done, Report
@@ -82,6 +83,7 @@ class Run:
         self._broken: list[Ran] = []
         self._changes: list[SchemaChange] = []
         self.history = history.History(self.root, self.engine_name)
+        self.lineage = Telling(self.root, self.landing, self.id, self.at, tables, self.engine_name)
         self.stopping = threading.Event()
         self.retracted: tuple[Retraction, ...] = ()
         self.rewound = ""
@@ -153,6 +155,7 @@ class Run:
                 step()
             except BaseException as error:  # noqa: BLE001  raised below, with what the steps after it could not do
                 failed.append(error)
+        self.lineage.close(failed[0] if failed else None)
         _raise(failed)
         suspects = tuple(self._suspects(found, done))
         is_behind = any(one.is_behind for one in self._rounds) or any(one.waiting for one in done)
@@ -311,10 +314,18 @@ class Run:
         begin, decision = time.monotonic(), Decision(table.name, "", "")
         try:
             decision = plan.decide(self.root, table, self.taken, self.history, self.topics, self.offers)
-            return self._settle(table, decision) if decision.does_something else Done(decision)
+            return self._told(table, decision) if decision.does_something else Done(decision)
         except BaseException as error:
+            self.lineage.fails(table.name, error)
             self._broken.append(history.failed(decision, time.monotonic() - begin, error))
             raise
+
+    def _told(self, table: Table, decision: Decision) -> Done:
+        self.lineage.begins(table.name, decision.path)
+        done = self._settle(table, decision)
+        versions = (decision.state.version if decision.state else -1, -1 if done.version is None else done.version)
+        self.lineage.ends(table.name, decision.inputs, versions, (done.counts, done.measures))
+        return done
 
     def _settle(self, table: Table, decision: Decision) -> Done:
         if decision.path == "wait":

@@ -126,13 +126,27 @@ def test_of_a_union_and_an_alias_each_side_counts(made: Callable[[Build], dict[s
 @pytest.mark.parametrize(
     ("build", "words"),
     [
-        (lambda lines, _: lines.sample(0.5), "sample of frames"),
-        (lambda lines, _: lines.cube("market").agg(F.count("*")), "a pivot, a cube or a rollup"),
-        (lambda lines, _: lines.groupBy("market").pivot("note", ["x"]).count(), "a pivot, a cube or a rollup"),
+        (lambda lines, _: lines.sample(0.5), "sample of frames is not known"),
+        (
+            lambda lines, _: lines.cube("market").agg(F.count("*")),
+            "groups of a pivot, a cube or a rollup are not known",
+        ),
+        (
+            lambda lines, _: lines.groupBy("market").pivot("note", ["x"]).count(),
+            "groups of a pivot, a cube or a rollup are not known",
+        ),
         (lambda lines, _: lines.select("nowhere"), "no column is named nowhere"),
-        (lambda lines, _: lines.select(F.zip_with("note", "note", lambda one, _: one)), "zip_with with a lambda"),
+        (
+            lambda lines, _: lines.select(F.zip_with("note", "note", lambda one, _: one)),
+            "zip_with with a lambda is not known",
+        ),
         (lambda lines, _: lines.select(F.expr("sum(price) over (partition by note)")), "in SQL is not known"),
         (lambda lines, orders: lines.crossJoin(orders).select("order_id"), "several columns are named order_id"),
+        (lambda lines, _: lines.select(F.struct("price").alias("s")).select("s.nowhere"), "no field is named nowhere"),
+        (lambda lines, _: lines.sparkSession.read.parquet("/nowhere"), "it reads what is no input"),
+        (lambda lines, _: lines.select(F.inline("note")), "inline of what is not known field by field"),
+        (lambda lines, orders: lines.unionByName(orders), "a union of other columns is not known"),
+        (lambda lines, _: lines.select(F.col("note").withField("a", F.lit(1))), "in an expression is not known"),
     ],
 )
 def test_what_is_not_understood_is_refused(made: Callable[[Build], dict[str, str]], build: Build, words: str) -> None:

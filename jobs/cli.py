@@ -742,20 +742,48 @@ def retract(
 
 
 @app.command()
+def lineage(
+    of: Annotated[
+        str, typer.Argument(metavar="TABLE[.COLUMN]", help="Such as gold.daily_sales, or gold.daily_sales.revenue.")
+    ],
+    readers: Annotated[
+        bool, typer.Option("--readers", help="The other way: what is made from it, so what changes with it.")
+    ] = False,
+    output: Annotated[Shape, typer.Option("--format", help="tree for people, json for programs.")] = Shape.tree,
+) -> None:
+    """Show which columns a column is made from, down to what is delivered; read from definitions, without a lake."""
+    from jobs import traced
+    from lakehouse import graph
+    from lakehouse.lineage import columns
+
+    known = graph.load()
+    place = traced.place(known, of)
+    trace = traced.trace(known, columns.of(known, known), place, readers=readers)
+    if output is Shape.json:
+        print(traced.as_json(trace))  # noqa: T201
+    else:
+        traced.traced(printed.answers(), trace)
+
+
+@app.command()
 def docs(
     file: Annotated[Path, typer.Argument(help="The page to write, over one that is there.")] = Path("docs.html"),
     release: ReleaseOption = None,
     as_of: AsOfOption = None,
     lake: LakeOption = None,
 ) -> None:
-    """Write one HTML page of every table: meanings, units, rules, lineage, freshness, examples; starts no engine."""
+    """Write one HTML page of every table: meanings, units, rules, lineage, freshness, examples.
+
+    No engine starts, but where a definition is new, to read how its columns are made.
+    """
     from jobs import docs as look
     from lakehouse import graph
+    from lakehouse.lineage import columns
     from lakehouse.serving import docs as facts
 
-    root = storage.normalise(places(lake, None)[0])
+    root, known = storage.normalise(places(lake, None)[0]), graph.load()
     with _at(root, release, as_of) as point:
-        found = facts.gather(root, graph.load(), point=point)
+        found = facts.gather(root, known, point=point, lineages=columns.of(known, known))
     facts.write(look.page(found), file)
     printed.documented(messages, found, file)
 

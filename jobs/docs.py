@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from jobs import lineage
+from jobs import lineage, traced
 from lakehouse.contract import LAYERS
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def page(docs: Docs) -> str:
         missing=sum(one.stored is None for one in docs.entries),
         known={one.table.name for one in docs.entries} | {one.name for one in docs.references},
         lineage=lineage,
+        traced=traced,
     )
 
 

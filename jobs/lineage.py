@@ -12,11 +12,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from lakehouse.contract import LAYERS
+from lakehouse.lineage.origins import DIRECT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from lakehouse.graph import Table
+    from lakehouse.lineage.columns import Lineage
 
 LETTER, PADDING = 7.3, 26  # of a monospaced font of 12 px; what a box has beside its letters
 HEIGHT, SPACE, GAP = 28, 8, 10  # of a box, between two, and of the way for lines
@@ -59,11 +61,16 @@ class Line:
 
 @dataclass(frozen=True)
 class Node:
-    """A table with the word that stands in its box."""
+    """A table, or a column, with the word that stands in its box."""
 
     name: str
     word: str
     box: Box
+
+    @property
+    def place(self) -> str:
+        """Where the page says more of it: of a file of conf/ all columns are one place."""
+        return ".".join(self.name.split(".")[: 2 if self.name.startswith("conf.") else None])
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,22 @@ def neighbours(name: str, inputs: Sequence[str], readers: Sequence[str]) -> Pict
     columns = [Column(tuple(inputs), "reads"), Column((name,)), Column(tuple(readers), "is read by")]
     edges = [*((one, name) for one in inputs), *((name, one) for one in readers)]
     return picture([one for one in columns if one.names], edges, f"What {name} reads, and what reads it", short=False)
+
+
+def by_column(name: str, lineage: Lineage) -> Picture | None:
+    """From columns of the inputs to those of a table that they give values to; None where none does.
+
+    What only chooses, and what decides which rows there are, is no line: it would be one to nearly each column.
+    """
+    edges = [
+        (".".join(place), f"{name}.{column}")
+        for column, of in lineage.columns.items()
+        for place, ways in of.items()
+        if ways & {*DIRECT}
+    ]
+    sides = [tuple(dict.fromkeys(edge[side] for edge in edges)) for side in (0, 1)]
+    label = f"Which columns those of {name} are made from"
+    return picture([Column(one) for one in sides], edges, label, short=False) if edges else None
 
 
 def picture(columns: Sequence[Column], edges: Sequence[Edge], label: str, *, short: bool) -> Picture:

@@ -17,9 +17,10 @@ import typer
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from typer.cli import get_docs_for_click
 
-from jobs import cli, lineage
+from jobs import cli, lineage, traced
 from lakehouse import contract, described_api, graph
 from lakehouse.contract import LAYERS
+from lakehouse.lineage import columns
 from lakehouse.serving import docs
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ LINK = re.compile(r'\b(?:href|src)="(?!\w+:)([^"]+)"')
 
 def pages() -> dict[str, str]:
     """The reference: each page's text by its file's name. Of no lake, so that only what is promised stands in it."""
-    found = docs.gather(str(graph.HOME / ".lake" / "none"), graph.load())
+    known = graph.load()
+    found = docs.gather(str(graph.HOME / ".lake" / "none"), known, lineages=columns.of(known, known))
     layers = {layer: [one for one in found.entries if one.table.name.startswith(f"{layer}.")] for layer in LAYERS}
     templates = _templates({one.table.name for one in found.entries})
     written = {
@@ -75,6 +77,8 @@ def _templates(tables: set[str]) -> Environment:
     made.filters |= {
         "text": in_markdown,
         "code": in_code,
+        "said": traced.said,
+        "said_of_rows": traced.said_of_rows,
         "linked": lambda text: _linked(in_markdown(text), tables),
         "paragraphs": lambda text: "\n\n".join(map(in_markdown, text.split("\n\n"))),
         "first_sentence": lambda text: re.split(r"(?<=\.)\s", text.strip(), maxsplit=1)[0],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import takewhile
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from lakehouse import graph
 from lakehouse.delta import log, ops, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
+from lakehouse.lineage.columns import Lineage
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Stored:
 class Entry:
     """One table. `remarks` are what its module says beside what one row is; `stored` is None where it is not there.
 
-    `delivered_at`: of the newest file that it or what it is made from was loaded from.
+    `delivered_at`: of the newest file that it or what it is made from was loaded from. `lineage`: of its columns.
     """
 
     table: Table
@@ -60,6 +61,7 @@ class Entry:
     readers: tuple[str, ...]
     stored: Stored | None
     delivered_at: datetime | None = None
+    lineage: Lineage = field(default_factory=Lineage)
 
 
 @dataclass(frozen=True)
@@ -98,11 +100,16 @@ class Docs:
 
 
 def gather(
-    root: str, tables: Mapping[str, Table], home: Path = graph.HOME, point: Mapping[str, Input] | None = None
+    root: str,
+    tables: Mapping[str, Table],
+    home: Path = graph.HOME,
+    point: Mapping[str, Input] | None = None,
+    lineages: Mapping[str, Lineage] | None = None,
 ) -> Docs:
     """All of it, from the contracts and the Delta logs; a lake that is not there yet has no tables.
 
     At a `point`, such as that of a release, every table is as it was there, but for what contracts say today.
+    `lineages`: of the columns, where they are to be shown.
     """
     root = storage.normalise(root)
     storage.check(root, role="lake", must_exist=False)
@@ -110,8 +117,16 @@ def gather(
         found = pool.map(lambda one: _stored(root, one, point), tables.values())
         stored = dict(zip(tables, found, strict=True))
     newest = _newest_deliveries(root, point)
+    known = lineages or {}
     entries = [
-        Entry(one, _remarks(one), _readers(name, tables), stored[name], _newest(newest, tables, name))
+        Entry(
+            one,
+            _remarks(one),
+            _readers(name, tables),
+            stored[name],
+            _newest(newest, tables, name),
+            known.get(name, Lineage()),
+        )
         for name, one in tables.items()
     ]
     files = sorted({name for one in tables.values() for name in one.inputs if name.startswith("conf.")})

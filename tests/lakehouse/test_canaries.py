@@ -173,6 +173,7 @@ CASES = {
     "check": Case(),
     "rejected": Case((SOLD,)),
     "docs": Case(("docs.html",)),
+    "lineage": Case((LINES,), ("gold.none",)),
     "export": Case((LINES, "--format", "csv")),
     "report": Case(None, (), elsewhere="tests/jobs/test_report.py"),
     "dashboard": Case(("--port", "8129")),
@@ -201,6 +202,10 @@ IN_ENVIRONMENT = {
     "HTTPS_PROXY": f"http://me:{canary('proxy')}@127.0.0.1:1",
     "PGPASSWORD": canary("pgpassword"),
     "SHOP_KEY": canary("api"),
+    "OPENLINEAGE__TRANSPORT__TYPE": "http",  # which is refused
+    "OPENLINEAGE__TRANSPORT__URL": f"http://me:{canary('lineage')}@127.0.0.1:1",
+    "OPENLINEAGE__TRANSPORT__AUTH__TYPE": "api_key",
+    "OPENLINEAGE__TRANSPORT__AUTH__APIKEY": canary("collector"),
     "WRITER_SECRET_KEY": canary("writer"),
     "READER_SECRET_KEY": canary("reader"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import threading
@@ -45,6 +46,8 @@ def client(home: Path = conf.HOME) -> Any:  # noqa: ANN401  an OpenLineageClient
     check_library()
     from openlineage.client import OpenLineageClient  # noqa: PLC0415
 
+    # Below that it logs addresses with the passwords in them; OPENLINEAGE_CLIENT_LOGGING is who wants it so.
+    logging.getLogger("openlineage").setLevel(logging.WARNING)
     path = home / "conf/lineage.yml"
     if "OPENLINEAGE_CONFIG" in os.environ or not path.exists():
         return OpenLineageClient()

@@ -43,6 +43,8 @@ HEAVY = (
     "httpx2",
     "uvicorn",
     "python_calamine",
+    "openlineage",
+    "requests",
 )
 COMMAND = f"""
 import sys

@@ -72,11 +72,13 @@ class Events:
     # Of a table's turn
 
     def begun(self, table: Table, path: str) -> openlineage.RunEvent:
-        inputs = [openlineage.InputDataset(*one) for name in table.inputs for one in self._datasets(table, name)]
-        outputs = [openlineage.OutputDataset(*datasets.of_table(self.root, table.name))]
-        return self._event("START", table.name, self._job(table), self._facets(path), inputs, outputs)
+        return self._of_turn("START", table, path)
 
-    def failed(self, table: Table, path: str, error: str, state: str = "FAIL") -> openlineage.RunEvent:
+    def failed(self, table: Table, path: str, error: str) -> openlineage.RunEvent:
+        return self._of_turn("FAIL", table, path, error)
+
+    def _of_turn(self, state: str, table: Table, path: str, error: str = "") -> openlineage.RunEvent:
+        """Without what was written, which nobody knows yet, or is nothing."""
         inputs = [openlineage.InputDataset(*one) for name in table.inputs for one in self._datasets(table, name)]
         outputs = [openlineage.OutputDataset(*datasets.of_table(self.root, table.name))]
         facets = {**self._facets(path), **_error(error)}

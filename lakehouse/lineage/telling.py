@@ -77,13 +77,13 @@ class Telling:
             with self._lock, self._never_failing():
                 self._tell(lambda of: of.failed(self.tables[table], path, words))
 
-    def close(self, error: BaseException | None = None) -> None:
-        """At the end of the run: it waits for what is on its way, at most sending.PATIENCE."""
+    def close(self, state: str, error: BaseException | None) -> None:
+        """At the end of the run, in that state: it waits for what is on its way, at most sending.PATIENCE."""
         if self.sender is None:
             return
         with self._never_failing():
             words = "" if error is None else str(error) or type(error).__name__
-            self._tell(lambda of: of.of_run("FAIL" if error else "COMPLETE", words))
+            self._tell(lambda of: of.of_run(state, words))
         self.unsent, self.sender = self.sender.end(), None
 
     def _tell(self, make: Callable[[Events], object]) -> None:

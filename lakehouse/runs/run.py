@@ -155,7 +155,9 @@ class Run:
                 step()
             except BaseException as error:  # noqa: BLE001  raised below, with what the steps after it could not do
                 failed.append(error)
-        self.lineage.close(failed[0] if failed else None)
+        first = failed[0] if failed else None
+        is_stopped = isinstance(first, StoppedError)
+        self.lineage.close("ABORT" if is_stopped else "FAIL" if first else "COMPLETE", first)
         _raise(failed)
         suspects = tuple(self._suspects(found, done))
         is_behind = any(one.is_behind for one in self._rounds) or any(one.waiting for one in done)

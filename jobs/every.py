@@ -22,6 +22,7 @@ from lakehouse.intake.ledger import Ledger
 from lakehouse.recovery import releases
 from lakehouse.runs import topics
 from lakehouse.runs.run import Run, StoppedError
+from lakehouse.store.cache import looked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,6 +84,7 @@ class Rounds:
         where = f"lake {self.root}, landing {self.landing}, looked at every {self.every} s"
         self.messages.print(f"[dim]{escape(where)}[/]")
         while not self.stopping.is_set():
+            looked()
             begin = time.monotonic()
             is_behind = self._round()
             self._maintain()

@@ -13,6 +13,7 @@ from jobs.places import retention
 from lakehouse.errors import LakehouseError
 from lakehouse.recovery import releases
 from lakehouse.serving.trino import schemas, server
+from lakehouse.store.cache import looked
 
 if TYPE_CHECKING:
     import subprocess
@@ -60,6 +61,7 @@ def follow(
     """Look again every few seconds; what fails is said once, and tried again."""
     number, said = -1, ""
     while not ended.is_set():
+        looked()
         try:
             newest = releases.newest(root)
             if newest is None and number < 0:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from lakehouse.errors import LakehouseError, refusal
@@ -14,6 +15,14 @@ def cache_folder() -> Path:
     if named := os.environ.get("LAKEHOUSE_CACHE"):
         return Path(named).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lakehouse"
+
+
+def looked() -> None:
+    """Say by a file's time that this process goes on; who keeps it (docker/helm) starts it anew where that gets old."""
+    sign = cache_folder() / "looked"
+    with suppress(OSError):  # nobody may look, and no work is lost for it
+        sign.parent.mkdir(parents=True, exist_ok=True)
+        sign.touch()
 
 
 def plain_folder() -> Path:

@@ -151,8 +151,9 @@ def test_an_error_that_stays_is_said_once_and_another_anew(tmp_path: Path) -> No
 @pytest.mark.usefixtures("_own_signals")
 @pytest.mark.parametrize(("release_every", "expected"), [(0, [1, 2]), (3600, [1])])
 def test_what_moved_is_released_at_most_so_often(
-    tmp_path: Path, engine: Native, release_every: int, expected: list[int]
+    tmp_path: Path, engine: Native, release_every: int, expected: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("LAKEHOUSE_CACHE", str(tmp_path / "cache"))
     toy = Toy(tmp_path, engine)
     tables = toy.tables()
     for name in ("monday.csv", "tuesday.csv"):
@@ -161,6 +162,7 @@ def test_what_moved_is_released_at_most_so_often(
         places = (toy.lake.root, str(toy.landing))
         Rounds(Console(quiet=True), *places, tables, tables, 60, stopping, release_every=release_every).go_on()
     assert [one.number for one in releases.releases(toy.lake.root)] == expected
+    assert (tmp_path / "cache" / "looked").exists()  # by which a cluster sees that it goes on
 
 
 @pytest.mark.slow

@@ -109,7 +109,7 @@ def test_no_container_runs_as_root_or_as_an_image_of_no_version(services: dict[s
     users = {name: re.findall(r"^USER (\d+)$", stages[name], flags=re.MULTILINE) for name in IMAGES}
     assert users == {name: ["10001"] for name in IMAGES}
     others = {one["image"] for one in services.values() if "build" not in one}
-    assert all(re.fullmatch(r"\S+:\d[\w.-]+", image) for image in others)
+    assert all(re.fullmatch(r"\S+:v?\d[\w.-]+", image) for image in others)
     as_root = {name for name, one in services.items() if one["image"].startswith(STARTS_AS_ROOT) and "user" not in one}
     assert not as_root
     assert all(one["cap_drop"] == ["ALL"] and one["security_opt"] == QUIET for one in services.values())
@@ -158,6 +158,9 @@ def test_each_service_waits_until_what_it_needs_is_there(services: dict[str, Any
         "served": {"job": done, "postgres": healthy},
         "trino": {"users": done},
         "shown": {"job": done, "trino": healthy},
+        "metrics": {"users": done},
+        "prometheus": {"metrics": {"condition": "service_started"}},
+        "grafana": {"prometheus": healthy},
     }
     assert waits == expected
     waited_for = {name for names in waits.values() for name, until in names.items() if until == healthy}

@@ -68,13 +68,14 @@ def a_day(exports: Path) -> Steps:
 
 
 def compare(repository: Path, commits: tuple[str, str], steps: Steps, rounds: int) -> tuple[dict[str, float], ...]:
-    """Of both commits the fewest seconds of the processor by step. Raises CalledProcessError where one fails."""
+    """Of both commits the fewest seconds of the processor by step. Ends, with its words, where one fails."""
     found: list[dict[str, list[float]]] = [{name: [] for name in steps} for _ in commits]
     with ExitStack() as until:
         places = [until.enter_context(checked_out(repository, commit)) for commit in commits]
         for number in range(rounds):
             order = (0, 1) if number % 2 == 0 else (1, 0)  # neither always finds what the other left in a cache
             for which in order:
+                sys.stderr.write(f"Round {number + 1} of {rounds}: {commits[which]}\n")
                 with tempfile.TemporaryDirectory(prefix="lakehouse-gate-") as scratch:
                     Path(scratch, "landing").mkdir()
                     environment = os.environ | {"PYTHONPATH": str(places[which]), "LAKEHOUSE_CACHE": f"{scratch}/cache"}
@@ -86,7 +87,9 @@ def compare(repository: Path, commits: tuple[str, str], steps: Steps, rounds: in
 def cost(command: list[str], folder: Path, environment: Mapping[str, str]) -> float:
     """Seconds of the processor, of it and of all that it starts and waits for."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, cwd=folder, env=dict(environment), stdout=subprocess.DEVNULL, check=True)
+    answer = subprocess.run(command, cwd=folder, env=dict(environment), capture_output=True, text=True, check=False)
+    if answer.returncode:
+        sys.exit(f"`{' '.join(command)}` ended with {answer.returncode}: {answer.stderr[-2000:]}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 

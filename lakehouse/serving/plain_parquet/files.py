@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from lakehouse.delta import feed, log, parquet, progress
 from lakehouse.delta.conflicts import after_others
 from lakehouse.delta.feed import UnreadableChangesError
+from lakehouse.delta.progress import Progress
 from lakehouse.errors import LakehouseError
 from lakehouse.serving.plain_parquet import plans
 from lakehouse.serving.plain_parquet.plans import AnewError, Plan
@@ -131,19 +132,24 @@ def _names(table: Table) -> list[str]:
 def _late(table: Table, snapshot: Snapshot, since: int, before: datetime) -> pa.Table:
     """Rows of hours before `before` that came in the versions (since, snapshot's].
 
-    Raises AnewError where one of such an hour left, UnreadableChangesError and others where a version cannot be read.
+    Raises AnewError where one of such an hour left, or came by another definition, and UnreadableChangesError and
+    others where a version cannot be read.
     """
     names, schema = _names(table), log.schema(snapshot)
     fields_of = [*(schema.field(name) for name in names), pa.field(feed.SIGN, pa.int32())]
     found = [pa.schema(fields_of).empty_table()]
+    definition = _definition(log.actions(snapshot.address, since), "")
     for version in range(since + 1, snapshot.version + 1):
         done = log.actions(snapshot.address, version)
+        before_it, definition = definition, _definition(done, definition)
         if log.is_retention(done) or not any(_may_hold(table, one, before) for one in done):
             continue
         if _is_overwritten(done):
             raise AnewError(f"version {version} wrote the table anew")
         rows = feed.signed(snapshot.address, version - 1, version, names)
         rows = rows.filter(pc.less(rows[plans.published(table).time], pa.scalar(before, pa.timestamp("us", "UTC"))))
+        if rows.num_rows and before_it and definition != before_it:
+            raise AnewError("its definition changed")
         found.append(rows.select([*names, feed.SIGN]).cast(found[0].schema))
     every = pa.concat_tables(found)
     went, came = feed.apart(every.select(names), every[feed.SIGN])
@@ -152,10 +158,20 @@ def _late(table: Table, snapshot: Snapshot, since: int, before: datetime) -> pa.
     return came
 
 
+def _definition(done: Iterable[Action], before: str) -> str:
+    """The fingerprint of the table in a commit; that of `before` where it does not say."""
+    note = Progress.from_json(_info(done).get("userMetadata"))
+    return note.fingerprint if note else before
+
+
+def _info(done: Iterable[Action]) -> Action:
+    return next((one["commitInfo"] for one in done if "commitInfo" in one), {})
+
+
 def _is_overwritten(done: Iterable[Action]) -> bool:
     """Whether whole files left and no change file says which of their rows: all of them may be too many to read."""
     done = list(done)
-    info: Action = next((one["commitInfo"] for one in done if "commitInfo" in one), {})
+    info = _info(done)
     mode = (info.get("operationParameters") or {}).get("mode")
     came, went = ({one[kind]["path"] for one in done if kind in one} for kind in ("add", "remove"))
     is_told = any("cdc" in one for one in done)

@@ -338,24 +338,29 @@ def test_what_cannot_be_read_any_more_is_written_whole_and_a_strange_current_is_
     assert lake.current()["generation"] == "v2"
 
 
-def test_events_are_there_by_hours_and_a_rule_that_takes_some_away_makes_a_new_generation(
+def test_events_are_there_by_hours_and_another_rule_that_changes_any_makes_a_new_generation(
     engine: Native, tmp_path: Path
 ) -> None:
     events, before = Events(tmp_path, engine), [an_event(), an_event("2026-11-10T12:59:59Z", event_id="e2")]
     late, another = an_event("2026-11-10T12:00:01Z", event_id="late"), an_event(event_name="scroll", event_id="e4")
     assert published(events, 13, *before, an_event("2026-11-10T13:00:00Z", event_id="e3")) == (1, ["e1", "e2"])
     assert published(events, 14, late, *before, another) == (1, ["e1", "e2", "e3", "late"])
-    events.allow("view", "scroll")  # what only comes in are further files
-    assert published(events, 15) == (1, ["e1", "e2", "e3", "e4", "late"])
+    events.allow("view", "click")  # which changes no row of a closed hour
+    assert published(events, 15, an_event("2026-11-10T15:00:00Z", event_id="e5")) == (1, ["e1", "e2", "e3", "late"])
+    events.allow("view", "scroll")
+    every = ["e1", "e2", "e3", "e4", "e5", "late"]
+    assert published(events, 16, why="its definition changed") == (2, every)
+    assert published(events, 17, an_event(event_id="later")) == (2, [*every, "later"])
     events.allow("scroll")
-    assert published(events, 16) == (2, ["e4"])
+    assert published(events, 18) == (3, ["e4"])
 
 
-def published(events: Events, hour: int, *some: bytes) -> tuple[int, list[str]]:
+def published(events: Events, hour: int, *some: bytes, why: str = "") -> tuple[int, list[str]]:
     events.arrive(*some, at=NOON.replace(hour=hour))
     events.run()
     done = files.bring(events.lake.root, events.tables["silver.events"], NOON.replace(hour=hour, minute=10))
     assert done
+    assert why in done.plan.why
     folder = f"{done.place}/v{done.plan.generation}"
     return done.plan.generation, sorted(dataset.dataset(folder).to_table()["event_id"].to_pylist())
 

@@ -112,7 +112,7 @@ def _went(done: Done) -> str:
     rows = done.counts.get("rows", {})
     if done.rows_in is None:
         return f"{rows.get('kept', 0):>10,} rows"
-    if len(rows) == 1:
+    if [*rows] == ["kept"]:
         return f"{done.rows_in:>10,} rows loaded"
     parts = [f"{count:,} {status}" for status, count in rows.items() if count]
     return f"{done.rows_in:>10,} in = {' + '.join(parts) or 'nothing'}"

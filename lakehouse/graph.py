@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import inspect
 import json
+import re
 import sys
 from dataclasses import dataclass, replace
 from datetime import date
@@ -32,6 +33,7 @@ HOME = conf.HOME
 VALID_FROM, VALID_UNTIL = "valid_from", "valid_until"
 # What somebody knows to be right although a rule of a table refuses it or warns of it.
 ACCEPTED, ACCEPTED_KEYS = "conf.accepted", ("table", "rule", "key", "why")
+ROW = re.compile(r"[0-9]{1,18}")
 # The core's own part of every definition: raise it when the way rows are read, judged or compared changes results.
 CORE = 6
 
@@ -40,7 +42,8 @@ CORE = 6
 class Table:
     """`inputs` in the order of build's parameters: other tables, `conf.<file>`, or `landing` for bronze.
 
-    `accepted`: the files that conf/accepted.yml accepts for it. `accounts`: whether it says in the ledger what became
+    `accepted`: what conf/accepted.yml accepts for it: files, or of `deduplicate` messages, each with the rule that it
+    may break (`fields_are_values kafka/events/0:17-17`). `accounts`: whether it says in the ledger what became
     of its source's rows, which one table of each source does. `serves`: the bronze tables of whatever it goes into, and
     its own: where nothing was delivered for any of them, nobody needs it.
     """
@@ -75,10 +78,12 @@ def load(home: Path = HOME) -> dict[str, Table]:
     """Every table, parents before children. Needs no JVM."""
     contracts = contract.load(home / "conf")
     accepted = contract.accepted(home / "conf")
-    _check_accepted(home, contracts, accepted)
     _check_rates(contracts)
-    files = {name: tuple(sorted(one.file for one in accepted if one.file and one.table == name)) for name in contracts}
-    tables = {name: table(name, promise, contracts, accepted=files[name]) for name, promise in contracts.items()}
+    tables = {
+        name: table(name, promise, contracts, accepted=_accepted(name, promise, accepted))
+        for name, promise in contracts.items()
+    }
+    _check_accepted(home, tables, accepted)
     tables |= {name: replace(tables[name], accounts=False) for name in _not_accounting(tables)}
     for one in tables.values():
         for name in one.inputs:
@@ -130,12 +135,22 @@ def _check_rates(contracts: Mapping[str, Contract]) -> None:
                 )
 
 
-def _check_accepted(home: Path, contracts: Mapping[str, Contract], rows: Iterable[Accepted]) -> None:
+def _accepted(name: str, promise: Contract, rows: Iterable[Accepted]) -> tuple[str, ...]:
+    """As `Table.accepted`, of one table."""
+    mine = [one for one in rows if one.table == name]
+    if promise.deduplicate is None:
+        return tuple(sorted(one.file for one in mine if one.file))
+    places = [(one.rule, one.key.get("_file"), one.key.get("_row")) for one in mine]
+    return tuple(sorted({f"{rule} {file}:{row}-{row}" for rule, file, row in places}))
+
+
+def _check_accepted(home: Path, tables: Mapping[str, Table], rows: Iterable[Accepted]) -> None:
     """Raises LakehouseError where a row of conf/accepted.yml can be about nothing of a table: it would do nothing."""
     for row in rows:
-        promise = contracts.get(row.table)
+        one = tables.get(row.table)
+        promise = one.contract if one else None
         names = sorted((promise.unit if promise.write == "latest" else promise.grain) if promise else ())
-        if promise is None:
+        if one is None or promise is None:
             wrong = f"there is no table {row.table}"
         elif row.file and (row.rule != contract.IDENTITY_IS_KEPT or not promise.rejects_changes):
             wrong = (
@@ -144,8 +159,15 @@ def _check_accepted(home: Path, contracts: Mapping[str, Contract], rows: Iterabl
             )
         elif not row.file and row.rule not in promise.rules:
             wrong = f"{row.table} has no rule {row.rule}"
+        elif not row.file and promise.deduplicate is None and ACCEPTED not in one.inputs:
+            wrong = (
+                f"of {row.table} no row is accepted by itself, since its build() has no parameter conf_accepted: "
+                "deliver it right, or change the rule"
+            )
         elif not row.file and sorted(row.key) != names:
             wrong = f"a row of {row.table} is named by {', '.join(names)}, not by {row.place}"
+        elif promise.deduplicate and not ROW.fullmatch(str(row.key["_row"])):
+            wrong = f"a row of {row.table} is named by its _row, an offset, and {row.key['_row']} is none"
         else:
             continue
         raise LakehouseError(f"{home / 'conf/accepted.yml'}: {wrong}. Correct that row or take it out.")
@@ -369,7 +391,8 @@ def _fingerprint(promise: Contract, module: ModuleType, source: Source | None, a
     A `latest` table also depends on what its source spells as nothing, and on the files that are accepted.
     """
     blank = source.blank if source else ()
-    parts = [json.dumps(promise.definition(), sort_keys=True), code(module), json.dumps(blank), str(CORE), *accepted]
+    files = () if promise.deduplicate else accepted  # messages are judged again by themselves (events/deduplicate)
+    parts = [json.dumps(promise.definition(), sort_keys=True), code(module), json.dumps(blank), str(CORE), *files]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 

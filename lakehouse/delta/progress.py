@@ -62,9 +62,10 @@ class Progress:
 
     `engine` names who computed it, with its version; `rejected` is the quarantine that belongs to it. `refused`: the
     sequences of the deliveries that were kept out whole, since too much of them is wrong; `retracted`: of those that
-    somebody took back. `went`: of the files that the turn judged, with their batches, how many rows went where, for a
-    run that ended before the ledger said so; none where they were many. `offsets`: of a topic, whose id its input has,
-    by partition which offsets it includes.
+    somebody took back, or such messages; `accepted`: the messages that count although they break a rule, with that.
+    `went`: of the files that the turn judged, with their batches, how many rows went where, for a run that ended before
+    the ledger said so; none where they were many. `offsets`: of a topic, whose id its input has, by partition which
+    offsets it includes.
     """
 
     table: str
@@ -75,6 +76,7 @@ class Progress:
     rejected: Input | None = None
     refused: tuple[str, ...] = ()
     retracted: tuple[str, ...] = ()
+    accepted: tuple[str, ...] = ()
     went: tuple[tuple[str, int, Mapping[str, int]], ...] = field(default=(), compare=False)
     engine: str = ""
     offsets: tuple[Offsets, ...] = ()
@@ -101,7 +103,7 @@ class Progress:
             inputs = {name: _input(one) for name, one in stored["inputs"].items()}
             rejected = _input(stored["rejected"]) if stored.get("rejected") else None
             known = {one.name: stored[one.name] for one in fields(cls) if one.name in stored}
-            lists = {name: tuple(stored.get(name, ())) for name in ("refused", "retracted", "went")}
+            lists = {name: tuple(stored.get(name, ())) for name in ("refused", "retracted", "accepted", "went")}
             offsets = {"offsets": tuple(Offsets(*one) for one in stored.get("offsets", ()))}
             return cls(**known | {"inputs": inputs, "rejected": rejected} | lists | offsets)
         except (ValueError, TypeError, KeyError, AttributeError):

@@ -27,7 +27,7 @@ from lakehouse.events.judging import (
     REJECTED,
     SPAN,
     Account,
-    are_retracted,
+    are_among,
     counted,
     id_of,
     judged,
@@ -71,8 +71,8 @@ class Bronze:
     conf: Mapping[str, DataFrame]
     rows_in: int
 
-    def judged(self, table: Table, rows: DataFrame, retracted: Iterable[str]) -> DataFrame:
-        return judged(table, self.contract, rows, dict(rows.dtypes), self.conf, retracted)
+    def judged(self, table: Table, rows: DataFrame, note: Progress) -> DataFrame:
+        return judged(table, self.contract, rows, dict(rows.dtypes), self.conf, note)
 
     def read(self, engine: Engine) -> DataFrame:
         return engine.read(self.address, int(self.now.version))
@@ -88,7 +88,7 @@ def add(writer: Writer, bronze: Bronze, since: int) -> Account:
     with ExitStack() as cached:
         once = partial(engine.once, until=cached)
         arrived = engine.part(bronze.address, int(bronze.now.version), "_batch", since + 1, until)
-        rows = once(bronze.judged(table, arrived, writer.note.retracted))
+        rows = once(bronze.judged(table, arrived, writer.note))
         groups: Sequence[dict[str, Any]] = engine.arrow(counted(table, rows)).to_pylist()
         _check_sums(table, bronze.rows_in, sum(one["_count"] for one in groups))
         last, waiting = _last_batch(table, groups)
@@ -128,7 +128,7 @@ def judge_again(writer: Writer, bronze: Bronze, why: str, since: date | None) ->
         held = _held(writer, reach, why, since)
         older = None if held is None else once(held.where(~reach.has()))
         _check_reach(writer, reach, older, why, since)
-        rows = bronze.judged(table, every, writer.note.retracted)
+        rows = bronze.judged(table, every, writer.note)
         parts, account = in_slices(engine, table, writer.size, rows, older, cached)
         _check_sums(table, bronze.rows_in, sum(account.counts["rows"].values()))
         _finish(writer, account)
@@ -142,10 +142,11 @@ def judge_again(writer: Writer, bronze: Bronze, why: str, since: date | None) ->
     return account
 
 
-def take_back(writer: Writer, bronze: Bronze, changed: Collection[str]) -> Account:
-    """What the table includes of the ids of these messages, which were retracted or no longer are, is judged again.
+def judge_some(writer: Writer, bronze: Bronze, changed: Mapping[str, str]) -> Account:
+    """What the table includes of the ids of these messages is judged again.
 
-    Raises LakehouseError where bronze does not have one of them.
+    They are retracted or accepted, or no longer are, by the file of conf/ that `changed` says of each. Raises
+    LakehouseError where bronze does not have one of them.
     """
     table, engine = writer.table, writer.engine
     with ExitStack() as cached:
@@ -154,8 +155,8 @@ def take_back(writer: Writer, bronze: Bronze, changed: Collection[str]) -> Accou
         reach = Reach.of(engine, every)
         _check_messages(table, reach, changed)
         included = every.where(F.col("_batch") <= (bronze.now.batch or 0))
-        rows = bronze.judged(table, included, writer.note.retracted)
-        some = once(rows.where(are_retracted(changed)).select(ID, *EVIDENCE))
+        rows = bronze.judged(table, included, writer.note)
+        some = once(rows.where(are_among(changed)).select(ID, *EVIDENCE))
         stored = writer.stored()
         if stored is None:
             raise LakehouseError(f"{table.name} is not stored as its contract promises it. Start the run again.")
@@ -163,7 +164,7 @@ def take_back(writer: Writer, bronze: Bronze, changed: Collection[str]) -> Accou
         rows, older = _of_some(table, rows, some), mine.where(~reach.has())
         parts, account = in_slices(engine, table, writer.size, rows, older, cached)
         _finish(writer, account)
-        there = are_retracted(changed)
+        there = are_among(changed)
         wrong = units.together(rejected_rows(part.rows) for part in parts).where(there)
         _settle_rejected(writer, wrong, ~there)
         kept = units.together(part.kept for part in parts).select(*table.contract.stored_columns)
@@ -294,18 +295,18 @@ def _beyond(table: Table, reach: Reach, why: str, what: str) -> str:
     )
 
 
-def _check_messages(table: Table, reach: Reach, changed: Collection[str]) -> None:
-    for one in sorted(changed):
+def _check_messages(table: Table, reach: Reach, changed: Mapping[str, str]) -> None:
+    for one, said_in in sorted(changed.items()):
         found = SPAN.fullmatch(one)
         first, last = reach.rows.get(found[1] if found else "", (0, -1))
         if found is None or int(found[3]) > last:
             raise LakehouseError(
-                f"conf/retracted.yml names {one}, which {table.parents[0]} does not have: of that partition it has "
+                f"{said_in} names {one}, which {table.parents[0]} does not have: of that partition it has "
                 f"{f'{first}-{last}' if last >= 0 else 'nothing'}. Correct that row, or take it out."
             )
         if int(found[2]) < first:
             raise LakehouseError(
-                f"conf/retracted.yml names {one}, or did, but {table.parents[0]} has rows since {reach.day} only, of "
+                f"{said_in} names {one}, or did, but {table.parents[0]} has rows since {reach.day} only, of "
                 f"that partition {first}-{last}: what else was sent under the same ids is not known any more. Take its "
                 "row out, or put it back."
             )

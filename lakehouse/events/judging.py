@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
     from lakehouse.contract import Contract, Deduplicate
+    from lakehouse.delta.progress import Progress
     from lakehouse.graph import Table
 
 KEPT, REJECTED, EMPTY, DUPLICATE, RETRACTED = STATUSES = ("kept", "rejected", "empty", "duplicate", "retracted")
@@ -28,7 +29,7 @@ SENT = "_value"  # in bronze: the message itself
 ID = "_id"  # the hash of a row's id
 KEY = (ID, "_check")  # with a second hash of it: narrow, and the same for different ids once in 10^38 pairs
 OF_A_ROW = (*EVIDENCE, "_batch", "_sequence", "_ingested_at", "_problem", SENT)
-SPAN = re.compile(r"(.+):(\d+)-(\d+)")  # messages that somebody took back, as a note says them
+SPAN = re.compile(r"(.+):(\d+)-(\d+)")  # messages that somebody took back or accepted, as a note says them
 
 
 def judged(
@@ -37,16 +38,17 @@ def judged(
     rows: DataFrame,
     columns: Mapping[str, str],
     conf: Mapping[str, DataFrame],
-    retracted: Iterable[str],
+    note: Progress,
 ) -> DataFrame:
     """Bronze rows -> the columns that the table stores, `_status`, what a rule says, and where the row came from.
 
-    `columns` are those of the rows, with their types; `retracted` the messages that are taken back. The `_status` of a
-    repeat is kept, until it is known to be one. `_value`, what was sent, goes along with rejected rows alone.
+    `columns` are those of the rows, with their types; `note` says which messages are taken back or accepted. The
+    `_status` of a repeat is kept, until it is known to be one. `_value`, what was sent, goes along with rejected rows
+    alone.
     """
     built = typed(table, bronze, rows, columns, conf, partial(_source, table))
     of = {name: F.col(f"_source.{name}") for name in OF_A_ROW}
-    rules = rules_of(table)
+    rules = {name: (_or_accepted(check, name, note), severity) for name, (check, severity) in rules_of(table).items()}
     # Of a row that is no event at all no other rule says anything.
     why = F.when(of["_problem"].isNotNull(), F.array(of["_problem"])).otherwise(broken(rules, "reject"))
     told = built.select(
@@ -56,7 +58,7 @@ def judged(
         broken(rules, "warn").alias("_warned"),
         broken(rules, "stop").alias("_stopped"),
     )
-    status = F.when(are_retracted(retracted), RETRACTED).when(F.col(SENT).isNull(), EMPTY)
+    status = F.when(are_among(note.retracted), RETRACTED).when(F.col(SENT).isNull(), EMPTY)
     status = status.when(F.size("_broken") > 0, REJECTED).otherwise(KEPT)
     said = said_of(table)
     marked = told.withColumn("_status", status)
@@ -87,12 +89,16 @@ def said_of(table: Table) -> Deduplicate:
     return table.contract.deduplicate
 
 
-def are_retracted(spans: Iterable[str]) -> Column:
-    """Whether a row is one of these messages: `kafka/events/0:17-25`."""
+def _or_accepted(check: Column, rule: str, note: Progress) -> Column:
+    spans = [span for one in note.accepted for name, _, span in [one.partition(" ")] if name == rule]
+    return check | are_among(spans, "_source.") if spans else check
+
+
+def are_among(spans: Iterable[str], within: str = "") -> Column:
+    """Whether a row is one of these messages: `kafka/events/0:17-25`. `within`: what has its place, and a point."""
     found = [SPAN.fullmatch(one) for one in spans]
-    places = [
-        (F.col("_file") == one[1]) & F.col("_row").between(int(one[2]), int(one[3])) for one in found if one is not None
-    ]
+    file, row = F.col(f"{within}_file"), F.col(f"{within}_row")
+    places = [(file == one[1]) & row.between(int(one[2]), int(one[3])) for one in found if one is not None]
     return reduce(operator.or_, places, F.lit(False))  # noqa: FBT003
 
 

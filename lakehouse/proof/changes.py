@@ -24,7 +24,7 @@ Rows = tuple[Values, ...]
 Place = tuple[str, str, int]  # bronze table, file, batch
 # Bronze: its last batch; conf: its content's hash; any other table: its fingerprint; RETRACTED: what is taken back.
 Includes = dict[str, int | str]
-RETRACTED = "retracted: "
+RETRACTED, ACCEPTED = "retracted: ", "accepted: "
 
 SHOWN = 5  # changes
 LOOKED_BACK = 50  # commits of the table
@@ -193,6 +193,7 @@ def reader(root: str) -> Callable[[str, int], Includes]:
         for parent, one in note.inputs.items() if note else ():
             if note and one.batch is not None:
                 found |= {parent: one.batch, f"{RETRACTED}{name}": " ".join(note.retracted)}
+                found |= {f"{ACCEPTED}{name}": " ".join(note.accepted)}
             else:
                 found |= {parent: str(one.version)} if one.id is None else includes(parent, int(one.version))
         return found
@@ -209,6 +210,8 @@ def reasons(past: Includes, now: Includes) -> tuple[str, ...]:
 def _changed(name: str) -> str:
     if name.startswith(RETRACTED):
         return "conf/retracted.yml took deliveries back, or did so no more"
+    if name.startswith(ACCEPTED):
+        return "conf/accepted.yml accepted messages, or did so no more"
     return f"{name.replace('.', '/')}.yml changed" if name.startswith("conf.") else f"the definition of {name} changed"
 
 

@@ -245,7 +245,7 @@ def _is_whole(scope: Scope, table: Table, note: Progress, before: tuple[int, Pro
 def _identities(note: Progress) -> dict[str, object]:
     """What remains of each input as long as it only grows."""
     identities = {name: one.version if name.startswith("conf.") else one.id for name, one in note.inputs.items()}
-    return identities | {"retracted": note.retracted}
+    return identities | {"retracted": note.retracted, "accepted": note.accepted}
 
 
 @contextmanager

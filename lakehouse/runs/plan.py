@@ -189,8 +189,8 @@ def _decide_built(seen: _Seen, table: Table, taken: list[Entry], history: Histor
     why = f"{_some(lost)} of it is gone or cut" if lost else _whole(root, table, state.progress, pinned, taken)
     if why := why or _otherwise_stored(table, state) or _other_quarantine(seen, table, state.progress):
         return replace(settled, path="whole", reason=why)
-    if why := _otherwise_taken_back(table, state.progress):
-        return replace(settled, path="retract", reason=why)
+    if by_hand := _otherwise_by_hand(table, state.progress):
+        return replace(settled, path="retract" if "retracted" in by_hand else "accept", reason=by_hand)
     settled = replace(settled, moved=_moved(root, table, state.progress, pinned))
     return _choose(root, table, settled, taken, history) if settled.moved else _described(table, settled)
 
@@ -358,13 +358,17 @@ def _otherwise_retracted(bronze: str, note: Progress, taken: Iterable[Entry]) ->
     return "; ".join(f"{_some(_paths(some))} {words}" for words, some in changed.items() if some)
 
 
-def _otherwise_taken_back(table: Table, note: Progress) -> str:
+def _otherwise_by_hand(table: Table, note: Progress) -> str:
     """Which messages count otherwise than they did; empty where these are the same, and of what came as files."""
     if not table.contract.deduplicate:
         return ""
-    had, now = set(note.retracted), set(retracted.messages(table.parents[0]))
-    changed = {"were retracted": now - had, "are no longer retracted": had - now}
-    return "; ".join(f"{_some(sorted(some))} {words}" for words, some in changed.items() if some)
+    of_files = {"retracted": (note.retracted, retracted.messages(table.parents[0]))}
+    of_files["accepted"] = (note.accepted, table.accepted)
+    changed = dict[str, set[str]]()
+    for what, (had, now) in of_files.items():
+        changed |= {f"were {what}": {*now} - {*had}, f"are no longer {what}": {*had} - {*now}}
+    places = {words: sorted({one.rpartition(" ")[2] for one in some}) for words, some in changed.items()}
+    return "; ".join(f"{_some(some)} {words}" for words, some in places.items() if some)
 
 
 def _paths(sequences: Iterable[str]) -> list[str]:
@@ -487,12 +491,22 @@ def _choose(root: str, table: Table, settled: Decision, taken: list[Entry], hist
             return replace(choice, reason=f"{moves}, with a late file; what each dump lacks may be other documents now")
         return replace(choice, path=path)
     if table.contract.deduplicate:
-        return replace(choice, path="new")
+        return replace(choice, path="new", reason=f"{moves}{_rounds(table, choice)}")
     for name in [name for name, one in did.items() if one is None]:
         return replace(choice, reason=f"the log of {name} no longer reaches back to version {settled.moved[name][0]}")
     choice = replace(choice, rows_of_inputs=progress.rows_of(root, settled.inputs))
     why = whole_is_cheaper(choice.rows, choice.rows_of_inputs, history.comparable(table.name))
     return replace(choice, reason=why) if why else replace(choice, path="incremental")
+
+
+def _rounds(table: Table, settled: Decision) -> str:
+    """How many rounds of a topic are new: more where some wait, since their rows go into too many days."""
+    bronze = table.parents[0]
+    note = settled.state.progress if settled.state else None
+    since, until = (one.batch if one else None for one in (note and note.inputs[bronze], settled.inputs[bronze]))
+    if since is None or until is None:
+        return ""
+    return f", {until - since:,} round{'' if until - since == 1 else 's'} of messages"
 
 
 def whole_is_cheaper(changed: int | None, rows: int | None, past: Sequence[Ran]) -> str:

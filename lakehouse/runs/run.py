@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 # Turns at a time: small ones wait for each other's round trips, those of a table of so many bytes for the cores.
 SIDE_BY_SIDE, OF_LARGE_ONES, LARGE = 3, 2, 64 << 20
+BY_HAND = ("retract", "accept")  # what messages count, as somebody wrote it into conf/
 # Bytes of new files, and of the tables that others are computed whole from: so many are worth compiling the code well.
 MUCH, MUCH_STORED = 128 << 20, 16 << 20
 
@@ -356,7 +357,8 @@ class Run:
         writer = Writer(self.lake, engine, table, note, state.progress if state else None, size)
         if decision.path == "describe":
             if had := writer.before:
-                writer.note = replace(note, rejected=had.rejected, refused=had.refused, retracted=had.retracted)
+                note = replace(note, rejected=had.rejected, refused=had.refused)
+                writer.note = replace(note, retracted=had.retracted, accepted=had.accepted)
             writer.note_progress()
             return Done(decision), sum(writer.seconds)
         if table.contract.source and table.contract.source.kafka:
@@ -461,19 +463,22 @@ class Run:
 
         table, source = writer.table, writer.table.parents[0]
         now, had = decision.inputs[source], writer.before
-        known = had.inputs[source] if had and decision.path in {"new", "retract"} else None
+        known = had.inputs[source] if had and decision.path in {"new", *BY_HAND} else None
         taken_back = retracted.messages(source, self.retracted)
-        writer.note = replace(writer.note, retracted=taken_back)
+        writer.note = replace(writer.note, retracted=taken_back, accepted=table.accepted)
         rows_in = self._rows_between(source, known, now)
         conf, contract = conf_rows(writer.engine, table.inputs), self.tables[source].contract
         bronze = deduplicate.Bronze(self.lake.address(source), source, now, contract, conf, rows_in)
         try:
             if decision.path == "new" and known is not None:
                 account = deduplicate.add(writer, bronze, int(-1 if known.batch is None else known.batch))
-            elif decision.path == "retract" and had is not None and known is not None:
+            elif decision.path in BY_HAND and had is not None and known is not None:
                 writer.note = replace(writer.note, inputs={**writer.note.inputs, source: known})
                 before = replace(bronze, now=replace(now, batch=known.batch))
-                account = deduplicate.take_back(writer, before, {*had.retracted} ^ {*taken_back})
+                accepted = {one.rpartition(" ")[2] for one in {*had.accepted} ^ {*table.accepted}}
+                changed = dict.fromkeys(accepted, "conf/accepted.yml")
+                changed |= dict.fromkeys({*had.retracted} ^ {*taken_back}, "conf/retracted.yml")
+                account = deduplicate.judge_some(writer, before, changed)
             else:
                 account = deduplicate.judge_again(writer, bronze, decision.reason, self.since)
         except ChecksFailedError as error:

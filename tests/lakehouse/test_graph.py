@@ -253,18 +253,24 @@ def test_a_conf_file_may_leave_a_value_empty(home: Path) -> None:
     assert graph.conf_file("conf.markets", home)[1] == [{"rate": None}, {"rate": 2}]
 
 
-ACCEPTED = "- {table: silver.orders, rule: RULE, key: KEY, why: it was a wedding}"
-
-
-def accepted(home: Path, key: str, rule: str = "lines_are_no_catalogue") -> None:
-    (home / "conf/accepted.yml").write_text(ACCEPTED.replace("KEY", key).replace("RULE", rule))
+ACCEPTED = "- {table: silver.judged_rates, rule: RULE, key: KEY, why: it was let go}"
+RATE = "{currency: NGN, reporting_currency: USD, rate_date: 2023-06-14}"
+OF_AN_EVENT = "- {table: silver.events, rule: event_name_is_known, key: KEY, why: a new step}"
 
 
 def test_what_is_accepted_is_told_by_its_key_in_any_order(home: Path) -> None:
-    accepted(home, "{order_id: 7, market: 1}")
+    (home / "conf/accepted.yml").write_text(ACCEPTED.replace("KEY", RATE).replace("RULE", "rate_is_usual"))
     assert graph.load(home)
     [row] = graph.conf_file("conf.accepted", home)[1]
-    assert row["key"] == "market=1, order_id=7"
+    assert row["key"] == "currency=NGN, rate_date=2023-06-14, reporting_currency=USD"
+
+
+def test_an_event_is_accepted_by_its_place_and_is_no_other_definition(home: Path) -> None:
+    before = graph.load(home)["silver.events"]
+    (home / "conf/accepted.yml").write_text(OF_AN_EVENT.replace("KEY", "{_row: 17, _file: kafka/events/0}"))
+    now = graph.load(home)["silver.events"]
+    assert now.accepted == ("event_name_is_known kafka/events/0:17-17",)
+    assert now.fingerprint == before.fingerprint
 
 
 def test_nothing_may_be_accepted(home: Path) -> None:
@@ -275,26 +281,34 @@ def test_nothing_may_be_accepted(home: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (ACCEPTED.replace("silver.", "silver_"), r"accepted\.yml: there is no table silver_orders\. Correct that row"),
-        (ACCEPTED, r"accepted\.yml: silver\.orders has no rule RULE\. Correct that row"),
+        (ACCEPTED.replace("silver.", "silver_"), r"accepted\.yml: there is no table silver_judged_rates\. Correct"),
+        (ACCEPTED, r"accepted\.yml: silver\.judged_rates has no rule RULE\. Correct that row"),
         (
-            ACCEPTED.replace("RULE", "lines_are_no_catalogue").replace("KEY", "{order_id: 7}"),
-            r"accepted\.yml: a row of silver\.orders is named by market, order_id, not by order_id=7\.",
+            ACCEPTED.replace("RULE", "rate_is_usual").replace("KEY", "{currency: NGN}"),
+            r"a row of silver\.judged_rates is named by currency, rate_date, reporting_currency, not by currency=NGN\.",
         ),
-        (ACCEPTED.replace(", why: it was a wedding", ""), r"accepted\.yml: 0\.why: is missing"),
+        (
+            ACCEPTED.replace("judged_rates", "orders").replace("RULE", "lines_are_no_catalogue"),
+            r"of silver\.orders no row is accepted by itself, since its build\(\) has no parameter conf_accepted: ",
+        ),
+        (
+            OF_AN_EVENT.replace("KEY", "{_file: kafka/events/0, _row: 1-5}"),
+            r"silver\.events is named by its _row, an offset, and 1-5 is none",
+        ),
+        (ACCEPTED.replace(", why: it was let go", ""), r"accepted\.yml: 0\.why: is missing"),
         (ACCEPTED.replace("KEY", "7"), r"accepted\.yml: 0\.key: Input should be a valid dictionary"),
         (ACCEPTED.replace(", key: KEY", ""), "0: either `key:`, of columns and their values, or `file:` says what"),
         (ACCEPTED.replace("why", "file: a.csv, why"), "0: either `key:`, of columns and their values, or `file:` says"),
-        ("table: silver.orders", r"accepted\.yml: Input should be a valid list"),
+        ("table: silver.judged_rates", r"accepted\.yml: Input should be a valid list"),
         (
             ACCEPTED.replace("key: KEY", "file: a.csv"),
-            r"silver\.orders rejects no file by RULE; by identity_is_kept",
+            r"silver\.judged_rates rejects no file by RULE; by identity_is_kept",
         ),
         ("- {table: [", r"accepted\.yml: is not YAML"),
     ],
 )
 def test_what_is_accepted_must_be_a_row_of_a_tables_rule(home: Path, text: str, words: str) -> None:
-    (home / "conf/accepted.yml").write_text(text.replace("KEY", "{market: 1, order_id: 7}"))
+    (home / "conf/accepted.yml").write_text(text.replace("KEY", RATE))
     with pytest.raises(LakehouseError, match=words):
         graph.load(home)
 

@@ -399,9 +399,9 @@ def says(shops: str) -> Callable[[Project], None]:
     return lambda project: project.put("conf/shops.yml", shops)
 
 
-def accepts(rows: str) -> Callable[[Project], None]:
+def accepts(rows: str, write: str = "latest", reads: str = "bronze_toys, conf_accepted") -> Callable[[Project], None]:
     def of_toys(project: Project) -> None:
-        project.table("silver.toys", "bronze_toys", "latest", rules={"ids": RULE})
+        project.table("silver.toys", reads, write, rules={"ids": RULE})
         project.put("conf/accepted.yml", rows)
 
     return of_toys
@@ -505,6 +505,16 @@ PROJECTS: tuple[tuple[Callable[[Project], None], str, Callable[[Project], None]]
         accepts(WEDDING.replace("id: 7", "line: 7")),
         "a row of silver.toys is named by id, not by line=7. Correct that row",
         accepts(WEDDING),
+    ),
+    (
+        accepts(WEDDING, reads="bronze_toys"),
+        "of silver.toys no row is accepted by itself, since its build() has no parameter conf_accepted: deliver it",
+        accepts(""),
+    ),
+    (
+        accepts(WEDDING.replace("id: 7", "_file: kafka/toys/0, _row: one"), "deduplicate", "bronze_toys"),
+        "a row of silver.toys is named by its _row, an offset, and one is none. Correct that row",
+        accepts(WEDDING.replace("id: 7", "_file: kafka/toys/0, _row: 1"), "deduplicate", "bronze_toys"),
     ),
     (
         accepts(WEDDING.replace("key: {id: 7}", "file: a.csv")),

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from lakehouse.engines.native import Native
     from lakehouse.engines.spark import Spark
+    from lakehouse.runs.turns import Done
 
 Place = tuple[str, int]
 KNOWN = ("view", "click", "purchase")
@@ -315,6 +316,30 @@ def test_messages_are_taken_back_by_their_partition_and_offsets(tmp_path: Path, 
     assert (done.decision.path, done.decision.reason) == ("retract", "kafka/events/0:0-0 were retracted")
     assert done.counts["rows"] == {"retracted": 1, "kept": 1}
     assert [row for *_, row in lake.rows()] == [1, 2]
+    assert lake.verdict().is_right
+
+
+def test_an_event_that_a_rule_refuses_by_mistake_is_accepted_by_its_place(tmp_path: Path, engine: Native) -> None:
+    """It stands where it would have, so a message that repeated it no longer counts; and the other way round."""
+    lake = Events(tmp_path, engine)
+    lake.arrive(an_event(event_name="buy"), an_event(), an_event(event_id="e2", event_name="buy"), b"{")
+    lake.run()
+    right = lake.tables[SILVER]
+
+    def accept(*places: str) -> Done:
+        lake.tables[SILVER] = replace(right, accepted=tuple(f"event_name_is_known {one}" for one in places))
+        return lake.run()
+
+    done = accept("kafka/events/0:0-0", "kafka/events/0:3-3")
+    assert (done.decision.path, done.counts["rows"]) == ("accept", {"kept": 1, "duplicate": 1, "rejected": 1})
+    assert [row for *_, row in lake.rows()] == [0]
+    assert lake.rejected().keys() == {("kafka/events/0", 2), ("kafka/events/0", 3)}
+    assert lake.verdict().is_right
+    assert accept("kafka/events/0:0-0", "kafka/events/0:3-3").decision.path == "nothing"
+    with pytest.raises(LakehouseError, match=r"conf/accepted.yml names kafka/events/0:9-9, which bronze.ev"):
+        accept("kafka/events/0:9-9")
+    accept()
+    assert [row for *_, row in lake.rows()] == [1]
     assert lake.verdict().is_right
 
 

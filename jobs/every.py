@@ -163,7 +163,7 @@ class Rounds:
         now = time.monotonic()
         if now - self._compacted_at < HOUR or self.stopping.is_set():
             return
-        from jobs.maintained import removed, summary  # noqa: PLC0415  Arrow, which idle rounds do not need
+        from jobs.maintained import generations, removed, summary  # noqa: PLC0415  Arrow, which idle rounds do not need
         from lakehouse.recovery import maintain  # noqa: PLC0415
         from lakehouse.recovery import retention as let_go  # noqa: PLC0415
 
@@ -177,6 +177,7 @@ class Rounds:
                 released = maintain.released(self.root, kept)
                 gone = let_go.remove(self.root, self.landing, self.tables, released, self._started)
                 done = maintain.maintain(self.root, self.tables, kept, released)
+                generations(self.messages, self.root, self.tables.values(), kept.versions)
         except LakehouseError as error:
             self._complain(str(error))
             return

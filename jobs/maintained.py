@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,13 +13,19 @@ from jobs import printed
 from jobs.places import engine_name, places, retention
 from jobs.printed import visible
 from lakehouse import engines, graph
+from lakehouse.errors import LakehouseError
 from lakehouse.recovery import maintain
 from lakehouse.recovery import retention as let_go
+from lakehouse.serving.plain_parquet import generations as older
+from lakehouse.serving.plain_parquet import plans
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import Console
 
+    from lakehouse.graph import Table
     from lakehouse.recovery.maintain import Maintained
     from lakehouse.recovery.retention import Removed
 
@@ -56,6 +63,7 @@ def maintained(console: Console, root: str, landing: str, engine: str, *, dry_ru
     released = maintain.released(root, kept)
     gone = let_go.remove(root, landing, known, released, lambda: engines.start(engine), dry_run=dry_run)
     removed(console, gone, width, dry_run=dry_run)
+    generations(console, root, known.values(), kept.versions, width, dry_run=dry_run)
     done = maintain.maintain(root, known, kept, released, say, dry_run=dry_run)
     summary(console, done, dry_run=dry_run)
     for words in let_go.said(root, known):
@@ -76,6 +84,25 @@ def removed(console: Console, gone: list[Removed], width: int = 0, *, dry_run: b
         if one.files:
             what = f"{one.files:,} files that were loaded ({_size(one.bytes)})"
             console.print(f"{one.table:<{width}}{what} {verb} landing, as its contract's retention says")
+
+
+def generations(
+    console: Console, root: str, tables: Iterable[Table], days: int, width: int = 0, *, dry_run: bool = False
+) -> None:
+    """Of plain Parquet those that readers have had so many days to leave."""
+    before = datetime.now(UTC) - timedelta(days=days)
+    for table in (one for one in tables if one.contract.published):
+        name = f"published/{plans.name_of(table)}"
+        try:
+            gone = older.let_go(root, table, before, dry_run=dry_run)
+        except LakehouseError as error:
+            console.print(f"{name:<{width}}[yellow]not done:[/] {escape(visible(str(error)))}")
+            continue
+        for one in gone:
+            files, were = ("file", "was") if one.files == 1 else ("files", "were")
+            what = f"{one.files:,} {files} of v{one.generation} ({_size(one.bytes)})"
+            verb = "would be" if dry_run else were
+            console.print(f"{name:<{width}}{what} {verb} deleted: CURRENT has named a newer one for {days} days")
 
 
 def summary(console: Console, done: list[Maintained], *, dry_run: bool = False) -> None:

@@ -8,5 +8,5 @@ What comes for a closed hour are further files at the next plan. `CURRENT` says 
 Nothing is written over or deleted in a generation `v<N>`. Where rows of closed hours leave the table or change, the
 next generation is written whole, and then `CURRENT` names it.
 
-`plans.is_due` says whether there is something to do, `files.bring` does it.
+`plans.is_due` says whether there is something to do, `files.bring` does it; `generations.let_go` deletes older ones.
 """

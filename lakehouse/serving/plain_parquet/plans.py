@@ -141,7 +141,11 @@ def current(root: str, table: Table) -> dict[str, Any]:
 def newest_folder(place: str) -> int:
     """0 where there is none: what a lake's `ops` do not know any more is not written into again."""
     folders = {one.path.partition("/")[0] for one in storage.list_files(place)}
-    return max((int(one[1:]) for one in folders if one[:1] == "v" and one[1:].isdecimal()), default=0)
+    return max((int(one[1:]) for one in folders if is_generation(one)), default=0)
+
+
+def is_generation(folder: str) -> bool:
+    return folder[:1] == "v" and folder[1:].isdecimal()
 
 
 def add(root: str, table: Table, plan: Plan, version: int) -> None:

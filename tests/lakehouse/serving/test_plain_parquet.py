@@ -21,13 +21,13 @@ import pytest
 from pyarrow import dataset
 from rich.console import Console
 
-from jobs import plain
+from jobs import maintained, plain
 from lakehouse.contract import Contract
 from lakehouse.delta import committer, feed, log
 from lakehouse.delta.committer import Target
 from lakehouse.errors import LakehouseError
 from lakehouse.graph import Table
-from lakehouse.serving.plain_parquet import files, plans
+from lakehouse.serving.plain_parquet import files, generations, plans
 from lakehouse.store import storage
 from tests.events import NOON, Events, an_event
 
@@ -290,6 +290,33 @@ def test_rows_that_leave_a_closed_hour_and_other_columns_make_a_new_generation(l
     assert done.plan.why == "its columns, or what its hours or folders go by, are others"
     assert lake.current()["generation"] == "v3"
     assert "name" not in dataset.dataset(lake.folder()).schema.names
+
+
+def test_an_older_generation_goes_once_its_readers_had_some_days_to_leave_it(lake: Lake) -> None:
+    def left(before: datetime) -> set[str]:
+        generations.let_go(lake.root, lake.made, before)
+        return storage.list_folders(f"{lake.root}/published/things_parquet")
+
+    lake.add(BEGIN, BEGIN + MINUTE)
+    lake.now = BEGIN + HOUR + 10 * MINUTE
+    lake.bring()
+    assert left(ALWAYS) == {"v1"}
+    lake.take_away(0)
+    lake.now += HOUR
+    lake.bring()
+    assert left(ALWAYS) == {"v1", "v2"}  # no plan says that the newer one was whole before it
+    lake.add(BEGIN)
+    lake.now += HOUR
+    lake.bring()
+    assert left(lake.now) == {"v1", "v2"}
+    console = Console(file=io.StringIO(), width=200)
+    for dry_run in (True, False):
+        maintained.generations(console, lake.root, [lake.made], 7, dry_run=dry_run)
+        assert left(BEGIN) == ({"v1", "v2"} if dry_run else {"v2"})
+    says = "1 file of v1 (795 bytes) {} deleted: CURRENT has named a newer one for 7 days"
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    assert [says.format(one) in told for one in ("would be", "was")] == [True, True]
+    lake.look()
 
 
 def test_a_table_made_anew_or_written_whole_makes_a_new_generation(lake: Lake) -> None:

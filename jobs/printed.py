@@ -134,11 +134,7 @@ def summary(messages: Console, report: Report) -> None:
                 messages.print(f"  {word} {done.decision.table}: {name} {count:,}{_named(done, name)}")
         if done.counts.get("rejected"):
             messages.print(f"  [dim]see them with: lakehouse rejected {done.decision.table}[/]")
-        if done.waiting:
-            messages.print(
-                f"  [dim]{done.decision.table}: {done.waiting:,} rounds wait for the next run, since their rows go "
-                "into more days than its contract puts into one commit (most_days)[/]"
-            )
+        _left_for_the_next(messages, done)
         _kept_out(messages, done)
         _losing(messages, done)
         _changed(messages, done)
@@ -184,6 +180,16 @@ def revalued(console: Console, decisions: Iterable[Decision]) -> None:
         console.print(f"  and {len(facts) - NAMED:,} more facts in conf")
     if any(words.startswith("conf/markets.yml") for words in facts):
         console.print("  [dim]of markets, a row of its own with valid_from keeps what was: see conf/markets.yml[/]")
+
+
+def _left_for_the_next(messages: Console, done: Done) -> None:
+    if not done.waiting:
+        return
+    rounds = "1 round waits" if done.waiting == 1 else f"{done.waiting:,} rounds wait"
+    why = "their rows go into more days than its contract puts into one commit (most_days)"
+    if done.decision.path != "new":
+        why = "messages of before were judged again first"
+    messages.print(f"  [dim]{done.decision.table}: {rounds} for the next turn, at once, since {why}[/]")
 
 
 def _kept_out(messages: Console, done: Done) -> None:

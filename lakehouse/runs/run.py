@@ -479,6 +479,7 @@ class Run:
                 changed = dict.fromkeys(accepted, "conf/accepted.yml")
                 changed |= dict.fromkeys({*had.retracted} ^ {*taken_back}, "conf/retracted.yml")
                 account = deduplicate.judge_some(writer, before, changed)
+                account.waiting = int(now.batch or 0) - int(known.batch or 0)
             else:
                 account = deduplicate.judge_again(writer, bronze, decision.reason, self.since)
         except ChecksFailedError as error:

@@ -312,10 +312,14 @@ def test_messages_are_taken_back_by_their_partition_and_offsets(tmp_path: Path, 
     ):
         retracted.add_messages(lake.tables, ["Orders.csv"], "0", "tests")
     retracted.add_messages(lake.tables, ["kafka/events/0"], "0", "tests")
+    lake.arrive(an_event(event_id="e3"))
     done = lake.run()
     assert (done.decision.path, done.decision.reason) == ("retract", "kafka/events/0:0-0 were retracted")
     assert done.counts["rows"] == {"retracted": 1, "kept": 1}
     assert [row for *_, row in lake.rows()] == [1, 2]
+    assert done.waiting == 1  # so the same `lakehouse run` goes on with it
+    assert lake.run().decision.reason == "bronze.events moved 0 -> 1, 1 round of messages"
+    assert [row for *_, row in lake.rows()] == [1, 2, 3]
     assert lake.verdict().is_right
 
 

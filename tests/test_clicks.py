@@ -9,8 +9,10 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from lakehouse import engines, graph
+from lakehouse.contract import Contract
 from lakehouse.delta import committer, feed
 from lakehouse.delta.committer import Target
 from lakehouse.delta.progress import Progress
@@ -19,7 +21,8 @@ from lakehouse.proof import verify
 from lakehouse.proof.verify import Scope
 from lakehouse.runs.run import Run
 from lakehouse.writes.lake import Lake, conf_rows, conform
-from tests.clicks import DAY, deliver, random_events, sessions, when
+from lakehouse.writes.measures import ChecksFailedError
+from tests.clicks import DAY, an_event, deliver, random_events, sessions, when
 from tests.events import Events
 from tests.events import an_event as a_message
 from tests.oracle.recompute import recompute_all
@@ -36,8 +39,8 @@ if TYPE_CHECKING:
     from lakehouse.graph import Table
     from tests.rows import Cells
 
-EVENTS, GUIDE = "silver.events", graph.HOME / "docs/how-to/clicks.md"
-MADE = [name for name, table in graph.load().items() if EVENTS in table.parents or "silver.user_days" in table.parents]
+EVENTS, USER_DAYS, GUIDE = "silver.events", "silver.user_days", graph.HOME / "docs/how-to/clicks.md"
+MADE = [name for name, table in graph.load().items() if EVENTS in table.parents or USER_DAYS in table.parents]
 MADE += ["gold.funnel", "gold.product_conversion"]
 GOLD = [name for name in MADE if name.startswith("gold.")]
 
@@ -192,6 +195,29 @@ def test_a_late_message_joins_the_sessions_of_two_days_and_all_is_verified(
     for scope in (Scope("sample"), Scope("since")):
         done = verify.verify(engine.name, lake.lake, "", tables, [tables[name] for name in MADE], scope)
         assert [(one.table, one.differing) for one in done if not one.is_right] == []
+
+
+def test_a_limit_of_more_days_needs_the_days_and_the_rule_of_the_contract(
+    engine: Native, tables: dict[str, Table], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the rule says that stops it; then a touch that comes late for so many days before is found."""
+    name, limits = "gold.touches", "conf.events"
+    clicks = Clicks(tmp_path, {one: replace(tables[one], serves=frozenset()) for one in (EVENTS, USER_DAYS, name)})
+    known, (version, [said]) = graph.conf_file, graph.conf_file(limits)
+    of_60_days = (f"{version} 60", [said | {"touch_days": 60}])
+    monkeypatch.setattr(graph, "conf_file", lambda one, *where: of_60_days if one == limits else known(one, *where))
+    clicks.arrive(engine, [an_event("2026-03-20 10:00:00", event_name="purchase")])
+    with pytest.raises(ChecksFailedError, match="change `days:` of this contract, and this rule, with it"):
+        clicks.turns(engine)
+    text = (graph.HOME / "conf/gold/touches.yml").read_text(encoding="utf-8")
+    text = text.replace("days: [-30, 0]", "days: [-60, 0]").replace("between 0 and 30", "between 0 and 60")
+    contracts = {one: table.contract for one, table in tables.items()}
+    promise = contracts[name] = Contract.model_validate(yaml.safe_load(text))
+    clicks.tables[name] = replace(graph.table(name, promise, contracts), serves=frozenset())
+    clicks.turns(engine)
+    clicks.arrive(engine, [an_event("2026-02-01 10:00:00", sku="B")])
+    assert clicks.turns(engine) == {"incremental"}
+    assert feed.read(clicks.lake.address(name))["first_touch_sku"].to_pylist() == ["B"]
 
 
 def test_the_questions_of_the_guide_are_answered(engine: Native, tables: dict[str, Table]) -> None:

@@ -506,7 +506,7 @@ def _rounds(table: Table, settled: Decision) -> str:
     since, until = (one.batch if one else None for one in (note and note.inputs[bronze], settled.inputs[bronze]))
     if since is None or until is None:
         return ""
-    return f", {until - since:,} round{'' if until - since == 1 else 's'} of messages"
+    return f" ({until - since:,} round{'' if until - since == 1 else 's'} of messages)"
 
 
 def whole_is_cheaper(changed: int | None, rows: int | None, past: Sequence[Ran]) -> str:

@@ -318,7 +318,7 @@ def test_messages_are_taken_back_by_their_partition_and_offsets(tmp_path: Path, 
     assert done.counts["rows"] == {"retracted": 1, "kept": 1}
     assert [row for *_, row in lake.rows()] == [1, 2]
     assert done.waiting == 1  # so the same `lakehouse run` goes on with it
-    assert lake.run().decision.reason == "bronze.events moved 0 -> 1, 1 round of messages"
+    assert lake.run().decision.reason == "bronze.events moved 0 -> 1 (1 round of messages)"
     assert [row for *_, row in lake.rows()] == [1, 2, 3]
     assert lake.verdict().is_right
 

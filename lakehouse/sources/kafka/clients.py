@@ -122,7 +122,14 @@ def _in_words(kafka: Kafka) -> Iterator[None]:
 
 def failed(kafka: Kafka, error: Exception) -> SourceError:
     """What the brokers of the topic, or the client, could not do, with what to look at."""
+    from confluent_kafka import KafkaError  # noqa: PLC0415
+
     said = error.args[0] if error.args else error
+    if isinstance(said, KafkaError) and said.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+        return SourceError(
+            f"The brokers that {kafka.servers} names have no topic {kafka.topic}, or do not show it to this account. "
+            "Make it there, or correct `topic:` in its table's contract."
+        )
     words = said.str() if hasattr(said, "str") else str(said)
     if heard := _HEARD.pop(kafka.servers, ""):
         words = f"{words} ({heard})"

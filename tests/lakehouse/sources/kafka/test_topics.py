@@ -273,6 +273,16 @@ def test_a_rewind_takes_the_topic_again_from_where_it_went_back_to(topic: Topic,
         assert taker.taken() == as_rows(topic.committed)
 
 
+def test_a_topic_that_is_not_there_is_named_and_taken_once_it_is(topic: Topic, taker: Taker) -> None:
+    later = Topic(topic.address)
+    taker.topic = later.name
+    with pytest.raises(LakehouseError, match=rf"KAFKA_SERVERS names have no topic {later.name}, or do not show it to"):
+        taker.run()
+    later.make().send(AN_EVENT)
+    taker.run()
+    assert taker.taken() == as_rows(later.committed)
+
+
 def test_brokers_that_do_not_answer_are_an_error_in_words_without_a_secret(
     taker: Taker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,10 +58,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class Answered:
-    """A section with its rows by market; `missing` tables are not in the release."""
+    """A section with its rows by market, None where they are of none; `missing` tables are not in the release."""
 
     section: Section
-    rows: Mapping[int, Rows]
+    rows: Mapping[int | None, Rows]
     missing: tuple[str, ...] = ()
 
 
@@ -76,13 +76,16 @@ class Changes:
 
 @dataclass(frozen=True)
 class Report:
-    """`scores` and `rejected` are rows of quality: points by table and market, delivered rows that were kept out."""
+    """`scores` and `rejected` are rows of quality: points by table and market, delivered rows that were kept out.
+
+    `totals` are None in a release without orders, which has no section of them either.
+    """
 
     root: str
     release: Release
     choice: Choice
     countries: Mapping[int, str]
-    totals: Rows
+    totals: Rows | None
     answers: Sequence[Answered]
     scores: Rows
     rejected: Rows
@@ -102,20 +105,20 @@ def gather(
         statement = section.asked(choice.of_market, choice.of_days)
         if missing := _missing(statement, release):
             return Answered(section, {}, missing)
-        rows: dict[int, Rows] = defaultdict(list)
+        rows: dict[int | None, Rows] = defaultdict(list)
         for row in ask(statement):
             rows[row.pop("market")].append(row)
         return Answered(section, rows)
 
     totals = TOTALS.format(market=choice.of_market, days=choice.of_days)
-    answers = [answered(one) for one in SECTIONS]
+    answers, has_orders = [answered(one) for one in SECTIONS], not _missing(totals, release)
     return Report(
         root,
         release,
         choice,
         countries(),
-        [] if _missing(totals, release) else ask(totals),
-        [one for one in answers if not (one.missing and one.section.is_optional)],
+        ask(totals) if has_orders else None,
+        [one for one in answers if not one.missing or (has_orders and not one.section.is_optional)],
         _scores(release, choice),
         [row for statement in _of_quarantines(release, choice) for row in ask(statement)],
         changes,
@@ -201,7 +204,8 @@ def page(report: Report, form: Form | None = None) -> str:
     vega, look = charts.javascript(), _text("report.js")
     scripts = " ".join(f"'{hash_of(one)}'" for one in (vega, look))
     own = "'self'" if form else "'none'"
-    currencies = {row["market"]: row["currency"] for row in report.totals}
+    totals = report.totals or []
+    currencies = {row["market"]: row["currency"] for row in totals}
     made = templates()
     made.filters |= {"exact": shown, "texts": _texts, "is_number": _is_number}
     return made.get_template("report.html").render(
@@ -215,7 +219,7 @@ def page(report: Report, form: Form | None = None) -> str:
             f"form-action {own}"
         ),
         made_at=datetime.now(UTC),
-        totals=[_total(row, report.countries) for row in report.totals],
+        totals=[_total(row, report.countries) for row in totals],
         figures={one.section.name: _figures(one, report.countries, currencies) for one in report.answers},
         is_narrowed=bool(report.choice.since or report.choice.until),
     )
@@ -240,17 +244,17 @@ def _total(row: Mapping[str, Any], countries: Mapping[int, str]) -> dict[str, st
     }
 
 
-def _market(number: int, countries: Mapping[int, str]) -> str:
-    return f"{countries.get(number, 'Market')} ({number})"
+def _market(number: int | None, countries: Mapping[int, str]) -> str:
+    return "All markets" if number is None else f"{countries.get(number, 'Market')} ({number})"
 
 
-def _figures(one: Answered, countries: Mapping[int, str], currencies: Mapping[int, str]) -> list[Figure]:
+def _figures(one: Answered, countries: Mapping[int, str], currencies: Mapping[int | None, str]) -> list[Figure]:
     found = []
-    for market, rows in sorted(one.rows.items()):
+    for market, rows in sorted(one.rows.items(), key=str):
         currency = currencies.get(market, "the market's currency")
         found.append(
             Figure(
-                f"{one.section.name}-{market}",
+                f"{one.section.name}-{'all' if market is None else market}",
                 _market(market, countries),
                 charts.as_json(one.section.draw([_drawn(row) for row in rows], currency)),
                 [_heading(name, one.section, currency) for name in rows[0]],

@@ -31,9 +31,10 @@ TOTALS = """
 class Section:
     """`statement`: with places for `{market}` and `{days}`, conditions over rows; its first column is the market.
 
-    `draw` makes a chart of a market's rows, in its currency; `units` say by column what it is measured in.
-    `is_dated`: whether its rows are of days, so that a choice of days can narrow it. `is_optional`: whether a release
-    without its tables has no such section, instead of one that says so.
+    That is null where rows are of no market, as events, which no choice of one narrows (`has_markets`). `draw` makes a
+    chart of a market's rows, in its currency; `units` say by column what it is measured in. `is_dated`: whether its
+    rows are of days, so that a choice of days can narrow it. `is_optional`: whether a release without its tables has no
+    such section, instead of one that says so.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Section:
     units: Mapping[str, str]
     is_dated: bool = True
     is_optional: bool = False
+    has_markets: bool = True
 
     def asked(self, market: str, days: str) -> str:
         return self.statement.format(market=market, days=days)
@@ -205,5 +207,50 @@ SECTIONS = (
         {"revenue": MONEY, "revenue_share": "share, 0.1 = 10 %", "transactions": "receipts", "units_sold": "units"},
         is_dated=False,
         is_optional=True,
+    ),
+    Section(
+        "funnel",
+        "From view to purchase",
+        "Sessions of known users with a view, and of these how many had a click after it and a purchase after that, of "
+        "any product, by platform. A session is of the UTC day on which it began.",
+        """
+        with platforms as (
+            select platform, sum(sessions_viewed) as viewed, sum(sessions_clicked) as clicked,
+                sum(sessions_purchased) as purchased
+            from (select *, funnel_date as order_date from gold.funnel) where {days} group by platform
+        ), steps as (
+            select platform, viewed, 1 as place, 'viewed' as step, viewed as sessions from platforms
+            union all select platform, viewed, 2, 'clicked', clicked from platforms
+            union all select platform, viewed, 3, 'purchased', purchased from platforms
+        )
+        select null as market, concat(platform, ': ', step) as step, sessions,
+            case when viewed > 0 then sessions * 1000 div viewed end as of_1000_viewed
+        from steps order by platform, place
+        """,
+        lambda rows, _: charts.bars(rows, "step", "sessions", "sessions"),
+        {"sessions": "sessions", "of_1000_viewed": "sessions"},
+        is_optional=True,
+        has_markets=False,
+    ),
+    Section(
+        "active_users",
+        "Active users",
+        "Different known users with an event in a week, from Monday (UTC): those with an event before it return, the "
+        "others are new. One counts in each week. The first and the last week may not be whole.",
+        """
+        select null as market, period_start as week, active_users, new_users, returning_users
+        from (select *, period_start as order_date from gold.active_users where period = 'week')
+        where {days} order by week
+        """,
+        lambda rows, _: charts.stacked(
+            rows,
+            "week",
+            {"returning_users": "returning", "new_users": "new"},
+            (charts.BLUE, charts.VERMILLION),
+            "users",
+        ),
+        dict.fromkeys(("active_users", "new_users", "returning_users"), "users"),
+        is_optional=True,
+        has_markets=False,
     ),
 )

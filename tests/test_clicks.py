@@ -227,6 +227,17 @@ def test_the_questions_of_the_guide_are_answered(engine: Native, tables: dict[st
     asked = re.findall(r"```sql\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
     answers = [engine.spark.sql(text.replace("gold.", "")).collect() for text in asked]
     assert [bool(one) for one in answers] == [*[True] * 6, False]  # no minute has a tenth of its hour's busiest
+    sections = pytest.importorskip("jobs.sections", reason="needs the extra `report`")
+    told = {
+        one.name: [row.asDict() for row in engine.spark.sql(one.asked("true", "true").replace("gold.", "")).collect()]
+        for one in sections.SECTIONS
+        if not one.has_markets
+    }
+    days = rows(engine, made["gold.funnel"])
+    for step in ("viewed", "clicked", "purchased"):
+        steps = [row["sessions"] for row in told["funnel"] if row["step"].endswith(step)]
+        assert sum(steps) == sum(day[f"sessions_{step}"] for day in days) > 0
+    assert all(one["active_users"] == one["new_users"] + one["returning_users"] for one in told["active_users"])
 
 
 def test_sessions_are_those_that_one_look_at_each_event_finds(engine: Native, tables: dict[str, Table]) -> None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 pytest.importorskip("altair", reason="needs the extra `report`: uv sync --inexact --extra report")
 pytest.importorskip("vl_convert", reason="needs the extra `report`: uv sync --inexact --extra report")
 from jobs import dashboard, report, sections
-from jobs.report import Choice
+from jobs.report import Answered, Choice
 
 pytestmark = pytest.mark.slow
 EXTRAS = {"altair", "vl_convert", "xlsxwriter", "psycopg", "prompt_toolkit"}
@@ -131,7 +131,7 @@ def test_what_is_kept_out_is_counted_by_rule(made: Report, page: Path) -> None:
 
 def test_no_column_is_about_anybody(made: Report) -> None:
     shown = {name for one in made.answers for rows in one.rows.values() for row in rows for name in row}
-    shown |= {name for rows in (made.totals, made.scores, made.rejected) for row in rows for name in row}
+    shown |= {name for rows in (made.totals or [], made.scores, made.rejected) for row in rows for name in row}
     assert len(shown) > 20
     tables = graph.load()
     assert shown.isdisjoint(report.OF_ONE.union(*(one.contract.personal for one in tables.values())))
@@ -229,6 +229,19 @@ def test_a_lacking_extra_is_named_with_its_command(released: str, monkeypatch: p
 
 def test_of_branches_that_nobody_delivered_nothing_is_said(made: Report) -> None:
     assert "branches" in {one.name for one in sections.SECTIONS} - {one.section.name for one in made.answers}
+
+
+def test_a_release_of_events_alone_has_their_sections_and_none_of_orders(made: Report, released: str) -> None:
+    alone = replace(made.release, tables={}, quality={})
+    found = report.gather(engines.reader(), released, alone, None, Choice(1))
+    assert (found.totals, found.answers) == (None, [])
+    rows = [{"step": "web: viewed", "sessions": 4, "of_1000_viewed": 1000}]
+    funnel = next(one for one in sections.SECTIONS if one.name == "funnel")
+    text = report.page(replace(found, answers=[Answered(funnel, {None: rows})]))
+    said = words(text)
+    assert "<figcaption>All markets</figcaption>" in text
+    assert "Of all markets: events name none, so the choice of one does not narrow this." in said
+    assert "In short" not in said
 
 
 def test_a_run_imports_nothing_that_only_some_need(tmp_path: Path) -> None:

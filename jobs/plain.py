@@ -86,7 +86,7 @@ def _bring(root: str, table: Table, now: datetime, stopping: Event) -> str:
 def words(table: Table, done: Done) -> str:
     plan = done.plan
     rows, files = (f"{n:,} {of}{'' if n == 1 else 's'}" for n, of in ((done.rows, "row"), (done.files, "file")))
-    anew = f", begun because of {plan.why}" if plan.since < 0 and plan.generation > 1 else ""
+    anew = f", begun anew: {plan.why}" if plan.since < 0 and plan.generation > 1 else ""
     return (
         f"[bold]published/{plans.name_of(table)}[/] v{plan.generation}: {rows} in {files}, hours before "
         f"{plan.closed_until:%Y-%m-%d %H:%M} UTC are closed[dim]{escape(visible(anew))}[/]"

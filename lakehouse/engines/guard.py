@@ -36,6 +36,7 @@ OPTIONS = (  # of the one connection, to gRPC
     ("grpc.use_local_subchannel_pool", 1),  # no other channel of this process shares the connection
 )
 SECONDS = 30  # to connect; it takes milliseconds
+PORTS = 20  # to try: of 7,058 that Linux gives to who may share one, those are few that had a server a minute ago
 EPOLL_CTL_ADD, EPOLL_CTL_DEL = 1, 2
 KNOCKING, LISTENING = "02", "0A"  # states in /proc/net/tcp
 
@@ -49,7 +50,7 @@ def start(
     Raises LakehouseError if anyone else connected before the door was shut; he is cut off, stop the server then.
     """
     if not server.running:
-        server.start(background=True)
+        _listen_where_nobody_was(server)
     at = server.listening_address or ("", 0)
     port, why_not = None, ""
     try:
@@ -71,6 +72,17 @@ def start(
         port = _keep(at)
     ready.result(SECONDS)
     return way_in, port, why_not
+
+
+def _listen_where_nobody_was(server: SparkConnectServer | FlightSqlServer) -> None:
+    """A port's earlier server may have been left politely within the minute: its callers would be taken for ours."""
+    for _ in range(PORTS):
+        before = {address for local, remote, _, _ in _rows() for address in (local, remote)}
+        server.start(background=True)
+        if _name(server.listening_address) not in before:
+            return
+        server.stop()
+    server.start(background=True)
 
 
 @contextmanager

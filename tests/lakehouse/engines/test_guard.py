@@ -119,6 +119,25 @@ def test_who_came_before_the_door_was_shut_is_noticed_and_cut_off(server: SparkC
         stranger.communicate(timeout=10)
 
 
+def test_callers_of_a_ports_earlier_server_are_no_strangers() -> None:
+    from pysail.spark import SparkConnectServer  # noqa: PLC0415
+
+    class OnPorts(SparkConnectServer):  # type: ignore[misc]
+        def start(self, *, background: bool = True) -> None:
+            SparkConnectServer.__init__(self, *ports.pop(0))
+            super().start(background=background)
+
+    with socket.create_server(("127.0.0.1", 0)) as earlier:
+        ports = [earlier.getsockname(), ("127.0.0.1", 0)]
+        with socket.create_connection(ports[0]), earlier.accept()[0]:
+            pass  # whoever hangs up first, Linux remembers it for a minute
+    assert guard._callers(guard._name(ports[0]))  # noqa: SLF001
+    way_in, why_not = channel.start(server := OnPorts())
+    assert (why_not, ports) == ("", [])
+    way_in.end()
+    assert not server.running
+
+
 @pytest.mark.slow
 def test_nobody_is_served_while_the_door_is_being_shut(server: SparkConnectServer) -> None:
     server.start(background=True)

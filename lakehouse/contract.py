@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import yaml
@@ -736,7 +737,7 @@ def load(folder: Path) -> dict[str, Contract]:
     for layer in LAYERS:
         for path in sorted((folder / layer).glob("*.yml")):
             try:
-                contracts[f"{layer}.{path.stem}"] = Contract.model_validate(conf.read(path))
+                contracts[f"{layer}.{path.stem}"] = _promised(path.read_text(encoding="utf-8"))
             except ValidationError as error:
                 wrong += [sentence(path, dict(item)) for item in error.errors()]
             except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -744,6 +745,12 @@ def load(folder: Path) -> dict[str, Contract]:
     if wrong:
         raise LakehouseError("These contracts are not right:\n" + "\n".join(f"  {line}" for line in wrong))
     return contracts
+
+
+@cache
+def _promised(text: str) -> Contract:
+    """Read once however often a process that is kept loads the tables: it is most of what that takes."""
+    return Contract.model_validate(conf.parse(text))
 
 
 def accepted(folder: Path) -> list[Accepted]:

@@ -295,11 +295,20 @@ def _find(name: str) -> ModuleType:
     return _OnDemand(name, found.origin)
 
 
-def _parameters(path: str, module: ModuleType) -> list[str]:
-    for node in ast.parse(inspect.getsource(module)).body:
+def _parameters(path: str, module: ModuleType) -> tuple[str, ...]:
+    found = _of_build(inspect.getsource(module))
+    if found is None:
+        raise LakehouseError(f"{path}.py has no build(). Write it: its parameters are the tables it reads.")
+    return found
+
+
+@cache
+def _of_build(source: str) -> tuple[str, ...] | None:
+    """The parameters of a module's build(), None where it has none; found once like its code."""
+    for node in ast.parse(source).body:
         if isinstance(node, ast.FunctionDef) and node.name == "build":
-            return [one.arg for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
-    raise LakehouseError(f"{path}.py has no build(). Write it: its parameters are the tables it reads.")
+            return tuple(one.arg for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs))
+    return None
 
 
 def _input_of(parameter: str) -> str:

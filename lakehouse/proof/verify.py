@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from lakehouse.delta.progress import State
     from lakehouse.graph import Table
+    from lakehouse.intake.ledger import Entry
     from lakehouse.proof.compare import Comparison
     from lakehouse.proof.sides import How
     from lakehouse.writes.lake import Lake
@@ -124,7 +125,7 @@ def verify(
     try:
         for table in wanted:
             begin = time.monotonic()
-            own = engines.start(_proving(engine, lake.state(table.name)))
+            own = engines.start(_proving(engine, lake.state(table.name))).for_a_turn(_size(lake, table, taken))
             place = Place(own, lake, storage.normalise(landing), tables, taken)
             verdict = _verify(place, table, scope)
             verdicts.append(replace(verdict, seconds=time.monotonic() - begin))
@@ -132,6 +133,12 @@ def verify(
     finally:
         certify(lake.root, at, verdicts)
     return verdicts
+
+
+def _size(lake: Lake, table: Table, taken: Sequence[Entry]) -> int:
+    """Bytes that may have to be read: as a run's turn says it to the engine, which does other things for few."""
+    files = sum(one.delivery.size for one in taken if one.delivery.table == table.name)
+    return files + sum(progress.size(lake.address(name)) for name in (table.name, *table.parents))
 
 
 def _proving(engine: str, state: State | None) -> str:

@@ -166,12 +166,12 @@ def histories(folder: Path, engine: Native, seed: int) -> int:
 def test_late_files_after_a_removal_and_a_rebuild_give_what_they_give_without_it(
     tmp_path: Path, engine: Native
 ) -> None:
-    assert sum(histories(tmp_path / f"{seed}", engine, seed) for seed in range(2))
+    assert histories(tmp_path, engine, 0)
 
 
 @pytest.mark.long
 @pytest.mark.usefixtures("toy")
-@pytest.mark.parametrize("seed", range(2, 62))
+@pytest.mark.parametrize("seed", range(1, 61))
 def test_more_histories(tmp_path: Path, engine: Native, seed: int) -> None:
     histories(tmp_path, engine, seed)
 

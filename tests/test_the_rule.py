@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from lakehouse.engines.native import Native
 
 pytestmark = pytest.mark.slow
-SEEDS, OF_DUMPS, LOOKS = 500, 100, 8
+SEEDS, OF_DUMPS, LOOKS = 120, 40, 8
+MORE, MORE_OF_DUMPS = 500, 100  # by `-m long`
 BY_COMMAND, LOOKS_BY_COMMAND = 10, 5
 ZONES = ("Africa/Nairobi", "America/Los_Angeles", "Asia/Kathmandu", "Pacific/Kiritimati")
 LINES = "silver.order_lines"
@@ -282,7 +283,15 @@ def compare(worlds: Sequence[World], lake: Lake, landing: Path, columns: Sequenc
         assert found == world.model.silver(), "\n".join([f"seed {world.seed}", *world.told])
 
 
-@pytest.mark.parametrize(("least", "seeds"), [(None, SEEDS), (0.5, OF_DUMPS)], ids=["any files", "full dumps"])
+@pytest.mark.parametrize(
+    ("least", "seeds"),
+    [
+        pytest.param(None, SEEDS, id="any files"),
+        pytest.param(0.5, OF_DUMPS, id="full dumps"),
+        pytest.param(None, MORE, id="more files", marks=pytest.mark.long),
+        pytest.param(0.5, MORE_OF_DUMPS, id="more full dumps", marks=pytest.mark.long),
+    ],
+)
 def test_silver_is_that_of_the_rule(
     least: float | None, seeds: int, tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch
 ) -> None:

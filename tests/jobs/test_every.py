@@ -39,6 +39,11 @@ from rich.console import Console
 from jobs.every import Rounds
 from tests.toy import Toy
 folder, engine, *names = sys.argv[1:]
+if "dies" in names:
+    from lakehouse.engines.native import Native
+    dead = Path(folder, "dead")
+    dead.unlink(missing_ok=True)
+    Native.is_alive = lambda _: not dead.exists()
 toy = Toy(Path(folder), engine=None)
 tables = toy.tables()
 wanted = {name: one for name, one in tables.items() if name in (names or tables)}
@@ -227,15 +232,23 @@ def test_a_second_signal_ends_at_once() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.spark
-@pytest.mark.parametrize("watched", [(engines.SPARK, "bronze.orders")], indirect=True)
+@pytest.mark.parametrize(
+    "watched",
+    [
+        (engines.NATIVE, "bronze.orders", "dies"),  # it says so itself, and is there in a second
+        pytest.param((engines.SPARK, "bronze.orders"), marks=[pytest.mark.spark, pytest.mark.long]),
+    ],
+    indirect=True,
+)
 def test_when_java_dies_the_process_becomes_a_new_one(watched: Watched) -> None:
     watched.toy.deliver("monday.csv", "7,A,2,10.00")
     watched.until("done; looking again")
-    (java,) = [child for child in psutil.Process(watched.process.pid).children() if child.name() == "java"]
-    java.kill()
-    watched.toy.deliver("tuesday.csv", "8,B,1,5.00")
+    (watched.toy.folder / "dead").touch()
+    for child in psutil.Process(watched.process.pid).children():
+        if child.name() == "java":
+            child.kill()
     watched.until("Java ended")
+    watched.toy.deliver("tuesday.csv", "8,B,1,5.00")
     watched.until("done; looking again", times=2)
     watched.signal(signal.SIGTERM)
     assert watched.ended() == 0

@@ -258,4 +258,4 @@ def test_of_four_processes_every_commit_lands_once(
 ) -> None:
     minio.ensure_bucket(server, bucket)
     become(server, monkeypatch)
-    racing.race(f"s3://{bucket}/table", tmp_path, *4 * ["native"], times=25)
+    racing.race(f"s3://{bucket}/table", tmp_path, *4 * ["native"], times=10)

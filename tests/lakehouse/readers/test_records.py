@@ -237,7 +237,8 @@ def test_a_quote_that_closes_too_late_is_open(block: int, monkeypatch: pytest.Mo
 
 @pytest.mark.slow
 @pytest.mark.parametrize("largest", [12, records.LARGEST])
-def test_both_routes_agree_on_random_files(largest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("files", [300, pytest.param(3000, marks=pytest.mark.long)])
+def test_both_routes_agree_on_random_files(largest: int, files: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "LARGEST", largest)
     monkeypatch.setattr(records, "SHOWN", 2)
     chance = random.Random(4)  # noqa: S311
@@ -261,7 +262,7 @@ def test_both_routes_agree_on_random_files(largest: int, monkeypatch: pytest.Mon
         "\udce9",
     ]
     tame = ['"', ",", ",", "\n", "x", ',"', '",', '"\n', "1,2,3\n", '1,"2\n3",4\r\n', '"a",b,c\n']
-    for number in range(1500):
+    for number in range(files):
         size = chance.randint(0, 40)
         text = "".join(chance.choices(tame if number % 2 else wild, k=size)).encode("utf-8", "surrogateescape")
         whole = body(text, 1 << 20)
@@ -556,6 +557,7 @@ def test_a_too_large_object_is_skipped(block: int, monkeypatch: pytest.MonkeyPat
         assert rows[1][2] == '{"a":"' + "x" * 994
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("largest", [12, records.LARGEST])
 def test_json_reads_the_same_at_every_block_size(largest: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "LARGEST", largest)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from lakehouse.graph import Table
     from tests.rows import Cells
 
+pytestmark = pytest.mark.slow
 EVENTS, USER_DAYS, GUIDE = "silver.events", "silver.user_days", graph.HOME / "docs/how-to/clicks.md"
 MADE = [name for name, table in graph.load().items() if EVENTS in table.parents or USER_DAYS in table.parents]
 MADE += ["gold.funnel", "gold.product_conversion"]

@@ -273,6 +273,7 @@ def test_rounds_are_of_the_engine_that_is_asked_for(
     assert [(one.every, one.engine_name, one.stopping.is_set()) for one in asked] == [(5, "spark", False)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["plan"], ["status"], ["rejected", "silver.orders"]])
 def test_a_contract_with_a_typo_is_named(project: Path, command: list[str]) -> None:
     path = project / "conf/gold/daily_sales.yml"

@@ -280,6 +280,7 @@ def test_a_view_reads_the_tables_of_its_query_and_not_those_of_its_comments(tmp_
     )
 
 
+@pytest.mark.slow
 def test_without_a_lake_the_command_documents_what_the_contracts_say(tmp_path: Path) -> None:
     file = tmp_path / "all tables.html"
     answer = CliRunner().invoke(cli.app, ["docs", str(file), "--lake", str(tmp_path / "none")])

@@ -311,6 +311,7 @@ def _interrupted(_: object) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", CASES)
 def test_no_command_shows_a_secret(
     here: Place,
@@ -344,6 +345,7 @@ def test_no_command_shows_a_secret(
     assert not told
 
 
+@pytest.mark.slow
 def test_no_process_shows_a_secret_among_its_arguments_or_where_it_computes(place: Place, tmp_path: Path) -> None:
     """The project's own tables, natively; `sql` reaches the engine, and there the store refuses."""
     (tmp_path / "landing").mkdir()

@@ -165,6 +165,7 @@ def test_a_panic_of_rust_is_a_sentence_and_an_end_that_somebody_asked_for_is_one
         raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_a_panic_while_a_table_is_written_is_that_tables(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     def panics(*_: object) -> None:
         write_deltalake(str(toy.folder / "[x]"), pa.table({"a": [1]}))
@@ -248,6 +249,7 @@ def test_a_path_that_is_a_file_is_named(role: str, below: str, tmp_path: Path, *
         storage.check(f"{tmp_path}/file{below}", role=role, must_exist=must_exist)
 
 
+@pytest.mark.slow
 def test_a_lake_below_a_file_is_a_sentence_of_the_command(tmp_path: Path) -> None:
     (tmp_path / "landing" / "market_1").mkdir(parents=True)
     (tmp_path / "landing" / "market_1" / "Market 1 Orders.csv").write_text("Order ID\n1\n")

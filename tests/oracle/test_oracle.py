@@ -14,6 +14,7 @@ import yaml
 from tests.oracle.recompute import CONF, numbers, recompute, recompute_all, types
 
 EXPORT = Path(__file__).parents[2].parent / "shared" / "data"
+pytestmark = pytest.mark.slow
 with_export = pytest.mark.skipif(not EXPORT.is_dir(), reason=f"the two markets' export is not at {EXPORT}")
 
 ORDER_COLUMNS = [

@@ -327,6 +327,7 @@ def test_spark_is_kept_from_a_store_without_conditional_puts_too(store: Store) -
     assert all("/bucket/lake/_put_twice_" in one for one in store.asked)
 
 
+@pytest.mark.slow
 def test_a_lake_on_s3_that_delta_rs_cannot_reach_gets_another_prefix(store: Store) -> None:
     with pytest.raises(
         LakehouseError, match=r"cannot be reached on S3 for its '\['.* Give another prefix, of letters, dig"

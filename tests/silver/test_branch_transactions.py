@@ -101,6 +101,7 @@ def test_every_rule_is_broken_by_some_row(
     assert rules_of(tables[TABLE]) <= broken_in(rows) | broken_in(rows_abroad)
 
 
+@pytest.mark.slow
 def test_a_receipt_enters_when_its_lines_add_up_without_repeats(judged: Judged) -> None:
     rows = judged(TABLE, [
         a_row(transaction_total="25"),
@@ -120,6 +121,7 @@ def test_a_receipt_enters_when_its_lines_add_up_without_repeats(judged: Judged) 
     ]
 
 
+@pytest.mark.slow
 def test_a_number_that_is_used_again_is_told_of(judged: Judged) -> None:
     rows = judged(TABLE, [a_row(), a_row(_sequence="2", sold_at="2022-01-04T00:30:00+03:00")])
     assert only(rows, "_status", "_warned") == [("superseded", ""), ("kept", "identity_is_kept")]

@@ -123,6 +123,7 @@ def test_the_usual_rate_is_that_of_the_last_seven_accepted_days(built: Built) ->
     assert row["usual_rate"] == "1.000000000000"
 
 
+@pytest.mark.slow
 def test_a_run_names_the_last_three_refused_rates_with_both_values(engine: Native, tables: dict[str, Table]) -> None:
     table, series = tables[TABLE], "0.0024 right, 900 refused, 0.0025 right, 901 refused"
     types = {name: column.type for name, column in tables["silver.exchange_rates"].contract.columns.items()}

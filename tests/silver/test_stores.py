@@ -130,6 +130,7 @@ def test_every_rule_is_broken_by_some_row(stores: dict[str, Texts], tables: dict
     assert rules_of(tables[TABLE]) - never <= broken_in(stores)
 
 
+@pytest.mark.slow
 def test_a_store_is_taken_whole_as_its_newest_right_delivery_says(judged: Judged) -> None:
     rows = judged(TABLE, [
         a_store_row([ONE_DAY], [PLAN]),

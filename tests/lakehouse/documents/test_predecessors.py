@@ -164,6 +164,7 @@ def test_what_is_accepted_is_that_of_a_fold_over_random_histories(
     assert {tuple(row) for row in flagged.select("order_id", "_batch").collect()} == told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rejects", "has_totals"), [*itertools.product((True, False), repeat=2)])
 def test_units_that_are_in_no_doubt_need_nothing_but_what_is_new(
     tmp_path: Path, engine: Native | Spark, *, rejects: bool, has_totals: bool
@@ -190,7 +191,7 @@ def test_units_that_are_in_no_doubt_need_nothing_but_what_is_new(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_any_order_of_arrival_ends_as_the_fold_does(tmp_path: Path, engine: Native, seed: int) -> None:
     """A file a day with the documents of that day; the files come in any order, some of them in one run."""
     toy, random = toy_of(tmp_path, engine, rejects=True, has_totals=True), Random(seed)  # noqa: S311

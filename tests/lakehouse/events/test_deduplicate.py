@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from lakehouse.engines.spark import Spark
     from lakehouse.runs.turns import Done
 
+pytestmark = pytest.mark.slow
 Place = tuple[str, int]
 KNOWN = ("view", "click", "purchase")
 

@@ -126,6 +126,7 @@ def test_a_document_on_two_pages_is_one_and_of_two_that_say_a_line_the_last_coun
     assert toy.rows(f"{SILVER}__rejected", "sale_id", "rules", "_row") == [(2, ["is_sold"], 5)]
 
 
+@pytest.mark.slow
 def test_a_window_that_says_the_same_again_is_quiet_and_one_without_rows_is_empty(
     tmp_path: Path, engine: Native
 ) -> None:
@@ -141,6 +142,7 @@ def test_a_window_that_says_the_same_again_is_quiet_and_one_without_rows_is_empt
     assert toy.opened(SILVER).file_uris() == before
 
 
+@pytest.mark.slow
 def test_what_a_fetch_of_all_rows_lacks_is_gone_and_no_other_fetch_removes_anything(
     tmp_path: Path, engine: Native
 ) -> None:
@@ -186,6 +188,7 @@ def test_a_window_that_is_not_as_it_was_fetched_is_its_own_trouble(
     assert [one.status for one in found(toy)] == ["claimed"] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("page", "words"),
     [

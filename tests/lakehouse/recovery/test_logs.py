@@ -76,6 +76,7 @@ def test_nothing_goes_before_a_checkpoint_that_is_damaged_or_says_something_else
     assert logs.unneeded(address, NEWEST) == []
 
 
+@pytest.mark.slow
 def test_when_it_breaks_off_nothing_that_is_kept_is_lost(address: str) -> None:
     rows = {version: by_us(address, version) for version in (20, NEWEST)}
     for one in logs.unneeded(address, 20):

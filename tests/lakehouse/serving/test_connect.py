@@ -51,6 +51,7 @@ def run(script: str) -> int:
     return len(scope["rows"])
 
 
+@pytest.mark.slow
 def test_each_program_is_told_in_three_lines_at_most(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graph, "load", cache(graph.load))
     assert [one.value for one in cli.Program] == list(connect.WAYS)
@@ -61,6 +62,7 @@ def test_each_program_is_told_in_three_lines_at_most(root: str, monkeypatch: pyt
     assert code(answer.stdout) == said["polars"]
 
 
+@pytest.mark.slow
 def test_which_tables_it_reads_is_said_and_for_the_others_how(root: str) -> None:
     assert "# It reads all 2 tables of gold and silver." in connect.lines(root, "polars")
     assert "# It reads all 1 tables of gold." in connect.lines(root, "trino")
@@ -69,6 +71,7 @@ def test_which_tables_it_reads_is_said_and_for_the_others_how(root: str) -> None
     assert code(connect.lines(root, "pandas", HIDING))[1] == f"rows = Lake.open({root!r}).pandas('silver.orders')"
 
 
+@pytest.mark.slow
 def test_a_lake_has_tables_when_it_was_built(tmp_path: Path) -> None:
     with pytest.raises(LakehouseError, match=r"There is no table of gold in .* yet\. Build them: `lakehouse run`\."):
         connect.lines(str(tmp_path), "polars")

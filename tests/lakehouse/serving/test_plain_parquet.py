@@ -233,6 +233,7 @@ def test_an_hour_is_there_ten_minutes_after_its_end_and_late_rows_are_further_fi
     assert lake.current() == said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("anew", [False, True], ids=["further files", "a new generation"])
 def test_killed_before_any_write_the_next_run_puts_the_same_files(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, anew: bool
@@ -365,6 +366,7 @@ def test_what_cannot_be_read_any_more_is_written_whole_and_a_strange_current_is_
     assert lake.current()["generation"] == "v2"
 
 
+@pytest.mark.slow
 def test_events_are_there_by_hours_and_another_rule_that_changes_any_makes_a_new_generation(
     engine: Native, tmp_path: Path
 ) -> None:
@@ -392,6 +394,7 @@ def published(events: Events, hour: int, *some: bytes, why: str = "") -> tuple[i
     return done.plan.generation, sorted(dataset.dataset(folder).to_table()["event_id"].to_pylist())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, pytest.param(range(3, 40), marks=pytest.mark.long)])
 def test_after_random_histories_with_kills_readers_have_seen_each_closed_hour_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int | range

@@ -79,6 +79,7 @@ def test_who_asks_to_be_left_alone_for_longer_than_the_contract_waits_is_left_al
     assert len(shop.api.pages_asked) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["cursor", "Link", "page"])
 def test_a_fetch_that_is_killed_behind_any_page_goes_on_with_the_next(shop: Shop, way: str) -> None:
     source = shop.source(WAYS[way])

@@ -41,7 +41,8 @@ pauses AS (
 chains AS (
     SELECT
         *,
-        sum(pause) OVER (PARTITION BY user_id, platform ORDER BY micros ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS chain
+        -- with those of the same instant, of which any may be the one behind the pause
+        sum(pause) OVER (PARTITION BY user_id, platform ORDER BY micros) AS chain
     FROM pauses
 ),
 

@@ -6,6 +6,7 @@ import operator
 from functools import reduce
 from typing import TYPE_CHECKING
 
+from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from lakehouse.contract import EVIDENCE
@@ -41,15 +42,17 @@ def repeats(
     if doubtful.isEmpty():
         return None
     mine = once(named.join(doubtful, on=ID, how="left_semi"))
+    left = mine if near is None else mine.join(_renamed(near), on=_is_near(said), how="left_anti")
     first: list[DataFrame] = []
-    left = mine
     while True:
-        left = left if near is None else once(left.join(_renamed(near), on=_is_near(said), how="left_anti"))
-        found = once(left.groupBy(*KEY).agg(F.min(F.struct(*ARRIVAL, "_day")).alias("_first")))
-        if found.isEmpty():
+        # By windows, so that each step is made of the one before alone: of two that it keeps, Spark prints both.
+        placed = left.withColumn("_place", F.row_number().over(Window.partitionBy(*KEY).orderBy(*ARRIVAL)))
+        of_first = F.min(F.when(F.col("_place") == 1, F.col("_day"))).over(Window.partitionBy(*KEY))
+        asked = once(placed.withColumn("_first_day", of_first))
+        if asked.isEmpty():
             break
-        first.append(found.select(*(F.col(f"_first.{name}").alias(name) for name in EVIDENCE)))
-        near = found.select(*KEY, F.col("_first._day").alias("_day"))
+        first.append(asked.where("_place = 1").select(*EVIDENCE))
+        left = asked.where(F.abs(F.col("_day") - F.col("_first_day")) > said.horizon).drop("_place", "_first_day")
     places = mine.select(*EVIDENCE)
     return once(places.join(units.together(first), on=list(EVIDENCE), how="left_anti") if first else places)
 

@@ -178,7 +178,8 @@ class World:
 def test_after_a_history_it_is_what_the_rule_says(tmp_path: Path, engine: Native) -> None:
     world = World(tmp_path, 2, engine.name)
     world.live(4)
-    assert world.lake.verdict().is_right
+    verdict = world.lake.verdict()
+    assert verdict.is_right, verdict
 
 
 @pytest.mark.long
@@ -187,7 +188,8 @@ def test_after_a_history_it_is_what_the_rule_says(tmp_path: Path, engine: Native
 def test_after_any_history_of_any_engines(tmp_path: Path, on_spark: Spark, seed: int) -> None:
     world = World(tmp_path, seed, engines.NATIVE, on_spark.name)
     world.live(8)
-    assert world.lake.verdict().is_right
+    verdict = world.lake.verdict()
+    assert verdict.is_right, verdict
 
 
 @pytest.mark.spark

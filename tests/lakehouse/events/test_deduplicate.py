@@ -24,6 +24,7 @@ from lakehouse.delta import committer
 from lakehouse.engines import native
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import retracted
+from lakehouse.recovery import compaction
 from tests.events import BRONZE, NOON, SILVER, Events, an_event, later
 
 if TYPE_CHECKING:
@@ -421,3 +422,34 @@ def _mortal(land: Callable[..., None], point: int | None, commits: Iterator[int]
         land(*args)
 
     return attempt
+
+
+def test_what_is_known_of_kept_ids_is_read_once_by_a_process(
+    tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is compacted meanwhile; a day's pieces become one, and what was known of files that are gone goes."""
+    monkeypatch.setattr(native, "MOST_PIECES", 3)
+    lake, read = Events(tmp_path, engine), list[int]()
+    of_folder = native.Native._of_folder  # noqa: SLF001
+
+    def counted(self: Native, files: list[str], *more: Any) -> DataFrame:  # noqa: ANN401
+        read.append(len(files))
+        return of_folder(self, files, *more)
+
+    monkeypatch.setattr(native.Native, "_of_folder", counted)
+    before, folders = set(engine.remembered), [one for one in engine.scratch.root.iterdir() if one.is_dir()]
+    for number in range(12):
+        again = an_event(event_id=f"e{number - 1}")
+        lake.arrive(an_event(event_id=f"e{number}"), again, an_event(event_id=f"e{number}", at="2026-11-08T09:00:00Z"))
+        done = lake.run()
+        kept = {"kept": 2, "duplicate": 1} if number else {"kept": 3}
+        assert done.counts["rows"] == kept
+        if number == 9:
+            assert compaction.compact(lake.lake.address(SILVER))
+    assert read == [1] * 22  # of each of two days the file that the turn before wrote, or the one that all became
+    mine = {key: engine.remembered.pop(key)[1] for key in set(engine.remembered) - before}
+    assert len(mine) == 2
+    assert all(1 <= len(list(folder.glob("*.parquet"))) <= 4 for folder in mine.values())
+    for folder in mine.values():
+        engine.scratch.forget(folder)
+    assert [one for one in engine.scratch.root.iterdir() if one.is_dir()] == folders

@@ -177,6 +177,23 @@ def test_what_does_not_come_is_not_waited_for_for_ever(topic: Topic, taker: Take
     assert (found.messages.num_rows, ranges) == (3, (Offsets(0, 2, 3), Offsets(1, 0, 2)))
 
 
+def test_messages_that_came_with_a_round_and_are_beyond_it_are_the_next_ones(topic: Topic, taker: Taker) -> None:
+    """A consumer gives what there is, also what came since a round was planned; another beginning is read anew."""
+    topic.send(*[b"%d" % number for number in range(10)])
+    reader = consume.Reader(described(taker), "tests", "id", list(taker.table.contract.columns), goes_on=True)
+
+    def read(*ranges: Offsets) -> list[tuple[int, int]]:
+        sent, taken = reader.read(ranges)
+        assert taken == ranges
+        return [(row["partition"], row["offset"]) for row in sent.messages.to_pylist()]
+
+    assert read(Offsets(0, 0, 2), Offsets(1, 0, 1)) == [(0, 0), (0, 1), (1, 0)]
+    assert read(Offsets(1, 1, 2)) == [(1, 1)]
+    assert read(Offsets(0, 2, 5), Offsets(1, 2, 5)) == [(0, 2), (0, 3), (0, 4), (1, 2), (1, 3), (1, 4)]
+    assert read(Offsets(0, 1, 3), Offsets(1, 4, 5)) == [(0, 1), (0, 2), (1, 4)]
+    reader.close()
+
+
 def test_brokers_that_lost_what_was_taken_are_an_error(topic: Topic, taker: Taker) -> None:
     """Until the topic is made anew, as the words say; then the contract says that this is known."""
     topic.send(AN_EVENT, AN_EVENT)

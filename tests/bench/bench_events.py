@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,7 @@ def values(chance: np.random.Generator, first: int, count: int, day: datetime) -
     names = np.where(chance.random(count) < WRONG, 3, chance.choice(3, count, p=[0.8, 0.17, 0.03]))
 
     def some(of: int, text: str) -> pa.Array:
-        return pa.array([text.format(one) for one in range(of)]).take(pa.array(chance.integers(0, of, count)))
+        return _all(of, text).take(pa.array(chance.integers(0, of, count)))
 
     clock = pc.strftime(pa.array(at), format="%Y-%m-%dT%H:%M:%SZ")
     parts = [
@@ -65,6 +66,11 @@ def values(chance: np.random.Generator, first: int, count: int, day: datetime) -
     ]  # fmt: skip
     joined = pc.binary_join_element_wise(*parts, "")
     return joined.cast(pa.binary())
+
+
+@cache
+def _all(of: int, text: str) -> pa.Array:
+    return pa.array([text.format(one) for one in range(of)])
 
 
 def arrive(lake: Events, chance: np.random.Generator, first: int, count: int, day: datetime) -> float:

@@ -72,7 +72,7 @@ class Bronze:
     rows_in: int
 
     def judged(self, table: Table, rows: DataFrame, note: Progress) -> DataFrame:
-        return judged(table, self.contract, rows, dict(rows.dtypes), self.conf, note)
+        return judged(table, self.contract, rows, dict(rows.dtypes), self.conf, note.retracted, note.accepted)
 
     def read(self, engine: Engine) -> DataFrame:
         return engine.read(self.address, int(self.now.version))

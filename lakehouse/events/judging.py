@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
     from lakehouse.contract import Contract, Deduplicate
-    from lakehouse.delta.progress import Progress
     from lakehouse.graph import Table
 
 KEPT, REJECTED, EMPTY, DUPLICATE, RETRACTED = STATUSES = ("kept", "rejected", "empty", "duplicate", "retracted")
@@ -38,17 +37,20 @@ def judged(
     rows: DataFrame,
     columns: Mapping[str, str],
     conf: Mapping[str, DataFrame],
-    note: Progress,
+    retracted: Iterable[str],
+    accepted: Iterable[str] = (),
 ) -> DataFrame:
     """Bronze rows -> the columns that the table stores, `_status`, what a rule says, and where the row came from.
 
-    `columns` are those of the rows, with their types; `note` says which messages are taken back or accepted. The
-    `_status` of a repeat is kept, until it is known to be one. `_value`, what was sent, goes along with rejected rows
-    alone.
+    `columns` are those of the rows, with their types; `retracted` the messages that are taken back, `accepted` those
+    that may break a rule, with that. The `_status` of a repeat is kept, until it is known to be one. `_value`, what was
+    sent, goes along with rejected rows alone.
     """
     built = typed(table, bronze, rows, columns, conf, partial(_source, table))
     of = {name: F.col(f"_source.{name}") for name in OF_A_ROW}
-    rules = {name: (_or_accepted(check, name, note), severity) for name, (check, severity) in rules_of(table).items()}
+    rules = {
+        name: (_or_accepted(check, name, accepted), severity) for name, (check, severity) in rules_of(table).items()
+    }
     # Of a row that is no event at all no other rule says anything.
     why = F.when(of["_problem"].isNotNull(), F.array(of["_problem"])).otherwise(broken(rules, "reject"))
     told = built.select(
@@ -58,7 +60,7 @@ def judged(
         broken(rules, "warn").alias("_warned"),
         broken(rules, "stop").alias("_stopped"),
     )
-    status = F.when(are_among(note.retracted), RETRACTED).when(F.col(SENT).isNull(), EMPTY)
+    status = F.when(are_among(retracted), RETRACTED).when(F.col(SENT).isNull(), EMPTY)
     status = status.when(F.size("_broken") > 0, REJECTED).otherwise(KEPT)
     said = said_of(table)
     marked = told.withColumn("_status", status)
@@ -89,8 +91,8 @@ def said_of(table: Table) -> Deduplicate:
     return table.contract.deduplicate
 
 
-def _or_accepted(check: Column, rule: str, note: Progress) -> Column:
-    spans = [span for one in note.accepted for name, _, span in [one.partition(" ")] if name == rule]
+def _or_accepted(check: Column, rule: str, accepted: Iterable[str]) -> Column:
+    spans = [span for one in accepted for name, _, span in [one.partition(" ")] if name == rule]
     return check | are_among(spans, "_source.") if spans else check
 
 

@@ -251,7 +251,8 @@ def _arrived(subject: Subject) -> Pair:
     bronze = _input(subject, source).where(F.col("_batch") <= (read.batch or 0))
     reach = deduplicate.Reach.of(engine, bronze)
     conf, promise = conf_rows(engine, table.inputs), subject.place.tables[source].contract
-    rows = judging.judged(table, promise, bronze, dict(bronze.dtypes), conf, subject.note)
+    by_hand = (subject.note.retracted, subject.note.accepted)
+    rows = judging.judged(table, promise, bronze, dict(bronze.dtypes), conf, *by_hand)
     stored, wrong = _stored(subject), _stored_wrong(subject)
     if subject.how == "sample":
         of_id = F.coalesce(judging.id_of(judging.said_of(table)), F.xxhash64(*EVIDENCE))

@@ -111,25 +111,21 @@ def exports(tmp_path: Path) -> Path:
 ANSWERS = {"plan": "Nothing new: a run would make no commit.", "run": "Nothing new: every table is up to date"}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("command", ["plan", "status", "run"])
-def test_nothing_to_do_is_learnt_without_java_or_spark(tmp_path: Path, exports: Path, command: str) -> None:
-    root = str(tmp_path / "lake")
-    settle(root, str(exports))
-    before = commits(root)
-    said, loaded = answer(command, "--lake", root, "--landing", str(exports))
-    assert ANSWERS.get(command, "up to date") in said
-    assert (loaded, commits(root)) == ("", before)
-
-
 QUESTION = "select count(*) as tables from gold.daily_sales"
 OF_AN_ANSWER = "numpy pyarrow"  # it comes in Arrow's format; not Spark's client, whose import takes two seconds
 
 
 @pytest.mark.slow
-def test_a_question_loads_no_client_of_spark(tmp_path: Path, exports: Path) -> None:
+def test_nothing_to_do_is_learnt_without_java_or_spark_and_a_question_loads_no_client_of_spark(
+    tmp_path: Path, exports: Path
+) -> None:
     root = str(tmp_path / "lake")
     settle(root, str(exports))
+    before = commits(root)
+    for command in ("plan", "status", "run"):
+        said, loaded = answer(command, "--lake", root, "--landing", str(exports))
+        assert ANSWERS.get(command, "up to date") in said
+        assert (loaded, commits(root)) == ("", before)
     assert answer("sql", QUESTION, "--format", "csv", "--lake", root) == ("tables\n1\n", OF_AN_ANSWER)
 
 
@@ -143,9 +139,7 @@ def test_on_s3_too(reader_and_writer: tuple[Account, Account], exports: Path, mo
     )
     settle(root, delivered)
     before = commits(root)
-    for command in ("plan", "status", "run"):
-        said, loaded = answer(command, "--lake", root, "--landing", delivered)
-        assert ANSWERS.get(command, "up to date") in said
-        assert loaded == ""
+    said, loaded = answer("run", "--lake", root, "--landing", delivered)
+    assert (ANSWERS["run"] in said, loaded) == (True, "")
     assert answer("sql", QUESTION, "--format", "csv", "--lake", root) == ("tables\n1\n", OF_AN_ANSWER)
     assert commits(root) == before

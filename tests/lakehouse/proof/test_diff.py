@@ -24,12 +24,17 @@ LINES, ORDERS, TOTALS, OF_ORDERS = "silver.order_lines", "silver.orders", "gold.
 READABLE, FEWER = "quantity_is_readable", "market_1/2024-01-05/fewer.csv"
 
 
-@pytest.fixture
-def toy(tmp_path: Path, engine: Native) -> Toy:
-    toy = Toy(tmp_path, engine)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, engine: Native) -> Toy:
+    toy = Toy(tmp_path_factory.mktemp("made"), engine)
     toy.deliver("orders.csv", "7,A,2,10.00", "8,B,1,5.00", day=3)
     released(toy)
     return toy
+
+
+@pytest.fixture
+def toy(made: Toy, tmp_path: Path) -> Toy:
+    return made.copied(tmp_path / "toy")
 
 
 def released(toy: Toy) -> Release:

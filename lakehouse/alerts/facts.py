@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lakehouse.alerts.record import LastRun
 from lakehouse.errors import LakehouseError
 from lakehouse.recovery import releases
 from lakehouse.runs import accounts, quality, topics
@@ -19,7 +20,6 @@ from lakehouse.store.cache import cache_folder
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from lakehouse.alerts.record import LastRun
     from lakehouse.alerts.rules import Alerts, Kind
     from lakehouse.intake.landing import Found
     from lakehouse.intake.ledger import Entry
@@ -57,8 +57,8 @@ class Facts:
 
     `last`: how the last run ended, None where none ever did. `failed`: by table its last turn, where that broke.
     `fresh`: measures of sources' newest deliveries as of `at`, and `promised` hours by source. `unreadable`: files of
-    landing. `compared`: what runs measured last. `lags`: of partitions, with their topic. `unreleased`: None where all
-    that counts is in a release. `answers`: of conditions, by their names.
+    landing. `compared`: what runs measured last, and by table and rule `why` it must hold. `lags`: of partitions, with
+    their topic. `unreleased`: None where all that counts is in a release. `answers`: of conditions, by their names.
     """
 
     root: str
@@ -71,6 +71,7 @@ class Facts:
     promised: Mapping[str, float] = field(default_factory=dict)
     unreadable: Sequence[Entry] = ()
     compared: Sequence[Compared] = ()
+    why: Mapping[tuple[str, str], str] = field(default_factory=dict)
     lags: Sequence[tuple[str, Lag]] = ()
     unreleased: Unreleased | None = None
     disks: Sequence[Disk] = ()
@@ -89,9 +90,9 @@ def gather(run: Run, alerts: Alerts, last: LastRun | None, found: Found | None =
         storage.check(run.root, role="lake", must_exist=True)
         run.open()
     except LakehouseError as error:
-        lake = {kind: str(error) for kind in _asking(run, alerts, at, found)}
+        lake = {kind: str(error) for kind in _asking(run, alerts, at, last, found)}
         return Facts(run.root, at, str(error), lake, **known)  # type: ignore[arg-type]
-    for kind, ask in _asking(run, alerts, at, found).items():
+    for kind, ask in _asking(run, alerts, at, last, found).items():
         try:
             known |= ask()
         except LakehouseError as error:
@@ -100,11 +101,11 @@ def gather(run: Run, alerts: Alerts, last: LastRun | None, found: Found | None =
 
 
 def _asking(
-    run: Run, alerts: Alerts, at: datetime, found: Found | None
+    run: Run, alerts: Alerts, at: datetime, last: LastRun | None, found: Found | None
 ) -> dict[Kind, Callable[[], Mapping[str, object]]]:
     """By kind what must be asked of the lake; what was measured tells of several."""
     return {
-        "run_failed": lambda: {"failed": _failed(run)},
+        "run_failed": lambda: _ran(run, last),
         "source_late": lambda: _freshness(run, at),
         "file_not_taken": lambda: {"unreadable": (found or run.look()).by_status("unreadable")},
         **dict.fromkeys(("volume", "reject_share", "score", "check"), _measured(run)),
@@ -118,12 +119,17 @@ def _asking(
     }
 
 
-def _failed(run: Run) -> dict[str, Ran]:
+def _ran(run: Run, last: LastRun | None) -> dict[str, object]:
+    """Which tables' last turns broke; when the last run ended, where only they tell it, as of a lake of before."""
     history = History(run.root)  # anew: the run's own was read before it wrote
-    last = {name: next(iter(history.of(name)), None) for name in run.tables}
+    turns = [one for name in run.tables for one in history.of(name)[:1]]
     if history.problem:
         raise LakehouseError(history.problem)
-    return {name: one for name, one in last.items() if one and one.error}
+    newest = max((one.at for one in turns if one.at), default=None)
+    return {
+        "failed": {one.table: one for one in turns if one.error},
+        "last": last or (LastRun(newest, succeeded_at=newest) if newest else None),
+    }
 
 
 def _freshness(run: Run, at: datetime) -> dict[str, object]:
@@ -136,14 +142,22 @@ def _freshness(run: Run, at: datetime) -> dict[str, object]:
 
 def _measured(run: Run) -> Callable[[], Mapping[str, object]]:
     """Asked once for the kinds that it tells of; of tables that there are no more it says nothing."""
-    told = list[list["Compared"]]()
+    told = list[dict[str, object]]()
 
     def ask() -> Mapping[str, object]:
         if not told:
-            told.append([one for one in quality.compared(run.root) if one.noted.measure.table_name in run.tables])
-        return {"compared": told[0]}
+            compared = [one for one in quality.compared(run.root) if one.noted.measure.table_name in run.tables]
+            told.append({"compared": compared, "why": dict(_why(run, one.noted.measure) for one in compared)})
+        return told[0]
 
     return ask
+
+
+def _why(run: Run, measure: Measure) -> tuple[tuple[str, str], str]:
+    contract = run.tables[measure.table_name].contract
+    check = contract.checks.get(measure.name)
+    why = check.why if check else contract.why(measure.name) if measure.measure == "rule" else ""
+    return (measure.table_name, measure.name), why
 
 
 def _lags(run: Run) -> list[tuple[str, Lag]]:

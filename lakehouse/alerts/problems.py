@@ -228,13 +228,14 @@ def _check(facts: Facts, _: Alerts) -> Iterator[Problem]:
         is_sum = measure.measure == "reconciliation"
         if (is_sum or measure.severity == "warn") and measure.measure in {"rule", "check", "reconciliation"}:
             usual = "" if one.usual is None else f"Usual is {_percent(one.usual)}."
+            why = facts.why.get((measure.table_name, measure.name), "").rstrip(".")
             what = f"{measure.broken:,} of {measure.checked:,} do not hold it ({_percent(measure.share or 0.0)})."
             yield _problem(
                 "check",
                 f"{_place(measure)}/{measure.name}",
                 f"A sum does not close: {measure.note}." if is_sum else what,
                 usual,
-                "Its contract says why it must hold. Look at the rows, and correct them where they come from.",
+                f"{why and f'Why it must hold: {why}. '}Look at the rows, and correct them where they come from.",
                 _rows(
                     "at, checked, broken, note", "ops.quality", "at", table_name=measure.table_name, name=measure.name
                 ),

@@ -21,6 +21,7 @@ from typer.core import TyperCommand
 
 from jobs import printed
 from jobs.places import engine_name, places, retention
+from lakehouse import logs
 from lakehouse.errors import LackingExtraError, LakehouseError
 from lakehouse.store import storage
 
@@ -94,6 +95,25 @@ SinceTime = Annotated[
 UntilTime = Annotated[
     str | None, typer.Option("--until", metavar="TIME", help="Fetch what is of before this time; now without it.")
 ]
+
+
+class LogFormat(StrEnum):
+    text = logs.TEXT
+    json = logs.JSON
+
+
+@app.callback()
+def common(
+    log_format: Annotated[
+        LogFormat | None,
+        typer.Option(
+            envvar="LAKEHOUSE_LOG_FORMAT",
+            help="Say what is done to programs, on standard error: json, a line each, instead of the words for people; "
+            "text beside them. LAKEHOUSE_LOG=debug says more.",
+        ),
+    ] = None,
+) -> None:
+    printed.begin(messages, log_format)
 
 
 class Format(StrEnum):

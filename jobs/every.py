@@ -16,7 +16,7 @@ from rich.markup import escape
 
 from jobs import alerted, fetched, plain, printed, published
 from jobs.places import retention
-from lakehouse import conf, engines
+from lakehouse import conf, engines, logs
 from lakehouse.errors import LakehouseError, is_failure
 from lakehouse.intake.ledger import Ledger
 from lakehouse.recovery import releases
@@ -132,11 +132,13 @@ class Rounds:
         except StoppedError as stopped:
             self.messages.print(str(stopped))
         except LakehouseError as error:
+            logs.failed("round failed", error)
             self._complain("\n".join(words for words in (str(error), published.words_of_a_stop(run)) if words))
             watch.failed(str(error))
         except BaseException as error:  # whatever it is, the next round may go well
             if not is_failure(error):
                 raise
+            logs.failed("round failed", error)
             self._complain(words := printed.in_words(error))
             watch.failed(words)
         finally:

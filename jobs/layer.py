@@ -20,6 +20,7 @@ def run_layer(layer: str) -> None:
         lake: Annotated[str | None, typer.Option(envvar="LAKEHOUSE_ROOT")] = None,
         landing: Annotated[str | None, typer.Option(envvar="LAKEHOUSE_LANDING")] = None,
     ) -> None:
+        printed.begin(messages)
         where, computes = places(lake, landing), engine_name(None)
         with alerted.after(messages, *where, computes) as watch:
             tables = graph.load()

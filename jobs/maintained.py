@@ -41,6 +41,7 @@ def run_maintenance() -> None:
         lake: Annotated[str | None, typer.Option(envvar="LAKEHOUSE_ROOT")] = None,
         landing: Annotated[str | None, typer.Option(envvar="LAKEHOUSE_LANDING")] = None,
     ) -> None:
+        printed.begin(messages)
         maintained(messages, *places(lake, landing), engine_name(None))
 
     with printed.errors(messages):

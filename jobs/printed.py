@@ -21,6 +21,7 @@ from rich.markup import escape
 from rich.segment import Segment
 from rich.table import Table as Grid
 
+from lakehouse import logs
 from lakehouse.errors import LakehouseError, is_failure, masked, refusal
 from lakehouse.readers.columns import defused
 from lakehouse.store import storage
@@ -58,6 +59,13 @@ class Terminal(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         for one in super().render(renderable, options):
             yield one if one.control else Segment("\n".join(map(_printable, one.text.split("\n"))), one.style)
+
+
+def begin(messages: Console, form: str | None = None) -> None:
+    """Programs are told what is done as `form` says, or LAKEHOUSE_LOG_FORMAT; as JSON instead of people, not beside."""
+    form = form or os.environ.get("LAKEHOUSE_LOG_FORMAT", "")
+    logs.start(form)
+    messages.quiet = form == logs.JSON
 
 
 def answers() -> Console:
@@ -597,6 +605,7 @@ def errors(messages: Console) -> Iterator[None]:
     try:
         yield
     except LakehouseError as failed:
+        logs.failed("failed", failed)
         error(messages, str(failed))
         sys.exit(1)
     except BrokenPipeError:  # the reader of our output has seen enough
@@ -605,6 +614,7 @@ def errors(messages: Console) -> Iterator[None]:
     except BaseException as failed:
         if not is_failure(failed):
             raise
+        logs.failed("failed", failed)
         error(messages, in_words(failed))
         sys.exit(1)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 RECOGNISED = 12  # characters of a secret: what is shorter may be any word
@@ -20,10 +20,20 @@ class LakehouseError(Exception):
     """An error the user can act on; the command prints it without a traceback and exits 1.
 
     Where it quotes somebody else's words, a store's of a token that is no longer taken, no secret is among them.
+    `quoted`: the parts of it that may be values of rows, which a log does not get.
     """
 
-    def __init__(self, words: str = "") -> None:
+    def __init__(self, words: str = "", quoted: Iterable[str] = ()) -> None:
         super().__init__(masked(words))
+        self.quoted = tuple(quoted)
+
+    @property
+    def logged(self) -> str:
+        """What a log gets of it."""
+        text = str(self)
+        for one in sorted(filter(None, map(masked, self.quoted)), key=len, reverse=True):
+            text = text.replace(one, "...")
+        return text
 
 
 def masked(text: str) -> str:

@@ -313,6 +313,7 @@ GROUND = (
     "errors",
     "formula",
     "graph",
+    "logs",
     "markets",
     "transforms",
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from lakehouse import logs
 from lakehouse.alerts import problems, routes
 from lakehouse.alerts.record import CLEARED, FAILED, RAISED, Record, Told
 
@@ -47,9 +49,12 @@ def tell(alerts: Alerts, facts: Facts) -> Looked:
         for name, notices in due(alerts, found, unjudged, known).items():
             waits += max(0, len(notices) - MOST)
             for notice in notices[:MOST]:
+                said = {"route": name, "kind": notice.kind, "about": notice.about, "severity": notice.severity}
                 if why := _send(alerts.routes[name], notice, facts.root):
+                    logs.event("notice not taken", logging.WARNING, **said, error=why)
                     failed.append(replace(notice, event=FAILED, words=why))
                     break
+                logs.event(f"notice {notice.event}", **said)
                 sent.append(replace(notice, at=datetime.now(UTC)))
         kept.add([*sent, *(one for one in failed if not _is_said(one, failing.get(one.route)))])
     return Looked(found, sent, failed, waits)

@@ -18,6 +18,7 @@ from lakehouse.conf import LONGEST
 from lakehouse.delta import committer, conflicts, log, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
+from lakehouse.logs import event
 from lakehouse.recovery import compaction, logs, releases, vacuum
 from lakehouse.store import storage
 
@@ -70,8 +71,10 @@ def maintain(
         address = progress.address(root, name)
         needed = Needed(retention, behind.get(name, ()), tuple(released.get(name, ())))
         first = _would(name, address) if dry_run else _compacted(name, address, needed)
-        done.append(_freed(first, address, needed, dry_run=dry_run))
-        say(done[-1])
+        done.append(one := _freed(first, address, needed, dry_run=dry_run))
+        if not dry_run and (one.compacted or one.freed or one.logs):
+            event("table maintained", table=name, compacted=bool(one.compacted), files=one.freed, bytes=one.bytes)
+        say(one)
     return done
 
 

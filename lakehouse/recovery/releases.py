@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from lakehouse import conf
+from lakehouse import conf, logs
 from lakehouse.delta import log, ops, progress
 from lakehouse.delta.conflicts import after_others
 from lakehouse.delta.progress import Input, State
@@ -322,6 +322,7 @@ def publish(
     row = _row(made)
     said = json.dumps({NOTE: row | {"published_at": made.published_at.isoformat()}}, separators=(",", ":"))
     ops.follow(root, RELEASES, TYPES, [row], version, said)
+    logs.event("release published", release=made.number, moved=made.moved)
     return made
 
 

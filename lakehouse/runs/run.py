@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import uuid
@@ -13,7 +14,7 @@ from functools import cached_property
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
-from lakehouse import engines, graph
+from lakehouse import engines, graph, logs
 from lakehouse.delta import log, progress
 from lakehouse.delta.conflicts import after_others
 from lakehouse.delta.progress import Input, Progress
@@ -129,6 +130,10 @@ class Run:
         The others go on, and then it is raised. `stopping`, from another thread or a signal, stops all that has not
         begun: StoppedError.
         """
+        logs.of_run(self.id)
+        begin, level = time.monotonic(), logging.DEBUG if self.is_kept else logging.INFO
+        where = {"lake": self.root, "landing": self.landing, "engine": self.engine_name}
+        logs.event("run started", level, **where, tables=len(wanted))
         self.offers = topics.offers(self.root, wanted.values())
         found = self._take(wanted)
         done: list[Done] = []
@@ -159,11 +164,19 @@ class Run:
         first = failed[0] if failed else None
         is_stopped = isinstance(first, StoppedError)
         self.lineage.close("ABORT" if is_stopped else "FAIL" if first else "COMPLETE", first)
+        self._say_ended(done, time.monotonic() - begin)
         _raise(failed)
         suspects = tuple(self._suspects(found, done))
         is_behind = any(one.is_behind for one in self._rounds) or any(one.waiting for one in done)
         said = (tuple(measures), tuple(self._changes), suspects, self.rewound, is_behind, self._hanging())
         return Report(tuple(done), found, *said)
+
+    def _say_ended(self, done: Sequence[Done], seconds: float) -> None:
+        """To programs; most rounds of a day are idle."""
+        moved = sum(one.decision.does_something for one in done)
+        is_idle_round = self.is_kept and not (moved or self._broken)
+        facts = {"tables": moved, "failed": len(self._broken), "seconds": round(seconds, 3)}
+        logs.event("run ended", logging.DEBUG if is_idle_round else logging.INFO, **facts)
 
     def _hanging(self) -> tuple[str, ...]:
         """The transactions that keep a partition from moving, and have been open for too long."""
@@ -319,8 +332,10 @@ class Run:
             decision = plan.decide(self.root, table, self.taken, self.history, self.topics, self.offers)
             return self._told(table, decision) if decision.does_something else Done(decision)
         except BaseException as error:
+            seconds = time.monotonic() - begin
             self.lineage.fails(table.name, error)
-            self._broken.append(history.failed(decision, time.monotonic() - begin, error))
+            self._broken.append(history.failed(decision, seconds, error))
+            logs.failed("table failed", error, table=table.name, path=decision.path, seconds=round(seconds, 3))
             raise
 
     def _told(self, table: Table, decision: Decision) -> Done:
@@ -328,6 +343,9 @@ class Run:
         done = self._settle(table, decision)
         versions = (decision.state.version if decision.state else -1, -1 if done.version is None else done.version)
         self.lineage.ends(table.name, decision.inputs, versions, (done.counts, done.measures))
+        counts = {kind: dict(some) for kind, some in done.counts.items()}
+        facts = {"version": done.version, "rows_in": done.rows_in, "units": done.units, **counts}
+        logs.event("table written", table=table.name, path=decision.path, seconds=round(done.seconds, 3), **facts)
         return done
 
     def _settle(self, table: Table, decision: Decision) -> Done:
@@ -555,7 +573,8 @@ def _raise(errors: Sequence[BaseException]) -> None:
         if not isinstance(error, LakehouseError) or isinstance(error, StoppedError) or len(errors) == 1:
             raise error
     if errors:
-        raise LakehouseError("\n".join(dict.fromkeys(str(error) for error in errors))) from errors[0]
+        quoted = [one for error in errors if isinstance(error, LakehouseError) for one in error.quoted]
+        raise LakehouseError("\n".join(dict.fromkeys(str(error) for error in errors)), quoted) from errors[0]
 
 
 @contextmanager
@@ -566,9 +585,13 @@ def _in_words(table: Table) -> Iterator[None]:
     except BaseException as error:
         if not (isinstance(error, protocol.errors()) or is_panic(error)):
             raise
-        if said := refusal(error) or protocol.said_by_a_worker(error):
+        if said := refusal(error):
             raise LakehouseError(f"{table.name} could not be written: {said}") from error
+        if said := protocol.said_by_a_worker(error):
+            raise LakehouseError(f"{table.name} could not be written: {said}", [said]) from error
+        said = protocol.words(error)
         raise LakehouseError(
-            f"{table.name} could not be written. The engine says: {protocol.words(error)} If that is about a column, "
-            f"change {table.files}; LAKEHOUSE_LOG=info shows all that it says."
+            f"{table.name} could not be written. The engine says: {said} If that is about a column, "
+            f"change {table.files}; LAKEHOUSE_LOG=info shows all that it says.",
+            [said],
         ) from error

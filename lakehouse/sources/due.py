@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from dataclasses import dataclass
+import logging
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from os import environ
 from typing import TYPE_CHECKING
 
+from lakehouse import logs
 from lakehouse.described import spelled
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import fetched
@@ -108,8 +110,10 @@ def fetch_all(
         try:
             storage.check(landing, role="landing", must_exist=True)
             landed = fetch.fetch(landing, table.name, source_of(table), definition(table), since, until, told)
+            logs.event("source fetched", **asdict(landed))
             yield Outcome(landed)
-        except LakehouseError as error:
+        except LakehouseError as error:  # what a server says of it may be of a row
+            logs.event("source not fetched", logging.ERROR, **asdict(last), kind=type(error).__name__)
             yield Outcome(last, str(error))
 
 

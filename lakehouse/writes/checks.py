@@ -253,22 +253,26 @@ def _refuse(table: Table, built: DataFrame, measures: Sequence[Measure]) -> None
     broken = [one for one in measures if one.severity == "stop" and one.broken]
     if not broken:
         return
-    path = table.name.replace(".", "/")
-    sentences = [_sentence(table, built, one) for one in broken]
+    path, examples = table.name.replace(".", "/"), [_example(table, built, one) for one in broken]
+    sentences = [_sentence(table, one, example) for one, example in zip(broken, examples, strict=True)]
     raise ChecksFailedError(
         f"{table.name} was not written, because this must hold and does not:\n"
         + "\n".join(f"  {sentence}" for sentence in sentences)
         + f"\nIt stays as it was. Correct {path}.py or what it reads, or change the severity in conf/{path}.yml.",
         measures,
+        examples,
     )
 
 
-def _sentence(table: Table, built: DataFrame, one: Measure) -> str:
+def _example(table: Table, built: DataFrame, one: Measure) -> str:
+    return one.note or _broken_row(table.contract, built, one)
+
+
+def _sentence(table: Table, one: Measure, example: str) -> str:
     promise = table.contract
     place = promise.checks.get(one.name)
     things = "groups" if place and place.agrees_with else "rows"
     why = promise.rules[one.name].why if one.measure == "rule" else place.why if place else OF_THE_CORE[one.name]
-    example = one.note or _broken_row(promise, built, one)
     return f"{one.name}: {one.broken:,} of {one.checked:,} {things}, e.g. {example}. Why: {why}."
 
 

@@ -9,7 +9,7 @@ from lakehouse.contract import IDENTITY_IS_KEPT
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from lakehouse.contract import Contract
 
@@ -21,10 +21,13 @@ COUNTED = {"reject": "rejected", "warn": "warned", "stop": "stopped"}  # severit
 
 
 class ChecksFailedError(LakehouseError):
-    """What must hold does not, so the table was not written; `measures` say what was counted."""
+    """What must hold does not, so the table was not written; `measures` say what was counted.
 
-    def __init__(self, message: str, measures: Sequence[Measure]) -> None:
-        super().__init__(message)
+    `examples`: what the message says of rows.
+    """
+
+    def __init__(self, message: str, measures: Sequence[Measure], examples: Iterable[str] = ()) -> None:
+        super().__init__(message, examples)
         self.measures = tuple(measures)
 
 

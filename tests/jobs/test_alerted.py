@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from lakehouse.engines.native import Native
 
+pytestmark = pytest.mark.slow
 WEBHOOK = {"webhook": {"url": "TO_WEBHOOK"}}
 
 

@@ -26,7 +26,7 @@ import typer
 from pyarrow import parquet
 
 from jobs import cli, demo
-from lakehouse import conf, graph
+from lakehouse import conf, graph, logs
 from lakehouse.engines import jvm
 from lakehouse.intake import retracted
 from lakehouse.recovery import releases
@@ -335,6 +335,7 @@ def test_no_command_shows_a_secret(
             patched.setattr(sys, "argv", ["lakehouse", *command.split(), *arguments])
             with pytest.raises(SystemExit) as ended:
                 cli.main()
+        logs.start()
         said = capfd.readouterr()
         ends.append((int(ended.value.code or 0), said.out + said.err))
         here.api.faults.extend(["echo"] * 9)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from lakehouse.engines.native import Native
 
+pytestmark = pytest.mark.slow
 NOW, LATER = time.time(), 7_200
 WHOLE = ("1,A,2,10.00", "2,A,1,10.00", "3,B,1,5.00", "4,B,1,5.00")
 # What is wrong by any measure is told of only where a case asks for it.

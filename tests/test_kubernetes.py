@@ -82,7 +82,7 @@ def test_what_must_not_be_is_seen(change: Callable[[Document], object], breach: 
 def test_a_pod_runs_a_command_that_there_is_by_the_account_that_it_needs() -> None:
     named = {one.name or getattr(one.callback, "__name__", "") for one in cli.app.registered_commands}
     named |= {one.name for one in cli.app.registered_groups if one.name}
-    named |= {"alerts", "metrics"}  # not there yet
+    named |= {"metrics"}  # not there yet
     secrets = {}
     for document in charts.documents("kept"):
         for one in charts.containers(charts.pod_of(document) or {"containers": []}):

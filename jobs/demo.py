@@ -242,9 +242,7 @@ def _what_next(messages: Console, lake: str, *, on_minio: bool, has_sources: boo
     messages.print('  lakehouse sql "describe table gold.customer_metrics"')
     messages.print("  lakehouse rejected silver.order_lines")
     messages.print("  lakehouse releases; lakehouse diff 1 2  [dim]# what the second day changed, and why[/]")
-    messages.print(
-        "  lakehouse alerts                       [dim]# what is wrong; docs/how-to/alerts.md[/]"
-    )
+    messages.print("  lakehouse alerts                       [dim]# what is wrong; docs/how-to/alerts.md[/]")
     if has_sources:
         messages.print("  lakehouse fetch --dry-run              [dim]# what would be fetched, and what it needs[/]")
         messages.print("  lakehouse sql \"select * from ops.files where path like 'fetched/%'\"")

@@ -70,7 +70,7 @@ def _words(record: logging.LogRecord) -> str:
     return f"{record.module}.{record.funcName}:{record.lineno}"
 
 
-class _ToTerminal(logging.StreamHandler):  # type: ignore[type-arg]  of whatever it is now
+class _ToTerminal(logging.StreamHandler):  # type: ignore[type-arg]  # of whatever it is now
     @property
     def stream(self) -> TextIO:
         return sys.stderr

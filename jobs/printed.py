@@ -93,7 +93,8 @@ def run(messages: Console, one: Run, wanted: Mapping[str, Table]) -> Iterator[Ca
     if len(idle) == len(wanted):
         messages.print("Nothing new: every table is up to date, and no commit was made.")
     elif unmoved := sum(one.decision.state is not None for one in idle):
-        messages.print(f"[dim]{unmoved} tables did not move and were not touched.[/]")
+        words = "table did not move and was" if unmoved == 1 else "tables did not move and were"
+        messages.print(f"[dim]{unmoved} {words} not touched.[/]")
 
 
 def untold(messages: Console, one: Run) -> None:
@@ -113,7 +114,7 @@ def turn(messages: Console, done: Done, width: int) -> None:
 
 def _short(reason: str) -> str:
     first, *others = reason.split(", ")
-    return f"{first}, and {len(others)} more inputs" if others else first
+    return f"{first}, and {len(others)} more input{'' if len(others) == 1 else 's'}" if others else first
 
 
 def _went(done: Done) -> str:

@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobs import branch_samples, samples, store_samples
+from lakehouse import graph
 from lakehouse.delta import ops
 from lakehouse.intake import ledger
 from lakehouse.runs.run import Run
 from lakehouse.writes.lake import Lake
+from tests.real import OF_EACH_KIND
 from tests.toy import HEADER, Toy
 
 if TYPE_CHECKING:
@@ -214,7 +216,7 @@ def test_the_order_of_deliveries_does_not_matter(arrange: Arrange, toys: Histori
     assert toys.content(toys.play(arrange.__name__, arrange(toys.in_order()))) == toy_at_once
 
 
-@pytest.mark.parametrize("seed", seeds(5, 50))
+@pytest.mark.parametrize("seed", seeds(2, 50))
 def test_shuffled_deliveries_end_as_those_in_order(seed: int, toys: Histories, toy_at_once: Content) -> None:
     assert toys.content(toys.play(f"shuffle {seed}", shuffled(toys.in_order(), seed))) == toy_at_once
 
@@ -312,4 +314,7 @@ def test_exports_that_come_at_once_end_as_their_dates_say(exports: Histories, ex
 
 @pytest.mark.parametrize("seed", seeds(1, 10))
 def test_shuffled_exports_end_as_those_in_order(seed: int, exports: Histories, exports_at_once: Content) -> None:
-    assert exports.content(exports.play(f"shuffle {seed}", shuffled(exports.in_order(), seed))) == exports_at_once
+    """The seed in the suite by a table of each kind."""
+    some = exports if seed else replace(exports, tables=graph.selected(exports.tables, OF_EACH_KIND))
+    found = some.content(some.play(f"shuffle {seed}", shuffled(exports.in_order(), seed)))
+    assert found == {name: rows for name, rows in exports_at_once.items() if name.split("__")[0] in some.tables}

@@ -122,8 +122,8 @@ def shown(console: Console, facts: Facts, looked: Looked) -> None:
         since = f" [dim]since {one.since:%Y-%m-%d %H:%M} UTC[/]" if one.since else ""
         color = "red" if one.severity == "critical" else "yellow"
         console.print(f"[{color}]{one.severity}[/] [bold]{escape(visible(one.title))}[/]{since}")
-        for text in (one.what, one.usual, one.remedy):
-            console.print(*([f"  {escape(visible(text))}"] if text else []))
+        for text in filter(None, (one.what, one.usual, one.remedy)):
+            console.print(f"  {escape(visible(text))}")
         console.print(f"  [dim]{escape(visible(one.command))}[/]")
     if not facts.unreachable:
         for kind, why in facts.unknown.items():

@@ -235,7 +235,7 @@ def test_no_secret_of_a_route_is_said_logged_or_kept(
 
 
 @pytest.mark.usefixtures("people")
-def test_without_its_library_the_command_that_brings_it_is_named(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_apprise_the_command_that_brings_it_is_named(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "apprise", None)
     (failed,) = notices.tell(wanted(routes=WEBHOOK), facts(lake)).failed
     assert failed.words == (

@@ -1,6 +1,7 @@
 """From Kafka to bronze.events and silver.events on MinIO, by `lakehouse run --every`, as its user runs it.
 
     python -m tests.bench.bench_stream FOLDER backlog [--megabytes 2000]      all is there, the producer stopped: MB/s
+                                              [--peers]                   the same by Polars and by Spark after it
     python -m tests.bench.bench_stream FOLDER steady --rate 6.2 --minutes 10  sent meanwhile: seconds until it counts
 
 Broker, MinIO and producer run on the same machine, below FOLDER. JSON of about 300 bytes in 4 partitions, a hundredth
@@ -95,6 +96,13 @@ class Place:
         self.children.append(run)
         return run
 
+    def run_peer(self, peer: str) -> None:
+        root = f"{self.root}/{peer}"
+        words = [sys.executable, "-m", f"tests.bench.stream_{peer}", root]
+        subprocess.run(words, cwd=graph.HOME, check=True, stdout=subprocess.DEVNULL)
+        ids = self.table_at(f"{root}/silver").select(pl.len(), pl.col("event_id").n_unique()).collect().row(0)
+        say(f"{peer}: {ids[0]:,} rows in silver, {ids[1]:,} ids")
+
     def until(self) -> dict[int, int]:
         """Up to which offset silver is now, by partition."""
         bronze, silver = (progress.address(f"{self.root}/lake", one) for one in TABLES)
@@ -114,9 +122,12 @@ class Place:
         return found
 
     def table(self, name: str) -> pl.LazyFrame:
+        return self.table_at(progress.address(f"{self.root}/lake", name))
+
+    def table_at(self, address: str) -> pl.LazyFrame:
         how = {"AWS_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"], "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1"}
         how |= {one: os.environ[one] for one in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
-        return pl.scan_delta(progress.address(f"{self.root}/lake", name), storage_options=how)
+        return pl.scan_delta(address, storage_options=how)
 
     def waited(self, silver: list[tuple[int, datetime]]) -> pl.DataFrame:
         """Of each message when it came, and the seconds until the commit of silver that has it."""
@@ -207,6 +218,11 @@ def backlog(place: Place, said: argparse.Namespace) -> None:
         f"{memory} MB at the end"
     )
     place.check(ends)
+    for peer in ("polars", "spark") if said.peers else ():
+        begin = datetime.now(UTC)
+        place.run_peer(peer)
+        took = (datetime.now(UTC) - begin).total_seconds()
+        say(f"{peer}: {said.megabytes / took:.1f} MB/s, {took:.1f} s; ours is {took / seconds:.2f} times as fast")
 
 
 def steady(place: Place, said: argparse.Namespace) -> None:
@@ -266,6 +282,7 @@ def main() -> None:
     asked.add_argument("--rate", type=float, default=0.0)
     asked.add_argument("--minutes", type=float, default=10)
     asked.add_argument("--every", default="1s")
+    asked.add_argument("--peers", action="store_true")
     said = asked.parse_args()
     if said.what == "send":
         send(os.environ["KAFKA_SERVERS"], said.megabytes * 10**6, said.rate)

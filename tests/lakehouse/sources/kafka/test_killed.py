@@ -15,6 +15,7 @@ import pytest
 
 pytest.importorskip("confluent_kafka", reason="needs the extra `kafka`: uv sync --inexact --extra kafka")
 
+from lakehouse.runs.topics import Readers
 from lakehouse.sources import broker as kafka
 from tests.lakehouse.sources.kafka.sent import Taker, Topic, as_rows
 
@@ -31,6 +32,7 @@ HOME = Path(__file__).parents[4]
 MORTAL = """
 import os, signal, sys
 from pathlib import Path
+from lakehouse.runs.topics import Readers
 from lakehouse.store import storage
 from tests.lakehouse.sources.kafka.sent import Taker
 import lakehouse.delta.committer, lakehouse.runs.run, lakehouse.writes.append, pyspark.sql
@@ -47,7 +49,7 @@ def until(point):
         setattr(storage, name, mortal(getattr(storage, name)))
     if isinstance(point, float):
         signal.setitimer(signal.ITIMER_REAL, point)
-    Taker(Path(sys.argv[1]), sys.argv[2], "native").run()
+    Taker(Path(sys.argv[1]), sys.argv[2], "native", readers=Readers(are_kept=True)).run()
 
 for line in sys.stdin:
     child = os.fork()
@@ -105,7 +107,7 @@ def test_a_broker_that_is_killed_while_it_is_read_is_waited_for(
     broker: Broker, topic: Topic, engine: Native, tmp_path: Path
 ) -> None:
     chance = random.Random(1)  # noqa: S311  no secret
-    taker = Taker(tmp_path, topic.name, engine, {"patience": "60s"})
+    taker = Taker(tmp_path, topic.name, engine, {"patience": "60s"}, readers=Readers(are_kept=True))
     traffic(topic, chance)
     taker.run()
     traffic(topic, chance)
@@ -114,6 +116,7 @@ def test_a_broker_that_is_killed_while_it_is_read_is_waited_for(
     again.start()
     taker.run()
     again.join()
+    taker.readers.close()
     assert taker.taken() == as_rows(topic.committed)
 
 

@@ -95,6 +95,14 @@ REFUSALS = (
         "Java ended while it computed, for want of memory if the machine ended it (`dmesg` says so). Start again.",
     ),
     (
+        r"KAFKA_DATA_LOSS|OffsetOutOfRangeException",
+        "messages of the topic were deleted while they were read. Start again: it says from where on there are some.",
+    ),
+    (
+        r"Cannot fetch record for offset|Timed out waiting for a node assignment",
+        "the topic's brokers did not answer Spark's workers. See that they run, and reach them, and start again.",
+    ),
+    (
         # Hadoop's connector, after all its retries; among Java's calls, before or behind, it is named.
         (
             r"awssdk.*Status Code: (408|409|429|5\d\d)\b|The store did not say whether"

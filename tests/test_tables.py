@@ -122,7 +122,7 @@ def frames(engine: Native, tables: dict[str, Table], tmp_path_factory: pytest.Te
             sent = import_module(f"tests.bronze.test_{table.name.removeprefix('bronze.')}").MESSAGES
             topic, at = table.contract.source.kafka.topic, datetime(2026, 1, 31, tzinfo=UTC)
             sent = messages.read(sent, list(table.contract.columns))
-            made = engine.frame(messages.rows(table.contract, topic, sent, 0, at))
+            made = engine.frame(messages.rows(messages.types(table.contract), topic, 0, at, sent))
         elif table.name == EVENTS:
             types = {name: column.type for name, column in table.contract.columns.items()}
             made = typed(engine.spark, types, random_events(Random(7)))  # noqa: S311

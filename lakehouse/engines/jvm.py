@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 PACKAGES = (
     "io.delta:delta-spark_4.2_2.13:4.4.0",
     "org.apache.hadoop:hadoop-aws:3.5.0",
+    "org.apache.spark:spark-sql-kafka-0-10_2.13:4.2.0",
     "software.amazon.awssdk:s3:2.35.4",
     "software.amazon.awssdk:s3-transfer-manager:2.35.4",
     "software.amazon.awssdk:sts:2.35.4",
@@ -32,8 +33,10 @@ PACKAGES = (
 # What Spark ships itself (often newer), and the SDK bundle of over 300 MB of which the subset above is enough.
 EXCLUDES = (
     "software.amazon.awssdk:bundle",
+    "at.yawk.lz4:*",
     "com.fasterxml.jackson.core:*",
     "com.fasterxml.jackson.datatype:*",
+    "com.github.luben:*",
     "com.google.code.findbugs:*",
     "commons-codec:*",
     "commons-logging:*",
@@ -46,9 +49,12 @@ EXCLUDES = (
     "org.apache.parquet:*",
     "org.apache.spark:spark-core_2.13",
     "org.apache.spark:spark-sql_2.13",
+    "org.lz4:*",
     "org.roaringbitmap:*",
     "org.scala-lang:*",
+    "org.scala-lang.modules:*",
     "org.slf4j:*",
+    "org.xerial.snappy:*",
 )
 LOCK = Path(__file__).with_name("jars.lock")
 LOG4J = Path(__file__).with_name("log4j2.properties")
@@ -251,7 +257,7 @@ def jars(say: Callable[[str], None] = _tell) -> list[Path]:
     lock = _read_lock()
     folder = cache_folder() / "jars" / hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]
     if not folder.exists():
-        say(f"Fetching {len(lock)} jars (30 MB, once) into {folder}")
+        say(f"Fetching {len(lock)} jars (37 MB, once) into {folder}")
         _resolve_into(folder)
     found = {jar.name: _sha256(jar) for jar in folder.glob("*.jar")}
     wrong = [f"{name} is missing" for name in lock.keys() - found.keys()]

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from lakehouse.delta.committer import Rows, Target
     from lakehouse.delta.log import Snapshot
-    from lakehouse.engines.protocol import Change
+    from lakehouse.engines.protocol import Change, Planned
     from lakehouse.engines.scratch import Scratch
 
     Held = OrderedDict[tuple[str, str, int], DataFrame]
@@ -236,6 +236,9 @@ class Native:
         made = _not_constant(self._of_files(*files))
         weakref.finalize(made._plan, self.scratch.forget, folder)  # noqa: SLF001  as in _unnamed
         return _known(_made_of(made, files), schema)
+
+    def sent(self, plan: Callable[[int], Planned]) -> tuple[DataFrame, Planned] | None:  # noqa: ARG002
+        return None
 
     def _of_files(self, *files: str) -> DataFrame:
         return self.spark.read.parquet(*files)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from lakehouse.delta.log import NoVersionError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
     from lakehouse.delta.committer import Target
+    from lakehouse.delta.progress import Offsets
 
 # Compressed bytes of a turn's inputs, a hundred thousand order lines or so: below, what is fixed is all of the work.
 FEW_BYTES = 8 << 20
@@ -49,6 +50,21 @@ class Change:
     unit: tuple[str, ...] = ()
     grain: tuple[str, ...] = ()
     txn: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What was committed to a topic in exactly these ranges of offsets.
+
+    `settings`: of a client, as librdkafka names them. `group`: what the names of its consumers begin with. `patience`:
+    so many seconds nothing may come; then it is given up.
+    """
+
+    topic: str
+    ranges: tuple[Offsets, ...]
+    settings: Mapping[str, str] = field(repr=False)
+    group: str
+    patience: float
 
 
 class Engine(Protocol):
@@ -104,6 +120,13 @@ class Engine(Protocol):
         self, groups: int, read: Callable[[Iterable[int]], Iterator[pa.RecordBatch]], schema: pa.Schema
     ) -> DataFrame:
         """What `read` gives for the numbers of all groups, some groups side by side; `read` can be pickled."""
+        ...
+
+    def sent(self, plan: Callable[[int], Planned]) -> tuple[DataFrame, Planned] | None:
+        """Messages as its workers read them, and which: those that are planned for so many tasks at a time.
+
+        Columns messages.OF_A_MESSAGE, headers as pairs of key and value. None: without workers, this process reads.
+        """
         ...
 
     def once(self, rows: DataFrame, until: ExitStack) -> DataFrame:

@@ -16,7 +16,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from lakehouse.delta import log
 from lakehouse.delta.conflicts import ConflictError, beside_maintenance
-from lakehouse.engines import SPARK, jvm
+from lakehouse.engines import SPARK, jvm, topics
 from lakehouse.engines.joins import semi
 from lakehouse.engines.protocol import FEW_BYTES, UnansweredError, errors, words
 from lakehouse.store import storage
@@ -30,10 +30,11 @@ if TYPE_CHECKING:
     from pyspark.sql.readwriter import DataFrameWriter
 
     from lakehouse.delta.committer import Target
-    from lakehouse.engines.protocol import Change
+    from lakehouse.engines.protocol import Change, Planned
 
 METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 BASE = "lakehouse.base"  # ConditionalLogStore.java reads it
+ARROW_BYTES, BYTES_AT_ONCE = "spark.sql.execution.arrow.maxBytesPerBatch", 32 << 20  # of messages, in a worker
 SKIP_EMPTY = "spark.databricks.delta.skipRecordingEmptyCommits"
 # On few rows planning, generating code and moving between stages are all of the work (measured: they were 80 %).
 # Without generated code, Parquet's vectors would be copied row by row, which takes longer than reading rows does.
@@ -118,6 +119,11 @@ class Spark:
             return read(number for batch in batches for number in batch.column(0).to_pylist())
 
         return self.spark.range(0, groups, 1, groups).mapInArrow(of_groups, from_arrow_schema(schema))
+
+    def sent(self, plan: Callable[[int], Planned]) -> tuple[DataFrame, Planned] | None:
+        self.spark.conf.set(ARROW_BYTES, str(BYTES_AT_ONCE))
+        asked = plan(self.parallelism)
+        return topics.read(self.spark, asked, self.parallelism), asked
 
     # Computing
 

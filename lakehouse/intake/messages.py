@@ -8,7 +8,9 @@ A key counts for a column of just that name. Of keys that belong to no column a 
 
 from __future__ import annotations
 
+import json
 import re
+from base64 import b64encode
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     from lakehouse.contract import Contract
 
-# What a consumer gives: the partition and the offset, when it was sent, its key, its value and its headers as JSON.
+# What a consumer gives: the partition and the offset, when it was sent, its key, its value and its headers (as_json).
 OF_A_MESSAGE: Mapping[str, str] = {
     "partition": "int",
     "offset": "bigint",
@@ -103,8 +105,8 @@ def read(messages: pa.Table, columns: Sequence[str]) -> Sent:
     return Sent(messages, pa.concat_tables(parts))
 
 
-def rows(contract: Contract, topic: str, sent: Sent, batch: int, at: datetime) -> pa.Table:
-    """Each message as a row, in their order. `at`: when the round began."""
+def rows(kinds: Mapping[str, str], topic: str, batch: int, at: datetime, sent: Sent) -> pa.Table:
+    """Each message as a row, in their order, with the columns that `types` has. `at`: when the round began."""
     import pyarrow as pa  # noqa: PLC0415
     from pyarrow import compute as pc  # noqa: PLC0415
 
@@ -126,9 +128,43 @@ def rows(contract: Contract, topic: str, sent: Sent, batch: int, at: datetime) -
         "_headers": messages["headers"],
         "_time": pc.cast(messages["time"], pa.timestamp("us", "UTC")),
     }
-    schema = arrow_schema(types(contract))
+    schema = arrow_schema(dict(kinds))
     columns = facts | dict(zip(sent.texts.column_names, sent.texts.columns, strict=True))
     return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+
+
+def rows_of_source(
+    kinds: Mapping[str, str], topic: str, batch: int, at: datetime, parts: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """In workers: `rows` of what protocol.Engine.sent gives."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    schema, columns = arrow_schema(dict(OF_A_MESSAGE)), [name for name in kinds if name not in CORE_COLUMNS]
+    for part in parts:
+        given: dict[str, Any] = {name: part[name] for name in schema.names} | {"headers": _texts_of(part["headers"])}
+        messages = pa.Table.from_arrays([given[name] for name in schema.names], schema=schema)
+        yield from rows(kinds, topic, batch, at, read(messages, columns)).combine_chunks().to_batches()
+
+
+def _texts_of(headers: pa.Array) -> pa.Array:
+    import pyarrow as pa  # noqa: PLC0415
+
+    if headers.null_count == len(headers):
+        return pa.nulls(len(headers), pa.string())
+    lists: list[Any] = headers.to_pylist()
+    return pa.array([one and as_json([(each["key"], each["value"]) for each in one]) for one in lists], pa.string())
+
+
+def as_json(headers: Sequence[tuple[str, bytes | None]]) -> str:
+    """A list of [name, text]; what is no text is in base64, as {"base64": ...}. A name may stand there twice."""
+    return json.dumps([[name, _said(value)] for name, value in headers], ensure_ascii=False)
+
+
+def _said(value: bytes | None) -> str | Mapping[str, str] | None:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return {"base64": b64encode(value or b"").decode()}
 
 
 def read_again(columns: Sequence[str], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

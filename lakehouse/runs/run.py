@@ -416,6 +416,7 @@ class Run:
 
     def _round(self, writer: Writer, decision: Decision) -> Done:
         """What a topic holds beyond what its table includes, as far as a round may take."""
+        from lakehouse.delta import feed  # noqa: PLC0415
         from lakehouse.writes import append  # noqa: PLC0415
 
         name = writer.table.name
@@ -423,12 +424,14 @@ class Run:
         if isinstance(offer, LakehouseError):
             raise offer
         with self.readers.of(writer.table, offer) as reader:
-            sent, ranges = reader.read(offer.ranges)
+            given, ranges = reader.taken(writer.engine, offer.ranges)
             taken = append.Round(offer.path, offer.topic.id, ranges, datetime.now(UTC))
-            append.write_round(writer, taken, sent)
-            self._rounds.append(topics.Taken(name, offer, ranges, topics.lasts(sent.messages)))
+            version = append.write_round(writer, taken, given)
+            self._rounds.append(topics.Taken(name, offer, ranges, topics.lasts(writer.table, offer, ranges, given)))
             reader.tell_group(ranges)
-        return Done(decision, rows_in=len(sent.messages), counts={"rows": {"kept": len(sent.messages)}})
+        did = feed.written(self.lake.address(name), writer.note.base, version)
+        written = did.rows if did and did.rows else 0
+        return Done(decision, rows_in=written, counts={"rows": {"kept": written}})
 
     def _latest(self, writer: Writer, decision: Decision) -> Done:
         from lakehouse.documents import latest, quarantine  # noqa: PLC0415

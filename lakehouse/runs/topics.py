@@ -16,13 +16,14 @@ from lakehouse.intake import ledger
 from lakehouse.runs import plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    import pyarrow as pa
+    from pyspark.sql import DataFrame
 
     from lakehouse.delta.progress import Offsets
     from lakehouse.described_kafka import Kafka
     from lakehouse.graph import Table
+    from lakehouse.intake.messages import Sent
     from lakehouse.sources.kafka.consume import Reader
     from lakehouse.sources.kafka.topics import Offer
 
@@ -119,7 +120,7 @@ class Readers:
 
 @dataclass(frozen=True)
 class Taken:
-    """A round of one table: of which ranges it took all; when the last message of each partition was sent.
+    """A round of one table: of which ranges it took all; where these end before the topic does, when the last was sent.
 
     `is_behind`: more was offered than a round may take.
     """
@@ -154,10 +155,20 @@ class Taken:
             }
 
 
-def lasts(given: pa.Table) -> dict[int, datetime]:
-    """When the last message of each partition was sent, of messages in the order of their offsets."""
-    found = given.group_by("partition").aggregate([("time", "max")])
-    return {row["partition"]: row["time_max"] for row in found.to_pylist() if row["time_max"]}
+def lasts(table: Table, offer: Offer, ranges: Sequence[Offsets], given: Sent | DataFrame) -> dict[int, datetime]:
+    """When the last message of each partition was sent: of those that are here, in the order of their offsets.
+
+    Of those that workers read the brokers are asked, where the topic goes on; SourceError where they do not say.
+    """
+    from lakehouse.intake.messages import Sent  # noqa: PLC0415  it brings Arrow
+    from lakehouse.sources.kafka import consume  # noqa: PLC0415  as in `rests`
+
+    if isinstance(given, Sent):
+        found = given.messages.group_by("partition").aggregate([("time", "max")])
+        return {row["partition"]: row["time_max"] for row in found.to_pylist() if row["time_max"]}
+    kafka, highs = kafka_of(table), {one.number: one.high for one in offer.topic.partitions}
+    ends = {one.partition: max(0, one.next - 1) for one in ranges if one.next < highs[one.partition]}
+    return consume.oldest(kafka, group_of(table), ends, uncommitted=True) if kafka else {}
 
 
 def note(root: str, run: str, taken: Iterable[Taken]) -> None:

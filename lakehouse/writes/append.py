@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import files, ledger, messages
 from lakehouse.intake.files import Delivered
+from lakehouse.intake.messages import Sent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from pyspark.sql import DataFrame
+
     from lakehouse.delta.progress import Offsets
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
     from lakehouse.intake.ledger import Entry
-    from lakehouse.intake.messages import Sent
     from lakehouse.writes.lake import Writer
 
 
@@ -58,21 +61,28 @@ class Round:
     at: datetime
 
 
-def write_round(writer: Writer, taken: Round, sent: Sent) -> int:
+def write_round(writer: Writer, taken: Round, given: Sent | DataFrame) -> int:
     """Messages in one commit, whose note says up to where they go; its version.
 
+    They are here, or read by workers (protocol.Engine.sent).
     The writer's note lacks only the offsets. Raises ConflictError where another run wrote the table meanwhile.
     """
     before, contract, batch = writer.before, writer.table.contract, ledger.last_batch(writer.note.inputs)
     known = before.inputs.get(ledger.TOPIC) if before else None
     had = before.offsets if before and known and known.id == taken.topic_id else ()
     writer.note = replace(writer.note, offsets=_together(had, taken.offsets))
-    rows = messages.rows(contract, taken.topic, sent, batch, taken.at)
     types = messages.types(contract)
-    nothing = writer.engine.frame(rows.slice(0, 0))
-    if writer.table.build(nothing) is nothing:  # then no engine needs to have the rows, which are many
-        return writer.append(rows, types, contract.comments, batch)
-    built = _built(writer.table, Delivered(writer.engine.frame(rows), types, contract.comments))
+    how = (types, taken.topic, batch, taken.at)
+    if isinstance(given, Sent):
+        here = messages.rows(*how, given)
+        nothing = writer.engine.frame(here.slice(0, 0))
+        if writer.table.build(nothing) is nothing:  # then no engine needs to have the rows, which are many
+            return writer.append(here, types, contract.comments, batch)
+        rows = writer.engine.frame(here)
+    else:
+        schema = ", ".join(f"`{name}` {kind}" for name, kind in types.items())
+        rows = given.mapInArrow(partial(messages.rows_of_source, *how), schema)
+    built = _built(writer.table, Delivered(rows, types, contract.comments))
     return writer.append(built.rows, built.types, built.headers, batch)
 
 

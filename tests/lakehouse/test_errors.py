@@ -112,6 +112,10 @@ def test_what_the_machine_refuses_has_words(happens: Callable[[Path], None], wor
         ("java.net.SocketException: Connection reset\n\tat sun.Net\n\tat org.apache.hadoop.fs.s3a.Invoker", UNWELL),
         ("java.io.IOException: The store did not say whether s3a://b/0.json was written. Start again.", UNWELL),
         ("java.net.SocketException: Connection reset\n\tat org.apache.spark.api.python.PythonRDD", ""),
+        (
+            "org.apache.kafka.common.errors.TimeoutException: Timed out waiting for a node assignment. Call: describe",
+            "the topic's brokers did not answer Spark's workers",
+        ),
         ("column `a` cannot be resolved", ""),
     ],
 )

@@ -34,6 +34,7 @@ SECURITY = (
     "ssl.key.password",
     "ssl.endpoint.identification.algorithm",
 )
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")  # by a name and a password
 SECRET = ("sasl.password", "ssl.key.password")
 ANSWERS_WITHIN = 30.0  # seconds
 FOR_A_MOMENT = ("LEADER_NOT_AVAILABLE", "NOT_LEADER_FOR_PARTITION")  # a topic was just made, or its broker ended
@@ -58,6 +59,12 @@ def settings(kafka: Kafka, environment: Mapping[str, str] | None = None) -> dict
             f"{', '.join(names)}."
         )
     found = {key: said[name] for name, key in names.items() if said.get(name)}
+    is_asked = found.get("security.protocol", "").upper().startswith("SASL_")
+    if is_asked and found.get("sasl.mechanism") not in MECHANISMS:
+        raise SourceError(
+            f"{kafka.prefix}SASL_MECHANISM names no way by which {kafka.topic} is read. Known are: "
+            f"{', '.join(MECHANISMS)}."
+        )
     return {"bootstrap.servers": said.get(kafka.servers, ""), **found}
 
 

@@ -6,17 +6,16 @@ of a transaction, or of one that was aborted, and then no message ever has it.
 
 from __future__ import annotations
 
-import json
 import time
-from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lakehouse.delta.progress import Offsets
 from lakehouse.delta.types import arrow_schema
+from lakehouse.engines.protocol import Planned
 from lakehouse.intake import messages
-from lakehouse.intake.messages import OF_A_MESSAGE
+from lakehouse.intake.messages import OF_A_MESSAGE, as_json
 from lakehouse.sources.kafka import clients
 from lakehouse.sources.windows import SourceError
 
@@ -26,8 +25,10 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
     from confluent_kafka import Consumer
+    from pyspark.sql import DataFrame
 
     from lakehouse.described_kafka import Kafka
+    from lakehouse.engines.protocol import Engine
     from lakehouse.intake.messages import Sent
 
 AT_FIRST, AT_ONCE = 100, 20_000  # messages: as long as their size is not known, and at most
@@ -81,6 +82,25 @@ class Reader:
         if left and self.goes_on:
             self._ahead = self._pool.submit(self._gathered, left)
         return sent, taken
+
+    def taken(self, engine: Engine, ranges: Sequence[Offsets]) -> tuple[Sent | DataFrame, tuple[Offsets, ...]]:
+        """As `read`, here or by the engine's workers; there a round has `kafka.megabytes` for each task at a time."""
+        by_workers = engine.sent(lambda tasks: self._planned(tasks, ranges))
+        if by_workers is None:
+            return self.read(ranges)
+        rows, planned = by_workers
+        return rows, planned.ranges
+
+    def _planned(self, tasks: int, ranges: Sequence[Offsets]) -> Planned:
+        """Of each range the same share, so that they fit if all is as large as the first messages, which are read."""
+        firsts = [one._replace(next=min(one.next, one.first + AT_FIRST)) for one in ranges]
+        sent, looked = self._gathered(firsts)
+        fit = tasks * self.kafka.megabytes * MIB * _offsets(looked) // max(1, sent.messages.nbytes)
+        if (count := _offsets(ranges)) > fit:
+            shares = (max(1, (one.next - one.first) * fit // count) for one in ranges)
+            ranges = [one._replace(next=one.first + share) for one, share in zip(ranges, shares, strict=True)]
+        patience = self.kafka.patience.total_seconds()
+        return Planned(self.kafka.topic, tuple(ranges), clients.settings(self.kafka), self.group, patience)
 
     def _known(self, ranges: Sequence[Offsets]) -> Round | None:
         """What was read ahead, where these ranges begin there too."""
@@ -212,12 +232,16 @@ class Reader:
         )
 
 
+def _offsets(ranges: Iterable[Offsets]) -> int:
+    return sum(one.next - one.first for one in ranges)
+
+
 def _table(came: Sequence[Any], partitions: Sequence[int], offsets: Sequence[int]) -> pa.Table:
     import pyarrow as pa  # noqa: PLC0415
     from confluent_kafka import Message  # noqa: PLC0415
 
     headers: list[Any] = list(map(Message.headers, came))
-    texts = [one and _as_json(one) for one in headers] if any(headers) else [None] * len(came)
+    texts = [one and as_json(one) for one in headers] if any(headers) else [None] * len(came)
     times = [at if kind else None for kind, at in map(Message.timestamp, came)]
     return pa.Table.from_arrays(
         [
@@ -230,18 +254,6 @@ def _table(came: Sequence[Any], partitions: Sequence[int], offsets: Sequence[int
         ],
         schema=arrow_schema(dict(OF_A_MESSAGE)),
     )
-
-
-def _as_json(headers: Sequence[tuple[str, bytes | None]]) -> str:
-    """A list of [name, text]; what is no text is in base64, as {"base64": ...}. A name may stand there twice."""
-    return json.dumps([[name, _said(value)] for name, value in headers], ensure_ascii=False)
-
-
-def _said(value: bytes | None) -> str | Mapping[str, str] | None:
-    try:
-        return None if value is None else value.decode()
-    except UnicodeDecodeError:
-        return {"base64": b64encode(value or b"").decode()}
 
 
 def oldest(kafka: Kafka, group: str, places: Mapping[int, int], *, uncommitted: bool = False) -> dict[int, datetime]:

@@ -150,7 +150,7 @@ def test_another_lock_is_another_folder(jars: Path, monkeypatch: pytest.MonkeyPa
     said: list[str] = []
     with pytest.raises(LakehouseError, match="Spark needs Java"):
         jvm.jars(said.append)
-    assert said[0].startswith("Fetching 2 jars (30 MB, once) into ")
+    assert said[0].startswith("Fetching 2 jars (37 MB, once) into ")
     assert str(jars) not in said[0]
 
 

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 import json
+import pickle
 import random
+import subprocess
+import sys
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
 
+from lakehouse.delta.types import arrow_schema
 from lakehouse.intake import messages
 from lakehouse.readers import json_records, records
 
@@ -14,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COLUMNS = ["user_id", "sku"]
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 BROKEN, NO_OBJECT, TWICE = "object_is_not_json", "element_is_no_object", "object_repeats_a_key"
 INVALID, NUL, DEEP = "row_has_invalid_bytes", "row_has_a_nul", "object_is_too_deep"
 Cells = dict[str, str]
@@ -104,3 +111,30 @@ def test_messages_are_told_apart_whatever_stands_beside_them() -> None:
         for one, cells, is_of_no_column in zip(judged, of_columns, x_twice, strict=True)
     ]
     assert read(sent) == expected
+
+
+IN_A_WORKER = """
+import pickle, sys
+rows, batch = pickle.load(sys.stdin.buffer)
+(made,) = rows([batch])
+print(made.to_pylist()[0]["_headers"], *sorted({"pysail", "pyspark", "lakehouse.engines"} & sys.modules.keys()))
+"""
+
+
+def test_workers_make_the_same_rows_of_what_kafkas_source_gives_and_need_no_engine() -> None:
+    headers = [[{"key": "trace", "value": b"\xff"}, {"key": "no", "value": None}], None]
+    sent: dict[str, list[Any]] = {"partition": [0, 1], "offset": [3, 7], "time": [NOON, None], "key": [b"k", None]}
+    sent["value"] = [b'{"sku": 1}', None]
+    schema = arrow_schema(dict(messages.OF_A_MESSAGE))
+    as_text = '[["trace", {"base64": "/w=="}], ["no", null]]'
+    here = pa.Table.from_pydict(sent | {"headers": [as_text, None]}, schema)
+    kind = pa.list_(pa.struct({"key": pa.string(), "value": pa.binary()}))
+    there = pa.record_batch(
+        sent | {"headers": headers}, pa.schema([*[one for one in schema if one.name != "headers"], ("headers", kind)])
+    )
+    how = ({**messages.CORE_COLUMNS, "sku": "string"}, "events", 4, NOON)
+    (made,) = messages.rows_of_source(*how, [there])
+    assert pa.Table.from_batches([made]) == messages.rows(*how, messages.read(here, ["sku"]))
+    work = pickle.dumps((partial(messages.rows_of_source, *how), there))
+    done = subprocess.run([sys.executable, "-c", IN_A_WORKER], input=work, capture_output=True, check=True)
+    assert done.stdout.decode().strip() == as_text

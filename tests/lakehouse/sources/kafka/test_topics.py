@@ -7,14 +7,15 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 pytest.importorskip("confluent_kafka", reason="needs the extra `kafka`: uv sync --inexact --extra kafka")
 
 from lakehouse.delta import log, ops, progress
-from lakehouse.delta.progress import Offsets
+from lakehouse.delta.progress import Offsets, Progress
+from lakehouse.engines import topics as by_spark
 from lakehouse.errors import LakehouseError
 from lakehouse.recovery import releases, rewind
 from lakehouse.runs import topics
@@ -25,6 +26,8 @@ from tests.lakehouse.sources.kafka.sent import EVENTS, Taker, Topic, as_rows
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from pyspark.sql import DataFrame
 
     from lakehouse.described_kafka import Kafka
     from lakehouse.engines.native import Native
@@ -73,17 +76,65 @@ def test_bronze_is_what_was_committed_offset_by_offset(topic: Topic, taker: Take
 
 
 @pytest.mark.spark
-def test_what_one_engine_took_the_other_goes_on_with(topic: Topic, taker: Taker, on_spark: Spark) -> None:
-    for engine in (on_spark, taker.engine, on_spark):
-        topic.send(AN_EVENT, b"broken", None, key=b"7")
-        topic.send_together(AN_EVENT, commit=False)
-        Taker(taker.folder, topic.name, engine).run()
+def test_both_engines_take_the_same_of_a_topic_and_each_goes_on_with_what_the_other_took(
+    topic: Topic, taker: Taker, on_spark: Spark
+) -> None:
+    """By turns, into two lakes; each range ends by what nobody gets."""
+    other = Taker(taker.folder / "other", topic.name, on_spark)
+    for _ in range(2):
+        topic.send(AN_EVENT, b"broken", None, b"x" * (3 << 20), key=b"7", headers=[("trace", b"a"), ("raw", b"\xff")])
+        topic.send(AN_EVENT, headers=[("nothing", None)], timestamp=1_767_225_600_123)
+        topic.send_together(AN_EVENT, AN_EVENT, commit=True)
+        topic.send_together(AN_EVENT, AN_EVENT, AN_EVENT, commit=False)
+        assert [done.rows_in for one in (taker, other) for done in one.run().done] == [7, 7]
+        taker.engine, other.engine = other.engine, taker.engine
     assert taker.taken() == as_rows(topic.committed)
-    notes = [progress.Progress.from_json(one.user_metadata) for one in log.history(taker.address)]
-    assert [one.engine.split()[0] for one in notes if one] == ["spark", "native", "spark"]
-    assert {str(row["_value"]): row["_problem"] for row in taker.rows()} == {
-        str(AN_EVENT): None, "b'broken'": "object_is_not_json", "None": None,
-    }  # fmt: skip
+    assert held(taker) == held(other)
+    mine, theirs = notes(taker), notes(other)
+    assert [one.offsets for one in mine] == [one.offsets for one in theirs]
+    assert [one.engine.split()[0] for one in mine + theirs] == ["native", "spark", "spark", "native"]
+
+
+def held(taker: Taker) -> list[str]:
+    """All that a lake holds of a topic but when it took it."""
+    rows = [row | {"_sequence": row["_sequence"].split()[2:], "_ingested_at": None} for row in taker.rows()]
+    return sorted(map(str, rows))
+
+
+def notes(taker: Taker) -> list[Progress]:
+    found = [Progress.from_json(one.user_metadata) for one in log.history(taker.address)]
+    return [one for one in reversed(found) if one]
+
+
+@pytest.mark.spark
+def test_spark_takes_no_more_in_a_round_than_its_tasks_may_and_all_of_it_or_nothing(
+    topic: Topic, taker: Taker, on_spark: Spark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First a megabyte for each of its tasks, of one and a half; then what its tasks do not find any more."""
+    taker.engine, taker.kafka = on_spark, {"megabytes": 1}
+    count = 50 * on_spark.parallelism
+    topic.send(*[b"x" * 30_000] * count)
+    first = taker.run()
+    assert first.is_behind
+    assert 0.6 < (first.done[0].rows_in or 0) / count < 0.75
+    taken, sent, read = taker.taken(), dict(topic.committed), by_spark.read
+    begin = max(offset for partition, offset, _ in taken if not partition) + 1
+
+    def too_late(*asked: Any) -> DataFrame:  # noqa: ANN401
+        topic.forget(0, before=begin + 2)
+        return read(*asked)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(by_spark, "read", too_late)
+        with pytest.raises(LakehouseError, match="messages of the topic were deleted while they were read"):
+            taker.run()
+    with pytest.raises(LakehouseError, match=f"the offsets {begin} to {begin + 1} are gone"):
+        taker.run()
+    assert taker.taken() == taken
+    taker.kafka |= {"lost": [{"partition": 0, "first": begin, "next": begin + 2, "why": "deleted"}]}
+    taker.run()
+    gone = {(0, begin), (0, begin + 1)}
+    assert taker.taken() == as_rows({place: value for place, value in sent.items() if place not in gone})
 
 
 def test_lag_tools_see_how_far_a_table_is(topic: Topic, taker: Taker) -> None:
@@ -301,7 +352,7 @@ def test_a_topic_that_is_not_there_is_named_and_taken_once_it_is(topic: Topic, t
 
 
 def test_brokers_that_do_not_answer_are_an_error_in_words_without_a_secret(
-    taker: Taker, monkeypatch: pytest.MonkeyPatch
+    topic: Topic, taker: Taker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KAFKA_SERVERS", "127.0.0.1:1")
     monkeypatch.setattr(clients, "ANSWERS_WITHIN", 1.0)
@@ -318,3 +369,11 @@ def test_brokers_that_do_not_answer_are_an_error_in_words_without_a_secret(
         taker.run()
     assert "KAFKA_SASL_PASSWORD" in str(refused.value)
     assert "c4nary" not in str(refused.value)
+    monkeypatch.delenv("KAFKA_SASL_PASSWRD")
+    monkeypatch.setenv("KAFKA_SASL_MECHANISM", "GSSAPI")
+    with pytest.raises(LakehouseError, match=r"names no way by which .* is read\. Known are: PLAIN, SCRAM-SHA-256,"):
+        taker.run()
+    monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT")
+    monkeypatch.setenv("KAFKA_SERVERS", topic.address)
+    topic.send(AN_EVENT)
+    assert taker.run().done[0].rows_in == 1

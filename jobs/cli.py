@@ -170,6 +170,12 @@ def run(
             help="Judge a table of events again from the day on since which bronze has all; older rows stay.",
         ),
     ] = None,
+    only: Annotated[
+        bool,
+        typer.Option(
+            "--only", help="Just the named tables, from their inputs as they stand; fetch nothing. A scheduler's step."
+        ),
+    ] = False,
 ) -> None:
     """Fetch what is due, load what is new in landing and in topics, bring tables up to date, and release them.
 
@@ -179,10 +185,7 @@ def run(
     from lakehouse import graph
     from lakehouse.runs.run import Run
 
-    if every and (since or until):
-        raise LakehouseError("--since and --until fetch a time once. Leave them out, or --every.")
-    if every and from_day:
-        raise LakehouseError("--from judges a table again once. Leave it out, or --every.")
+    _check_once(every, since, until, from_day, only=only)
     where, computes = places(lake, landing), engine_name(engine)
     day, times = _day(from_day), _times(since, until)
     if every:
@@ -198,9 +201,11 @@ def run(
     with alerted.after(messages, *where, computes) as watch:
         known = graph.load()
         wanted = graph.selected(known, tables or [])
+        wanted = {name: one for name, one in wanted.items() if not (only and tables) or name in tables}
         printed.drafts(messages, wanted)
         watch.run = one = Run(*where, known, engine=computes, since=day)
-        watch.not_fetched, watch.wanted = fetched.first(messages, one.landing, wanted, *times), wanted
+        if not only:
+            watch.not_fetched, watch.wanted = fetched.first(messages, one.landing, wanted, *times), wanted
         while True:
             with printed.run(messages, one, wanted) as say:
                 try:
@@ -249,6 +254,18 @@ def fetch(
         fetched.show(messages, where, asked)
     if fetched.fetch(messages, where, wanted, *times):
         raise typer.Exit(1)
+
+
+def _check_once(every: str | None, since: str | None, until: str | None, from_day: str | None, *, only: bool) -> None:
+    if every and (since or until):
+        raise LakehouseError("--since and --until fetch a time once. Leave them out, or --every.")
+    if every and from_day:
+        raise LakehouseError("--from judges a table again once. Leave it out, or --every.")
+    if only and (every or since or until):
+        raise LakehouseError(
+            "--only is one step, and fetches nothing. Leave it out, or --every, --since and --until: `lakehouse fetch` "
+            "takes a time."
+        )
 
 
 def _times(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
@@ -783,6 +800,19 @@ def lineage(
         print(traced.as_json(trace))  # noqa: T201
     else:
         traced.traced(printed.answers(), trace)
+
+
+@app.command(name="graph")
+def graph_() -> None:
+    """Print each table with the tables that it reads, parents first, as JSON; docker/airflow makes its tasks from it.
+
+    Read from definitions, without a lake.
+    """
+    import json
+
+    from lakehouse import graph
+
+    print(json.dumps({name: one.parents for name, one in graph.load().items()}, indent=1))  # noqa: T201
 
 
 @app.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +21,6 @@ from tests.toy import Toy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from lakehouse.engines.native import Native
 
@@ -108,3 +108,19 @@ def test_a_time_is_fetched_once(toy: Toy, lakehouse: Callable[..., tuple[int, st
     assert code == 1
     assert "--since and --until fetch a time once. Leave them out, or --every." in said
     assert not [*toy.landing.glob("fetched/*")]
+
+
+def test_a_step_fetches_nothing_and_needs_none_but_its_tables(
+    toy: Toy, lakehouse: Callable[..., tuple[int, str]]
+) -> None:
+    for times in (("--every", "1m"), ("--since", "2026-01-01"), ("--until", "2026-02-01")):
+        code, said = lakehouse("run", "--only", SILVER, *times)
+        assert code == 1
+        assert "--only is one step, and fetches nothing. Leave it out, or --every, --since and --until" in said
+    assert lakehouse("fetch", "sales", "--since", "2026-01-01")[0] == 0
+    assert lakehouse("run", "--only", BRONZE)[0] == 0
+    assert not Path(toy.lake.root, "silver").exists()
+    code, said = lakehouse("run", "--only", SILVER)
+    assert (code, "bronze" in said) == (0, False)
+    assert toy.rows(SILVER) == [(1, 1, 2)]
+    assert not [*toy.landing.glob("fetched/stock/*")]

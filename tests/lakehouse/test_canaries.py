@@ -174,6 +174,7 @@ CASES = {
     "rejected": Case((SOLD,)),
     "docs": Case(("docs.html",)),
     "lineage": Case((LINES,), ("gold.none",)),
+    "graph": Case(code=0),  # it reads definitions alone
     "export": Case((LINES, "--format", "csv")),
     "report": Case(None, (), elsewhere="tests/jobs/test_report.py"),
     "dashboard": Case(("--port", "8129")),

@@ -26,7 +26,7 @@ from lakehouse.store import minio
 PROJECT = Path(__file__).resolve().parents[1]
 DOCKERFILE = PROJECT / "docker" / "Dockerfile"
 COMPOSE = PROJECT / "docker" / "compose.yml"
-IMAGES = ("minio", "lakehouse", "spark")
+IMAGES = ("minio", "lakehouse", "spark", "airflow")
 STARTS_AS_ROOT = "postgres:"  # the others' images name their user
 QUIET = ["no-new-privileges:true"]
 TOOLS = Path(sys.executable).parent  # of the dev group, in the same environment
@@ -92,6 +92,7 @@ def test_the_images_have_all_that_the_project_needs_and_the_jars_of_spark_where_
 def test_what_is_copied_into_an_image_is_let_through() -> None:
     copied = set(re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE.read_text(), flags=re.MULTILINE))
     named = {one.removesuffix("/") for line in copied for one in line.split()}
+    named = {one for one in named if not named & {str(folder) for folder in Path(one).parents}}
     ignored = (PROJECT / ".dockerignore").read_text().splitlines()
     assert "*" in ignored
     assert {line[1:] for line in ignored if line.startswith("!")} == named
@@ -120,6 +121,7 @@ def test_jobs_and_readers_have_the_accounts_that_minio_gives_them(services: dict
     assert (accounts["job"], accounts["reader"]) == (minio.WRITER, minio.READER)
     assert accounts["trino"] == accounts["shown"] == minio.READER
     assert accounts["served"] == minio.READER
+    assert accounts["airflow"] == minio.WRITER
     assert services["job"]["environment"]["LAKEHOUSE_ROOT"].startswith(f"s3://{minio.BUCKET}/")
     root = {name for name, service in services.items() if "MINIO_ROOT_PASSWORD" in str(service)}
     assert root == {"minio", "users"}
@@ -161,6 +163,10 @@ def test_each_service_waits_until_what_it_needs_is_there(services: dict[str, Any
         "metrics": {"users": done},
         "prometheus": {"metrics": {"condition": "service_started"}},
         "grafana": {"prometheus": healthy},
+        "airflow-database": {},
+        "airflow-ready": {"airflow-database": healthy},
+        **{name: {"airflow-ready": done} for name in ("airflow-api", "airflow-dags")},
+        "airflow": {"airflow-ready": done, "users": done, "topics": done},
     }
     assert waits == expected
     waited_for = {name for names in waits.values() for name, until in names.items() if until == healthy}

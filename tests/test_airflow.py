@@ -221,7 +221,7 @@ class Airflow:
             done = [one for one in runs if one["state"] in {"success", "failed"}]
             return done if len(done) == len(runs) >= number else []
 
-        runs = wait(found, f"{number} runs {kind} of {dag}")
+        runs: list[dict[str, Any]] = wait(found, f"{number} runs {kind} of {dag}")
         assert {one["state"] for one in runs} == {"success"}, runs
         return runs
 

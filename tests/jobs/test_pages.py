@@ -20,7 +20,7 @@ HOME = Path(__file__).resolve().parents[2]
 README, DOCS = HOME / "README.md", HOME / "docs"
 CODE = re.compile(r"```.*?```|(?:^ {4}[^\n]*\n)+", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
-COMMAND = re.compile(r"(?<!from )\blakehouse ([a-z]+\b[^`\n#|;)]*)")
+COMMAND = re.compile(r"(?<!from )(?<!install )\blakehouse ([a-z]+\b[^`\n#|;)]*)")
 
 
 def written() -> list[Path]:

@@ -235,6 +235,14 @@ def test_no_secret_of_a_route_is_said_logged_or_kept(
 
 
 @pytest.mark.usefixtures("people")
+def test_what_is_no_address_is_named_and_not_shown(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TO_WEBHOOK", f"nosuch://{CANARY}-of-a-route/{CANARY}")
+    (failed,) = notices.tell(wanted(routes=WEBHOOK), facts(lake)).failed
+    assert failed.words.startswith("TO_WEBHOOK holds no address that Apprise knows (")
+    assert CANARY not in failed.words
+
+
+@pytest.mark.usefixtures("people")
 def test_without_apprise_the_command_that_brings_it_is_named(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "apprise", None)
     (failed,) = notices.tell(wanted(routes=WEBHOOK), facts(lake)).failed

@@ -25,12 +25,13 @@ def build(
             F.max("as_of").alias("as_of"),
             F.min("installed_date").alias("first_installed_date"),
             F.max("last").alias("last"),
+            F.max("uninstalled_date").alias("last_uninstalled_date"),
             (F.count("*") > F.count("uninstalled_date")).alias("is_installed"),
             F.count("*").alias("installs"),
             whole_sum("days").alias("lifespan_days"),
         )
     )
-    last_installed = F.when(~F.col("is_installed"), F.col("last"))
+    last_installed = F.when(~F.col("is_installed"), F.col("last_uninstalled_date"))
     published_until = F.coalesce(last_installed, "published_as_of")
     span = days_between("first_installed_date", "last") + 1
     return lives.crossJoin(F.broadcast(conf_stores)).select(

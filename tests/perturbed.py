@@ -52,8 +52,11 @@ def _other(value: object, nothing: object, random: Random) -> object:
     if isinstance(value, bool):
         return not value
     if isinstance(value, str):
-        at = random.randint(0, len(value))
-        return f"{value[:at]}{number}{value[at:]}"
+        digits = [at for at, one in enumerate(value) if one.isdigit()]
+        at, replaced = (
+            (random.choice(digits), 1) if digits and random.random() < 0.5 else (random.randint(0, len(value)), 0)
+        )
+        return f"{value[:at]}{number}{value[at + replaced :]}"
     if isinstance(value, date):
         return value + (timedelta(hours=9) if isinstance(value, datetime) else timedelta(days=1)) * sign * number
     return value + sign * number if isinstance(value, int | float | Decimal) else value

@@ -20,7 +20,7 @@ from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.request import Request, urlopen
 
 import pytest
@@ -33,6 +33,8 @@ from lakehouse.store.cache import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+T = TypeVar("T")
 
 PROJECT = Path(__file__).parents[1]
 FOLDER = PROJECT / "docker" / "airflow"
@@ -211,7 +213,8 @@ class Airflow:
             return json.load(answer)
 
     def runs(self, dag: str = "lakehouse") -> list[dict[str, Any]]:
-        return list[dict[str, Any]](self.ask(f"/api/v2/dags/{dag}/dagRuns?order_by=id")["dag_runs"])
+        found: list[dict[str, Any]] = self.ask(f"/api/v2/dags/{dag}/dagRuns?order_by=id")["dag_runs"]
+        return found
 
     def ended(self, kind: str, dag: str = "lakehouse", number: int = 1) -> list[dict[str, Any]]:
         """So many runs of this type, once all are done; they succeeded."""
@@ -230,7 +233,7 @@ class Airflow:
         return {one["task_id"]: one for one in told["task_instances"]}
 
 
-def wait(until: Callable[[], Any], what: str, seconds: float = LONGEST) -> Any:  # noqa: ANN401
+def wait(until: Callable[[], T], what: str, seconds: float = LONGEST) -> T:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:

@@ -144,6 +144,18 @@ def test_there_is_a_task_for_each_layer_or_for_each_table_and_the_release_comes_
     assert "trigger_rule" not in by_table.tasks["silver.orders"].said
 
 
+def test_what_the_file_lacks_is_said_where_airflow_shows_it_and_a_layer_without_tables_has_no_task(
+    made: Callable[..., dict[str, Dag]], tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=r"LAKEHOUSE_TASKS is 'tables'. Set it to layer or table."):
+        made(LAKEHOUSE_TASKS="tables")
+    file = tmp_path / "other.json"
+    with pytest.raises(FileNotFoundError, match=rf"There is no {file}. Make it, `lakehouse graph > {file}`"):
+        made(LAKEHOUSE_TASKS="layer", LAKEHOUSE_GRAPH=str(file))
+    file.write_text('{"bronze.orders": [], "gold.orders": ["bronze.orders"]}')
+    assert edges(made()["lakehouse"])["gold"] == {"bronze"}
+
+
 def test_a_run_begins_by_the_clock_or_when_something_of_a_source_is_delivered_and_tasks_share_a_pool_that_is_made(
     made: Callable[..., dict[str, Dag]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

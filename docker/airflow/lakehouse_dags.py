@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 COMMAND = os.environ.get("LAKEHOUSE_COMMAND", "lakehouse")
-BY_TABLE = {"layer": False, "table": True}[os.environ.get("LAKEHOUSE_TASKS", "layer")]
+TASKS = os.environ.get("LAKEHOUSE_TASKS", "layer")
 SCHEDULE = os.environ.get("LAKEHOUSE_SCHEDULE", "30 0 * * *")
 FILE = Path(os.environ.get("LAKEHOUSE_GRAPH", Path(__file__).with_name("lakehouse_graph.json")))
 LAYERS = ("bronze", "silver", "gold")
@@ -68,10 +68,11 @@ def command(task: str, *arguments: str, **others: Any) -> BashOperator:  # noqa:
 def tables_after(first: BashOperator, graph: Mapping[str, Sequence[str]], rule: str) -> None:
     """The tables, each after those that it reads, and then the release; `rule` is that of the first ones."""
     publish = command("publish", "publish", outlets=[RELEASE], on_success_callback=tell)
-    if not BY_TABLE:
+    if TASKS == "layer":
         last = first
         for layer in LAYERS:
-            names = [name for name in graph if name.startswith(f"{layer}.")]
+            if not (names := [name for name in graph if name.startswith(f"{layer}.")]):
+                continue  # without a name it would be all tables
             one = command(layer, "run", "--only", *names, **({"trigger_rule": rule} if last is first else {}))
             last >> one
             last = one
@@ -86,6 +87,13 @@ def tables_after(first: BashOperator, graph: Mapping[str, Sequence[str]], rule: 
     [task for name, task in tasks.items() if name not in read] >> publish
 
 
+# Airflow shows what is raised here above its list of DAGs.
+if TASKS not in {"layer", "table"}:
+    raise ValueError(f"LAKEHOUSE_TASKS is {TASKS!r}. Set it to layer or table.")
+if not FILE.exists():
+    raise FileNotFoundError(
+        f"There is no {FILE}. Make it, `lakehouse graph > {FILE}`, or say by LAKEHOUSE_GRAPH where it is."
+    )
 RELEASE = Asset("lakehouse.release")
 GRAPH: dict[str, list[str]] = json.loads(FILE.read_text(encoding="utf-8"))
 DELIVERED = [Asset(f"landing.{name}") for name in GRAPH if name.startswith("bronze.")]

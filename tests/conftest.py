@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import ast
 import os
-import shutil
 import sys
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,10 +20,8 @@ from lakehouse.errors import LakehouseError
 from lakehouse.recovery import releases
 from lakehouse.runs.run import Run
 from lakehouse.sources import broker as kafka
-from lakehouse.writes.lake import Lake
 from tests import real
-from tests.bench.bench_day import deliver_a_day
-from tests.real import Built, Continued
+from tests.real import OF_EACH_KIND, Built, Continued
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,10 +40,11 @@ ONE_IN = 10
 SPARK = "spark"
 RELEASED = "released"
 # By what they ask for, tests are of one of these, each of which one process does: so Spark is started twice, a broker
-# once, and a lake is built once. The lakes of both engines take as long as all else that asks for Spark.
+# once, and a lake is built once. The lakes of both engines, and the rows of each build, take as long as all else that
+# asks for Spark.
 LAKES, ON_SPARK, BROKER = "lakes of both engines", "on_spark", "broker"
 NEEDS = {
-    "few_by_native": LAKES, "few_by_spark": LAKES, "continued": LAKES,
+    "few_by_native": LAKES, "few_by_spark": LAKES, "continued": LAKES, "arrows": LAKES,
     "on_spark": ON_SPARK, "broker": BROKER, "topic": BROKER, "released": RELEASED,
 }  # fmt: skip
 OF_RELEASES = [
@@ -209,7 +206,8 @@ def lake_by_native(
     return real.built(engine, real_exports, tables, tmp_path_factory.mktemp("by_native") / "lake")
 
 
-# Both engines hold the same of fewer orders; of all of them the native engine's lake alone is held against DuckDB.
+# Both engines hold the same of fewer orders, and of a table of each kind: Spark takes seconds for each. Of all orders
+# the native engine's lake alone is held against DuckDB; what Spark makes of all is behind `-m long`.
 
 
 @pytest.fixture(scope="session")
@@ -229,7 +227,7 @@ def few_by_native(
 def few_by_spark(engine: Native, few_by_native: Built, tmp_path_factory: pytest.TempPathFactory) -> Built:
     with _spark(engine) as spark:
         lake = tmp_path_factory.mktemp("few_by_spark") / "lake"
-        return real.built(spark, few_by_native.landing, few_by_native.tables, lake)
+        return real.built(spark, few_by_native.landing, few_by_native.tables, lake, *OF_EACH_KIND)
 
 
 @pytest.fixture(scope="session")
@@ -250,18 +248,7 @@ def released(engine: Native, tables: dict[str, Table], tmp_path_factory: pytest.
 def continued(
     few_by_native: Built,
     few_by_spark: Built,
-    engine: Native,
     few_exports: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Continued:
-    folder = tmp_path_factory.mktemp("continued")
-    landing = shutil.copytree(few_by_native.landing, folder / "landing")
-    deliver_a_day(few_exports, landing, 0)
-    by_spark, by_native = (
-        replace(begun, lake=Lake(str(shutil.copytree(begun.lake.root, folder / name))), landing=landing)
-        for begun, name in ((few_by_native, "by_spark"), (few_by_spark, "by_native"))
-    )
-    native = replace(by_native, report=by_native.run(engine))
-    afresh = real.built(engine, landing, native.tables, folder / "afresh")
-    with _spark(engine) as spark:
-        return Continued(replace(by_spark, report=by_spark.run(spark, *real.OF_EACH_KIND)), native, afresh)
+    return real.continued(few_by_native, few_by_spark, few_exports, tmp_path_factory.mktemp("continued"), *OF_EACH_KIND)

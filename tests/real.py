@@ -7,15 +7,16 @@ import json
 import os
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
 from jobs import branch_samples
-from lakehouse import graph
+from lakehouse import engines, graph
 from lakehouse.runs.run import Run
 from lakehouse.writes.lake import Lake
+from tests.bench.bench_day import deliver_a_day
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +40,7 @@ MERCHANTS = "market,merchant_id,merchant_name,commission_share\n1,893555,Duka,0.
 
 
 EVENTS = "bronze.events"  # which no export has
-# Each way of writing on each layer, with and without vectors, a unit of one input and of several.
+# Each way of writing on each layer, with and without vectors, a unit of one input and of several: what Spark writes.
 OF_EACH_KIND = (
     "bronze.orders",
     "silver.exchange_rates",
@@ -49,7 +50,6 @@ OF_EACH_KIND = (
     "silver.sales",
     "gold.daily_sales",
     "gold.customer_metrics",
-    "gold.fact_sales",
     "gold.basket_pairs",
 )
 
@@ -74,10 +74,7 @@ class Built:
 
 @dataclass(frozen=True)
 class Continued:
-    """Two lakes that were begun by one engine each; a day more was loaded by the other. `afresh`: of all at once.
-
-    By Spark, since it takes its time, into tables of each kind.
-    """
+    """Two lakes that were begun by one engine each; a day more was loaded by the other. `afresh`: of all at once."""
 
     by_spark: Built
     by_native: Built
@@ -90,9 +87,27 @@ def filled() -> list[str]:
     return [name for name, one in graph.load().items() if EVENTS not in one.serves]
 
 
-def built(engine: Engine, landing: Path, tables: dict[str, Table], lake: Path) -> Built:
-    report = Run(str(lake), str(landing), tables, engine=engine).execute(tables)
+def built(engine: Engine, landing: Path, tables: dict[str, Table], lake: Path, *names: str) -> Built:
+    """Of these tables and what they are made from, or of all."""
+    report = Run(str(lake), str(landing), tables, engine=engine).execute(graph.selected(tables, names))
     return Built(Lake(str(lake)), landing, tables, report)
+
+
+def continued(by_native: Built, by_spark: Built, exports: Path, folder: Path, *names: str) -> Continued:
+    """Copies of two lakes of the exports, into which the other engine loads a day more; then natively all at once."""
+    landing = shutil.copytree(by_native.landing, folder / "landing")
+    deliver_a_day(exports, landing, 0)
+
+    def loaded(begun: Built, engine: str) -> Built:
+        lake = Lake(str(shutil.copytree(begun.lake.root, folder / f"by_{engine}")))
+        copy = replace(begun, lake=lake, landing=landing)
+        return replace(copy, report=copy.run(engines.start(engine), *names))
+
+    return Continued(
+        by_spark=loaded(by_native, engines.SPARK),
+        by_native=loaded(by_spark, engines.NATIVE),
+        afresh=built(engines.start(), landing, by_native.tables, folder / "afresh", *names),
+    )
 
 
 def thinned(exports: Path, folder: Path, one_in: int) -> Path:

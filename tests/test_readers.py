@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lakehouse.engines.spark import Spark
-    from tests.real import Continued
+    from tests.real import Built, Continued
 
 pytestmark = [pytest.mark.slow, pytest.mark.spark]
 GOLD, SILVER = ([name for name in real.filled() if name.startswith(layer)] for layer in ("gold.", "silver."))
@@ -34,12 +34,14 @@ TO_ARROW: dict[str, Callable[[Any, pa.Schema], pa.Table]] = {
 
 
 @pytest.fixture(scope="module")
-def expected(continued: Continued) -> Iterator[dict[tuple[str, str], pa.Table]]:
+def expected(few_by_native: Built, continued: Continued) -> Iterator[dict[tuple[str, str], pa.Table]]:
     """By lake and table what `lakehouse sql` answers; contracts are read once for all lines."""
-    by_spark, by_native = (
-        Lake.open(one.lake.root, engine=engines.NATIVE) for one in (continued.by_spark, continued.by_native)
+    every, by_spark, by_native = (
+        Lake.open(one.lake.root, engine=engines.NATIVE)
+        for one in (few_by_native, continued.by_spark, continued.by_native)
     )
-    wanted = [(by_native, name) for name in (*GOLD, *SILVER)] + [(by_spark, name) for name in OF_EACH_KIND[1:]]
+    wanted = [(every, name) for name in (*GOLD, *SILVER)]
+    wanted += [(lake, name) for lake in (by_spark, by_native) for name in OF_EACH_KIND[1:]]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(graph, "load", cache(graph.load))
         yield {(lake.root, name): lake.sql(f"select * from {name}") for lake, name in wanted}

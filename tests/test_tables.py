@@ -27,7 +27,9 @@ from lakehouse.writes.checks import check
 from lakehouse.writes.lake import conf_rows, conform
 from lakehouse.writes.measures import ChecksFailedError
 from tests import perturbed
+from tests.alike import assert_alike
 from tests.clicks import random_events
+from tests.real import OF_EACH_KIND
 from tests.rows import as_texts, typed
 
 if TYPE_CHECKING:
@@ -51,6 +53,8 @@ TABLES = graph.load()
 pytestmark = pytest.mark.slow  # what they share takes seconds to make
 COMPUTED = [name for name, table in TABLES.items() if table.contract.write in {"refresh", "replace"}]
 REFRESHED = [name for name in COMPUTED if TABLES[name].contract.unit]
+# What `test_both_engines.py` has by Spark from the real exports is not read once more.
+READ = [name for name, one in TABLES.items() if one.contract.write == "latest" and name not in OF_EACH_KIND]
 CHECKED = [name for name in COMPUTED if TABLES[name].contract.checks]
 JUDGED = [name for name, table in TABLES.items() if table.contract.judges]
 FEW = {"silver.branch_names", "silver.user_days", "gold.blocked_customers", "gold.touches"}  # in every run
@@ -109,7 +113,7 @@ LIVENED = {
 
 @pytest.fixture(scope="module")
 def frames(engine: Native, tables: dict[str, Table], tmp_path_factory: pytest.TempPathFactory) -> Frames:
-    """Every input of a computed table, from two days of sample exports: what a lake would hold, without the lake."""
+    """Every input of a table, from two days of sample exports: what a lake would hold, without the lake."""
     exports = tmp_path_factory.mktemp("landing")
     samples.generate(exports, lines=200, days=2)
     branch_samples.generate(exports, days=70, every=35, receipts=0.4)
@@ -294,7 +298,34 @@ def test_the_lineage_of_every_table_is_understood(tables: dict[str, Table]) -> N
     assert [lineage.unknown for name in tables if (lineage := columns.derived(tables[name], tables)).unknown] == []
 
 
+@pytest.fixture(scope="module")
+def arrows(frames: Frames) -> dict[str, pa.Table]:
+    return {name: rows.toArrow() for name, rows in frames.items()}
+
+
 @pytest.mark.spark
+@pytest.mark.parametrize("name", [*COMPUTED, *READ])
+def test_both_engines_build_the_same(
+    name: str, arrows: dict[str, pa.Table], tables: dict[str, Table], engine: Native, on_spark: Spark
+) -> None:
+    """Whole lakes of each kind of table, with what Spark commits, `test_both_engines.py` compares."""
+    made = []
+    for one in (on_spark.for_a_turn(0), engine):
+        engines.start(one.name)
+        inputs = {parent: one.frame(arrows[parent]) for parent in tables[name].inputs}
+        made.append((build if name in COMPUTED else parsed)(tables[name], inputs).toArrow())
+    found, expected = made
+    assert_alike(found, expected, f"{name}: found by Spark, expected by Sail")
+
+
+def parsed(table: Table, inputs: Frames) -> DataFrame:
+    """Bronze's texts as what they say, and the rules that they break."""
+    promise, delivered = TABLES[table.parents[0]].contract, inputs[table.parents[0]]
+    return parsing.parse(table, promise, delivered, dict(delivered.dtypes), inputs).drop("_source")
+
+
+@pytest.mark.spark
+@pytest.mark.usefixtures("arrows")  # so that the same process has the frames
 def test_both_engines_find_the_same_columns_needed(frames: Frames, tables: dict[str, Table], on_spark: Spark) -> None:
     schemas = {name: to_arrow_schema(rows.schema, timezone="UTC") for name, rows in frames.items()}
     empty = {name: on_spark.frame(schema.empty_table()) for name, schema in schemas.items()}

@@ -141,13 +141,14 @@ def test_what_bronze_no_longer_says_leaves_silver_and_comes_back(toy: Toy) -> No
 @pytest.mark.spark
 def test_spark_restores_bronze_and_loads_again_what_it_took_back(toy: Toy, on_spark: Spark) -> None:
     here = f"delta.`{toy.lake.address(BRONZE)}`"
-    on_spark.spark.sql(f"delete from {here} where order_id = '7'")
-    on_spark.spark.sql(f"restore table {here} to version as of 0")
+    somebody = on_spark.for_a_turn(0).spark
+    somebody.sql(f"delete from {here} where order_id = '7'")
+    somebody.sql(f"restore table {here} to version as of 0")
     spark = replace(toy, engine=on_spark)
     assert spark.run()[BRONZE].rows_in == 3
     assert is_right(spark)
-    on_spark.spark.sql(f"comment on table {here} is 'theirs'")
-    on_spark.spark.sql(f"alter table {here} alter column order_id comment 'theirs'")
+    somebody.sql(f"comment on table {here} is 'theirs'")
+    somebody.sql(f"alter table {here} alter column order_id comment 'theirs'")
     assert is_right(spark)
 
 

@@ -13,6 +13,7 @@ from datetime import date
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -347,6 +348,47 @@ def alerts(
     alerted.said(messages, looked)
     if looked.failed:
         raise typer.Exit(1)
+
+
+@app.command()
+def metrics(
+    listen: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Answer Prometheus here until Ctrl-C, such as at 127.0.0.1:9108."),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.prom", help="Write them once, whole, to a file that node_exporter reads; for cron."),
+    ] = None,
+    lake: LakeOption = None,
+    landing: LandingOption = None,
+) -> None:
+    """Tell the lake's numbers as Prometheus takes them; print them without --listen and --file.
+
+    Starts no engine and only reads: logs, and what runs recorded. What takes long is kept for longer, five seconds at
+    least. Where the lake is gone lakehouse_up is 0. With LAKEHOUSE_POSTGRES that server's query times too.
+    """
+    if listen is not None and file is not None:
+        raise LakehouseError("--listen and --file go apart: a file is for those whom nobody can scrape.")
+    from jobs import scraped
+    from lakehouse import conf, graph
+    from lakehouse.alerts import rules
+    from lakehouse.runs.run import Run
+
+    try:
+        from lakehouse.metrics import told
+    except ImportError:
+        raise LackingExtraError("Metrics are told by prometheus-client", "ops") from None
+    run_of = Run(*places(lake, landing), graph.load(), engine=engine_name(None))
+    one = scraped.Scraped(messages, run_of, rules.load(conf.HOME / "conf"))
+    if file is not None:
+        told.write(file, one.look)
+    elif listen is None:
+        sys.stdout.write(told.text(one.look))
+    else:
+        messages.print(f"Prometheus is answered at {told.serve(listen, one.look)}. Ctrl-C ends it.")
+        with suppress(KeyboardInterrupt):
+            Event().wait()
 
 
 @app.command()

@@ -161,6 +161,7 @@ def test_each_service_waits_until_what_it_needs_is_there(services: dict[str, Any
         "trino": {"users": done},
         "shown": {"job": done, "trino": healthy},
         "metrics": {"users": done},
+        "alertmanager": {},
         "prometheus": {"metrics": {"condition": "service_started"}},
         "grafana": {"prometheus": healthy},
         "airflow-database": {},

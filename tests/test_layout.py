@@ -300,6 +300,7 @@ FLOORS = (
     "serving",
     "proof",
     "alerts",
+    "metrics",
     "scaffold",
 )  # each may import those before it
 OF_THE_JVM = {"_jdf", "_jvm", "_jsc", "sparkContext", "newSession", "persist", "localCheckpoint"}

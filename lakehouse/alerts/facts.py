@@ -18,7 +18,7 @@ from lakehouse.store import storage
 from lakehouse.store.cache import cache_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from lakehouse.alerts.rules import Alerts, Kind
     from lakehouse.intake.landing import Found
@@ -78,21 +78,26 @@ class Facts:
     answers: Mapping[str, Answer] = field(default_factory=dict)
 
 
-def gather(run: Run, alerts: Alerts, last: LastRun | None, found: Found | None = None) -> Facts:
+def gather(
+    run: Run, alerts: Alerts, last: LastRun | None, found: Found | None = None, without: Collection[Kind] = ()
+) -> Facts:
     """The facts now. `run` names the places and tables, and what computes; its ledger is read where it was not.
 
-    `found`: what landing holds, where a run has looked already. What cannot be asked is `unknown`, and stops nothing.
+    `found`: what landing holds, where a run has looked already. What cannot be asked is `unknown`, and stops nothing;
+    nor is anything known of the kinds that the caller does `without`.
     """
     at = datetime.now(UTC)
     known: dict[str, object] = {"disks": disks(run.root, run.landing), "last": last}
-    unknown: dict[Kind, str] = {}
+    unknown: dict[Kind, str] = dict.fromkeys(without, "nobody asked")
+    asking = _asking(run, alerts, at, last, found)
     try:
         storage.check(run.root, role="lake", must_exist=True)
         run.open()
     except LakehouseError as error:
-        lake = {kind: str(error) for kind in _asking(run, alerts, at, last, found)}
-        return Facts(run.root, at, str(error), lake, **known)  # type: ignore[arg-type]
-    for kind, ask in _asking(run, alerts, at, last, found).items():
+        return Facts(run.root, at, str(error), dict.fromkeys(asking, str(error)), **known)  # type: ignore[arg-type]
+    for kind, ask in asking.items():
+        if kind in without:
+            continue
         try:
             known |= ask()
         except LakehouseError as error:

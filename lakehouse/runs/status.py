@@ -31,6 +31,8 @@ class Line:
     table: str
     version: int | None = None
     rows: int | None = None
+    files: int | None = None
+    bytes: int | None = None
     rejected: int | None = None
     changed_at: datetime | None = None
     behind: str = ""
@@ -67,6 +69,8 @@ def _with_numbers(line: Line, address: str) -> Line:
         line,
         version=now.version,
         rows=progress.rows(address, now.version),
+        files=len(now.files),
+        bytes=progress.size(address),
         rejected=_rejected(progress.rejected(address)),
         changed_at=progress.written_at(address),
     )

@@ -95,6 +95,9 @@ def _settings(scratch: Scratch) -> dict[str, str]:
         "SAIL_PARQUET__COMPRESSION": "snappy",
         "SAIL_PARQUET__SKIP_ARROW_METADATA": "true",
         "SAIL_PARQUET__MAX_ROW_GROUP_SIZE": "1048576",
+        # What it keeps of files that it read has no bound else, and a process that is kept makes new ones all the time.
+        "SAIL_PARQUET__FILE_METADATA_CACHE__SIZE_LIMIT": str(64 << 20),
+        "SAIL_PARQUET__FILE_STATISTICS_CACHE__MAX_ENTRIES": "1000",
         **storage.for_sail(),
     }
 

@@ -400,7 +400,7 @@ def test_a_real_scheduler_retries_waits_for_the_pool_is_woken_by_an_asset_and_fi
     assert released["total_entries"] == 5
     began, ended = (sorted(one[key] for one in filled) for key in ("start_date", "end_date"))
     assert began[1] < ended[0], "both runs of the backfill went on at once"
-    done = commands_of(noted)
+    done = [one for one in commands_of(noted) if one[3] != "alerts"]  # a callback's, which may outlast its task's slot
     assert all(before[1] <= after[0] for before, after in pairwise(done)), "one at a time"
     assert {code for _, _, code, _ in done} == {0}
     windows = [re.findall(r"\d{4}-\d\d-\d\d", words) for *_, words in done if words.startswith("fetch --since")]

@@ -20,7 +20,7 @@ from lakehouse import conf, engines, logs
 from lakehouse.errors import LakehouseError, is_failure
 from lakehouse.intake.ledger import Ledger
 from lakehouse.recovery import releases
-from lakehouse.runs import topics
+from lakehouse.runs import plan, topics
 from lakehouse.runs.run import Run, StoppedError
 from lakehouse.store.cache import looked
 
@@ -70,6 +70,7 @@ class Rounds:
     _is_released: bool = False
     _engine: Engine | None = None
     _ledger: Ledger = field(default_factory=Ledger)
+    _looks: plan.Looks = field(default_factory=plan.Looks)
     _readers: topics.Readers = field(default_factory=lambda: topics.Readers(are_kept=True))
     _said: str = ""
     _in_landing: frozenset[object] = frozenset()
@@ -110,7 +111,7 @@ class Rounds:
         """Whether more waits than a round may take: then the next one begins at once."""
         is_behind = False
         run = Run(self.root, self.landing, self.tables, engine=self._engine or self.engine_name, is_kept=True)
-        run.stopping, run.ledger, run.readers = self.stopping, self._ledger, self._readers
+        run.stopping, run.ledger, run.readers, run.looks = self.stopping, self._ledger, self._readers, self._looks
         watch = self._watch = self._watch or alerted.Watch(self.messages, run)
         watch.run, watch.wanted = run, self.wanted
         self.is_busy = True

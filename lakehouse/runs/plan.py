@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from lakehouse import engines, graph
 from lakehouse.delta import log, progress
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
     from lakehouse.runs.history import Ran
     from lakehouse.sources.kafka.topics import Offers
 
+T = TypeVar("T")
 HALF = 0.5
 NOT_YET = "it is not there yet"
 FEW = 10_000  # changed rows: below, both ways take the time that a table takes anyway
 SHOWN = 2  # incremental runs that took longer
+LOOK_EVERY = 600.0  # seconds
 ALIKE = 4  # runs whose changed rows are at most this many times more or fewer
 CLEARLY, WORTHWHILE = 0.8, 5.0  # of the seconds, and seconds: what a choice has to save
 
@@ -50,48 +53,93 @@ def states(root: str, tables: Collection[Table]) -> States:
         return dict(zip(names, pool.map(lambda name: _state_or_error(root, name), names), strict=True))
 
 
-def decide_all(
+def decide_all(  # noqa: PLR0913  what is known already
     root: str,
     tables: Collection[Table],
     taken: list[Entry],
     history: History | None = None,
     known: States | None = None,
+    *,
     coming: Iterable[Delivery] = (),
     offers: Offers | None = None,
+    looks: Looks | None = None,
 ) -> dict[str, Decision]:
     """For each of the tables, as the lake stands now, or stood when the `known` states were read.
 
     What stops one table is its decision, and stops no other; `decide` raises it. `coming`: what a run would claim; of
-    these it only matters that something is delivered. `offers`: what topics hold, where they were asked.
+    these it only matters that something is delivered. `offers`: what topics hold, where they were asked. `looks`: those
+    of a process that is kept; else folders are looked at now.
     """
     history, known = history or History(root), known or states(root, tables)
     delivered = {one.delivery.table for one in taken}.union(one.table for one in coming)
     delivered |= {name for name, one in known.items() if _is_of_a_topic(one)} | _offering(offers or {})
     with ThreadPoolExecutor(log.AT_ONCE) as pool:
         decisions = pool.map(
-            lambda table: _decided(root, table, taken, history, known, delivered, offers or {}), tables
+            lambda table: _decided(_seen(root, table, known, looks), table, taken, history, delivered, offers or {}),
+            tables,
         )
         return {one.table: one for one in decisions}
 
 
-class _Seen:
-    """The tables as one look sees them: their states, and after these what lies in their folders, listed once."""
+class Looks:
+    """When a process that is kept looked, for which table, into which folders: of many files that takes seconds.
 
-    def __init__(self, root: str, state: Callable[[str], State | None], known: States | None = None) -> None:
-        self.root, self.state, self.known = root, state, known
-        self._files = cache(lambda name: progress.listed(progress.address(root, name)))
+    What is whole then is taken for whole for LOOK_EVERY; where something is wrong, each round looks.
+    """
+
+    def __init__(self) -> None:
+        self._at: dict[tuple[str, str], float] = {}
+
+    def is_due(self, table: str, folder: str) -> bool:
+        now = time.monotonic()
+        if now - self._at.get((table, folder), -LOOK_EVERY) < LOOK_EVERY:
+            return False
+        self._at[table, folder] = now
+        return True
+
+    def forget(self, table: str, folder: str) -> None:
+        self._at.pop((table, folder), None)
+
+
+class _Seen:
+    """The tables as one look for a table sees them: their states, and after these what lies in their folders."""
+
+    def __init__(
+        self,
+        root: str,
+        table: str,
+        state: Callable[[str], State | None],
+        known: States | None = None,
+        looks: Looks | None = None,
+    ) -> None:
+        self.root, self.table, self.state, self.known, self.looks = root, table, state, known, looks
+        self._files = cache(self._listed)
+
+    def _listed(self, name: str) -> dict[str, int] | None:
+        """None where that was looked at a moment ago."""
+        if self.looks and not self.looks.is_due(self.table, name):
+            return None
+        return progress.listed(progress.address(self.root, name))
 
     def harm(self, name: str) -> str:
         """What is wrong with its log, as `log.harm`; of what has no folder nobody asks."""
         if self.known is not None and name not in self.known:
             return ""
         is_read = self.state(name) is not None
-        return log.harm(progress.address(self.root, name), is_read=is_read, files=self._files(name))
+        files = self._files(name)
+        if is_read and files is None:
+            return ""
+        return self._noted(name, log.harm(progress.address(self.root, name), is_read=is_read, files=files))
 
     def lost(self, name: str) -> list[str]:
         """As `progress.lost_files`."""
-        state = self.state(name)
-        return progress.lost_files(state.snapshot, self._files(name)) if state else []
+        state, files = self.state(name), self._files(name)
+        return self._noted(name, progress.lost_files(state.snapshot, files)) if state and files is not None else []
+
+    def _noted(self, name: str, wrong: T) -> T:
+        if wrong and self.looks:
+            self.looks.forget(self.table, name)
+        return wrong
 
 
 def _state_or_error(root: str, name: str) -> State | LakehouseError | None:
@@ -101,15 +149,7 @@ def _state_or_error(root: str, name: str) -> State | LakehouseError | None:
         return error
 
 
-def _decided(
-    root: str,
-    table: Table,
-    taken: list[Entry],
-    history: History,
-    known: States,
-    delivered: Collection[str],
-    offers: Offers,
-) -> Decision:
+def _seen(root: str, table: Table, known: States, looks: Looks | None) -> _Seen:
     def state_of(name: str) -> State | None:
         found = known.get(name)
         if not isinstance(found, LakehouseError):
@@ -118,8 +158,14 @@ def _decided(
             return None
         raise found
 
+    return _Seen(root, table.name, state_of, known, looks)
+
+
+def _decided(
+    seen: _Seen, table: Table, taken: list[Entry], history: History, delivered: Collection[str], offers: Offers
+) -> Decision:
     try:
-        return _decide(_Seen(root, state_of, known), table, taken, history, delivered, offers)
+        return _decide(seen, table, taken, history, delivered, offers)
     except LakehouseError as error:
         return Decision(table.name, "stop", str(error))
 
@@ -131,10 +177,11 @@ def decide(
     history: History | None = None,
     topics: Iterable[str] = (),
     offers: Offers | None = None,
+    looks: Looks | None = None,
 ) -> Decision:
-    """For one table, as its inputs stand now. `topics`: the tables that have messages; `offers`: as in `decide_all`."""
+    """For one table, as its inputs stand now. `topics`: the tables that have messages; the rest as in `decide_all`."""
     delivered = {one.delivery.table for one in taken}.union(topics, _offering(offers or {}))
-    seen = _Seen(root, cache(lambda name: state(root, name)))
+    seen = _Seen(root, table.name, cache(lambda name: state(root, name)), looks=looks)
     return _decide(seen, table, taken, history or History(root), delivered, offers or {})
 
 

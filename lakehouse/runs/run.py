@@ -92,6 +92,7 @@ class Run:
         self.offers: Offers = {}
         self._rounds: list[topics.Taken] = []
         self.readers = topics.Readers()
+        self.looks: plan.Looks | None = None
         self.ledger = Ledger()
 
     def again(self) -> Run:
@@ -262,7 +263,9 @@ class Run:
         """Whether no table has anything to do, as they stand now; then this is what there is to say of them."""
         if any(one.status == "claimed" for one in self.taken):
             return False
-        decisions = plan.decide_all(self.root, wanted.values(), self.taken, self.history, offers=self.offers).values()
+        decisions = plan.decide_all(
+            self.root, wanted.values(), self.taken, self.history, offers=self.offers, looks=self.looks
+        ).values()
         if any(one.does_something for one in decisions):
             whole = [wanted[one.table] for one in decisions if one.path in {"first", "whole"}]
             self._to_compute = sum(self._size(name) for name in {name for table in whole for name in table.parents})
@@ -329,7 +332,7 @@ class Run:
             raise StoppedError(f"Stopped before {table.name}. The next run goes on from there.")
         begin, decision = time.monotonic(), Decision(table.name, "", "")
         try:
-            decision = plan.decide(self.root, table, self.taken, self.history, self.topics, self.offers)
+            decision = plan.decide(self.root, table, self.taken, self.history, self.topics, self.offers, self.looks)
             return self._told(table, decision) if decision.does_something else Done(decision)
         except BaseException as error:
             seconds = time.monotonic() - begin

@@ -14,7 +14,7 @@ from deltalake import DeltaTable
 from rich.console import Console
 
 from jobs import printed
-from lakehouse.delta import log
+from lakehouse.delta import log, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
 from lakehouse.runs import plan
@@ -295,6 +295,37 @@ def test_bronze_that_lost_a_file_names_the_deliveries_that_bring_it_back(toy: To
     restore(toy, int(found[1]))
     toy.run()
     assert is_right(toy)
+
+
+def test_a_process_that_is_kept_looks_into_folders_now_and_then_and_each_round_where_something_is_wrong(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, listed, looks = list[str](), progress.listed, plan.Looks()
+    monkeypatch.setattr(progress, "listed", lambda address: looked.append(address) or listed(address))
+    tables = toy.tables()
+
+    def goes_on() -> str:
+        run = Run(toy.lake.root, str(toy.landing), tables, engine=toy.engine, is_kept=True)
+        run.looks = looks
+        try:
+            run.execute(tables)
+        except LakehouseError as error:
+            return str(error)
+        return ""
+
+    assert goes_on() == ""
+    assert looked
+    looked.clear()
+    commits = log.actions(str(folder(toy, BRONZE)), 1)
+    gone = folder(toy, BRONZE) / next(one["add"]["path"] for one in commits if "add" in one)
+    away = gone.rename(toy.folder / "away")
+    assert (goes_on(), looked) == ("", [])
+    monkeypatch.setattr(plan, "LOOK_EVERY", 0.0)
+    assert "is gone or cut" in goes_on()
+    monkeypatch.setattr(plan, "LOOK_EVERY", 600.0)
+    assert "is gone or cut" in goes_on()
+    away.rename(gone)
+    assert goes_on() == ""
 
 
 def test_bronze_that_lost_its_first_file_is_loaded_anew(toy: Toy, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -48,7 +49,7 @@ def look(browser: Browser, address: str, width: int) -> Seen:
     seen.page.on("pageerror", lambda error: seen.said.append(str(error)))
     seen.page.on("request", lambda request: seen.asked.append(request.url))
     seen.page.goto(address)
-    seen.page.wait_for_function("[...document.querySelectorAll('.chart')].every(one => one.querySelector('svg'))")
+    wait_for_charts(seen.page)
     return seen
 
 
@@ -57,3 +58,14 @@ def faults(page: Page) -> list[str]:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs the group `browser`")
     found = axe.Axe().run(page).response["violations"]
     return [f"{one['id']}: {one['nodes'][0]['html'][:100]}" for one in found if one["impact"] in BAD]
+
+
+def wait_for_charts(page: Page) -> None:
+    """By asking again: what the browser waits for by itself is evaluated in the page, which forbids that."""
+    drawn, until = (
+        "[...document.querySelectorAll('.chart')].every(one => one.querySelector('svg'))",
+        time.monotonic() + 30,
+    )
+    while not page.evaluate(drawn):
+        assert time.monotonic() < until, "some charts are not drawn"
+        time.sleep(0.05)

@@ -96,9 +96,7 @@ def test_the_dashboard_asks_only_itself_and_shows_what_is_chosen(chromium: Brows
     seen.page.select_option("select[name=market]", "2")
     seen.page.fill("input[name=since]", "2022-01-05")
     seen.page.click("button")
-    seen.page.wait_for_function(
-        "document.querySelectorAll('.chart svg').length == document.querySelectorAll('.chart').length"
-    )
+    browser.wait_for_charts(seen.page)
     assert seen.page.locator("#revenue figcaption").all_inner_texts() == ["Nigeria (2)"]
     assert seen.page.locator("#totals dd").first.inner_text().startswith("2022-01-05 to")
     assert seen.said == []

@@ -150,6 +150,7 @@ def test_other_partitions_reach_the_stored_table(toy: Toy) -> None:
 def test_what_spark_says_of_itself_is_understood(toy: Toy, on_spark: Spark) -> None:
     """Its names of operations are others than delta-rs's; files of one commit it optimizes, of several it does."""
     toy.deliver("tuesday.csv", "9,B,5,5.00")
+    toy.engine = on_spark
     toy.run()
     spark, tables = on_spark.for_a_turn(0).spark, toy.tables()
     before = toy.versions()

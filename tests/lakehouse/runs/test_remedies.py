@@ -301,8 +301,13 @@ def test_a_process_that_is_kept_looks_into_folders_now_and_then_and_each_round_w
     toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked, listed, looks = list[str](), progress.listed, plan.Looks()
-    monkeypatch.setattr(progress, "listed", lambda address: looked.append(address) or listed(address))
     tables = toy.tables()
+
+    def look(address: str) -> dict[str, int]:
+        looked.append(address)
+        return listed(address)
+
+    monkeypatch.setattr(progress, "listed", look)
 
     def goes_on() -> str:
         run = Run(toy.lake.root, str(toy.landing), tables, engine=toy.engine, is_kept=True)

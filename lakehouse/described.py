@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 def _span(said: object) -> object:
@@ -29,6 +30,13 @@ def spelled(span: timedelta) -> str:
     seconds = int(span.total_seconds())
     unit = max((one for one in SECONDS if seconds % SECONDS[one] == 0), key=lambda one: SECONDS[one])
     return f"{seconds // SECONDS[unit]}{unit}"
+
+
+def roughly(span: timedelta) -> str:
+    """For people, in the largest unit of which it is two or more: 26 h, 3 d."""
+    seconds = span.total_seconds()
+    size, word = next(((size, word) for size, word in UNITS if seconds >= 2 * size), UNITS[-1])
+    return f"{int(seconds // size)} {word}"
 
 
 Span = Annotated[timedelta, BeforeValidator(_span)]

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from lakehouse.alerts.rules import KINDS
+from lakehouse.described import roughly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from lakehouse.alerts.rules import Alerts, Kind, Severity
     from lakehouse.writes.measures import Measure
 
-SIZES = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 GIB = 1 << 30
 CRITICAL: frozenset[Kind] = frozenset({"lake_unreachable", "never_started", "run_failed", "not_released", "disk"})
 NAMED = 3
@@ -84,8 +84,8 @@ def _never_started(facts: Facts, alerts: Alerts) -> Iterator[Problem]:
     yield _problem(
         "never_started",
         "run",
-        f"No run has ended for {_span(facts.at - last)}." if last else "No run has ever ended here.",
-        f"One is to end within {_span(alerts.limits.run_within)} (run_within).",
+        f"No run has ended for {roughly(facts.at - last)}." if last else "No run has ever ended here.",
+        f"One is to end within {roughly(alerts.limits.run_within)} (run_within).",
         "See whether the scheduler starts it, and whether one hangs: cron, timers, pods, and the machine's processes.",
         "lakehouse status",
         since=last,
@@ -255,8 +255,8 @@ def _lag(facts: Facts, alerts: Alerts) -> Iterator[Problem]:
         yield _problem(
             "lag",
             place,
-            f"{behind:,} offsets wait, the oldest message for {_span(facts.at - since)}.",
-            f"At most {_span(alerts.limits.lag)} is wanted (lag).",
+            f"{behind:,} offsets wait, the oldest message for {roughly(facts.at - since)}.",
+            f"At most {roughly(alerts.limits.lag)} is wanted (lag).",
             "See whether `lakehouse run --every` runs; a round takes at most what the contract's `megabytes` says.",
             "lakehouse status",
             since=since,
@@ -270,8 +270,8 @@ def _not_released(facts: Facts, alerts: Alerts) -> Iterator[Problem]:
     yield _problem(
         "not_released",
         "release",
-        f"What was written {_span(facts.at - one.since)} ago is in no release: {one.why}",
-        f"It is to be within {_span(alerts.limits.released_within)} (released_within). {readers}",
+        f"What was written {roughly(facts.at - one.since)} ago is in no release: {one.why}",
+        f"It is to be within {roughly(alerts.limits.released_within)} (released_within). {readers}",
         "Mend what stops it and run again, or publish the rest by the command that these words name.",
         "lakehouse publish",
         since=one.since,
@@ -349,10 +349,3 @@ def _percent(share: float) -> str:
 
 def _time(at: datetime | None) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC" if at else "never"
-
-
-def _span(gap: timedelta) -> str:
-    """In the largest unit of which it is more than one: 26 h, 3 d."""
-    seconds = gap.total_seconds()
-    size, word = next(((size, word) for size, word in SIZES if seconds >= 2 * size), SIZES[-1])
-    return f"{int(seconds // size)} {word}"

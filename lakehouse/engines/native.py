@@ -120,19 +120,17 @@ class Native:
         for path, file in found.files.items():
             if leaving.may_be_within(file, column, kind, least, most):
                 folder = frozenset((file.get("partitionValues") or {}).items())
-                of_folder.setdefault(folder, []).append("/".join(storage.located(sail.reachable(address), path)))
-        inside = pa.schema([one for one in schema if one.name not in found.partition_by])
-        parts = [
-            self._of_folder(files, inside, dict(folder), schema) for folder, files in sorted(of_folder.items(), key=str)
-        ]
+                of_folder.setdefault(folder, []).append(path)
+        parts = [self._of_folder(paths, dict(folder), found) for folder, paths in sorted(of_folder.items(), key=str)]
         if not parts:
             return self.frame(schema.empty_table())
         return _known(reduce(lambda some, more: some.union(more), parts), schema).where(within)
 
-    def _of_folder(
-        self, files: Sequence[str], inside: pa.Schema, values: Mapping[str, str | None], schema: pa.Schema
-    ) -> DataFrame:
+    def _of_folder(self, paths: Iterable[str], values: Mapping[str, str | None], found: Snapshot) -> DataFrame:
         """The rows of files of one partition, whose columns the files do not have, in the columns of the table."""
+        schema, root = log.schema(found), sail.reachable(found.address)
+        inside = pa.schema([one for one in schema if one.name not in found.partition_by])
+        files = ("/".join(storage.located(root, path)) for path in paths)
         scan = _not_constant(self.spark.read.schema(from_arrow_schema(inside)).parquet(*files))
         types = {one.name: one.dataType for one in from_arrow_schema(schema)}
         return scan.select(
@@ -164,10 +162,7 @@ class Native:
             had, folder = frozenset(), None
         folder = folder or self.scratch.folder()
         if new := sorted(there - had):
-            schema = log.schema(found)
-            inside = pa.schema([one for one in schema if one.name not in found.partition_by])
-            files = ["/".join(storage.located(sail.reachable(found.address), path)) for path in new]
-            pieces = self._computed(self._of_folder(files, inside, {day: of}, schema).select(*what), folder)
+            pieces = self._computed(self._of_folder(new, {day: of}, found).select(*what), folder)
             if len(pieces) > MOST_PIECES:
                 before, folder = folder, self.scratch.folder()
                 self._computed(self._of_files(str(before)), folder)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lakehouse.delta import ops
+from lakehouse.described import roughly
 from lakehouse.errors import LackingExtraError, LakehouseError
 from lakehouse.intake import ledger
 from lakehouse.runs import plan
@@ -224,12 +225,10 @@ def hanging(table: Table, lags: Iterable[Lag], now: datetime) -> list[str]:
     kafka = kafka_of(table)
     if kafka is None:
         return []
-    from lakehouse.sources.kafka.topics import age  # noqa: PLC0415  as in `rests`
-
     return [
         f"{table.name}: a transaction in partition {one.partition} of {kafka.topic} has been open for "
-        f"{age(one.opened_at)}, and {one.open:,} offsets from {one.next + one.behind - one.open} on wait for its end. "
-        "Its producer must end it, or who runs the brokers: `kafka-transactions.sh find-hanging` and `abort`."
+        f"{roughly(now - one.opened_at)}, and {one.open:,} offsets from {one.next + one.behind - one.open} on wait for "
+        "its end. Its producer must end it, or who runs the brokers: `kafka-transactions.sh find-hanging` and `abort`."
         for one in lags
         if one.opened_at and now - one.opened_at > kafka.open_transaction
     ]

@@ -6,7 +6,7 @@ All ends at a partition's *last stable offset*: behind it a transaction is open,
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 from lakehouse.delta.progress import Offsets
@@ -158,15 +158,6 @@ def _of_a_gap(table: str, kafka: Kafka, now: Partition, begin: int) -> str:
         f"conf/{table.replace('.', '/')}.yml: `lost: [{{partition: {now.number}, first: {begin}, next: {now.low}, "
         'why: "..."}]`, and let the topic keep them longer (retention.ms).'
     )
-
-
-def age(moment: datetime) -> str:
-    """How long ago that is, in words."""
-    seconds = max(0, int((datetime.now(UTC) - moment).total_seconds()))
-    for size, name in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {name}"
-    return f"{seconds} s"
 
 
 def _readable(identity: str) -> str:

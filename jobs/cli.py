@@ -182,7 +182,9 @@ def run(
 
     What did not move is not touched. Where a source cannot be fetched all else is done, and it ends with 1.
     """
-    from jobs import alerted, fetched, plain, published
+    from jobs.monitoring import alerted
+    from jobs.recovery import published
+    from jobs.runs import fetched, plain
     from lakehouse import graph
     from lakehouse.runs.run import Run
 
@@ -190,7 +192,7 @@ def run(
     where, computes = places(lake, landing), engine_name(engine)
     day, times = _day(from_day), _times(since, until)
     if every:
-        from jobs.every import Rounds, release_every, seconds
+        from jobs.runs.every import Rounds, release_every, seconds
 
         known = graph.load()
         wanted = graph.selected(known, tables or [])
@@ -241,7 +243,7 @@ def fetch(
 
     Named sources are fetched at once, due or not. A fetch that was killed goes on at the page that it was killed at.
     """
-    from jobs import fetched
+    from jobs.runs import fetched
     from lakehouse import graph
     from lakehouse.sources import due
 
@@ -288,7 +290,7 @@ def _day(text: str | None) -> date | None:
 @app.command()
 def plan(tables: TablesArgument = None, lake: LakeOption = None, landing: LandingOption = None) -> None:
     """Say what a run would do, and why; starts no engine, asks no source, and changes nothing."""
-    from jobs import fetched
+    from jobs.runs import fetched
     from lakehouse import graph
     from lakehouse.runs.run import Run
     from lakehouse.sources import due
@@ -304,7 +306,7 @@ def plan(tables: TablesArgument = None, lake: LakeOption = None, landing: Landin
 @app.command()
 def status(lake: LakeOption = None, landing: LandingOption = None) -> None:
     """Show each table: version, rows, rejected rows, when it last changed, what a run would do; and topics' lag."""
-    from jobs import alerted
+    from jobs.monitoring import alerted
     from lakehouse import graph
     from lakehouse.runs.run import Run
 
@@ -328,7 +330,7 @@ def alerts(
 
     Runs do it by themselves; from cron this also tells that none was started. Ends with 1 where a route takes nothing.
     """
-    from jobs import alerted
+    from jobs.monitoring import alerted
     from lakehouse import conf, graph
     from lakehouse.alerts import notices, rules
     from lakehouse.runs.run import Run
@@ -370,7 +372,7 @@ def metrics(
     """
     if listen is not None and file is not None:
         raise LakehouseError("--listen and --file go apart: a file is for those whom nobody can scrape.")
-    from jobs import scraped
+    from jobs.monitoring import scraped
     from lakehouse import conf, graph
     from lakehouse.alerts import rules
     from lakehouse.runs.run import Run
@@ -404,7 +406,7 @@ def publish(
 
     `lakehouse run` does it by itself. Ends with 1, and says which table lacks what, where they do not.
     """
-    from jobs import published
+    from jobs.recovery import published
     from lakehouse import graph
     from lakehouse.recovery import releases
 
@@ -421,7 +423,7 @@ def publish(
 @app.command(name="releases")
 def releases_(lake: LakeOption = None) -> None:
     """List the releases, the newest first: when, how many tables moved, the lowest score."""
-    from jobs import published
+    from jobs.recovery import published
     from lakehouse.recovery import releases
 
     root = _lake(lake)
@@ -436,7 +438,7 @@ def diff(
     lake: LakeOption = None,
 ) -> None:
     """Say what differs between two releases: rows per table, and which numbers moved most and why."""
-    from jobs import published
+    from jobs.recovery import published
     from lakehouse import graph
     from lakehouse.proof import diff as proof
     from lakehouse.recovery import releases
@@ -450,7 +452,7 @@ def diff(
 @app.command()
 def preview(lake: LakeOption = None, engine: EngineOption = None) -> None:
     """Compute changed definitions and conf beside the lake, and say what they would change in the last release."""
-    from jobs import published
+    from jobs.recovery import published
     from lakehouse import graph
     from lakehouse.proof import diff as proof
     from lakehouse.proof import preview as beside
@@ -533,7 +535,7 @@ def sql(
         if statement is not None:
             answer(statement)
             return
-        from jobs import prompt
+        from jobs.serving import prompt
 
         if not (sys.stdin.isatty() and output is Format.table):
             prompt.read(sys.stdin.read(), answer)
@@ -578,7 +580,7 @@ def explain(
     engine: EngineOption = None,
 ) -> None:
     """Show what a number was made from, down to rows of files, and how it changed over the last runs."""
-    from jobs import explained
+    from jobs.proof import explained
     from lakehouse import engines, graph
     from lakehouse.proof import explain as walk
     from lakehouse.writes.lake import Lake
@@ -632,7 +634,7 @@ def verify(
 
     What was found is kept as certificates in ops.certificates.
     """
-    from jobs import verified
+    from jobs.proof import verified
     from lakehouse import graph
     from lakehouse.proof import verify as proof
     from lakehouse.writes.lake import Lake
@@ -666,7 +668,7 @@ def maintain(
     bronze lets go after some days leaves bronze and landing. May run beside others; starts an engine only for rows of
     bronze that are so old.
     """
-    from jobs.maintained import maintained
+    from jobs.recovery.maintained import maintained
 
     maintained(messages, *places(lake, landing), engine_name(engine), dry_run=dry_run)
 
@@ -686,7 +688,7 @@ def check(
     Says for each what to do, and ends with 1 where something is wrong. Without --repair it changes nothing and starts
     no engine.
     """
-    from jobs.checked import checked, repaired
+    from jobs.recovery.checked import checked, repaired
 
     root, files = places(lake, landing)
     found = checked(printed.answers(), root, deep=deep)
@@ -755,7 +757,7 @@ def rewind(
 
     Without --yes it says what would be lost and what taken again, and changes nothing.
     """
-    from jobs import rewound
+    from jobs.recovery import rewound
     from lakehouse import graph
     from lakehouse.recovery import releases
     from lakehouse.recovery import rewind as back
@@ -797,7 +799,7 @@ def retract(
 
     Bronze keeps what they said, and no other table does once the next run has judged without them.
     """
-    from jobs import rewound
+    from jobs.recovery import rewound
     from lakehouse import graph
     from lakehouse.intake import retracted
     from lakehouse.recovery import retention as let_go
@@ -831,7 +833,7 @@ def lineage(
     output: Annotated[Shape, typer.Option("--format", help="tree for people, json for programs.")] = Shape.tree,
 ) -> None:
     """Show which columns a column is made from, down to what is delivered; read from definitions, without a lake."""
-    from jobs import traced
+    from jobs.proof import traced
     from lakehouse import graph
     from lakehouse.lineage import columns
 
@@ -868,7 +870,7 @@ def docs(
 
     No engine starts, but where a definition is new, to read how its columns are made.
     """
-    from jobs import docs as look
+    from jobs.docs import html as look
     from lakehouse import graph
     from lakehouse.lineage import columns
     from lakehouse.serving import docs as facts
@@ -920,7 +922,7 @@ def report(
     from lakehouse.recovery import releases
     from lakehouse.serving import docs as facts
 
-    look = _look_of_report("report")
+    look = _look_of_report("html")
     root = _lake(lake)
     one = releases.asked(root, release, as_of) or releases.last(root)
     with releases.reading(root, one):
@@ -956,7 +958,7 @@ def _look_of_report(name: str) -> Any:  # noqa: ANN401
     from importlib import import_module
 
     try:
-        return import_module(f"jobs.{name}")
+        return import_module(f"jobs.report.{name}")
     except ImportError as error:
         raise LackingExtraError("The report's charts are drawn by Altair", "report") from error
 
@@ -982,19 +984,19 @@ def demo(
     """Make sample exports of two markets, build the lake, deliver another day and a late file, and look at it."""
     from contextlib import ExitStack
 
-    from jobs import demo as show
+    from jobs.demo import two_days as show
 
     if events and (minio or postgres or sources):
         raise LakehouseError("--events is a demo of its own. Leave out the other options.")
     if events:
-        from jobs import traffic
+        from jobs.demo import traffic
 
         traffic.demo(messages)
         return
     with ExitStack() as until:
         url, shop = "", None
         if sources:
-            from jobs.shop import opened
+            from jobs.demo.shop import opened
 
             shop = until.enter_context(opened())
         if postgres:
@@ -1025,9 +1027,9 @@ def serve_postgres(
     lake: LakeOption = None,
 ) -> None:
     """Bring PostgreSQL to the newest release: its schema gold, for BI tools. Only rows that differ are written."""
-    from jobs import served
+    from jobs.serving import postgres
 
-    served.into_postgres(messages, served.address(to), _lake(lake))
+    postgres.into_postgres(messages, postgres.address(to), _lake(lake))
 
 
 @new_app.command("source")
@@ -1164,9 +1166,9 @@ def serve_trino(
     In gold_local the newest stands as each market writes. It needs Java 24 or newer, and fetches Trino (821 MB) the
     first time. Who asks may only read.
     """
-    from jobs import shown
+    from jobs.serving import trino
 
-    shown.trino(messages, _lake(lake), port, at)
+    trino.trino(messages, _lake(lake), port, at)
 
 
 def main() -> None:

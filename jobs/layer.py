@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
-from jobs import alerted, plain, printed
+from jobs import printed
+from jobs.monitoring import alerted
 from jobs.places import engine_name, places
+from jobs.runs import plain
 from lakehouse import graph
 from lakehouse.runs.run import Run
 

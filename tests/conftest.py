@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from jobs import demo, samples
+from jobs.demo import two_days
+from jobs.samples import daily
 from lakehouse import engines, graph
 from lakehouse.engines import jvm
 from lakehouse.errors import LakehouseError
@@ -236,9 +237,9 @@ def released(engine: Native, tables: dict[str, Table], tmp_path_factory: pytest.
     landing, lake = (str(tmp_path_factory.mktemp("released") / name) for name in ("landing", "lake"))
     wanted = graph.selected(tables, OF_RELEASES)
     for days in (range(8), [8]):
-        made = samples.generate(Path(landing), lines=1500, days=10, deliver=days)
+        made = daily.generate(Path(landing), lines=1500, days=10, deliver=days)
         if 0 not in days:
-            demo.typed_by_hand(next(path for path in made.files if path.name == "Market 1 Orders.csv"))
+            two_days.typed_by_hand(next(path for path in made.files if path.name == "Market 1 Orders.csv"))
         Run(lake, landing, tables, engine=engine).execute(wanted)
         releases.publish(lake, tables)
     return lake

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
-from jobs import branch_samples
+from jobs.samples import branches
 from lakehouse import engines, graph
 from lakehouse.runs.run import Run
 from lakehouse.writes.lake import Lake
@@ -153,7 +153,7 @@ def deliver(exports: Path, landing: Path) -> Path:
         dump = landing / "market_1" / day / "Market 1 Customers.json"
         dump.parent.mkdir()
         dump.write_text(json.dumps([one | changes for one in buyers]), encoding="utf-8")
-    branch_samples.generate(landing, days=98, every=49, receipts=0.4)
+    branches.generate(landing, days=98, every=49, receipts=0.4)
     return landing
 
 

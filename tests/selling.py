@@ -1,4 +1,4 @@
-"""A sales API that runs (jobs/sales_api.py), as contracts describe it, and what is read of it."""
+"""A sales API that runs (jobs/demo/sales_api.py), as contracts describe it, and what is read of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from jobs.sales_api import SalesAPI, some_sales
+from jobs.demo.sales_api import SalesAPI, some_sales
 from lakehouse.contract import Source
 from lakehouse.sources.api import ApiSource, contents
 from lakehouse.sources.windows import Landed, Window

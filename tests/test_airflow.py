@@ -25,7 +25,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from jobs import cli, samples
+from jobs import cli
+from jobs.samples import daily
 from lakehouse import graph
 from lakehouse.errors import LakehouseError
 from lakehouse.serving.postgres import server as postgres
@@ -352,7 +353,7 @@ def commands_of(folder: Path) -> list[tuple[float, float, int, str]]:
 def test_a_real_scheduler_retries_waits_for_the_pool_is_woken_by_an_asset_and_fills_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sales_api = pytest.importorskip("jobs.sales_api", reason="needs the extra `sources`")
+    sales_api = pytest.importorskip("jobs.demo.sales_api", reason="needs the extra `sources`")
     try:
         postgres.programs()
     except LakehouseError as error:
@@ -362,7 +363,7 @@ def test_a_real_scheduler_retries_waits_for_the_pool_is_woken_by_an_asset_and_fi
     command.chmod(0o755)
     tables = graph.selected(graph.load(), WANTED)
     (tmp_path / "graph.json").write_text(json.dumps({name: one.parents for name, one in tables.items()}))
-    samples.generate(landing, lines=600, days=5, deliver=range(4))
+    daily.generate(landing, lines=600, days=5, deliver=range(4))
     rows = sales_api.some_sales(DAY, 4)
     api = sales_api.SalesAPI([row for row in rows if row["sold_at"][:10] not in LOST], secrets.token_urlsafe())
     with sales_api.served(api) as url:
@@ -383,7 +384,7 @@ def test_a_real_scheduler_retries_waits_for_the_pool_is_woken_by_an_asset_and_fi
             assert (first["silver"]["try_number"] > 1, (noted / "failed").exists()) == (True, True)
             assert {one["state"] for one in first.values()} == {"success"}
             # Another day arrives, and who delivers it says so.
-            samples.generate(landing, lines=600, days=5, deliver=[4])
+            daily.generate(landing, lines=600, days=5, deliver=[4])
             assets = {one["name"]: one["id"] for one in airflow.ask("/api/v2/assets")["assets"]}
             airflow.ask("/api/v2/assets/events", {"asset_id": assets["landing.bronze.orders"]})
             airflow.ended("asset_triggered")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jobs import branch_samples
+from jobs.samples import branches
 from lakehouse import engines, graph
 from lakehouse.delta import feed, progress
 from lakehouse.runs.run import Run
@@ -41,11 +41,11 @@ GOLD = (
 LISTS = ("silver.branch_customers", "silver.branch_prices")  # which no gold table reads
 START, SEEDS, LONGER = date(2022, 2, 1), 12, 5  # the first seed, in the suite, has few tables; steps of others beyond 3
 HEADERS = {
-    "Branches": branch_samples.BRANCHES,
-    "Branch Customers": branch_samples.CUSTOMERS,
-    "Branch Prices": branch_samples.PRICES,
-    "Branch Transactions": branch_samples.TRANSACTIONS,
-    "Stock": branch_samples.STOCK,
+    "Branches": branches.BRANCHES,
+    "Branch Customers": branches.CUSTOMERS,
+    "Branch Prices": branches.PRICES,
+    "Branch Transactions": branches.TRANSACTIONS,
+    "Stock": branches.STOCK,
     "stores": "store_id,installHistory,subscriptionHistory",
 }
 
@@ -148,7 +148,7 @@ def a_branch(history: Branches, key: int) -> str:
 
 
 def a_customer(history: Branches, key: int) -> str:
-    return f"{key % 3 + 1},{key},{history.random.choice(branch_samples.SEGMENTS)},{history.a_day()},{history.moment()}"
+    return f"{key % 3 + 1},{key},{history.random.choice(branches.SEGMENTS)},{history.a_day()},{history.moment()}"
 
 
 def a_price(history: Branches, key: int) -> str:
@@ -157,7 +157,7 @@ def a_price(history: Branches, key: int) -> str:
 
 def a_receipt(history: Branches, key: int) -> str:
     """Of one line to three, now and then repeated; one branch is in no list."""
-    branch = history.random.choice([1, 2, 3, 4, branch_samples.UNLISTED])
+    branch = history.random.choice([1, 2, 3, 4, branches.UNLISTED])
     lines = [
         (sku, history.random.randint(1, 9), history.random.randint(1, 99)) for sku in history.random.sample("ABC", 2)
     ]

@@ -228,7 +228,7 @@ def test_the_questions_of_the_guide_are_answered(engine: Native, tables: dict[st
     asked = re.findall(r"```sql\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
     answers = [engine.spark.sql(text.replace("gold.", "")).collect() for text in asked]
     assert [bool(one) for one in answers] == [*[True] * 6, False]  # no minute has a tenth of its hour's busiest
-    sections = pytest.importorskip("jobs.sections", reason="needs the extra `report`")
+    sections = pytest.importorskip("jobs.report.sections", reason="needs the extra `report`")
     told = {
         one.name: [row.asDict() for row in engine.spark.sql(one.asked("true", "true").replace("gold.", "")).collect()]
         for one in sections.SECTIONS

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jobs import samples
+from jobs.samples import daily
 from lakehouse import graph
 from lakehouse.delta import ops, progress
 from lakehouse.formula import PLACES
@@ -96,7 +96,7 @@ class Found:
 def found(engine: Engine, tables: Tables, tmp_path_factory: pytest.TempPathFactory) -> Found:
     folder = tmp_path_factory.mktemp("cut")
     landing, root = folder / "landing", str(folder / "lake")
-    samples.generate(landing, lines=60, days=1)
+    daily.generate(landing, lines=60, days=1)
     cuts = cut_files(landing)
     for cut in cuts:
         (landing / cut.path).write_bytes(cut.content)

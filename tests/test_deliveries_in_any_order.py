@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobs import branch_samples, samples, store_samples
+from jobs.samples import branches, daily, stores
 from lakehouse import graph
 from lakehouse.delta import ops
 from lakehouse.intake import ledger
@@ -229,8 +229,8 @@ def exports(tables: Tables, engine: Engine, tmp_path_factory: pytest.TempPathFac
     """Orders of 70 days, a late file, files repeated under other names and dates, orders typed wrong and corrected."""
     folder = tmp_path_factory.mktemp("exports")
     files = folder / "files"
-    samples.generate(files, lines=60, days=3)
-    samples.late_file(files, lines=60, days=3)
+    daily.generate(files, lines=60, days=3)
+    daily.late_file(files, lines=60, days=3)
     for orders in files.rglob("*Orders*.csv"):
         stretch(orders)
     first, second, third = sorted((files / "market_1").iterdir())
@@ -252,8 +252,8 @@ def exports(tables: Tables, engine: Engine, tmp_path_factory: pytest.TempPathFac
             customer = {"Customer ID": int(row["Customer ID"]), "Last Used Platform": platform, "Is Blocked": 1}
             text = json.dumps([customer | {"Created At": "2021-12-01T00:00:00.000Z", "Language": "en"}])
             (day / f"Some Customers {number}.json").write_text(text, encoding="utf-8")
-    branch_samples.generate(files, days=16, every=8, receipts=0.3)
-    store_samples.generate(files, stores=12, start=date.fromisoformat(first.name))
+    branches.generate(files, days=16, every=8, receipts=0.3)
+    stores.generate(files, stores=12, start=date.fromisoformat(first.name))
     for day, rate in ((first, "0.0088"), (third, "0.0087")):
         (files / "exchange_rates" / day.name).mkdir(parents=True)
         rates = {"rate_date": row["Order Time"][:10], "currency": "KES", "reporting_currency": "USD", "rate": rate}

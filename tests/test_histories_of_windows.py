@@ -20,7 +20,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from jobs import samples
+from jobs.samples import daily
 from lakehouse import engines, graph
 from lakehouse.delta import progress
 from lakehouse.engines import NATIVE, SPARK
@@ -175,7 +175,7 @@ EVENTS: tuple[Callable[[History], None], ...] = (
 def histories(engine: Engine, tables: dict[str, Table], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Histories:
     """Exports of a day, with the orders that sales may be."""
     monkeypatch.setattr(retracted, "FILE", tmp_path / "retracted.yml")
-    samples.generate(tmp_path / "landing", lines=30, days=1)
+    daily.generate(tmp_path / "landing", lines=30, days=1)
     lifted = {name: without_limit(one) for name, one in graph.selected(tables, FED).items()}
     return Histories(tmp_path / "landing", tmp_path, lifted, engine)
 

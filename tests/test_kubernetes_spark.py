@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobs import samples
+from jobs.samples import daily
 from lakehouse import graph
 from lakehouse.delta import ops
 from lakehouse.store import minio, storage
@@ -56,7 +56,7 @@ def _of_the_chart() -> tuple[cluster.Pod, dict[str, str], list[cluster.Pod]]:
 
 def test_a_job_takes_files_in_executors_that_it_asks_kubernetes_for(tmp_path: Path, account: minio.Account) -> None:
     exports, scratch = tmp_path / "exports", tmp_path / "scratch"
-    for file in samples.generate(exports, lines=300, days=2).files:
+    for file in daily.generate(exports, lines=300, days=2).files:
         storage.client().upload_file(str(file), minio.BUCKET, f"landing/{file.relative_to(exports).as_posix()}")
     pod, files, rules = _of_the_chart()
     places = {

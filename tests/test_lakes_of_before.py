@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import deltalake
 import pytest
 
-from jobs import samples
+from jobs.samples import daily
 from lakehouse import contract, graph
 from lakehouse.conf import Retention
 from lakehouse.delta import feed, log, progress
@@ -71,7 +71,7 @@ def continued(folder: Path, engine: Native, before: dict[str, Decision], tables:
     let_go(folder, tables, engine)
     releases.publish(str(folder / "lake"), tables)
     maintained(folder, tables)
-    samples.generate(folder / "landing", lines=60, days=4, deliver=[3])
+    daily.generate(folder / "landing", lines=60, days=4, deliver=[3])
     rates = folder / "landing" / "exchange_rates" / DAY / "rates.csv"
     rates.parent.mkdir(parents=True)
     rates.write_text(f"rate_date,currency,reporting_currency,rate\n{DAY},KES,USD,0.0088\n", encoding="utf-8")

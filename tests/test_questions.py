@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jobs import branch_samples, pages
+from jobs.docs import site
+from jobs.samples import branches
 from lakehouse import engines, graph
 from lakehouse.delta import feed
 from lakehouse.recovery import releases
@@ -39,7 +40,7 @@ def landing(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def lake(landing: Path, engine: Native, tables: dict[str, Table], tmp_path_factory: pytest.TempPathFactory) -> Lake:
     root, wanted = str(tmp_path_factory.mktemp("lake")), graph.selected(tables, [*COMPARED.values(), *ASKED])
     for export in (1, 0):
-        branch_samples.generate(landing, every=49, receipts=1, deliver=[export])
+        branches.generate(landing, every=49, receipts=1, deliver=[export])
         Run(root, str(landing), wanted, engine=engine).execute(wanted)
     return Lake(root)
 
@@ -51,7 +52,7 @@ def gold(lake: Lake) -> dict[str, Rows]:
 
 @pytest.fixture(scope="module")
 def answers(lake: Lake) -> dict[str, Rows]:
-    reader, asked = engines.reader(engines.NATIVE), pages.questions()
+    reader, asked = engines.reader(engines.NATIVE), site.questions()
     return {name: sql.query(reader, lake.root, text.rstrip(";")).arrow().to_pylist() for name, _, _, text in asked}
 
 
@@ -62,33 +63,33 @@ def test_what_came_in_any_order_equals_the_recomputation_by_duckdb(gold: dict[st
 
 
 def test_every_question_says_what_it_asks_and_has_an_answer(answers: dict[str, Rows]) -> None:
-    assert [name for name, question, _, _ in pages.questions() if not question[0].isupper()] == []
+    assert [name for name, question, _, _ in site.questions() if not question[0].isupper()] == []
     assert [name for name, rows in answers.items() if not rows] == []
 
 
 def test_who_stands_out_is_who_the_samples_made_so(answers: dict[str, Rows]) -> None:
     found = {name: {row.get("branch_id") for row in rows} for name, rows in answers.items()}
-    assert found["branches_in_lowest_tenth"] == {branch_samples.QUIET + 1}
+    assert found["branches_in_lowest_tenth"] == {branches.QUIET + 1}
     assert found["branches_with_several_names"] == {1}
-    assert found["sold_beside_the_price_list"] == {branch_samples.CHEAP + 1}
-    assert not found["stock_running_out"] & {branch_samples.CLOSED + 1}, "which is closed, and needs nothing"
+    assert found["sold_beside_the_price_list"] == {branches.CHEAP + 1}
+    assert not found["stock_running_out"] & {branches.CLOSED + 1}, "which is closed, and needs nothing"
     assert {row["sale_month"] for row in answers["best_branches"]} == {"2022-04"}
     words = answers["customers_described_differently"]
-    assert {row["counts"] for row in words} == set(branch_samples.SEGMENTS)
-    assert all((row["customer_id"] + row["branch_id"]) % branch_samples.OTHERWISE == 0 for row in words)
+    assert {row["counts"] for row in words} == set(branches.SEGMENTS)
+    assert all((row["customer_id"] + row["branch_id"]) % branches.OTHERWISE == 0 for row in words)
     often = [
         (row["market"], row["branch_id"]) for row in answers["many_customers_few_transactions"] if row["months"] > 2
     ]
-    assert often == [(market, branch_samples.CROWDED + 1) for market in (1, 2)]
+    assert often == [(market, branches.CROWDED + 1) for market in (1, 2)]
 
 
 def test_the_report_shows_branches_where_there_are_some(lake: Lake, tables: dict[str, Table]) -> None:
     pytest.importorskip("altair", reason="needs the extra `report`: uv sync --inexact --extra report")
-    from jobs import report  # noqa: PLC0415  whose charts need it
+    from jobs.report import html  # noqa: PLC0415  whose charts need it
 
     release = releases.publish(lake.root, tables)
     assert release
-    found = {one.section.name: one for one in report.gather(engines.reader(), lake.root, release, None).answers}
+    found = {one.section.name: one for one in html.gather(engines.reader(), lake.root, release, None).answers}
     assert {market: rows[0]["branch"] for market, rows in found["branches"].rows.items()} == {
         1: "Kisumu (7)",
         2: "Benin (9)",

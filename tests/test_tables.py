@@ -12,7 +12,7 @@ import pytest
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from jobs import branch_samples, samples
+from jobs.samples import branches, daily
 from lakehouse import engines, graph
 from lakehouse.contract import EVIDENCE
 from lakehouse.documents import judging, latest, parsing
@@ -115,8 +115,8 @@ LIVENED = {
 def frames(engine: Native, tables: dict[str, Table], tmp_path_factory: pytest.TempPathFactory) -> Frames:
     """Every input of a table, from two days of sample exports: what a lake would hold, without the lake."""
     exports = tmp_path_factory.mktemp("landing")
-    samples.generate(exports, lines=200, days=2)
-    branch_samples.generate(exports, days=70, every=35, receipts=0.4)
+    daily.generate(exports, lines=200, days=2)
+    branches.generate(exports, days=70, every=35, receipts=0.4)
     days = [date(2022, 1, 1) + timedelta(days=number) for number in range(90)]
     rates = [f"{day},{currency},USD,0.01{day.day}" for day in days for currency in ("KES", "NGN")]
     (exports / "exchange_rates").mkdir()
@@ -156,7 +156,7 @@ def frames(engine: Native, tables: dict[str, Table], tmp_path_factory: pytest.Te
 
 
 def deliver_what_no_sample_has(exports: Path, tables: dict[str, Table]) -> None:
-    """Of a source that jobs/samples.py does not know the files of its own test."""
+    """Of a source that jobs/samples/daily.py does not know the files of its own test."""
     known = {one.table for one in landing.find(str(exports), tables.values(), Ledger()).new}
     for table in tables.values():
         if table.contract.takes_files and table.name not in known:

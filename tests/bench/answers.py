@@ -17,7 +17,7 @@ from lakehouse.delta import progress
 from lakehouse.transforms import TEN_MEASURES
 
 if TYPE_CHECKING:
-    from jobs.samples import Truth
+    from jobs.samples.daily import Truth
 
 COMPARED = ("silver.sales", "gold.customer_metrics", "gold.daily_sales")
 # What the peers compute of a table, where that is not all of it.

@@ -39,7 +39,7 @@ from tests.bench.watch import watch
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from jobs.samples import Truth
+    from jobs.samples.daily import Truth
 
 MILLION = 1_000_000
 SMALL, SMALL_LINES = "small", 30_000  # lines of 10,000 orders

@@ -15,7 +15,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from jobs import samples, sections
+from jobs.report import sections
+from jobs.samples import daily
 from lakehouse import engines, graph
 from lakehouse.recovery import releases
 from lakehouse.runs.run import Run
@@ -27,7 +28,7 @@ def release(root: str, landing: Path, size: int, days: list[int]) -> None:
     """With these days more, all that the report asks for."""
     begin, tables = time.monotonic(), graph.load()
     asked = " ".join([sections.TOTALS, *(one.statement for one in sections.SECTIONS)])
-    samples.generate(landing, lines=size, days=DAYS, deliver=days)
+    daily.generate(landing, lines=size, days=DAYS, deliver=days)
     wanted = graph.selected(tables, [name for name in tables if name in asked])
     Run(root, str(landing), tables, engine=engines.start()).execute(wanted)
     releases.publish(root, tables)

@@ -21,7 +21,7 @@ from pathlib import PurePath
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from jobs.samples import (
+from jobs.samples.daily import (
     CUSTOMERS_PER_LINE,
     DAY,
     EARLIER_CUSTOMERS,

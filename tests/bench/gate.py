@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from jobs import samples
+from jobs.samples import daily
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lakehouse-gate-") as folder:
         for name, days in (("first", range(DAYS - 1)), ("next", [DAYS - 1])):
-            samples.generate(Path(folder, name), lines=options.lines, days=DAYS, deliver=days)
+            daily.generate(Path(folder, name), lines=options.lines, days=DAYS, deliver=days)
         steps = a_day(Path(folder))
         before, after = compare(HOME, (options.base, options.head), steps, options.rounds)
     slower = judged(before, after, options.limit)

@@ -6,7 +6,7 @@ amounts stand behind their currency's sign.
 
 from __future__ import annotations
 
-from jobs.samples import DELIVERIES_1, DELIVERIES_2, ORDERS_1, ORDERS_2
+from jobs.samples.daily import DELIVERIES_1, DELIVERIES_2, ORDERS_1, ORDERS_2
 
 Columns = dict[str, tuple[str, str]]
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobs.branch_samples import PRICES
+from jobs.samples.branches import PRICES
 from tests.rows import only
 
 if TYPE_CHECKING:

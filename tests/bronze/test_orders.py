@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobs.samples import ORDERS_1, ORDERS_2
+from jobs.samples.daily import ORDERS_1, ORDERS_2
 from tests.rows import Texts, only
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobs.branch_samples import STOCK
+from jobs.samples.branches import STOCK
 from tests.rows import Texts, only
 
 if TYPE_CHECKING:

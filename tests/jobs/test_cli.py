@@ -19,9 +19,10 @@ import typer
 from deltalake import write_deltalake
 from typer.testing import CliRunner
 
-from jobs import cli, samples
-from jobs.every import Rounds
+from jobs import cli
 from jobs.places import places
+from jobs.runs.every import Rounds
+from jobs.samples import daily
 from lakehouse.intake import ledger, schema_changes
 from lakehouse.intake.ledger import Delivery, Entry
 from lakehouse.readers.records import Layout
@@ -72,7 +73,7 @@ def lakehouse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
 @pytest.fixture(scope="session")
 def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exports")
-    samples.generate(folder, lines=60, days=2)
+    daily.generate(folder, lines=60, days=2)
     return folder
 
 

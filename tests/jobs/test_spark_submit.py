@@ -17,7 +17,7 @@ import pyspark
 import pytest
 from tenacity import retry, stop_after_delay, wait_fixed
 
-from jobs import samples
+from jobs.samples import daily
 from lakehouse import graph
 from lakehouse.delta import feed, ops, progress
 from lakehouse.engines import jvm
@@ -122,7 +122,7 @@ def _begin(command: list[str]) -> subprocess.Popen[str]:
 @pytest.mark.usefixtures("store")
 def test_the_three_jobs_on_two_executors_and_s3_make_the_gold_that_duckdb_makes(tmp_path: Path, master: str) -> None:
     exports = tmp_path / "exports"
-    for file in samples.generate(exports, lines=600, days=3).files:
+    for file in daily.generate(exports, lines=600, days=3).files:
         storage.client().upload_file(str(file), minio.BUCKET, f"landing/{file.relative_to(exports).as_posix()}")
     places = ["--lake", f"s3://{minio.BUCKET}/tables", "--landing", f"s3://{minio.BUCKET}/landing"]
     submitted = _begin(_submit(tmp_path / "the_three_jobs.py", master, *places))
@@ -172,7 +172,7 @@ def test_a_native_run_and_the_three_jobs_at_once_make_what_one_run_makes(tmp_pat
     both = f"s3://{minio.BUCKET}/both" if on_s3 else str(tmp_path / "both")
     run = [sys.executable, "-m", "jobs.cli", "run", *WANTED, "--landing", str(landing), "--lake"]
     jobs = _submit(tmp_path / "the_three_jobs.py", "local[1]", "--landing", str(landing), "--lake", both)
-    files = samples.generate(exports, lines=600, days=4).files
+    files = daily.generate(exports, lines=600, days=4).files
     for some in (files[::2], files[1::2]):  # the second time late files, too
         for file in some:
             (landing / file.relative_to(exports)).parent.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,8 @@ import pytest
 import typer
 from pyarrow import parquet
 
-from jobs import cli, demo
+from jobs import cli
+from jobs.demo import two_days
 from lakehouse import conf, graph, logs
 from lakehouse.engines import jvm
 from lakehouse.intake import retracted
@@ -40,7 +41,7 @@ pytest.importorskip("uvicorn", reason="needs the extra `sources`: uv sync --inex
 pytest.importorskip("altair", reason="needs the extra `report`: uv sync --inexact --extra report")
 psycopg = pytest.importorskip("psycopg", reason="needs the extra `sources`: uv sync --inexact --extra sources")
 
-from jobs.sales_api import SalesAPI, served, some_sales  # noqa: E402  which are lacking without their extras
+from jobs.demo.sales_api import SalesAPI, served, some_sales  # noqa: E402  which are lacking without their extras
 from lakehouse.serving.postgres import shape  # noqa: E402  as above
 
 if TYPE_CHECKING:
@@ -177,11 +178,11 @@ CASES = {
     "lineage": Case((LINES,), ("gold.none",)),
     "graph": Case(code=0),  # it reads definitions alone
     "export": Case((LINES, "--format", "csv")),
-    "report": Case(None, (), elsewhere="tests/jobs/test_report.py"),
+    "report": Case(None, (), elsewhere="tests/jobs/report/test_html.py"),
     "dashboard": Case(("--port", "8129")),
     "rewind": Case(("--to-release", "1", "--yes")),
     "retract": Case(("sales/1.json", "--why", "a test")),
-    "demo": Case(None, ("--minio",), elsewhere="tests/jobs/test_shop.py"),
+    "demo": Case(None, ("--minio",), elsewhere="tests/jobs/demo/test_shop.py"),
     "jars": Case(None, (), elsewhere="tests/lakehouse/engines/test_jvm.py"),
     "kafka start": Case(None, elsewhere="tests/lakehouse/sources/test_broker.py"),  # it fetches the broker first
     "kafka status": Case(None, (), elsewhere="tests/lakehouse/sources/test_broker.py"),
@@ -303,7 +304,7 @@ def here(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.setattr(graph, "load", lambda: tables)
     monkeypatch.setattr(conf, "HOME", place.folder / "home")
     monkeypatch.setattr(retracted, "FILE", place.folder / "home" / "conf" / "retracted.yml")
-    monkeypatch.setattr(demo, "FOLDER", place.folder / "demo")
+    monkeypatch.setattr(two_days, "FOLDER", place.folder / "demo")
     monkeypatch.setattr(shape, "FOLDER", place.folder / "postgres")
     monkeypatch.setattr(ThreadingHTTPServer, "serve_forever", _interrupted)
     return place

@@ -8,7 +8,9 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from jobs import cli, every, samples
+from jobs import cli
+from jobs.runs import every
+from jobs.samples import daily
 from lakehouse import engines
 from lakehouse.delta import committer, progress
 from lakehouse.delta.committer import Target
@@ -251,8 +253,8 @@ def test_samples_are_of_days_that_they_have_and_late_where_there_are_some(tmp_pa
     with pytest.raises(
         ValueError, match=r"deliver=\[2\] must name days from 0 to days - 1 = 1\. Change deliver or days"
     ):
-        samples.generate(tmp_path, lines=60, days=2, deliver=[2])
+        daily.generate(tmp_path, lines=60, days=2, deliver=[2])
     with pytest.raises(ValueError, match=r"Nothing of market 1 can come late in 1 days with 60 lines\. Raise days"):
-        samples.late_file(tmp_path, lines=60, days=1)
-    assert samples.generate(tmp_path, lines=60, days=3, deliver=[2]).files
-    assert samples.late_file(tmp_path, lines=600, days=3).files
+        daily.late_file(tmp_path, lines=60, days=1)
+    assert daily.generate(tmp_path, lines=60, days=3, deliver=[2]).files
+    assert daily.late_file(tmp_path, lines=600, days=3).files

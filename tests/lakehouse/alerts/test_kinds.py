@@ -13,7 +13,8 @@ import pytest
 import yaml
 from rich.console import Console
 
-from jobs import alerted, fetched
+from jobs.monitoring import alerted
+from jobs.runs import fetched
 from lakehouse import conf
 from lakehouse.alerts import record
 from lakehouse.alerts.record import LastRun, Record

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from jobs import cli
-from jobs.scraped import Scraped
+from jobs.monitoring.scraped import Scraped
 from lakehouse.alerts import record, rules
 from lakehouse.alerts.record import Record
 from lakehouse.delta import ops

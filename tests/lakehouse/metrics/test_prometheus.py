@@ -22,7 +22,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from jobs.scraped import Scraped
+from jobs.monitoring.scraped import Scraped
 from lakehouse import contract
 from lakehouse.alerts import record, rules
 from lakehouse.alerts.record import LastRun, Record

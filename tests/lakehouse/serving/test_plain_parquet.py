@@ -21,7 +21,8 @@ import pytest
 from pyarrow import dataset
 from rich.console import Console
 
-from jobs import maintained, plain
+from jobs.recovery import maintained
+from jobs.runs import plain
 from lakehouse.contract import Contract
 from lakehouse.delta import committer, feed, log
 from lakehouse.delta.committer import Target

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from jobs import shown
+from jobs.serving import trino
 from lakehouse.engines import jvm
 from lakehouse.errors import LakehouseError
 from lakehouse.serving.trino import schemas, server
@@ -129,7 +129,7 @@ def test_a_server_that_ended_by_itself_is_told_of(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "--version"], stdout=subprocess.DEVNULL)
     process.wait()
     with pytest.raises(LakehouseError, match=r"Trino ended by itself\. trino\.log in the cache folder says why"):
-        shown.follow(Console(), Trino("http://127.0.0.1:9", "x"), str(tmp_path), threading.Event(), process)
+        trino.follow(Console(), Trino("http://127.0.0.1:9", "x"), str(tmp_path), threading.Event(), process)
 
 
 def test_where_no_trino_answers_is_said_how_to_start_one() -> None:
@@ -142,5 +142,5 @@ def test_where_no_trino_answers_is_said_how_to_start_one() -> None:
 
 def test_an_account_in_the_address_of_a_trino_is_refused_and_not_shown(tmp_path: Path) -> None:
     with pytest.raises(LakehouseError, match="Trino is asked without an account, and arguments are seen by all") as no:
-        shown.trino(Console(), str(tmp_path), 1, "http://me:s3cr3t@127.0.0.1:1")
+        trino.trino(Console(), str(tmp_path), 1, "http://me:s3cr3t@127.0.0.1:1")
     assert "s3cr3t" not in str(no.value)

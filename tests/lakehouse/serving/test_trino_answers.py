@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
-from jobs import samples
+from jobs.samples import daily
 from lakehouse import Lake, engines, graph
 from lakehouse.delta import committer, log, ops, progress
 from lakehouse.delta.committer import Target
@@ -111,7 +111,7 @@ def test_it_answers_as_sql_does_and_follows_what_both_engines_release(
     tmp_path: Path, engine: Native, request: pytest.FixtureRequest
 ) -> None:
     root, landing, tables = str(tmp_path / "a lake"), tmp_path / "landing", graph.load()
-    samples.generate(landing, lines=300, days=3)
+    daily.generate(landing, lines=300, days=3)
     later = [one for one in landing.rglob("*") if one.is_file() and LAST in str(one)]
     for one in later:
         (tmp_path / "later" / one.relative_to(landing)).parent.mkdir(parents=True, exist_ok=True)

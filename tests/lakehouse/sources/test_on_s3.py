@@ -17,7 +17,7 @@ pytest.importorskip("uvicorn", reason="needs the extra `sources`: uv sync --inex
 import psycopg
 
 from jobs import cli
-from jobs.sales_api import SalesAPI, served, some_sales
+from jobs.demo.sales_api import SalesAPI, served, some_sales
 from lakehouse.intake import fetched, retracted
 from lakehouse.store import storage
 

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("httpx2", reason="needs the extra `sources`: uv sync --inexact --extra sources")
 pytest.importorskip("uvicorn", reason="needs the extra `sources`: uv sync --inexact --extra sources")
 
-from jobs.sales_api import SalesAPI, served
+from jobs.demo.sales_api import SalesAPI, served
 from lakehouse.sources.api import client
 from tests.selling import KEY, LINES, Shop
 

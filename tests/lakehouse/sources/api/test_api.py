@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import pytest
 
-from jobs.sales_api import SalesAPI, served
+from jobs.demo.sales_api import SalesAPI, served
 from lakehouse.errors import LackingExtraError
 from lakehouse.sources.api import contents
 from lakehouse.sources.windows import Landed, SourceError
@@ -304,7 +304,7 @@ def by_token(shop: Shop, monkeypatch: pytest.MonkeyPatch, client: str, password:
     ("lacking", "module", "words"),
     [
         ("httpx2", "lakehouse.sources.api.client", "APIs are asked by httpx2"),
-        ("uvicorn", "jobs.sales_api", "The sales API is served by uvicorn"),
+        ("uvicorn", "jobs.demo.sales_api", "The sales API is served by uvicorn"),
     ],
 )
 def test_a_lacking_extra_of_apis_is_named_with_its_command(

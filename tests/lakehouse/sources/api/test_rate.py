@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobs.sales_api import SalesAPI
+from jobs.demo.sales_api import SalesAPI
 from lakehouse.sources.api.rate import Bucket
 from lakehouse.sources.windows import SourceError
 from tests.selling import KEY, LINES, ONCE, Shop, lines, read
@@ -90,7 +90,7 @@ def test_contracts_share_what_a_host_allows_but_for_a_limit_of_its_own(shop: Sho
 
 ASKING = """
 import sys
-from jobs.sales_api import PATH
+from jobs.demo.sales_api import PATH
 from tests.selling import Shop, read
 read(Shop(sys.argv[1]).source(rate="50/s", burst=3, query={"limit": 2}))
 """

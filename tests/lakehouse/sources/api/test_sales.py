@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
-from jobs.sales_api import SalesAPI
+from jobs.demo.sales_api import SalesAPI
 from lakehouse import SalesAPIClient
 from lakehouse.sources.api.sales import SALES
 from lakehouse.sources.windows import SourceError

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jobs.sales_api import SalesAPI
+from jobs.demo.sales_api import SalesAPI
 from lakehouse.sources import fetch
 from lakehouse.sources.windows import SourceError
 from tests.selling import CURSOR, LINES, Shop, of, read

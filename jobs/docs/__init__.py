@@ -1,0 +1,1 @@
+"""The documentation: of one lake as one HTML page, of the project as a site, and its pictures."""

@@ -1,0 +1,1 @@
+"""For who watches: people told of what is wrong, and numbers for Prometheus."""

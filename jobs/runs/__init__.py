@@ -1,0 +1,1 @@
+"""Runs: what is said while sources are fetched and tables brought up to date, once or again and again."""

@@ -1,0 +1,1 @@
+"""Sample exports, as dirty as the real ones, and their exact truth."""

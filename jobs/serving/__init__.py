@@ -1,0 +1,1 @@
+"""For who asks: the prompt of SQL, and gold in PostgreSQL and Trino."""

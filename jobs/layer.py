@@ -9,7 +9,7 @@ import typer
 from jobs import printed
 from jobs.monitoring import alerted
 from jobs.places import engine_name, places
-from jobs.runs import plain
+from jobs.runs import plain, ran
 from lakehouse import graph
 from lakehouse.runs.run import Run
 
@@ -28,9 +28,9 @@ def run_layer(layer: str) -> None:
             tables = graph.load()
             wanted = {name: table for name, table in tables.items() if name.startswith(f"{layer}.")}
             watch.run = run = Run(*where, tables, engine=computes)
-            with printed.run(messages, run, wanted) as say:
+            with ran.run(messages, run, wanted) as say:
                 report = run.execute(wanted, say)
-            printed.summary(messages, report)
+            ran.summary(messages, report)
             watch.found = report.found
             plain.after(messages, run.root, wanted)
 

@@ -25,7 +25,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from jobs import cli
+from jobs.runs import commands
 from jobs.samples import daily
 from lakehouse import graph
 from lakehouse.errors import LakehouseError
@@ -173,7 +173,7 @@ def test_a_run_begins_by_the_clock_or_when_something_of_a_source_is_delivered_an
 
 
 def test_the_graph_of_the_command_is_what_the_file_reads(capsys: pytest.CaptureFixture[str]) -> None:
-    cli.graph_()
+    commands.graph_()
     said = json.loads(capsys.readouterr().out)
     assert said == {name: [*one.parents] for name, one in graph.load().items()}
     assert said["gold.daily_sales"] == ["silver.orders", "silver.customer_orders"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobs import printed
+from jobs.runs import planned, ran
 from lakehouse import engines
 from lakehouse.delta import progress
 from lakehouse.errors import LakehouseError
@@ -156,14 +157,14 @@ def test_the_row_that_a_run_says_of_a_wrong_file_is_the_remedy(toy: Toy, capsys:
     toy.deliver("monday.csv", "7,A,2,1")
     toy.deliver("wrong.csv", "8,A,two,1")
     run = Run(str(toy.folder / "lake"), str(toy.landing), tables := toy.tables(), engine=toy.engine)
-    printed.summary(printed.answers(), run.execute(tables))
+    ran.summary(printed.answers(), run.execute(tables))
     said = capsys.readouterr().out
     (row,) = [line for line in said.splitlines() if line.startswith("  - {")]
     retracted.FILE.write_text(row.replace('why: ""', 'why: "Half of a file"'), encoding="utf-8")
     assert [one[0] for one in toy.rejected()] == [8]
     toy.run()
     assert toy.rejected() == []
-    printed.status(printed.answers(), Run(run.root, run.landing, tables), toy.engine.name)
+    planned.status(printed.answers(), Run(run.root, run.landing, tables), toy.engine.name)
     assert "bronze.orders: market_1/wrong.csv" in capsys.readouterr().out
 
 
@@ -191,7 +192,7 @@ def test_a_file_that_was_put_into_another_markets_folder_is_said_and_taken_back_
     toy.run()
     shutil.move(file, toy.landing / "market_1" / "monday.csv")
     run = Run(str(toy.folder / "lake"), str(toy.landing), tables := toy.tables(), engine=toy.engine)
-    printed.summary(printed.answers(), run.execute(tables))
+    ran.summary(printed.answers(), run.execute(tables))
     said = capsys.readouterr().out
     assert "market_1/monday.csv holds the same as market_2/monday.csv, of another market" in said
     assert '  - {source: bronze.orders, file: "market_1/monday.csv", content:' in said
@@ -201,9 +202,9 @@ def test_a_file_that_was_put_into_another_markets_folder_is_said_and_taken_back_
     assert toy.rows(ORDERS) == [(1, 7, 2), (1, 9, 3)]
     shutil.move(toy.landing, toy.folder / "elsewhere")
     toy.landing.mkdir()
-    printed.status(printed.answers(), Run(run.root, run.landing, tables), toy.engine.name)
+    planned.status(printed.answers(), Run(run.root, run.landing, tables), toy.engine.name)
     assert "landing does not hold any of the 3 files that were taken from it" in capsys.readouterr().out
-    printed.summary(printed.answers(), Run(run.root, run.landing, tables, engine=toy.engine).execute(tables))
+    ran.summary(printed.answers(), Run(run.root, run.landing, tables, engine=toy.engine).execute(tables))
     assert "landing does not hold any of the 3 files" in capsys.readouterr().out
 
 

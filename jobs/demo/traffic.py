@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from jobs import printed
 from jobs.places import engine_name
 from jobs.recovery import published
-from jobs.runs import plain
+from jobs.runs import plain, ran
 from jobs.samples import events
+from jobs.serving import kept_out
 from lakehouse import engines, graph
 from lakehouse.errors import LackingExtraError, LakehouseError
 from lakehouse.runs.run import Run
@@ -125,9 +126,9 @@ def demo(messages: Console) -> None:
             messages.rule(f"{number}. {day}, until {until}: {len(part):,} messages")
             send(address, topic, part)
             run = Run(str(lake), str(landing), tables, engine=engine)
-            with printed.run(messages, run, tables) as say:
+            with ran.run(messages, run, tables) as say:
                 report = run.execute(tables, say)
-            printed.summary(messages, report)
+            ran.summary(messages, report)
             published.after(messages, run, report)
             engine, begin = run.engine, hour
             grown.append((until, f"{len(part):,}", *_counted(str(lake))))
@@ -168,7 +169,7 @@ def _answers(messages: Console, lake: str, tables: Mapping[str, Table], truth: T
             answer = sql.query(reader, lake, question)
             printed.grid(answer.columns, answer.texts(), messages)
     messages.print("\n[bold]What is in quarantine, and why[/]")
-    printed.rejected(messages, storage.normalise(lake), tables[EVENTS], 1, str(FOLDER / "landing"))
+    kept_out.rejected(messages, storage.normalise(lake), tables[EVENTS], 1, str(FOLDER / "landing"))
     messages.rule("What next")
     messages.print(f"This lake is a local folder. To ask it from this shell:\n  export LAKEHOUSE_ROOT={lake}")
     messages.print("  lakehouse status")

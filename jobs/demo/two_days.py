@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from jobs import printed
 from jobs.places import engine_name
 from jobs.recovery import published
+from jobs.runs import ran
 from jobs.samples import daily
+from jobs.serving import kept_out
 from lakehouse import engines, graph
 from lakehouse.runs.run import Run
 from lakehouse.serving import sql
@@ -131,7 +133,7 @@ def demo(messages: Console, *, on_minio: bool, postgres: str = "", shop: Shop | 
         answer = sql.query(reader, lake, question)
         printed.grid(answer.columns, answer.texts(), messages)
     messages.print("\n[bold]What is in quarantine, and why[/]")
-    printed.rejected(messages, storage.normalise(lake), tables["silver.order_lines"], 1, storage.normalise(landing))
+    kept_out.rejected(messages, storage.normalise(lake), tables["silver.order_lines"], 1, storage.normalise(landing))
     if postgres:
         _ask_postgres(messages, postgres)
     _what_next(messages, lake, on_minio=on_minio, has_sources=shop is not None)
@@ -174,9 +176,9 @@ def _half_written(orders: Path) -> Path:
 
 
 def _run(messages: Console, run: Run) -> Engine:
-    with printed.run(messages, run, run.tables) as say:
+    with ran.run(messages, run, run.tables) as say:
         report = run.execute(run.tables, say)
-    printed.summary(messages, report)
+    ran.summary(messages, report)
     published.after(messages, run, report)
     return run.started()
 

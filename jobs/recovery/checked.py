@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from jobs import printed
 from jobs.places import retention
 from jobs.printed import visible
+from jobs.runs import ran
 from lakehouse import graph
 from lakehouse.recovery import check
 from lakehouse.recovery import retention as let_go
@@ -49,7 +49,7 @@ def repaired(console: Console, root: str, landing: str, engine: str, found: list
     if check.prepare(root, found):
         known = graph.load()
         one = Run(root, landing, known, engine=engine)
-        with printed.run(console, one, known) as say:
+        with ran.run(console, one, known) as say:
             report = one.execute(known, say)
-        printed.summary(console, report)
+        ran.summary(console, report)
     return not checked(console, root, deep=deep)

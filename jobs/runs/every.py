@@ -18,7 +18,7 @@ from jobs import printed
 from jobs.monitoring import alerted
 from jobs.places import retention
 from jobs.recovery import published
-from jobs.runs import fetched, plain
+from jobs.runs import fetched, plain, ran
 from lakehouse import conf, engines, logs
 from lakehouse.errors import LakehouseError, is_failure
 from lakehouse.intake.ledger import Ledger
@@ -123,7 +123,7 @@ class Rounds:
             try:
                 report = run.execute(self.wanted, self._say)
             finally:
-                printed.untold(self.messages, run)
+                ran.untold(self.messages, run)
             is_behind = report.is_behind
             self._tell(report)
             self._tidy(report)
@@ -202,15 +202,15 @@ class Rounds:
         if self._said != WORK:
             self.messages.print(f"[dim]{_now()}[/]")
         self._said = WORK
-        printed.turn(self.messages, done, max(map(len, self.wanted)) + 2)
+        ran.turn(self.messages, done, max(map(len, self.wanted)) + 2)
 
     def _tell(self, report: Report) -> None:
         """One line for any number of rounds without work; what waits in landing is said when it changes."""
         worked, in_landing = any(one.decision.does_something for one in report.done), frozenset(_facts(report))
         if worked:
-            printed.summary(self.messages, report)
+            ran.summary(self.messages, report)
         elif in_landing != self._in_landing:
-            printed.waiting(self.messages, report)
+            ran.waiting(self.messages, report)
         if worked or self._said != IDLE:
             what = "done" if worked else "nothing new"
             self.messages.print(f"[dim]{_now()} {what}; looking again every {self.every} s[/]")

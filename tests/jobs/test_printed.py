@@ -12,6 +12,8 @@ import pytest
 from rich.console import Console
 
 from jobs import printed
+from jobs.runs import planned, ran
+from jobs.serving import kept_out
 from lakehouse import engines
 from lakehouse.contract import Source
 from lakehouse.errors import LakehouseError
@@ -68,16 +70,16 @@ def said(toy: Toy, command: str) -> dict[str, list[str]]:
     one = Run(toy.lake.root, str(toy.landing), tables)
     console = Console(file=text, width=300)
     if command == "plan":
-        printed.plan(console, one, tables, "native")
+        planned.plan(console, one, tables, "native")
     else:
-        printed.status(console, one, "native")
+        planned.status(console, one, "native")
     return {line.split()[0]: line.split()[1:] for line in text.getvalue().splitlines() if line.strip()}
 
 
 def test_facts_that_hold_for_past_days_too_are_said_once() -> None:
     facts = tuple(f"conf/markets.yml, market {one}: point_value 1.00 -> 2.00" for one in range(printed.NAMED + 1))
     console = Console(file=StringIO(), record=True, width=300)
-    printed.revalued(console, [Decision(name, "whole", "", revalues=facts) for name in (LINES, ORDERS)])
+    ran.revalued(console, [Decision(name, "whole", "", revalues=facts) for name in (LINES, ORDERS)])
     assert console.export_text().splitlines() == [
         *(f"  changed {one}, for past days too" for one in facts[:-1]),
         "  and 1 more facts in conf",
@@ -97,7 +99,7 @@ def test_where_corrections_go_is_said_also_of_what_is_only_fetched(
 ) -> None:
     api = {"base_url": "SALES_API_URL", "paging": {"by": "link"}}
     source = Source.model_validate({"files": files, "format": "json", "api": api})
-    printed.exported(Console(width=500), tables["silver.orders"], source, {Path("a.json"): 1})
+    kept_out.exported(Console(width=500), tables["silver.orders"], source, {Path("a.json"): 1})
     said = capsys.readouterr().out
     assert words in said
     assert "Wrote 1 row to a.json." in said

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jobs import cli
+from jobs import cli, options
 from lakehouse import conf, graph, logs
 from lakehouse.delta import ops, progress
 from lakehouse.errors import LakehouseError
@@ -64,12 +64,10 @@ def toy(engine: Native, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     (tmp_path / "conf").mkdir()
     monkeypatch.setenv("LAKEHOUSE_ROOT", toy.lake.root)
     monkeypatch.setenv("LAKEHOUSE_LANDING", str(toy.landing))
-    monkeypatch.setattr(cli, "places", lambda *_: (toy.lake.root, str(toy.landing)))
-    monkeypatch.setattr(cli, "engine_name", lambda _: engine.name)
     yield toy
     monkeypatch.delenv("LAKEHOUSE_LOG", raising=False)
     logs.start()
-    cli.messages.quiet = False
+    options.messages.quiet = False
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from jobs import printed
+from jobs.runs import ran
 from lakehouse import graph
 from lakehouse.intake.landing import Found
 from lakehouse.runs.turns import Decision, Done, Report
@@ -139,7 +139,7 @@ def test_a_run_names_the_last_three_refused_rates_with_both_values(engine: Nativ
     ]
     text = Console(record=True, width=300, file=StringIO())
     done = Done(Decision(TABLE, "first", ""), counts={"warned": {refused.name: 4}}, measures=measures)
-    printed.summary(text, Report((done,), Found((), ())))
+    ran.summary(text, Report((done,), Found((), ())))
     assert f"  warning {TABLE}: rate_is_plausible 4 {refused.note}" in text.export_text()
 
 

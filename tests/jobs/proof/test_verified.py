@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from jobs import cli
 from jobs.proof import verified
+from jobs.proof.commands import with_a_number
 from lakehouse.graph import Table
 from lakehouse.proof.compare import Comparison, Difference
 from lakehouse.proof.verify import Verdict
@@ -95,4 +95,4 @@ def test_what_could_not_be_compared_is_not_proven(console: Console) -> None:
     ],
 )
 def test_since_alone_means_the_last_run(given: list[str], meant: list[str]) -> None:
-    assert cli.with_a_number(given) == meant
+    assert with_a_number(given) == meant

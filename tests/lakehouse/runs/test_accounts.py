@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
-from jobs import printed
+from jobs.runs import ran
 from lakehouse import conf, engines, graph
 from lakehouse.delta import ops, progress
 from lakehouse.documents import latest
@@ -173,7 +173,7 @@ def test_an_empty_delivery_where_rows_are_expected_is_named(toy: Toy, first: Rep
     notes = [str(note) for market, note in measured(toy, "volume", "market", "note") if market == 1]
     assert all("market_1/nothing.csv has no rows" in note and "header.csv has no rows" in note for note in notes)
     console = Console(record=True, width=500, file=StringIO())
-    printed.summary(console, first)
+    ran.summary(console, first)
     assert "market_1/nothing.csv has no rows" in console.export_text()
 
 
@@ -449,7 +449,7 @@ def test_a_run_says_which_columns_a_file_lacks_that_the_file_before_it_had(tmp_p
     toy.deliver("other.csv", "7,A,2,10.00", market=2)
     report = a_run(toy).execute(toy.tables())
     console = Console(record=True, width=500, file=StringIO())
-    printed.summary(console, report)
+    ran.summary(console, report)
     said = [line.strip() for line in console.export_text().splitlines() if "columns" in line]
     lost = "has no price, product any more: the documents that it brings again are without, but for columns whose "
     lost += "contract says `lacking: keep`"

@@ -13,7 +13,7 @@ import pytest
 from deltalake import DeltaTable
 from rich.console import Console
 
-from jobs import printed
+from jobs.runs import planned
 from lakehouse.delta import log, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
@@ -380,11 +380,11 @@ def test_what_stops_bronze_stops_no_other_source_and_no_look_at_the_lake(
     with pytest.raises(LakehouseError, match=r"^bronze\.orders (cannot be read|lost rows): .*from a copy"):
         toy.run()
     assert toy.rows("bronze.notes", "note") == [("A",)]
-    status = said(toy, printed.status)
+    status = said(toy, planned.status)
     assert "  stops  failed" in status
     assert "bronze.orders stops: bronze.orders" in status
     assert f"{TOTALS}  1  1  " in status
-    assert "bronze.orders stops: bronze.orders" in said(toy, printed.plan)
+    assert "bronze.orders stops: bronze.orders" in said(toy, planned.plan)
     shutil.rmtree(folder(toy, BRONZE))
     shutil.move(copy, folder(toy, BRONZE))
     assert is_right(toy)
@@ -394,7 +394,7 @@ def said(toy: Toy, shown: Callable[..., None]) -> str:
     """As a person sees it, blanks in a row as two."""
     text, tables = StringIO(), toy.tables()
     one = Run(toy.lake.root, str(toy.landing), tables)
-    wanted = (tables,) if shown is printed.plan else ()
+    wanted = (tables,) if shown is planned.plan else ()
     shown(Console(file=text, width=2000), one, *wanted, "native")
     return re.sub(" {2,}", "  ", text.getvalue())
 
@@ -415,7 +415,7 @@ def test_what_is_noted_of_runs_stops_no_table_and_no_look_at_the_lake(
 ) -> None:
     for name in OF_RUNS:
         damage(toy, name)
-    status = said(toy, printed.status)
+    status = said(toy, planned.status)
     assert len(re.findall(r"not (?:shown|counted):.* (?:damaged|gone or cut)", status)) == len(OF_RUNS)
     assert f"{TOTALS}  1  1  " in status
     toy.deliver("wednesday.csv", "9,C,2,1.00")
@@ -430,7 +430,7 @@ def test_what_is_noted_of_runs_stops_no_table_and_no_look_at_the_lake(
         shutil.move(folder(toy, name), tmp_path / name)
     toy.deliver("thursday.csv", "9,C,1,1.00")
     assert toy.run()[ORDERS].decision.path == "incremental"
-    assert "not shown" not in said(toy, printed.status)
+    assert "not shown" not in said(toy, planned.status)
 
 
 @pytest.mark.parametrize("damage", [*DAMAGES, with_a_data_file_that_is_gone])
@@ -441,7 +441,7 @@ def test_a_damaged_ledger_is_named_the_tables_are_shown_and_a_copy_heals_it(
     damage(toy, ledger.FILES)
     with pytest.raises(LakehouseError, match=r"ops/files/.*(damaged|gone or cut).*Bring that file back from a copy"):
         toy.run()
-    status = said(toy, printed.status)
+    status = said(toy, planned.status)
     assert re.search(r"The ledger.* not counted: \S+/ops/files/", status)
     assert f"{TOTALS}  1  1  " in status
     shutil.rmtree(folder(toy, ledger.FILES))

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs import cli
+from jobs.serving.commands import Program
 from lakehouse import conf, graph
 from lakehouse.delta import committer, progress
 from lakehouse.delta.committer import Target
@@ -54,7 +55,7 @@ def run(script: str) -> int:
 @pytest.mark.slow
 def test_each_program_is_told_in_three_lines_at_most(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graph, "load", cache(graph.load))
-    assert [one.value for one in cli.Program] == list(connect.WAYS)
+    assert [one.value for one in Program] == list(connect.WAYS)
     said = {program: code(connect.lines(root, program)) for program in connect.WAYS}
     assert {len(lines) for lines in said.values()} == {1, 3}
     assert all("daily_sales" in "".join(lines) for lines in said.values())

@@ -39,7 +39,7 @@ def rendered(program: Path, variant: str) -> str:
 
 
 def digest(variant: str) -> str:
-    files = [CHART / "Chart.yaml", CHART / "values.yaml", *sorted((CHART / "templates").iterdir())]
+    files = [CHART / "Chart.yaml", CHART / "values.yaml", CHART / "rules.yml", *sorted((CHART / "templates").iterdir())]
     texts = [path.read_bytes() for path in (*files, CHART / "examples" / f"{variant}.yaml")]
     return hashlib.sha256(b"\0".join(texts)).hexdigest()[:16]
 

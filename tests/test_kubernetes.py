@@ -27,7 +27,7 @@ kubernetes_validate = pytest.importorskip(
     "kubernetes_validate", reason="needs the group `deploy`: uv sync --group deploy"
 )
 
-OPERATORS_OWN = {"ServiceMonitor"}  # kinds that a cluster knows from elsewhere
+OPERATORS_OWN = {"ServiceMonitor", "PrometheusRule"}  # kinds that a cluster knows from elsewhere
 SPARKS_OWN = {"spark-submit", "spark-executor"}
 
 
@@ -40,6 +40,12 @@ def test_a_variant_is_what_kubernetes_takes_and_runs_with_no_right_that_it_does_
         if document["kind"] not in OPERATORS_OWN:
             kubernetes_validate.validate(document, charts.KUBERNETES, strict=True)
     assert {breach: one["kind"] for one in found for breach in charts.breaches(one)} == {}
+
+
+def test_rules_for_the_operator_are_those_that_prometheus_reads_itself() -> None:
+    rules = CHART.parent / "prometheus" / "rules.yml"
+    (found,) = (one for one in charts.documents("kept") if one["kind"] == "PrometheusRule")
+    assert found["spec"] == yaml.safe_load(rules.read_text(encoding="utf-8"))
 
 
 def _container(change: Callable[[Document], object]) -> Callable[[Document], object]:
@@ -82,7 +88,6 @@ def test_what_must_not_be_is_seen(change: Callable[[Document], object], breach: 
 def test_a_pod_runs_a_command_that_there_is_by_the_account_that_it_needs() -> None:
     named = {one.name or getattr(one.callback, "__name__", "") for one in cli.app.registered_commands}
     named |= {one.name for one in cli.app.registered_groups if one.name}
-    named |= {"metrics"}  # not there yet
     secrets = {}
     for document in charts.documents("kept"):
         for one in charts.containers(charts.pod_of(document) or {"containers": []}):
@@ -145,6 +150,7 @@ def test_helm_renders_a_variant_as_it_stands_here(helm: Path, variant: str) -> N
         ("run.mode=kept,airflow.serviceAccount=worker", "starts jobs, and run.mode kept has none"),
         ("run.mode=spark,run.tables={gold.daily_sales}", "run.mode spark does whole layers. Leave run.tables out"),
         ("metrics.serviceMonitor.enabled=true", "metrics.serviceMonitor.enabled needs metrics.enabled"),
+        ("metrics.prometheusRule.enabled=true", "metrics.prometheusRule.enabled needs metrics.enabled"),
         ("env.SALES_API_KEY=x", "env.SALES_API_KEY is a secret by its name. Put it into a Secret"),
         ("runs.mode=kept", "additional properties 'runs' not allowed"),
         ("run.resources.limits.memory=lots", "at '/run/resources/limits/memory': 'lots' does not match pattern"),

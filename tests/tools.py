@@ -45,6 +45,14 @@ def built(name: str) -> Path:
     return program
 
 
+def unpacked(name: str) -> str:
+    """A program of Debian's Prometheus, installed or unpacked by .ci/run; without it the test skips."""
+    place = cache_folder() / "prometheus" / "usr" / "bin"
+    if not (found := shutil.which(name, path=f"{place}{os.pathsep}{os.environ['PATH']}")):
+        pytest.skip(f"needs Debian's {name}, which .ci/run unpacks into {place}")
+    return found
+
+
 if __name__ == "__main__":
     for asked in sys.argv[1:]:
         print(built(asked))  # noqa: T201

@@ -317,6 +317,7 @@ def running(folder: Path, variables: dict[str, str]) -> Iterator[Airflow]:
                     one.wait(60)
                 except subprocess.TimeoutExpired:
                     os.killpg(one.pid, signal.SIGKILL)
+                    one.wait()
 
 
 def installed() -> Path:

@@ -395,6 +395,39 @@ def published(events: Events, hour: int, *some: bytes, why: str = "") -> tuple[i
     return done.plan.generation, sorted(dataset.dataset(folder).to_table()["event_id"].to_pylist())
 
 
+# Of all that is said, of a visitor whom nobody knows, and about no product.
+SAMPLE = (
+    {"event_datetime": "2026-11-09T22:20:31Z", "event_name": "view", "user_id": "u-1001", "platform": "web",
+     "product_name": "Flour 2 kg", "sku": "FL-2"},
+    {"event_datetime": "2026-11-10T09:15:04.250Z", "event_name": "click", "platform": "ios",
+     "product_name": "Flour 2 kg", "sku": "FL-2"},
+    {"event_datetime": "2026-11-10T09:16:00Z", "event_name": "purchase", "user_id": "u-1002", "platform": "android"},
+)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_three_sample_events_are_typed_rows_of_plain_parquet_by_day(engine: Native, tmp_path: Path) -> None:
+    """A view, a click and a purchase as they are sent, and as readers of nothing else find them."""
+    events = Events(tmp_path, engine)
+    events.arrive(*(json.dumps(one).encode() for one in SAMPLE))
+    events.run()
+    done = files.bring(events.lake.root, events.tables["silver.events"], NOON)
+    assert done
+    folder, names = f"{done.place}/v1", [*SAMPLE[0]]
+    assert {one.parent.name for one in Path(folder).rglob("*.parquet")} == {
+        "event_date=2026-11-09", "event_date=2026-11-10",
+    }  # fmt: skip
+    ats = [datetime.fromisoformat(one["event_datetime"]) for one in SAMPLE]
+    expected = [
+        {name: one.get(name) for name in names} | {"event_datetime": at, "event_date": str(at.date())}
+        for one, at in zip(SAMPLE, ats, strict=True)
+    ]
+    asked = f"from read_parquet('{folder}/*/*.parquet', hive_partitioning = true)"
+    for found in (dataset.dataset(folder, partitioning="hive").to_table(), duckdb.sql(asked).to_arrow_table()):
+        rows = found.select([*names, "event_date"]).sort_by("event_datetime").to_pylist()
+        assert [row | {"event_date": str(row["event_date"])} for row in rows] == expected
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, pytest.param(range(3, 40), marks=pytest.mark.long)])
 def test_after_random_histories_with_kills_readers_have_seen_each_closed_hour_whole(

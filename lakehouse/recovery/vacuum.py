@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 IN_FLIGHT = timedelta(hours=24)  # a run that needs longer to commit a file that it wrote may lose it
 OURS = re.compile(r"(?!_delta_log/)(.+/)?([^/]+\.parquet|deletion_vector_[^/]+\.bin)|_delta_log/\.[^/]+\.tmp")
+CHECKSUM = re.compile(r"(.+/)?\.([^/]+)\.crc")  # which Hadoop keeps beside each file that Spark writes into a folder
 COMMIT = re.compile(r"(\d{20})\.json")
 
 
@@ -38,7 +39,8 @@ def unnamed(address: str, since: int, versions: Collection[int]) -> list[StoredF
     listed = {one.path: one for one in storage.list_files(address)}
     if lost := sorted({path for file in now.files.values() for path in places(address, file)} - listed.keys()):
         raise LakehouseError(f"{address}/{lost[0]} is gone, so nothing is deleted there. See `lakehouse check`.")
-    candidates = (one for path, one in listed.items() if OURS.fullmatch(path) and path not in named)
+    files = {path: CHECKSUM.sub(r"\1\2", path) for path in listed}
+    candidates = (listed[path] for path, of in files.items() if OURS.fullmatch(of) and of not in named)
     return [one for one in candidates if one.modified_at < before]
 
 

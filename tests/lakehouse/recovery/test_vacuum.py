@@ -133,6 +133,18 @@ def test_what_is_younger_than_a_day_may_be_of_a_run_in_flight(tmp_path: Path) ->
     assert sorted(swept(target, 0)) == ["_delta_log/.0a1b.tmp", "part-of-a-run.parquet"]
 
 
+def test_checksums_that_hadoop_keeps_beside_files_go_with_them(tmp_path: Path) -> None:
+    target = Target(str(tmp_path), SCHEMA, vectors=True, partition_by=("s",))
+    committer.overwrite(target, -1, numbers([1]), None)
+    (live,) = tmp_path.glob("s=*/*.parquet")
+    lost = live.with_name("part-of-a-task.parquet")
+    for one in (live, lost):
+        one.with_name(f".{one.name}.crc").write_bytes(b"sums")
+    lost.write_bytes(b"rows")
+    aged(tmp_path)
+    assert sorted(swept(target, 0)) == [f"s=x/.{lost.name}.crc", f"s=x/{lost.name}"]
+
+
 def test_where_a_file_of_the_newest_version_is_gone_nothing_is_deleted(tmp_path: Path) -> None:
     target = Target(str(tmp_path), SCHEMA)
     committer.overwrite(target, -1, numbers([1]), None)

@@ -13,9 +13,11 @@ import yaml
 
 from lakehouse import engines, graph
 from lakehouse.contract import Contract
-from lakehouse.delta import committer, feed, parquet, progress
-from lakehouse.delta.progress import Input, Offsets, Progress
-from lakehouse.delta.types import arrow_schema
+from lakehouse.delta.commits import committer
+from lakehouse.delta.files import feed, parquet
+from lakehouse.delta.tables import progress
+from lakehouse.delta.tables.progress import Input, Offsets, Progress
+from lakehouse.delta.tables.types import arrow_schema
 from lakehouse.intake import ledger, messages
 from lakehouse.proof import verify
 from lakehouse.proof.verify import Scope

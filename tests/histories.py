@@ -26,11 +26,14 @@ from pyspark.sql.readwriter import DataFrameWriter
 
 from lakehouse import engines, graph
 from lakehouse.conf import Retention
-from lakehouse.delta import committer, parquet, progress, vectors
-from lakehouse.delta.ops import query
+from lakehouse.delta.commits import committer
+from lakehouse.delta.commits.ops import query
+from lakehouse.delta.files import parquet, vectors
+from lakehouse.delta.tables import progress
+from lakehouse.delta.upkeep import compaction, vacuum
 from lakehouse.documents import judging
 from lakehouse.errors import LakehouseError
-from lakehouse.recovery import compaction, maintain, vacuum
+from lakehouse.recovery import maintain
 from lakehouse.runs.run import Run
 from tests import world
 from tests.toy import Toy

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from deltalake import DeltaTable
 
-from lakehouse.delta.progress import Progress
+from lakehouse.delta.tables.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from lakehouse.delta.progress import Input
+    from lakehouse.delta.tables.progress import Input
 
 SCHEMA = '{"type":"struct","fields":[{"name":"n","type":"long","nullable":true,"metadata":{}}]}'
 

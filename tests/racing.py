@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from lakehouse.delta import committer, feed, log
-from lakehouse.delta.committer import Target
-from lakehouse.delta.conflicts import ConflictError
+from lakehouse.delta.commits import committer
+from lakehouse.delta.commits.committer import Target
+from lakehouse.delta.commits.conflicts import ConflictError
+from lakehouse.delta.files import feed
+from lakehouse.delta.tables import log
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from lakehouse.delta import committer, log, ops, progress
-from lakehouse.delta.committer import Target
-from lakehouse.delta.types import arrow_schema
+from lakehouse.delta.commits import committer, ops
+from lakehouse.delta.commits.committer import Target
+from lakehouse.delta.tables import log, progress
+from lakehouse.delta.tables.types import arrow_schema
 from lakehouse.recovery import releases
 from lakehouse.recovery.releases import Release
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lakehouse import engines, graph
-from lakehouse.delta import feed, log, progress
+from lakehouse.delta.files import feed
+from lakehouse.delta.tables import log, progress
 from lakehouse.proof import verify
 from lakehouse.proof.verify import OTHER, Scope
 from tests import real

@@ -20,7 +20,8 @@ import pytest
 
 from jobs.samples import branches
 from lakehouse import engines, graph
-from lakehouse.delta import feed, progress
+from lakehouse.delta.files import feed
+from lakehouse.delta.tables import progress
 from lakehouse.runs.run import Run
 from tests.histories import ByDeltaRs, DiedError, dying
 from tests.oracle.recompute import recompute_all

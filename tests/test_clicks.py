@@ -13,10 +13,11 @@ import yaml
 
 from lakehouse import engines, graph
 from lakehouse.contract import Contract
-from lakehouse.delta import committer, feed
-from lakehouse.delta.committer import Target
-from lakehouse.delta.progress import Progress
-from lakehouse.delta.types import arrow_schema
+from lakehouse.delta.commits import committer
+from lakehouse.delta.commits.committer import Target
+from lakehouse.delta.files import feed
+from lakehouse.delta.tables.progress import Progress
+from lakehouse.delta.tables.types import arrow_schema
 from lakehouse.proof import verify
 from lakehouse.proof.verify import Scope
 from lakehouse.runs.run import Run

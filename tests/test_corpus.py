@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lakehouse.delta import ops, progress
+from lakehouse.delta.commits import ops
+from lakehouse.delta.tables import progress
 from lakehouse.runs.run import Run
 from lakehouse.store import archives
 from tests.corpus import cases, made

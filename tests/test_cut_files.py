@@ -19,7 +19,8 @@ import pytest
 
 from jobs.samples import daily
 from lakehouse import graph
-from lakehouse.delta import ops, progress
+from lakehouse.delta.commits import ops
+from lakehouse.delta.tables import progress
 from lakehouse.formula import PLACES
 from lakehouse.intake import ledger
 from lakehouse.runs.run import Run

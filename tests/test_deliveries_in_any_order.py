@@ -22,7 +22,7 @@ import pytest
 
 from jobs.samples import branches, daily, stores
 from lakehouse import graph
-from lakehouse.delta import ops
+from lakehouse.delta.commits import ops
 from lakehouse.intake import ledger
 from lakehouse.runs.run import Run
 from lakehouse.writes.lake import Lake

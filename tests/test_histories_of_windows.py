@@ -22,7 +22,7 @@ from pyarrow import parquet
 
 from jobs.samples import daily
 from lakehouse import engines, graph
-from lakehouse.delta import progress
+from lakehouse.delta.tables import progress
 from lakehouse.engines import NATIVE, SPARK
 from lakehouse.intake import fetched, ledger, retracted
 from lakehouse.intake.fetched import Complete, Part

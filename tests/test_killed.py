@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse.delta import ops, progress
+from lakehouse.delta.commits import ops
+from lakehouse.delta.tables import progress
 from lakehouse.recovery import releases
 from tests.toy import Toy, with_vectors
 
@@ -27,7 +28,8 @@ HOME = Path(__file__).parents[1]
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from lakehouse.delta import committer, parquet
+from lakehouse.delta.commits import committer
+from lakehouse.delta.files import parquet
 from lakehouse.recovery import releases
 from lakehouse.store import storage
 from tests.toy import Toy, with_vectors

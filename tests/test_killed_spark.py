@@ -45,7 +45,7 @@ CALLED, ENDS = (
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from lakehouse.delta import log
+from lakehouse.delta.tables import log
 from lakehouse.engines import jvm
 from lakehouse.engines.spark import Spark
 from lakehouse.errors import LakehouseError

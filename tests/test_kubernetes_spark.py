@@ -11,7 +11,7 @@ import pytest
 
 from jobs.samples import daily
 from lakehouse import graph
-from lakehouse.delta import ops
+from lakehouse.delta.commits import ops
 from lakehouse.store import minio, storage
 from lakehouse.store.cache import cache_folder
 from tests import charts, cluster

@@ -14,10 +14,12 @@ import pytest
 from jobs.samples import daily
 from lakehouse import contract, graph
 from lakehouse.conf import Retention
-from lakehouse.delta import feed, log, progress
+from lakehouse.delta.files import feed
+from lakehouse.delta.tables import log, progress
+from lakehouse.delta.upkeep import compaction
 from lakehouse.intake import ledger, retracted
 from lakehouse.proof import verify
-from lakehouse.recovery import compaction, maintain, releases, retention
+from lakehouse.recovery import maintain, releases, retention
 from lakehouse.recovery import rewind as back
 from lakehouse.runs import plan
 from lakehouse.runs.run import Run

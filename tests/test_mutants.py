@@ -21,21 +21,23 @@ from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import functions as F
 
 from lakehouse import transforms
-from lakehouse.delta import committer, feed, leaving, log
-from lakehouse.delta.committer import Target
-from lakehouse.delta.conflicts import ConflictError
-from lakehouse.delta.ops import query
+from lakehouse.delta.commits import committer, leaving
+from lakehouse.delta.commits.committer import Target
+from lakehouse.delta.commits.conflicts import ConflictError
+from lakehouse.delta.commits.ops import query
+from lakehouse.delta.files import feed
+from lakehouse.delta.tables import log
+from lakehouse.delta.upkeep import vacuum
 from lakehouse.engines import native, protocol
 from lakehouse.engines.native import Native
 from lakehouse.intake import ledger
 from lakehouse.intake.ledger import Delivery
 from lakehouse.recovery import rewind as back
-from lakehouse.recovery import vacuum
 from lakehouse.runs import plan
 from lakehouse.writes import refresh, rewind, units
 from tests import world
 from tests.histories import History
-from tests.lakehouse.recovery.test_vacuum import test_vectors_of_kept_versions_stay
+from tests.lakehouse.delta.upkeep.test_vacuum import test_vectors_of_kept_versions_stay
 from tests.toy import Toy
 from tests.world import CUSTOMERS, ORDERS
 

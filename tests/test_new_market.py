@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lakehouse import conf, engines, graph
-from lakehouse.delta import feed
+from lakehouse.delta.files import feed
 from lakehouse.runs.run import Run
 from lakehouse.serving import sql
 from lakehouse.writes.lake import Lake

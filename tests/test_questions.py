@@ -10,7 +10,7 @@ import pytest
 from jobs.docs import site
 from jobs.samples import branches
 from lakehouse import engines, graph
-from lakehouse.delta import feed
+from lakehouse.delta.files import feed
 from lakehouse.recovery import releases
 from lakehouse.runs.run import Run
 from lakehouse.serving import sql

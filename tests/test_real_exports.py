@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lakehouse import graph
-from lakehouse.delta import feed
+from lakehouse.delta.files import feed
 from lakehouse.store import minio, storage
 from lakehouse.writes.lake import Lake
 from tests import real

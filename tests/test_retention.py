@@ -12,7 +12,8 @@ import pytest
 
 from jobs import cli
 from lakehouse import graph
-from lakehouse.delta import ops, progress
+from lakehouse.delta.commits import ops
+from lakehouse.delta.tables import progress
 from lakehouse.engines.native import Native
 from lakehouse.intake import ledger, retracted
 from lakehouse.proof import verify

@@ -12,7 +12,7 @@ import pytest
 from jobs import printed
 from jobs.runs import planned, ran
 from lakehouse import engines
-from lakehouse.delta import progress
+from lakehouse.delta.tables import progress
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger, retracted
 from lakehouse.intake.ledger import Delivery

@@ -23,7 +23,8 @@ import pytest
 import yaml
 
 from lakehouse.contract import Contract
-from lakehouse.delta import ops, progress
+from lakehouse.delta.commits import ops
+from lakehouse.delta.tables import progress
 from lakehouse.graph import Table
 from lakehouse.intake import ledger, schema_changes
 from lakehouse.intake.landing import find

@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 
 from jobs import cli
 from lakehouse import graph
-from lakehouse.delta import ops
+from lakehouse.delta.commits import ops
 from lakehouse.documents import judging
 from lakehouse.intake import retracted
 from lakehouse.proof import verify

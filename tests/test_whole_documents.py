@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lakehouse import graph
-from lakehouse.delta import ops, progress
+from lakehouse.delta.commits import ops
+from lakehouse.delta.tables import progress
 from lakehouse.proof import verify
 from lakehouse.runs.run import Run
 from lakehouse.writes.lake import Lake

@@ -18,8 +18,8 @@ from deltalake import DeltaTable
 
 from lakehouse import conf, graph
 from lakehouse.contract import Contract
-from lakehouse.delta import log, progress
-from lakehouse.delta.progress import Input
+from lakehouse.delta.tables import log, progress
+from lakehouse.delta.tables.progress import Input
 from lakehouse.intake import ledger
 from lakehouse.runs.run import Run
 from lakehouse.writes.lake import Lake

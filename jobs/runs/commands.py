@@ -158,7 +158,7 @@ def _check_once(every: str | None, since: str | None, until: str | None, from_da
 
 
 def _times(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
-    from lakehouse.delta.ops import moment
+    from lakehouse.delta.commits.ops import moment
 
     begin, end = (moment(text) if text else None for text in (since, until))
     if begin and end and begin >= end:

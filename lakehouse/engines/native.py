@@ -23,8 +23,10 @@ import pyarrow.compute as pc
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
-from lakehouse.delta import committer, conflicts, feed, leaving, log, parquet
-from lakehouse.delta.parquet import NULL_FOLDER
+from lakehouse.delta.commits import committer, conflicts, leaving
+from lakehouse.delta.files import feed, parquet
+from lakehouse.delta.files.parquet import NULL_FOLDER
+from lakehouse.delta.tables import log
 from lakehouse.engines import NATIVE, channel, reading, sail
 from lakehouse.engines.joins import semi
 from lakehouse.engines.protocol import FEW_BYTES, FEW_ROWS, SLICE
@@ -36,8 +38,8 @@ if TYPE_CHECKING:
 
     from pyspark.sql import Column, DataFrame, SparkSession
 
-    from lakehouse.delta.committer import Rows, Target
-    from lakehouse.delta.log import Snapshot
+    from lakehouse.delta.commits.committer import Rows, Target
+    from lakehouse.delta.tables.log import Snapshot
     from lakehouse.engines.protocol import Change, Planned
     from lakehouse.engines.scratch import Scratch
 

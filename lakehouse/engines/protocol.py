@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from lakehouse.delta.log import NoVersionError
+from lakehouse.delta.tables.log import NoVersionError
 from lakehouse.errors import LakehouseError, masked, refusal
 from lakehouse.store.storage import MissingFileError
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import Column, DataFrame
 
-    from lakehouse.delta.committer import Target
-    from lakehouse.delta.progress import Offsets
+    from lakehouse.delta.commits.committer import Target
+    from lakehouse.delta.tables.progress import Offsets
 
 # Compressed bytes of a turn's inputs, a hundred thousand order lines or so: below, what is fixed is all of the work.
 FEW_BYTES = 8 << 20

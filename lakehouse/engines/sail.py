@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
-from lakehouse.delta import log
+from lakehouse.delta.tables import log
 from lakehouse.engines.scratch import Scratch
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
@@ -54,7 +54,7 @@ def copied(address: str, version: int) -> Path | None:
     """
     if log.last_checkpoint(address) <= version:
         return None
-    from lakehouse.delta import feed  # noqa: PLC0415  with Arrow's functions, which only an old version needs
+    from lakehouse.delta.files import feed  # noqa: PLC0415  with Arrow's functions, which only an old version needs
 
     folder = scratch().folder()
     feed.of_each_file(address, lambda rows: scratch().write(rows, folder), version)

@@ -14,8 +14,8 @@ from delta.tables import DeltaTable
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from lakehouse.delta import log
-from lakehouse.delta.conflicts import ConflictError, beside_maintenance
+from lakehouse.delta.commits.conflicts import ConflictError, beside_maintenance
+from lakehouse.delta.tables import log
 from lakehouse.engines import SPARK, jvm, topics
 from lakehouse.engines.joins import semi
 from lakehouse.engines.protocol import FEW_BYTES, UnansweredError, errors, words
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.readwriter import DataFrameWriter
 
-    from lakehouse.delta.committer import Target
+    from lakehouse.delta.commits.committer import Target
     from lakehouse.engines.protocol import Change, Planned
 
 METADATA = "spark.databricks.delta.commitInfo.userMetadata"

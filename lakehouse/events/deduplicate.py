@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 
 from lakehouse.contract import EVIDENCE
-from lakehouse.delta import log, progress
-from lakehouse.delta.progress import Input, Progress
+from lakehouse.delta.tables import log, progress
+from lakehouse.delta.tables.progress import Input, Progress
 from lakehouse.engines.protocol import FEW_ROWS, SLICE
 from lakehouse.errors import LakehouseError
 from lakehouse.events.judging import (

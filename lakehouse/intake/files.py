@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.delta.types import arrow_schema
+from lakehouse.delta.tables.types import arrow_schema
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import fetched
 from lakehouse.readers import csv_records, records

@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lakehouse.delta import log, ops, progress
+from lakehouse.delta.commits import ops
+from lakehouse.delta.tables import log, progress
 from lakehouse.formula import PLACES
 from lakehouse.readers.columns import column_names
 from lakehouse.readers.records import Layout
@@ -24,8 +25,8 @@ from lakehouse.store.storage import StoredFile
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Sequence
 
-    from lakehouse.delta.log import Action, Snapshot
-    from lakehouse.delta.progress import Input
+    from lakehouse.delta.tables.log import Action, Snapshot
+    from lakehouse.delta.tables.progress import Input
 
 FILES = "ops.files"
 TOPIC = "topic"  # the input of a table whose rows are messages: of it rounds are counted as batches, and no file is

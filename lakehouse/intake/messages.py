@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.delta.types import arrow_schema
+from lakehouse.delta.tables.types import arrow_schema
 from lakehouse.readers import json_records, records
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from lakehouse.delta import ops, progress
+from lakehouse.delta.commits import ops
+from lakehouse.delta.tables import progress
 from lakehouse.readers.columns import OF_CORRECTIONS
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse import engines, graph
-from lakehouse.delta.types import arrow_schema
+from lakehouse.delta.tables.types import arrow_schema
 from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import files, messages

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from lakehouse import graph
-from lakehouse.delta import progress
+from lakehouse.delta.tables import progress
 from lakehouse.errors import LakehouseError
 from lakehouse.sources.credentials import secret
 

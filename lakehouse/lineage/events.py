@@ -35,7 +35,8 @@ from openlineage.client.uuid import generate_static_uuid
 
 from lakehouse import engines
 from lakehouse.contract import GRAIN_IS_UNIQUE
-from lakehouse.delta import feed, log, progress
+from lakehouse.delta.files import feed
+from lakehouse.delta.tables import log, progress
 from lakehouse.errors import masked
 from lakehouse.lineage import datasets
 from lakehouse.lineage.origins import DIRECT
@@ -43,8 +44,8 @@ from lakehouse.lineage.origins import DIRECT
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from lakehouse.delta.log import Snapshot
-    from lakehouse.delta.progress import Input
+    from lakehouse.delta.tables.log import Snapshot
+    from lakehouse.delta.tables.progress import Input
     from lakehouse.graph import Table
     from lakehouse.lineage.columns import Lineage
     from lakehouse.lineage.origins import Origins

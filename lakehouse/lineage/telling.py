@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from lakehouse.delta.progress import Input
+    from lakehouse.delta.tables.progress import Input
     from lakehouse.graph import Table
     from lakehouse.lineage.events import Events
     from lakehouse.lineage.sending import Sender

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakehouse.alerts import facts, problems, record
 from lakehouse.alerts.record import Record
-from lakehouse.delta import ops, progress
+from lakehouse.delta.commits import ops
+from lakehouse.delta.tables import progress
 from lakehouse.errors import LackingExtraError, LakehouseError
 from lakehouse.proof.verify import CERTIFICATES
 from lakehouse.recovery import releases

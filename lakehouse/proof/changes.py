@@ -8,14 +8,15 @@ from functools import cache
 from itertools import groupby, islice, pairwise
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.delta import log, ops, progress
-from lakehouse.delta.progress import Progress
+from lakehouse.delta.commits import ops
+from lakehouse.delta.tables import log, progress
+from lakehouse.delta.tables.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from lakehouse.contract import Contract
-    from lakehouse.delta.log import Commit
+    from lakehouse.delta.tables.log import Commit
     from lakehouse.graph import Table
     from lakehouse.intake.ledger import Entry
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.delta import feed, log, progress
-from lakehouse.delta.leaving import places_of
-from lakehouse.delta.progress import Input
+from lakehouse.delta.commits.leaving import places_of
+from lakehouse.delta.files import feed
+from lakehouse.delta.tables import log, progress
+from lakehouse.delta.tables.progress import Input
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
 from lakehouse.proof import changes, moved

@@ -16,7 +16,7 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from lakehouse import graph
-from lakehouse.delta import log, progress
+from lakehouse.delta.tables import log, progress
 from lakehouse.documents import judging, parsing
 from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
-    from lakehouse.delta.progress import Input, Progress, State
+    from lakehouse.delta.tables.progress import Input, Progress, State
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
     from lakehouse.intake.fetched import OnPage

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from lakehouse.contract import Contract
-    from lakehouse.delta.progress import Progress
+    from lakehouse.delta.tables.progress import Progress
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
     from lakehouse.intake.ledger import Entry

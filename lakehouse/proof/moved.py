@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.delta import feed, progress
-from lakehouse.delta.leaving import places_of
+from lakehouse.delta.commits.leaving import places_of
+from lakehouse.delta.files import feed
+from lakehouse.delta.tables import progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

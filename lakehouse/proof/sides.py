@@ -17,7 +17,7 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 
 from lakehouse.contract import DIGEST, EVIDENCE
-from lakehouse.delta import progress
+from lakehouse.delta.tables import progress
 from lakehouse.documents import accounting, dumps, lacking, parsing, quarantine
 from lakehouse.engines import protocol
 from lakehouse.engines.joins import semi
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import Column, DataFrame
 
-    from lakehouse.delta.progress import Progress
+    from lakehouse.delta.tables.progress import Progress
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
     from lakehouse.intake.ledger import Entry

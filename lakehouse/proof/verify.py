@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lakehouse import engines, graph
-from lakehouse.delta import log, ops, progress
-from lakehouse.delta.progress import Progress
+from lakehouse.delta.commits import ops
+from lakehouse.delta.tables import log, progress
+from lakehouse.delta.tables.progress import Progress
 from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
@@ -26,7 +27,7 @@ from lakehouse.store import storage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from lakehouse.delta.progress import State
+    from lakehouse.delta.tables.progress import State
     from lakehouse.graph import Table
     from lakehouse.intake.ledger import Entry
     from lakehouse.proof.compare import Comparison

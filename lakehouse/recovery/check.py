@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from lakehouse.conf import Retention
-from lakehouse.delta import log, parquet, progress, vectors
+from lakehouse.delta.files import parquet, vectors
+from lakehouse.delta.tables import log, progress
+from lakehouse.delta.upkeep import vacuum
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger, retracted
-from lakehouse.recovery import maintain, releases, vacuum
+from lakehouse.recovery import maintain, releases
 from lakehouse.runs import plan
 from lakehouse.store import storage
 from lakehouse.store.storage import BrokenOffError
@@ -26,8 +28,8 @@ from lakehouse.store.storage import BrokenOffError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from lakehouse.delta.log import Action, Snapshot
-    from lakehouse.delta.progress import Input, State
+    from lakehouse.delta.tables.log import Action, Snapshot
+    from lakehouse.delta.tables.progress import Input, State
     from lakehouse.graph import Table
     from lakehouse.intake.ledger import Entry
 

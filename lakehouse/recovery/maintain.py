@@ -15,19 +15,21 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from lakehouse.conf import LONGEST
-from lakehouse.delta import committer, conflicts, log, progress
+from lakehouse.delta.commits import committer, conflicts
+from lakehouse.delta.tables import log, progress
+from lakehouse.delta.upkeep import compaction, logs, vacuum
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
 from lakehouse.logs import event
-from lakehouse.recovery import compaction, logs, releases, vacuum
+from lakehouse.recovery import releases
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from lakehouse.conf import Retention
+    from lakehouse.delta.upkeep.compaction import Compacted
     from lakehouse.graph import Table
-    from lakehouse.recovery.compaction import Compacted
 
 OPS = "ops"
 DELETED, LOGS = "delta.deletedFileRetentionDuration", "delta.logRetentionDuration"

@@ -15,12 +15,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from lakehouse import conf, logs
-from lakehouse.delta import log, ops, progress
-from lakehouse.delta.conflicts import after_others
-from lakehouse.delta.progress import Input, State
+from lakehouse.delta.commits import ops
+from lakehouse.delta.commits.conflicts import after_others
+from lakehouse.delta.tables import log, progress
+from lakehouse.delta.tables.progress import Input, State
+from lakehouse.delta.upkeep import vacuum
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger, retracted
-from lakehouse.recovery import vacuum
 from lakehouse.runs import plan, quality
 from lakehouse.runs.history import History
 

@@ -18,8 +18,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.contract import EVIDENCE
-from lakehouse.delta import committer, features, feed, log, parquet, progress
-from lakehouse.delta.conflicts import ConflictError, after_others
+from lakehouse.delta.commits import committer
+from lakehouse.delta.commits.conflicts import ConflictError, after_others
+from lakehouse.delta.files import feed, parquet
+from lakehouse.delta.tables import features, log, progress
 from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError, is_panic
 from lakehouse.intake import fetched, ledger, retracted
@@ -34,8 +36,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
-    from lakehouse.delta.log import Action, Snapshot
-    from lakehouse.delta.progress import State
+    from lakehouse.delta.tables.log import Action, Snapshot
+    from lakehouse.delta.tables.progress import State
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
     from lakehouse.intake.ledger import Delivery, Entry

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lakehouse import contract
-from lakehouse.delta import feed, log, progress
-from lakehouse.delta.progress import Input
+from lakehouse.delta.files import feed
+from lakehouse.delta.tables import log, progress
+from lakehouse.delta.tables.progress import Input
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger, retracted
 from lakehouse.runs import accounts, history

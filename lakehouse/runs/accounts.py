@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from lakehouse.delta import log, ops, progress
+from lakehouse.delta.commits import ops
+from lakehouse.delta.tables import log, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.formula import NAMES, PLACES
 from lakehouse.intake import fetched
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from lakehouse.contract import Source
-    from lakehouse.delta.progress import Progress, State
+    from lakehouse.delta.tables.progress import Progress, State
     from lakehouse.graph import Table
     from lakehouse.intake.landing import Found
     from lakehouse.intake.ledger import Said

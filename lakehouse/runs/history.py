@@ -12,13 +12,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lakehouse import engines
-from lakehouse.delta import log, ops, progress
+from lakehouse.delta.commits import ops
+from lakehouse.delta.tables import log, progress
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lakehouse.delta.feed import Written
+    from lakehouse.delta.files.feed import Written
     from lakehouse.runs.turns import Decision, Done
     from lakehouse.writes.rewind import Restored, Rewind
 
@@ -90,7 +91,7 @@ class Ran:
 
 def ran(root: str, done: Done) -> Ran:
     """What a turn that ended well did; what it wrote is read from the table's log."""
-    from lakehouse.delta import feed  # noqa: PLC0415  Arrow, which a look at what runs did does not need
+    from lakehouse.delta.files import feed  # noqa: PLC0415  Arrow, which a look at what runs did does not need
 
     decision, until = done.decision, done.version
     since = decision.state.version if decision.state else -1
@@ -133,7 +134,7 @@ def note(root: str, run: str, at: datetime, engine: str, done: Sequence[Done], b
 
 def rewound(root: str, work: Rewind, restored: Sequence[Restored]) -> None:
     """Append the tables that a rewind wrote, as a run of its own."""
-    from lakehouse.delta import feed  # noqa: PLC0415
+    from lakehouse.delta.files import feed  # noqa: PLC0415
 
     rows = []
     for one in restored:

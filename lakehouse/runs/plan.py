@@ -10,8 +10,8 @@ from functools import cache
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from lakehouse import engines, graph
-from lakehouse.delta import log, progress
-from lakehouse.delta.progress import Input
+from lakehouse.delta.tables import log, progress
+from lakehouse.delta.tables.progress import Input
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger, retracted
 from lakehouse.runs import accounts
@@ -22,7 +22,7 @@ from lakehouse.store import storage
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from lakehouse.delta.progress import Progress, State
+    from lakehouse.delta.tables.progress import Progress, State
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
     from lakehouse.intake.ledger import Delivery, Entry
@@ -524,7 +524,7 @@ def _moved(root: str, table: Table, note: Progress, inputs: Mapping[str, Input])
 
 def _choose(root: str, table: Table, settled: Decision, taken: list[Entry], history: History) -> Decision:
     """The way for a table whose inputs moved, and otherwise are what they were."""
-    from lakehouse.delta import feed  # noqa: PLC0415  Arrow, which a look at what did not move does not need
+    from lakehouse.delta.files import feed  # noqa: PLC0415  Arrow, which a look at what did not move does not need
 
     did = {name: feed.written(progress.address(root, name), *span) for name, span in settled.moved.items()}
     rows = progress.together(one.changed if one else None for one in did.values())

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.delta import ops, progress
+from lakehouse.delta.commits import ops
+from lakehouse.delta.tables import progress
 from lakehouse.formula import NAMES, PLACES, evaluate
 from lakehouse.writes.measures import Measure
 

@@ -15,9 +15,9 @@ from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
 from lakehouse import engines, graph, logs
-from lakehouse.delta import log, progress
-from lakehouse.delta.conflicts import after_others
-from lakehouse.delta.progress import Input, Progress
+from lakehouse.delta.commits.conflicts import after_others
+from lakehouse.delta.tables import log, progress
+from lakehouse.delta.tables.progress import Input, Progress
 from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError, is_panic, refusal
 from lakehouse.intake import landing, ledger, retracted, schema_changes
@@ -402,7 +402,7 @@ class Run:
         return files + sum(progress.size(progress.address(self.root, name)) for name in names)
 
     def _append(self, writer: Writer, decision: Decision) -> Done:
-        from lakehouse.delta import feed  # noqa: PLC0415
+        from lakehouse.delta.files import feed  # noqa: PLC0415
         from lakehouse.writes import append  # noqa: PLC0415
 
         base, address = writer.note.base, self.lake.address(writer.table.name)
@@ -419,7 +419,7 @@ class Run:
 
     def _round(self, writer: Writer, decision: Decision) -> Done:
         """What a topic holds beyond what its table includes, as far as a round may take."""
-        from lakehouse.delta import feed  # noqa: PLC0415
+        from lakehouse.delta.files import feed  # noqa: PLC0415
         from lakehouse.writes import append  # noqa: PLC0415
 
         name = writer.table.name
@@ -519,7 +519,7 @@ class Run:
         )
 
     def _rebuild(self, writer: Writer, decision: Decision) -> Done:
-        from lakehouse.delta import feed  # noqa: PLC0415
+        from lakehouse.delta.files import feed  # noqa: PLC0415
         from lakehouse.writes import refresh  # noqa: PLC0415
         from lakehouse.writes.lake import conf_rows  # noqa: PLC0415
 
@@ -552,7 +552,7 @@ class Run:
 
     def _rows_between(self, source: str, known: Input | None, now: Input) -> int:
         """From bronze's own log, so that the sums are closed against something that was counted elsewhere."""
-        from lakehouse.delta import feed  # noqa: PLC0415
+        from lakehouse.delta.files import feed  # noqa: PLC0415
 
         address = self.lake.address(source)
         there = progress.rows(address, int(now.version)) or 0

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from lakehouse.delta import ops
+from lakehouse.delta.commits import ops
 from lakehouse.described import roughly
 from lakehouse.errors import LackingExtraError, LakehouseError
 from lakehouse.intake import ledger
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
-    from lakehouse.delta.progress import Offsets
+    from lakehouse.delta.tables.progress import Offsets
     from lakehouse.described_kafka import Kafka
     from lakehouse.graph import Table
     from lakehouse.intake.messages import Sent

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lakehouse.delta.progress import Input, State
+    from lakehouse.delta.tables.progress import Input, State
     from lakehouse.intake.landing import Found
     from lakehouse.intake.ledger import Entry
     from lakehouse.intake.schema_changes import SchemaChange

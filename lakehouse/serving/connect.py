@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lakehouse import graph
-from lakehouse.delta import features, log, progress
+from lakehouse.delta.tables import features, log, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.serving import sql
 from lakehouse.store import storage
@@ -19,7 +19,7 @@ from lakehouse.store.cache import PLAIN
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lakehouse.delta.log import Snapshot
+    from lakehouse.delta.tables.log import Snapshot
 
 TRINO_PORT = 8080
 DIGEST = sql.DIGEST

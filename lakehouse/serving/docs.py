@@ -15,7 +15,8 @@ from sqlglot import exp
 from sqlglot.errors import ParseError
 
 from lakehouse import graph
-from lakehouse.delta import log, ops, progress
+from lakehouse.delta.commits import ops
+from lakehouse.delta.tables import log, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
 from lakehouse.lineage.columns import Lineage
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from lakehouse.delta.progress import Input
+    from lakehouse.delta.tables.progress import Input
     from lakehouse.graph import Table
 
 EXAMPLES = 5

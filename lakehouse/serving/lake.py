@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from lakehouse import conf, engines
-from lakehouse.delta import progress
+from lakehouse.delta.tables import progress
 from lakehouse.errors import LakehouseError
 from lakehouse.serving import sql
 from lakehouse.store import storage
@@ -95,7 +95,7 @@ class Lake:
         >>> Lake.open().arrow("gold.daily_sales", ["market", "orders"], version=0).to_pylist()
         [{'market': 1, 'orders': 2}, {'market': 2, 'orders': 4}]
         """
-        from lakehouse.delta import feed  # noqa: PLC0415  with Arrow's functions, which frames do not need
+        from lakehouse.delta.files import feed  # noqa: PLC0415  with Arrow's functions, which frames do not need
 
         place = self._place(table, release, version)
         return feed.read(*place, sql.shown(*place) if columns is None else columns)

@@ -7,8 +7,8 @@ import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.delta import progress
-from lakehouse.delta.ops import query
+from lakehouse.delta.commits.ops import query
+from lakehouse.delta.tables import progress
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
 from lakehouse.readers.columns import OF_CORRECTIONS, defused

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lakehouse import conf
-from lakehouse.delta import log, ops, progress, types
+from lakehouse.delta.commits import ops
+from lakehouse.delta.tables import log, progress, types
 from lakehouse.errors import LakehouseError
 from lakehouse.readers.columns import defused
 from lakehouse.serving import local, plain
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from sqlglot import exp
 
-    from lakehouse.delta.progress import Input
+    from lakehouse.delta.tables.progress import Input
     from lakehouse.engines.protocol import Reader
 
 Point: TypeAlias = "Mapping[str, Input] | None"  # what each table is to be read at; None for the newest

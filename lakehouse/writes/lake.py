@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lakehouse import graph, markets
-from lakehouse.delta import committer, log, progress
-from lakehouse.delta.committer import Target
-from lakehouse.delta.progress import VECTORS, Input
-from lakehouse.delta.types import arrow_schema
+from lakehouse.delta.commits import committer
+from lakehouse.delta.commits.committer import Target
+from lakehouse.delta.tables import log, progress
+from lakehouse.delta.tables.progress import VECTORS, Input
+from lakehouse.delta.tables.types import arrow_schema
 from lakehouse.engines.protocol import Change
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
-    from lakehouse.delta.log import Snapshot
-    from lakehouse.delta.progress import Progress, State
+    from lakehouse.delta.tables.log import Snapshot
+    from lakehouse.delta.tables.progress import Progress, State
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
 

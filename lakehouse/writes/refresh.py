@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from lakehouse.delta import progress
-from lakehouse.delta.feed import UnreadableChangesError
+from lakehouse.delta.files.feed import UnreadableChangesError
+from lakehouse.delta.tables import progress
 from lakehouse.engines import protocol
 from lakehouse.engines.protocol import FEW_ROWS
 from lakehouse.writes import needed, units

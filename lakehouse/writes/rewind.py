@@ -15,9 +15,10 @@ from datetime import UTC, datetime
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
-from lakehouse.delta import committer, log, progress
-from lakehouse.delta.conflicts import after_others
-from lakehouse.delta.progress import Input, Progress
+from lakehouse.delta.commits import committer
+from lakehouse.delta.commits.conflicts import after_others
+from lakehouse.delta.tables import log, progress
+from lakehouse.delta.tables.progress import Input, Progress
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
 from lakehouse.store import storage

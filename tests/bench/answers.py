@@ -13,7 +13,7 @@ import duckdb
 from deltalake import DeltaTable, QueryBuilder
 
 from lakehouse import graph
-from lakehouse.delta import progress
+from lakehouse.delta.tables import progress
 from lakehouse.transforms import TEN_MEASURES
 
 if TYPE_CHECKING:

@@ -21,10 +21,11 @@ import numpy as np
 import pyarrow as pa
 
 from lakehouse import engines, graph
-from lakehouse.delta import committer, progress
-from lakehouse.delta.committer import Target
-from lakehouse.delta.progress import Input, Progress
-from lakehouse.delta.types import arrow_schema
+from lakehouse.delta.commits import committer
+from lakehouse.delta.commits.committer import Target
+from lakehouse.delta.tables import progress
+from lakehouse.delta.tables.progress import Input, Progress
+from lakehouse.delta.tables.types import arrow_schema
 from lakehouse.writes import refresh
 from lakehouse.writes.lake import Lake, Writer, conf_rows
 

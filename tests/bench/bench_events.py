@@ -21,9 +21,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse import engines
-from lakehouse.delta import progress
-from lakehouse.delta.progress import Offsets
-from lakehouse.delta.types import arrow_schema
+from lakehouse.delta.tables import progress
+from lakehouse.delta.tables.progress import Offsets
+from lakehouse.delta.tables.types import arrow_schema
 from lakehouse.intake import messages
 from lakehouse.writes.append import Round
 from tests.events import BRONZE, SILVER, Events, append_round

@@ -22,7 +22,7 @@ import psycopg
 import pyarrow as pa
 
 from lakehouse import graph
-from lakehouse.delta import feed
+from lakehouse.delta.files import feed
 from lakehouse.serving.postgres import server, sync
 from lakehouse.serving.postgres.connection import connected
 from tests.served import Served

@@ -25,8 +25,8 @@ import psutil
 import pyarrow.compute as pc
 
 from lakehouse import graph
-from lakehouse.delta import log, progress
-from lakehouse.delta.progress import Progress
+from lakehouse.delta.tables import log, progress
+from lakehouse.delta.tables.progress import Progress
 from lakehouse.intake import ledger
 from lakehouse.sources import broker as kafka
 from lakehouse.store import minio

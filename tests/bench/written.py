@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from lakehouse import graph
-from lakehouse.delta import feed
+from lakehouse.delta.files import feed
 
 if TYPE_CHECKING:
     from pathlib import Path

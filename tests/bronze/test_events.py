@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
-from lakehouse.delta import feed, progress
-from lakehouse.delta.progress import Offsets
-from lakehouse.delta.types import arrow_schema
+from lakehouse.delta.files import feed
+from lakehouse.delta.tables import progress
+from lakehouse.delta.tables.progress import Offsets
+from lakehouse.delta.tables.types import arrow_schema
 from lakehouse.intake import messages
 from lakehouse.proof import verify
 from lakehouse.recovery import retention

@@ -19,7 +19,9 @@ from tenacity import retry, stop_after_delay, wait_fixed
 
 from jobs.samples import daily
 from lakehouse import graph
-from lakehouse.delta import feed, ops, progress
+from lakehouse.delta.commits import ops
+from lakehouse.delta.files import feed
+from lakehouse.delta.tables import progress
 from lakehouse.engines import jvm
 from lakehouse.intake import ledger
 from lakehouse.store import minio, storage

@@ -23,8 +23,10 @@ from deltalake import write_deltalake
 
 from jobs import printed
 from lakehouse.conf import HOME
-from lakehouse.delta import committer, feed, log, ops, progress
-from lakehouse.delta.committer import Target
+from lakehouse.delta.commits import committer, ops
+from lakehouse.delta.commits.committer import Target
+from lakehouse.delta.files import feed
+from lakehouse.delta.tables import log, progress
 from lakehouse.engines import protocol, sail
 from lakehouse.engines.scratch import Scratch
 from lakehouse.errors import MEMORY, LakehouseError, refusal

@@ -14,9 +14,10 @@ import pytest
 from deltalake import DeltaTable
 
 from lakehouse import graph
-from lakehouse.delta import committer, progress
-from lakehouse.delta.committer import Target
-from lakehouse.delta.progress import Input, Progress
+from lakehouse.delta.commits import committer
+from lakehouse.delta.commits.committer import Target
+from lakehouse.delta.tables import progress
+from lakehouse.delta.tables.progress import Input, Progress
 from lakehouse.intake import landing, ledger
 from lakehouse.recovery import releases
 from lakehouse.store import storage

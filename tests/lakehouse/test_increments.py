@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lakehouse.delta import feed, progress
+from lakehouse.delta.files import feed
+from lakehouse.delta.tables import progress
 from lakehouse.store import storage
 from tests.toy import SOURCES, Toy, with_vectors
 

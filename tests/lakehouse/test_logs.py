@@ -11,7 +11,8 @@ import pytest
 
 from jobs import cli, options
 from lakehouse import conf, graph, logs
-from lakehouse.delta import ops, progress
+from lakehouse.delta.commits import ops
+from lakehouse.delta.tables import progress
 from lakehouse.errors import LakehouseError
 from tests.toy import SOURCES, Toy
 

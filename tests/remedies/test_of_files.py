@@ -15,7 +15,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from lakehouse.delta.types import arrow_schema
+from lakehouse.delta.tables.types import arrow_schema
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import files, landing, ledger
 from lakehouse.intake.files import CORE_COLUMNS, Work

@@ -12,8 +12,9 @@ from jobs import cli
 from jobs.runs import every
 from jobs.samples import daily
 from lakehouse import engines
-from lakehouse.delta import committer, progress
-from lakehouse.delta.committer import Target
+from lakehouse.delta.commits import committer
+from lakehouse.delta.commits.committer import Target
+from lakehouse.delta.tables import progress
 from lakehouse.engines import sail
 from lakehouse.errors import LakehouseError
 from lakehouse.serving import allowed, docs, sql

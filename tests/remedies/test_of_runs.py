@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobs import printed
-from lakehouse.delta import committer
-from lakehouse.delta.conflicts import ConflictError
-from lakehouse.delta.feed import UnreadableChangesError
+from lakehouse.delta.commits import committer
+from lakehouse.delta.commits.conflicts import ConflictError
+from lakehouse.delta.files.feed import UnreadableChangesError
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger, retracted
 from lakehouse.proof import explain, verify

@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs import cli
-from lakehouse.delta.committer import Target
+from lakehouse.delta.commits.committer import Target
 from lakehouse.engines.protocol import Change
 from lakehouse.engines.scratch import Scratch
 from lakehouse.engines.spark import Spark

@@ -12,10 +12,12 @@ import pyarrow as pa
 import pytest
 from pyroaring import BitMap64
 
-from lakehouse.delta import committer, feed, log, ops, parquet, progress, types, vectors
-from lakehouse.delta.committer import Target
-from lakehouse.delta.conflicts import ConflictError
-from lakehouse.delta.feed import UnreadableChangesError
+from lakehouse.delta.commits import committer, ops
+from lakehouse.delta.commits.committer import Target
+from lakehouse.delta.commits.conflicts import ConflictError
+from lakehouse.delta.files import feed, parquet, vectors
+from lakehouse.delta.files.feed import UnreadableChangesError
+from lakehouse.delta.tables import log, progress, types
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 from tests import logs

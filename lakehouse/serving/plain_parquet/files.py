@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lakehouse.delta import feed, log, parquet, progress
-from lakehouse.delta.conflicts import after_others
-from lakehouse.delta.feed import UnreadableChangesError
-from lakehouse.delta.progress import Progress
+from lakehouse.delta.commits.conflicts import after_others
+from lakehouse.delta.files import feed, parquet
+from lakehouse.delta.files.feed import UnreadableChangesError
+from lakehouse.delta.tables import log, progress
+from lakehouse.delta.tables.progress import Progress
 from lakehouse.errors import LakehouseError
 from lakehouse.serving.plain_parquet import plans
 from lakehouse.serving.plain_parquet.plans import AnewError, Plan
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from threading import Event
 
-    from lakehouse.delta.log import Action, Snapshot
+    from lakehouse.delta.tables.log import Action, Snapshot
     from lakehouse.graph import Table
 
 MOST = 1_000_000  # rows of a file, and those that wait in memory for the rest of theirs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lakehouse.delta import ops
+from lakehouse.delta.commits import ops
 from lakehouse.serving.plain_parquet import plans
 from lakehouse.store import storage
 

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from lakehouse.delta import log, ops, progress
+from lakehouse.delta.commits import ops
+from lakehouse.delta.tables import log, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from lakehouse.contract import Published
-    from lakehouse.delta.log import Action, Snapshot
-    from lakehouse.delta.ops import Kind
+    from lakehouse.delta.commits.ops import Kind
+    from lakehouse.delta.tables.log import Action, Snapshot
     from lakehouse.graph import Table
 
 FOLDER, CURRENT, NOTE = "published", "CURRENT", "plan"

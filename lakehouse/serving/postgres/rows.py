@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg.sql import SQL, Identifier
 
-from lakehouse.delta import feed
+from lakehouse.delta.files import feed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,7 @@ from psycopg.sql import SQL, Identifier, Literal
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from lakehouse import conf, contract
-from lakehouse.delta import log, progress, types
+from lakehouse.delta.tables import log, progress, types
 from lakehouse.errors import LakehouseError
 from lakehouse.serving import local
 

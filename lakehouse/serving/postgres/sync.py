@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 from psycopg.errors import LockNotAvailable
 from psycopg.sql import SQL, Identifier, Literal
 
-from lakehouse.delta import feed, progress
+from lakehouse.delta.files import feed
+from lakehouse.delta.tables import progress
 from lakehouse.errors import LakehouseError
 from lakehouse.recovery import releases
 from lakehouse.serving.postgres import beside, held, shape

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 
-from lakehouse.delta import log, progress
+from lakehouse.delta.tables import log, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.recovery import releases
 from lakehouse.serving import local, sql

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from lakehouse.delta.progress import Offsets
-from lakehouse.delta.types import arrow_schema
+from lakehouse.delta.tables.progress import Offsets
+from lakehouse.delta.tables.types import arrow_schema
 from lakehouse.engines.protocol import Planned
 from lakehouse.intake import messages
 from lakehouse.intake.messages import OF_A_MESSAGE, as_json

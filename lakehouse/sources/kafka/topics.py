@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
-from lakehouse.delta.progress import Offsets
+from lakehouse.delta.tables.progress import Offsets
 from lakehouse.sources.kafka import clients
 from lakehouse.sources.windows import SourceError
 

@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 from jobs import cli
 from jobs.docs.html import page, shown
 from lakehouse.contract import Contract
-from lakehouse.delta import progress
+from lakehouse.delta.tables import progress
 from lakehouse.errors import LakehouseError
 from lakehouse.graph import Table
 from lakehouse.intake import ledger

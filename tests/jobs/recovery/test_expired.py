@@ -11,10 +11,10 @@ import pytest
 from jobs import cli
 from lakehouse import graph
 from lakehouse.conf import Retention
-from lakehouse.delta import log
+from lakehouse.delta.tables import log
 from lakehouse.intake import retracted
 from lakehouse.recovery import maintain, releases
-from tests.lakehouse.recovery.test_vacuum import aged
+from tests.lakehouse.delta.upkeep.test_vacuum import aged
 from tests.toy import Toy, of_monday
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from rich.console import Console
 
 from jobs.runs.every import Rounds, seconds
 from lakehouse import engines
-from lakehouse.delta import ops, progress
+from lakehouse.delta.commits import ops
+from lakehouse.delta.tables import progress
 from lakehouse.errors import LakehouseError
 from lakehouse.recovery import releases
 from tests.toy import Toy

@@ -8,7 +8,7 @@ import pytest
 
 from jobs.samples import stores
 from lakehouse import graph
-from lakehouse.delta import feed
+from lakehouse.delta.files import feed
 from lakehouse.runs.run import Run
 from lakehouse.writes.lake import Lake
 from tests.oracle.recompute import recompute_all

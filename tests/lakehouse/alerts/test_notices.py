@@ -20,7 +20,8 @@ from lakehouse.alerts.facts import Answer, Facts
 from lakehouse.alerts.record import ALERTS, CLAIM, LastRun, Record
 from lakehouse.alerts.routes import beat
 from lakehouse.alerts.rules import Alerts, load
-from lakehouse.delta import ops, progress
+from lakehouse.delta.commits import ops
+from lakehouse.delta.tables import progress
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 

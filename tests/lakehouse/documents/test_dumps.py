@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
-from lakehouse.delta import ops, progress
+from lakehouse.delta.commits import ops
+from lakehouse.delta.tables import progress
 from lakehouse.documents import dumps, judging
 from lakehouse.errors import LakehouseError
 from lakehouse.intake.ledger import Delivery, Entry

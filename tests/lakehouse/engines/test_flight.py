@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from lakehouse import engines
-from lakehouse.delta import committer
-from lakehouse.delta.committer import Target
+from lakehouse.delta.commits import committer
+from lakehouse.delta.commits.committer import Target
 from lakehouse.engines import flight, guard, native
 from lakehouse.engines.protocol import UnansweredError
 

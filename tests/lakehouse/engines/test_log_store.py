@@ -17,9 +17,11 @@ import pyarrow as pa
 import pytest
 from py4j.protocol import Py4JJavaError
 
-from lakehouse.delta import committer, feed, log
-from lakehouse.delta.committer import Target
-from lakehouse.delta.conflicts import ConflictError
+from lakehouse.delta.commits import committer
+from lakehouse.delta.commits.committer import Target
+from lakehouse.delta.commits.conflicts import ConflictError
+from lakehouse.delta.files import feed
+from lakehouse.delta.tables import log
 from lakehouse.engines import jvm
 from lakehouse.engines.protocol import Change
 from lakehouse.engines.spark import BASE

@@ -16,8 +16,9 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.sql import functions as F
 
-from lakehouse.delta import feed, log
-from lakehouse.delta.committer import Target
+from lakehouse.delta.commits.committer import Target
+from lakehouse.delta.files import feed
+from lakehouse.delta.tables import log
 from lakehouse.documents import judging
 from lakehouse.engines import native
 from lakehouse.engines.native import Native

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
-from lakehouse.delta import committer
-from lakehouse.delta.committer import Target
+from lakehouse.delta.commits import committer
+from lakehouse.delta.commits.committer import Target
 from lakehouse.engines import native, protocol, sail
 from lakehouse.errors import LakehouseError
 from lakehouse.graph import HOME
@@ -40,8 +40,8 @@ FEW_OF = """
 import sys
 import pyarrow as pa
 from lakehouse import engines
-from lakehouse.delta import committer
-from lakehouse.delta.committer import Target
+from lakehouse.delta.commits import committer
+from lakehouse.delta.commits.committer import Target
 from lakehouse.engines import native
 native.FEW_BYTES = -1
 address, old, new = sys.argv[1], {"place": pa.int64(), "a": pa.string()}, {"b": pa.string()}

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse.delta.progress import Offsets
+from lakehouse.delta.tables.progress import Offsets
 from lakehouse.engines.protocol import Planned
 from lakehouse.engines.topics import of_java
 from lakehouse.errors import LakehouseError

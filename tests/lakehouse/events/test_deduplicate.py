@@ -20,11 +20,11 @@ from typer.testing import CliRunner
 from jobs import cli
 from lakehouse import engines
 from lakehouse.contract import Rule
-from lakehouse.delta import committer
+from lakehouse.delta.commits import committer
+from lakehouse.delta.upkeep import compaction
 from lakehouse.engines import native
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import retracted
-from lakehouse.recovery import compaction
 from tests.events import BRONZE, NOON, SILVER, Events, an_event, later
 
 if TYPE_CHECKING:

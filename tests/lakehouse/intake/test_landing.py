@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lakehouse.delta.conflicts import ConflictError
+from lakehouse.delta.commits.conflicts import ConflictError
 from lakehouse.intake import landing, ledger
 from lakehouse.intake.ledger import Delivery, Entry, Ledger
 from lakehouse.readers import records

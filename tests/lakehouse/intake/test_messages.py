@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
-from lakehouse.delta.types import arrow_schema
+from lakehouse.delta.tables.types import arrow_schema
 from lakehouse.intake import messages
 from lakehouse.readers import json_records, records
 

@@ -16,7 +16,7 @@ from jobs import cli
 from jobs.monitoring.scraped import Scraped
 from lakehouse.alerts import record, rules
 from lakehouse.alerts.record import Record
-from lakehouse.delta import ops
+from lakehouse.delta.commits import ops
 from lakehouse.errors import LakehouseError
 from lakehouse.metrics.measured import FAMILIES, Looked, Sample
 from lakehouse.proof import verify

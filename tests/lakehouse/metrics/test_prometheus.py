@@ -25,7 +25,7 @@ from jobs.monitoring.scraped import Scraped
 from lakehouse import contract
 from lakehouse.alerts import record, rules
 from lakehouse.alerts.record import LastRun, Record
-from lakehouse.delta import ops
+from lakehouse.delta.commits import ops
 from lakehouse.metrics.measured import FAMILIES
 from lakehouse.proof import verify
 from lakehouse.recovery import releases

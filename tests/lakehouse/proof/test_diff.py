@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse.delta import log
+from lakehouse.delta.tables import log
 from lakehouse.proof import diff, explain
 from lakehouse.recovery import releases, rewind
 from tests.toy import Toy

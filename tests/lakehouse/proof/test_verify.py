@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 import pytest
 from deltalake import CommitProperties, write_deltalake
 
-from lakehouse.delta import feed, ops
-from lakehouse.delta.progress import Input
+from lakehouse.delta.commits import ops
+from lakehouse.delta.files import feed
+from lakehouse.delta.tables.progress import Input
 from lakehouse.errors import LakehouseError
 from lakehouse.proof import verify
 from lakehouse.proof.compare import Difference

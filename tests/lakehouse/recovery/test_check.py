@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from lakehouse.delta import committer, log
+from lakehouse.delta.commits import committer
+from lakehouse.delta.tables import log
 from lakehouse.errors import LakehouseError
 from lakehouse.recovery import check
 from tests.toy import SOURCES, Toy, with_vectors

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lakehouse.conf import Retention
-from lakehouse.delta import feed, log
-from lakehouse.recovery import check, compaction, maintain, releases, vacuum
-from tests.lakehouse.recovery.test_vacuum import aged
+from lakehouse.delta.files import feed
+from lakehouse.delta.tables import log
+from lakehouse.delta.upkeep import compaction, vacuum
+from lakehouse.recovery import check, maintain, releases
+from tests.lakehouse.delta.upkeep.test_vacuum import aged
 from tests.toy import SOURCES, Toy, with_vectors
 
 if TYPE_CHECKING:

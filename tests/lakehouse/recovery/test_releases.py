@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lakehouse import engines, graph
-from lakehouse.delta import log, progress
+from lakehouse.delta.tables import log, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.recovery import releases
 from lakehouse.recovery.releases import NotClosedError

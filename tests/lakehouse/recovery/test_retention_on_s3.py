@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse.delta import feed, log, progress
+from lakehouse.delta.files import feed
+from lakehouse.delta.tables import log, progress
 from lakehouse.intake.ledger import Delivery
 from lakehouse.recovery import retention
 from lakehouse.runs.run import Run

@@ -14,7 +14,8 @@ from rich.console import Console
 
 from jobs.runs import ran
 from lakehouse import conf, engines, graph
-from lakehouse.delta import ops, progress
+from lakehouse.delta.commits import ops
+from lakehouse.delta.tables import progress
 from lakehouse.documents import latest
 from lakehouse.errors import LakehouseError
 from lakehouse.formula import PLACES

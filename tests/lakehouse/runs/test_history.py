@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lakehouse.delta import log, ops, progress
-from lakehouse.delta.progress import Input, State
+from lakehouse.delta.commits import ops
+from lakehouse.delta.tables import log, progress
+from lakehouse.delta.tables.progress import Input, State
 from lakehouse.errors import LakehouseError
 from lakehouse.runs import history, plan
 from lakehouse.runs.history import History, Ran

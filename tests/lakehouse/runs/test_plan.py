@@ -11,9 +11,10 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from lakehouse import engines, graph
-from lakehouse.delta import committer, ops, progress
-from lakehouse.delta.committer import Target
-from lakehouse.delta.progress import Input, Progress
+from lakehouse.delta.commits import committer, ops
+from lakehouse.delta.commits.committer import Target
+from lakehouse.delta.tables import progress
+from lakehouse.delta.tables.progress import Input, Progress
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
 from lakehouse.intake.ledger import Delivery, Entry

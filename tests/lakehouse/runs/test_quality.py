@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from lakehouse.contract import Contract, Source
-from lakehouse.delta import log, ops
+from lakehouse.delta.commits import ops
+from lakehouse.delta.tables import log
 from lakehouse.formula import check_formula, evaluate
 from lakehouse.runs import quality
 from lakehouse.runs.quality import Loaded, Tally

@@ -14,7 +14,7 @@ from deltalake import DeltaTable
 from rich.console import Console
 
 from jobs.runs import planned
-from lakehouse.delta import log, progress
+from lakehouse.delta.tables import log, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
 from lakehouse.runs import plan

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lakehouse import engines, graph
-from lakehouse.delta import log, parquet
+from lakehouse.delta.files import parquet
+from lakehouse.delta.tables import log
 from lakehouse.documents import latest
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import landing, ledger

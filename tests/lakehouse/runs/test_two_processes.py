@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lakehouse import graph
-from lakehouse.delta import log, ops
+from lakehouse.delta.commits import ops
+from lakehouse.delta.tables import log
 from lakehouse.errors import LakehouseError
 from lakehouse.runs.run import Run
 from lakehouse.store import minio
@@ -22,7 +23,7 @@ from tests.test_killed import state
 from tests.toy import Toy
 
 if TYPE_CHECKING:
-    from lakehouse.delta.committer import Target
+    from lakehouse.delta.commits.committer import Target
     from lakehouse.engines.native import Native
     from lakehouse.engines.spark import Spark
     from lakehouse.store.minio import Account
@@ -36,7 +37,7 @@ import sys, time
 from pathlib import Path
 from lakehouse.errors import LakehouseError
 from lakehouse.runs.run import Run
-from lakehouse.delta import committer
+from lakehouse.delta.commits import committer
 from tests.toy import Toy
 
 folder, lake, who = sys.argv[1:]

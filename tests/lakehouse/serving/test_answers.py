@@ -11,7 +11,7 @@ import pytest
 from deltalake import write_deltalake
 
 from lakehouse import engines
-from lakehouse.delta import log, progress
+from lakehouse.delta.tables import log, progress
 from lakehouse.engines import NATIVE, spelling
 from lakehouse.recovery.releases import Release
 from lakehouse.serving import allowed, answers

@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 from jobs import cli
 from jobs.serving.commands import Program
 from lakehouse import conf, graph
-from lakehouse.delta import committer, progress
-from lakehouse.delta.committer import Target
+from lakehouse.delta.commits import committer
+from lakehouse.delta.commits.committer import Target
+from lakehouse.delta.tables import progress
 from lakehouse.errors import LakehouseError
 from lakehouse.serving import connect
 from tests import duck

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from jobs import cli
 from lakehouse import engines
-from lakehouse.delta import progress
+from lakehouse.delta.tables import progress
 from lakehouse.errors import LackingExtraError, LakehouseError
 from lakehouse.serving import export as files
 from lakehouse.serving import sql

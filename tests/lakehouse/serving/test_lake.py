@@ -16,8 +16,9 @@ import pytest
 
 import lakehouse
 from lakehouse import Lake, engines
-from lakehouse.delta import committer, log, ops, progress
-from lakehouse.delta.committer import Target
+from lakehouse.delta.commits import committer, ops
+from lakehouse.delta.commits.committer import Target
+from lakehouse.delta.tables import log, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.recovery import releases
 from lakehouse.serving import lake as module

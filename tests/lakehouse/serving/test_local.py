@@ -8,8 +8,9 @@ import pyarrow as pa
 import pytest
 
 from lakehouse import engines, graph, markets
-from lakehouse.delta import committer, progress
-from lakehouse.delta.committer import Target
+from lakehouse.delta.commits import committer
+from lakehouse.delta.commits.committer import Target
+from lakehouse.delta.tables import progress
 from lakehouse.errors import LakehouseError
 from lakehouse.serving import answers, local, sql
 from tests.regions import LOCAL, MARKETS, ROWS

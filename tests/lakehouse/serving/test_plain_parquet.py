@@ -24,8 +24,10 @@ from rich.console import Console
 from jobs.recovery import maintained
 from jobs.runs import plain
 from lakehouse.contract import Contract
-from lakehouse.delta import committer, feed, log
-from lakehouse.delta.committer import Target
+from lakehouse.delta.commits import committer
+from lakehouse.delta.commits.committer import Target
+from lakehouse.delta.files import feed
+from lakehouse.delta.tables import log
 from lakehouse.errors import LakehouseError
 from lakehouse.graph import Table
 from lakehouse.serving.plain_parquet import files, generations, plans
@@ -159,7 +161,7 @@ class Lake:
 
 
 def _written(address: str, rows: pa.Table) -> list[Any]:
-    from lakehouse.delta import parquet  # noqa: PLC0415
+    from lakehouse.delta.files import parquet  # noqa: PLC0415
 
     return parquet.write(address, rows, ("happened_on",))
 

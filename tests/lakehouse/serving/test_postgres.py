@@ -19,7 +19,9 @@ import yaml
 
 from lakehouse import graph, markets
 from lakehouse.contract import Contract
-from lakehouse.delta import committer, feed, log, progress
+from lakehouse.delta.commits import committer
+from lakehouse.delta.files import feed
+from lakehouse.delta.tables import log, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.graph import Table
 from lakehouse.recovery import releases

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pytest
 
 from lakehouse import conf, engines
-from lakehouse.delta import committer, progress
-from lakehouse.delta.committer import Target
+from lakehouse.delta.commits import committer
+from lakehouse.delta.commits.committer import Target
+from lakehouse.delta.tables import progress
 from lakehouse.engines import spelling
 from lakehouse.errors import LakehouseError
 from lakehouse.serving import allowed, plain, sql

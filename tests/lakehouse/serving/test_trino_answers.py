@@ -15,8 +15,9 @@ import pytest
 
 from jobs.samples import daily
 from lakehouse import Lake, engines, graph
-from lakehouse.delta import committer, log, ops, progress
-from lakehouse.delta.committer import Target
+from lakehouse.delta.commits import committer, ops
+from lakehouse.delta.commits.committer import Target
+from lakehouse.delta.tables import log, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.recovery import releases
 from lakehouse.runs.run import Run

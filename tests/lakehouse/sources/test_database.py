@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from lakehouse.delta import progress
-from lakehouse.delta.ops import query
+from lakehouse.delta.commits.ops import query
+from lakehouse.delta.tables import progress
 from lakehouse.described_database import Database
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import fetched as windows

@@ -11,7 +11,7 @@ import yaml
 from pyspark.sql import functions as F
 
 from lakehouse.contract import Contract
-from lakehouse.delta.progress import Progress
+from lakehouse.delta.tables.progress import Progress
 from lakehouse.graph import Table
 from lakehouse.writes import checks, refresh
 from lakehouse.writes.checks import OF_THE_CORE

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lakehouse.delta import committer, progress
-from lakehouse.delta.ops import query
+from lakehouse.delta.commits import committer
+from lakehouse.delta.commits.ops import query
+from lakehouse.delta.tables import progress
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import ledger
 from lakehouse.recovery import rewind as back
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from lakehouse.delta.progress import Input
+    from lakehouse.delta.tables.progress import Input
     from lakehouse.engines.native import Native
 
 pytestmark = pytest.mark.slow

@@ -12,8 +12,8 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic  # type: ignore[attr-defined]
 
 from lakehouse import conf, graph
-from lakehouse.delta import log, progress
-from lakehouse.delta.feed import read
+from lakehouse.delta.files.feed import read
+from lakehouse.delta.tables import log, progress
 from lakehouse.described_kafka import Kafka
 from lakehouse.runs.run import Run
 from lakehouse.runs.topics import Readers

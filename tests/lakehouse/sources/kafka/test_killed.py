@@ -35,7 +35,7 @@ from pathlib import Path
 from lakehouse.runs.topics import Readers
 from lakehouse.store import storage
 from tests.lakehouse.sources.kafka.sent import Taker
-import lakehouse.delta.committer, lakehouse.runs.run, lakehouse.writes.append, pyspark.sql
+import lakehouse.delta.commits.committer, lakehouse.runs.run, lakehouse.writes.append, pyspark.sql
 
 def until(point):
     written = iter(range(1, 1000))

@@ -13,8 +13,9 @@ import pytest
 
 pytest.importorskip("confluent_kafka", reason="needs the extra `kafka`: uv sync --inexact --extra kafka")
 
-from lakehouse.delta import log, ops, progress
-from lakehouse.delta.progress import Offsets, Progress
+from lakehouse.delta.commits import ops
+from lakehouse.delta.tables import log, progress
+from lakehouse.delta.tables.progress import Offsets, Progress
 from lakehouse.engines import topics as by_spark
 from lakehouse.errors import LakehouseError
 from lakehouse.recovery import releases, rewind

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from lakehouse.delta import features, leaving, log, parquet, progress, types, vectors
-from lakehouse.delta.conflicts import ConflictError
-from lakehouse.delta.progress import DELETE, RESTORE, VECTORS
+from lakehouse.delta.commits import leaving
+from lakehouse.delta.commits.conflicts import ConflictError
+from lakehouse.delta.files import parquet, vectors
+from lakehouse.delta.tables import features, log, progress, types
+from lakehouse.delta.tables.progress import DELETE, RESTORE, VECTORS
 from lakehouse.errors import LakehouseError, is_failure, masked
 from lakehouse.store import storage
 from lakehouse.store.storage import BrokenOffError
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from pyroaring import BitMap64
 
-    from lakehouse.delta.log import Action, Snapshot
+    from lakehouse.delta.tables.log import Action, Snapshot
 
 CHECKPOINT_EVERY = 10  # versions
 CHANGES = "_change_data"

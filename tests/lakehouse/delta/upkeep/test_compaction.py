@@ -8,10 +8,12 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from lakehouse.delta import committer, conflicts, feed, log, parquet, progress
-from lakehouse.delta.committer import Target
-from lakehouse.delta.conflicts import ConflictError
-from lakehouse.recovery import compaction
+from lakehouse.delta.commits import committer, conflicts
+from lakehouse.delta.commits.committer import Target
+from lakehouse.delta.commits.conflicts import ConflictError
+from lakehouse.delta.files import feed, parquet
+from lakehouse.delta.tables import log, progress
+from lakehouse.delta.upkeep import compaction
 from tests.logs import a_note
 
 if TYPE_CHECKING:

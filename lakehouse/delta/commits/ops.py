@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from lakehouse.delta import log, progress
-from lakehouse.delta.conflicts import after_others
+from lakehouse.delta.commits.conflicts import after_others
+from lakehouse.delta.tables import log, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 from lakehouse.store.storage import BrokenOffError
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from arro3.core import Array, Table
     from deltalake import DeltaTable
 
-    from lakehouse.delta.committer import Target
-    from lakehouse.delta.log import Action, Snapshot
+    from lakehouse.delta.commits.committer import Target
+    from lakehouse.delta.tables.log import Action, Snapshot
 
 OF_A_STORE = re.compile(r"S3 error|[Oo]bject [Ss]tore error|Error performing (GET|HEAD|PUT|list)")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -61,7 +61,7 @@ def follow(
 
     The `note` can be read without the rows, from the log alone.
     """
-    from lakehouse.delta import committer  # noqa: PLC0415  Arrow, which a look at the lake does not pay for
+    from lakehouse.delta.commits import committer  # noqa: PLC0415  Arrow, which a look at the lake does not pay for
 
     address, new = progress.address(root, name), _arrow_rows(types, rows)
     committer.append(_target(address, new), version, new, note)
@@ -80,7 +80,7 @@ def replace(
 
     In the one commit that follows the version. Raises ConflictError where another one follows it.
     """
-    from lakehouse.delta import committer  # noqa: PLC0415  Arrow, which a look at the lake does not pay for
+    from lakehouse.delta.commits import committer  # noqa: PLC0415  Arrow, which a look at the lake does not pay for
 
     address, new = progress.address(root, name), _arrow_rows(types, rows)
     left = _arrow_rows({column: types[column] for column in on}, gone) if gone else None
@@ -97,7 +97,7 @@ def stored(
     root: str, name: str, types: Mapping[str, Kind], rows: Sequence[Mapping[str, Any]], version: int
 ) -> list[Action]:
     """The rows in files of `ops.<name>`, of the columns that it had at a version; no commit names them yet."""
-    from lakehouse.delta import parquet  # noqa: PLC0415  Arrow, which a look at the lake does not pay for
+    from lakehouse.delta.files import parquet  # noqa: PLC0415  Arrow, which a look at the lake does not pay for
 
     address, new = progress.address(root, name), _arrow_rows(types, rows)
     then = log.snapshot(address, version)
@@ -109,7 +109,8 @@ def _all(stored: Snapshot, new: pa.Table, left: pa.Table | None, on: Sequence[st
     """The rows that stay, with the columns that are new, and the new ones."""
     import pyarrow as pa  # noqa: PLC0415
 
-    from lakehouse.delta import feed, leaving  # noqa: PLC0415
+    from lakehouse.delta.commits import leaving  # noqa: PLC0415
+    from lakehouse.delta.files import feed  # noqa: PLC0415
 
     rows, names = feed.read(stored.address, stored.version), list(on)
     keys = pa.concat_tables([new.select(names), *([] if left is None else [left])])
@@ -119,7 +120,7 @@ def _all(stored: Snapshot, new: pa.Table, left: pa.Table | None, on: Sequence[st
 
 
 def _target(address: str, rows: pa.Table) -> Target:
-    from lakehouse.delta.committer import Target  # noqa: PLC0415
+    from lakehouse.delta.commits.committer import Target  # noqa: PLC0415
 
     return Target(address, rows.schema, properties={})
 

@@ -11,14 +11,14 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.delta import log
+from lakehouse.delta.tables import log
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lakehouse.delta.log import Snapshot
+    from lakehouse.delta.tables.log import Snapshot
     from lakehouse.store.storage import StoredFile
 
 # Commits, their checksums, several commits in one (told by its first), and checkpoints; not what lies beside these.

@@ -15,15 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyroaring import BitMap64
 
-from lakehouse.delta import features, log, parquet, vectors
-from lakehouse.delta.progress import together
+from lakehouse.delta.files import parquet, vectors
+from lakehouse.delta.tables import features, log
+from lakehouse.delta.tables.progress import together
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from lakehouse.delta.log import Action, Snapshot
+    from lakehouse.delta.tables.log import Action, Snapshot
 
 T = TypeVar("T")
 CHANGE, VERSION, SIGN = "_change_type", "_commit_version", "_sign"

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lakehouse.conf import Retention
-from lakehouse.delta import committer, log, progress
-from lakehouse.delta.committer import Target
+from lakehouse.delta.commits import committer
+from lakehouse.delta.commits.committer import Target
+from lakehouse.delta.tables import log, progress
+from lakehouse.delta.upkeep import logs
 from lakehouse.errors import LakehouseError
-from lakehouse.recovery import check, logs, maintain
+from lakehouse.recovery import check, maintain
 from lakehouse.store import storage
-from tests.lakehouse.recovery.test_vacuum import SCHEMA, a_history, aged, by_delta_rs, by_us, numbers
+from tests.lakehouse.delta.upkeep.test_vacuum import SCHEMA, a_history, aged, by_delta_rs, by_us, numbers
 from tests.test_retention import removed, sources
 from tests.toy import Toy
 

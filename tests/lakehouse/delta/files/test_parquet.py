@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lakehouse.delta import parquet
+from lakehouse.delta.files import parquet
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:

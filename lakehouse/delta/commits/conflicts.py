@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial, wraps
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from lakehouse.delta import progress
+from lakehouse.delta.tables import progress
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 

@@ -21,14 +21,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lakehouse.delta import log, types
+from lakehouse.delta.tables import log, types
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from lakehouse.delta.log import Action
+    from lakehouse.delta.tables.log import Action
 
 LARGEST = 400_000  # rows of a file: its deletion vector then stays below 64 KB (vectors.LARGEST)
 WITH_BOUNDS = 32  # columns; Delta's own default

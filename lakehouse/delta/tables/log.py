@@ -16,7 +16,7 @@ from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from lakehouse.delta.types import stored_type
+from lakehouse.delta.tables.types import stored_type
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 

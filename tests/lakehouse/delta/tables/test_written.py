@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lakehouse.delta import feed
-from lakehouse.delta.feed import Written
+from lakehouse.delta.files import feed
+from lakehouse.delta.files.feed import Written
 from tests.logs import commit, deleted, forget, rows, schema
 
 if TYPE_CHECKING:

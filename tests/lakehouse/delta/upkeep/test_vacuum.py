@@ -13,10 +13,12 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, QueryBuilder
 
-from lakehouse.delta import committer, feed, log, parquet
-from lakehouse.delta.committer import Target
+from lakehouse.delta.commits import committer
+from lakehouse.delta.commits.committer import Target
+from lakehouse.delta.files import feed, parquet
+from lakehouse.delta.tables import log
+from lakehouse.delta.upkeep import compaction, vacuum
 from lakehouse.errors import LakehouseError
-from lakehouse.recovery import compaction, vacuum
 from lakehouse.store import storage
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ from bisect import bisect_left
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.delta import log, progress
+from lakehouse.delta.tables import log, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from lakehouse.delta.log import Action, Snapshot
+    from lakehouse.delta.tables.log import Action, Snapshot
     from lakehouse.store.storage import StoredFile
 
 IN_FLIGHT = timedelta(hours=24)  # a run that needs longer to commit a file that it wrote may lose it

@@ -12,8 +12,10 @@ from uuid import uuid4
 import pyarrow as pa
 import pytest
 
-from lakehouse.delta import committer, feed, log, ops, parquet
-from lakehouse.delta.committer import Target
+from lakehouse.delta.commits import committer, ops
+from lakehouse.delta.commits.committer import Target
+from lakehouse.delta.files import feed, parquet
+from lakehouse.delta.tables import log
 from lakehouse.errors import LakehouseError
 from lakehouse.recovery import check
 from lakehouse.runs.run import Run

@@ -17,13 +17,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyroaring import BitMap64
 
-from lakehouse.delta import log, parquet, progress, vectors
+from lakehouse.delta.files import parquet, vectors
+from lakehouse.delta.tables import log, progress
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lakehouse.delta.log import Action, Snapshot
+    from lakehouse.delta.tables.log import Action, Snapshot
 
 PLACE = "_place"
 

@@ -11,9 +11,11 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from pyroaring import BitMap64
 
-from lakehouse.delta import committer, feed, log, parquet, vectors
-from lakehouse.delta.committer import Target
-from lakehouse.delta.feed import UnreadableChangesError, Written
+from lakehouse.delta.commits import committer
+from lakehouse.delta.commits.committer import Target
+from lakehouse.delta.files import feed, parquet, vectors
+from lakehouse.delta.files.feed import UnreadableChangesError, Written
+from lakehouse.delta.tables import log
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ import pytest
 from arro3.core import Array, DataType, Table
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 
-from lakehouse.delta import ops, progress
-from lakehouse.delta.progress import Input, Progress
+from lakehouse.delta.commits import ops
+from lakehouse.delta.tables import progress
+from lakehouse.delta.tables.progress import Input, Progress
 from lakehouse.errors import LakehouseError
 from tests.logs import a_note, commit, deleted, rows, schema
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pyroaring import BitMap64
 
-from lakehouse.delta import log
+from lakehouse.delta.tables import log
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 

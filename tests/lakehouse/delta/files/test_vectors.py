@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from pyroaring import BitMap, BitMap64
 
-from lakehouse.delta import log, vectors
+from lakehouse.delta.files import vectors
+from lakehouse.delta.tables import log
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 

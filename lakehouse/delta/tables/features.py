@@ -10,7 +10,7 @@ from lakehouse.errors import LakehouseError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from lakehouse.delta.log import Action, Snapshot
+    from lakehouse.delta.tables.log import Action, Snapshot
 
 VECTORS = "deletionVectors"
 READER_FEATURES = {VECTORS, "timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"}

@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lakehouse.delta import log
+from lakehouse.delta.tables import log
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from lakehouse.delta.log import Commit, Snapshot
+    from lakehouse.delta.tables.log import Commit, Snapshot
 
 FORMAT = 2  # of notes: 1 had no number, no engine and no quarantine
 # Commits that leave rows and their order of arrival as they were.

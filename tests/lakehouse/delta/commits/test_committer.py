@@ -14,9 +14,11 @@ import pyarrow.compute as pc
 import pytest
 from deltalake import DeltaTable, QueryBuilder
 
-from lakehouse.delta import committer, feed, log, parquet, progress, vectors
-from lakehouse.delta.committer import Target
-from lakehouse.delta.conflicts import ConflictError
+from lakehouse.delta.commits import committer
+from lakehouse.delta.commits.committer import Target
+from lakehouse.delta.commits.conflicts import ConflictError
+from lakehouse.delta.files import feed, parquet, vectors
+from lakehouse.delta.tables import log, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 

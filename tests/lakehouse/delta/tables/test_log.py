@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lakehouse.delta import features, log, types
+from lakehouse.delta.tables import features, log, types
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 from tests import logs

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from lakehouse.delta import committer, conflicts, features, feed, log, parquet, progress
+from lakehouse.delta.commits import committer, conflicts
+from lakehouse.delta.files import feed, parquet
+from lakehouse.delta.tables import features, log, progress
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from lakehouse.delta.log import Action, Snapshot
+    from lakehouse.delta.tables.log import Action, Snapshot
 
 MOST_BYTES = 64 << 20  # of a group as they are stored; in memory about ten times as many
 SMALL_ROWS, SMALL_BYTES = parquet.LARGEST // 2, MOST_BYTES // 2

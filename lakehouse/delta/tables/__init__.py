@@ -1,0 +1,1 @@
+"""What a table is, by its log: files, schema, protocol, and the notes of progress in its commits."""

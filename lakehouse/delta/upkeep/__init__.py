@@ -1,0 +1,1 @@
+"""OPTIMIZE, VACUUM and the cleaning of logs, of one table."""

@@ -16,7 +16,7 @@ from xdist.scheduler import LoadScopeScheduling
 from jobs.demo import two_days
 from jobs.samples import daily
 from lakehouse import engines, graph
-from lakehouse.engines import jvm
+from lakehouse.engines.spark import jvm
 from lakehouse.errors import LakehouseError
 from lakehouse.recovery import releases
 from lakehouse.runs.run import Run
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
     from xdist.remote import Producer
 
-    from lakehouse.engines.native import Native
-    from lakehouse.engines.spark import Spark
+    from lakehouse.engines.native.engine import Native
+    from lakehouse.engines.spark.engine import Spark
     from lakehouse.graph import Table
     from lakehouse.sources.broker import Broker
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lakehouse.engines.protocol import Engine
-    from lakehouse.engines.spark import Spark
+    from lakehouse.engines.spark.engine import Spark
     from lakehouse.graph import Table
 
     Cells = tuple[str, ...]

@@ -61,7 +61,7 @@ def appender(engine: str, address: str) -> Callable[[int, pa.Table], int]:
     if engine == "native":
         return lambda base, rows: committer.append(target, base, rows, None)
     from lakehouse.engines.protocol import Change  # noqa: PLC0415
-    from lakehouse.engines.spark import Spark  # noqa: PLC0415  half a second that the others do not pay
+    from lakehouse.engines.spark.engine import Spark  # noqa: PLC0415  half a second that the others do not pay
 
     spark = Spark.start().for_a_turn(0)
     spark.read(address, 0).collect()

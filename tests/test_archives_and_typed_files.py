@@ -20,7 +20,7 @@ from tests.toy import HEADER, SOURCES, Toy
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
 
 pytestmark = pytest.mark.slow
 BRONZE, LINES = "bronze.orders", "silver.order_lines"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from lakehouse.engines.spark import Spark
+    from lakehouse.engines.spark.engine import Spark
     from lakehouse.writes.lake import Lake
     from tests.real import Built, Continued
 

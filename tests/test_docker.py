@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from lakehouse import contract
-from lakehouse.engines import jvm
+from lakehouse.engines.spark import jvm
 from lakehouse.errors import LakehouseError
 from lakehouse.serving import connect
 from lakehouse.serving.postgres import server as server_of_postgres

@@ -35,8 +35,8 @@ from tests.rows import (
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from lakehouse.engines.native import Native
-    from lakehouse.engines.spark import Spark
+    from lakehouse.engines.native.engine import Native
+    from lakehouse.engines.spark.engine import Spark
     from tests.rows import Cells
 
 MOST_ROWS = 10_000_000  # of one group: a day, a product, a market

@@ -20,7 +20,7 @@ from lakehouse.recovery import releases
 from tests.toy import Toy, with_vectors
 
 if TYPE_CHECKING:
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
 
 pytestmark = pytest.mark.slow
 HOME = Path(__file__).parents[1]

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse.engines import jvm
+from lakehouse.engines.spark import jvm
 from tests.test_killed import a_lake, published, state
 
 if TYPE_CHECKING:
-    from lakehouse.engines.native import Native
-    from lakehouse.engines.spark import Spark
+    from lakehouse.engines.native.engine import Native
+    from lakehouse.engines.spark.engine import Spark
     from tests.toy import Toy
 
 pytestmark = [pytest.mark.long, pytest.mark.spark]
@@ -46,8 +46,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from lakehouse.delta.tables import log
-from lakehouse.engines import jvm
-from lakehouse.engines.spark import Spark
+from lakehouse.engines.spark import jvm
+from lakehouse.engines.spark.engine import Spark
 from lakehouse.errors import LakehouseError
 from tests.toy import Toy, with_vectors
 

@@ -29,7 +29,7 @@ from tests.real import OF_EACH_KIND
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.graph import Table
     from lakehouse.runs.turns import Decision
 

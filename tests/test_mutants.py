@@ -28,8 +28,9 @@ from lakehouse.delta.commits.ops import query
 from lakehouse.delta.files import feed
 from lakehouse.delta.tables import log
 from lakehouse.delta.upkeep import vacuum
-from lakehouse.engines import native, protocol
-from lakehouse.engines.native import Native
+from lakehouse.engines import protocol
+from lakehouse.engines.native import engine as native
+from lakehouse.engines.native.engine import Native
 from lakehouse.intake import ledger
 from lakehouse.intake.ledger import Delivery
 from lakehouse.recovery import rewind as back

@@ -21,7 +21,7 @@ from lakehouse.writes.lake import Lake
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.graph import Table
 
 pytestmark = pytest.mark.slow

@@ -20,7 +20,7 @@ from tests.oracle.recompute import recompute_all
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.graph import Table
 
     Rows = list[dict[str, Any]]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from lakehouse.engines.spark import Spark
+    from lakehouse.engines.spark.engine import Spark
     from tests.real import Built, Continued
 
 pytestmark = [pytest.mark.slow, pytest.mark.spark]

@@ -14,7 +14,7 @@ from jobs import cli
 from lakehouse import graph
 from lakehouse.delta.commits import ops
 from lakehouse.delta.tables import progress
-from lakehouse.engines.native import Native
+from lakehouse.engines.native.engine import Native
 from lakehouse.intake import ledger, retracted
 from lakehouse.proof import verify
 from lakehouse.recovery import releases, retention

@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.engines.protocol import Engine
-    from lakehouse.engines.spark import Spark
+    from lakehouse.engines.spark.engine import Spark
     from lakehouse.graph import Table
     from lakehouse.lineage.columns import Lineage
     from lakehouse.lineage.origins import Place

@@ -37,7 +37,7 @@ from tests.toy import Toy
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
 
 pytestmark = pytest.mark.slow
 SEEDS, OF_DUMPS, LOOKS = 120, 40, 8

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.graph import Table
 
     Task = tuple[tuple[int, ...], int | None]  # the amounts of its items, and the Subtotal on its last row

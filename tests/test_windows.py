@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
 
 pytestmark = pytest.mark.slow
 

@@ -24,7 +24,7 @@ app.add_typer(new_app, name="new")
 @app.command()
 def jars() -> None:
     """Print the jars that Spark needs beside its own, for `spark-submit --jars`; fetches them the first time."""
-    from lakehouse.engines import jvm
+    from lakehouse.engines.spark import jvm
 
     print(",".join(str(jar) for jar in jvm.jars(messages.print)))  # noqa: T201
 

@@ -54,10 +54,10 @@ def start(name: str = NATIVE, *, long: bool = False) -> Engine:
     `long`: it is kept, or reads so much that preparing its code well is worth the time.
     """
     if name == SPARK:
-        from lakehouse.engines.spark import Spark  # noqa: PLC0415  each engine loads its own half second of modules
+        from lakehouse.engines.spark.engine import Spark  # noqa: PLC0415  each engine loads its own half second of modules
 
         return Spark.start(long=long)
-    from lakehouse.engines.native import Native  # noqa: PLC0415
+    from lakehouse.engines.native.engine import Native  # noqa: PLC0415
 
     return Native.start()
 
@@ -65,10 +65,10 @@ def start(name: str = NATIVE, *, long: bool = False) -> Engine:
 def reader(name: str = NATIVE) -> Reader:
     """What answers questions, started: natively without PySpark, whose import takes longer than most answers."""
     if name == SPARK:
-        from lakehouse.engines.spark import Asked, Spark  # noqa: PLC0415
+        from lakehouse.engines.spark.engine import Asked, Spark  # noqa: PLC0415
 
         return Asked(Spark.start())
-    from lakehouse.engines.flight import Flight  # noqa: PLC0415
+    from lakehouse.engines.native.flight import Flight  # noqa: PLC0415
 
     return Flight.start()
 
@@ -80,21 +80,21 @@ def running() -> SparkSession | None:
     """
     if "pyspark" not in sys.modules:
         return None
-    from lakehouse.engines.spark import running as found  # noqa: PLC0415
+    from lakehouse.engines.spark.engine import running as found  # noqa: PLC0415
 
     return found()
 
 
 def around(session: SparkSession) -> Engine:
     """Somebody else's session, to read tables by: nothing is set on it, and nobody may write by it."""
-    from lakehouse.engines.spark import Spark  # noqa: PLC0415
+    from lakehouse.engines.spark.engine import Spark  # noqa: PLC0415
 
     return Spark(session)
 
 
 def asked(session: SparkSession) -> Reader:
     """Somebody else's session, to ask questions in one beside it, since they give names to what they read."""
-    from lakehouse.engines.spark import Asked, Spark  # noqa: PLC0415
+    from lakehouse.engines.spark.engine import Asked, Spark  # noqa: PLC0415
 
     return Asked(Spark(session.newSession() if hasattr(session, "newSession") else session))
 

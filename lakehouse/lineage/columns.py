@@ -104,7 +104,7 @@ def derived(table: Table, tables: Mapping[str, Table]) -> Lineage:
 
 def _frame(table: Table, tables: Mapping[str, Table]) -> Frame:
     """What is stored, before what repeats or is older is left out."""
-    from lakehouse.engines import native  # noqa: PLC0415  its client; a cached lineage is read without
+    from lakehouse.engines.native import engine as native  # noqa: PLC0415  its client; a cached lineage is read without
 
     engine = engines.start()
     schemas = {name: conf_table(name).schema for name in table.inputs if name.startswith("conf.")}

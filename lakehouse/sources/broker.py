@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse.conf import HOME
-from lakehouse.engines import jvm
+from lakehouse.engines.spark import jvm
 from lakehouse.errors import LakehouseError
 from lakehouse.store import service
 from lakehouse.store.cache import cache_folder

@@ -54,7 +54,7 @@ class Account:
     secret_key: str = field(repr=False)
 
     def environment(self) -> dict[str, str]:
-        """The variables that boto3, deltalake, duckdb and `lakehouse.engines.spark` understand; contains the secret."""
+        """The variables that boto3, deltalake, duckdb and our Spark understand; contains the secret."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": self.access_key,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from lakehouse.engines import jvm
+from lakehouse.engines.spark import jvm
 from tests.bench.peer_columns import (
     CUSTOMERS,
     DELIVERY_ITEMS,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from delta.tables import DeltaTable
 from pyspark.sql import functions as F
 
-from lakehouse.engines import jvm
+from lakehouse.engines.spark import jvm
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

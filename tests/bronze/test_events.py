@@ -21,7 +21,7 @@ from tests.events import append_round
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.graph import Table
     from lakehouse.proof.sides import How
 

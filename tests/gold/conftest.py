@@ -10,7 +10,7 @@ import pytest
 from tests import rows
 
 if TYPE_CHECKING:
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.graph import Table
     from tests.rows import Built
 

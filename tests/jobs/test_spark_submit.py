@@ -22,7 +22,7 @@ from lakehouse import graph
 from lakehouse.delta.commits import ops
 from lakehouse.delta.files import feed
 from lakehouse.delta.tables import progress
-from lakehouse.engines import jvm
+from lakehouse.engines.spark import jvm
 from lakehouse.intake import ledger
 from lakehouse.store import minio, storage
 from tests.alike import assert_alike

@@ -28,7 +28,7 @@ from pyarrow import parquet
 from jobs import cli
 from jobs.demo import two_days
 from lakehouse import conf, graph, logs
-from lakehouse.engines import jvm
+from lakehouse.engines.spark import jvm
 from lakehouse.intake import retracted
 from lakehouse.recovery import releases
 from lakehouse.sources import broker
@@ -47,7 +47,7 @@ from lakehouse.serving.postgres import shape  # noqa: E402  as above
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
 
 CANARY = "c4nary-of-"
 DAMAGED = ("minio.json", "kafka.json")
@@ -183,7 +183,7 @@ CASES = {
     "rewind": Case(("--to-release", "1", "--yes")),
     "retract": Case(("sales/1.json", "--why", "a test")),
     "demo": Case(None, ("--minio",), elsewhere="tests/jobs/demo/test_shop.py"),
-    "jars": Case(None, (), elsewhere="tests/lakehouse/engines/test_jvm.py"),
+    "jars": Case(None, (), elsewhere="tests/lakehouse/engines/spark/test_jvm.py"),
     "kafka start": Case(None, elsewhere="tests/lakehouse/sources/test_broker.py"),  # it fetches the broker first
     "kafka status": Case(None, (), elsewhere="tests/lakehouse/sources/test_broker.py"),
     "kafka stop": Case(None, (), elsewhere="tests/lakehouse/sources/test_broker.py"),

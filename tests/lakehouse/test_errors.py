@@ -27,8 +27,9 @@ from lakehouse.delta.commits import committer, ops
 from lakehouse.delta.commits.committer import Target
 from lakehouse.delta.files import feed
 from lakehouse.delta.tables import log, progress
-from lakehouse.engines import protocol, sail
-from lakehouse.engines.scratch import Scratch
+from lakehouse.engines import protocol
+from lakehouse.engines.native import sail
+from lakehouse.engines.native.scratch import Scratch
 from lakehouse.errors import MEMORY, LakehouseError, refusal
 from lakehouse.store import cache, storage
 from lakehouse.writes import refresh
@@ -38,7 +39,7 @@ from tests.toy import Toy, of_monday
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
 
 FULL = "the disk is full. Make room"
 UNWELL = "S3 did not answer as it should. Start again once it does"

@@ -15,8 +15,8 @@ from tests.toy import SOURCES, Toy, with_vectors
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lakehouse.engines.native import Native
-    from lakehouse.engines.spark import Spark
+    from lakehouse.engines.native.engine import Native
+    from lakehouse.engines.spark.engine import Spark
 
 pytestmark = pytest.mark.slow
 LINES, ORDERS, SALES = "silver.order_lines", "silver.orders", "silver.sales"

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
-from lakehouse.engines import guard, jvm, reading
+from lakehouse.engines.native import guard, reading
+from lakehouse.engines.spark import jvm
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from lakehouse import engines
 from lakehouse.delta.commits import committer
 from lakehouse.delta.commits.committer import Target
 from lakehouse.delta.tables import progress
-from lakehouse.engines import sail
+from lakehouse.engines.native import sail
 from lakehouse.errors import LakehouseError
 from lakehouse.serving import allowed, docs, sql
 from lakehouse.store import storage

@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 
 from jobs import cli
 from lakehouse.delta.commits.committer import Target
+from lakehouse.engines.native.scratch import Scratch
 from lakehouse.engines.protocol import Change
-from lakehouse.engines.scratch import Scratch
-from lakehouse.engines.spark import Spark
+from lakehouse.engines.spark.engine import Spark
 from lakehouse.errors import LakehouseError
 from lakehouse.store import cache as cache_of_files
 from lakehouse.store import minio, storage

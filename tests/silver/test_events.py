@@ -14,7 +14,7 @@ from tests.events import SILVER, Events, an_event
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.graph import Table
 
 NOWHERE = "neither"

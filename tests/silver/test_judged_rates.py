@@ -18,7 +18,7 @@ from lakehouse.writes.lake import conf_rows, conform
 from tests.rows import an_exchange_rate, only, typed
 
 if TYPE_CHECKING:
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.graph import Table
     from tests.rows import Built, Cells
 

@@ -10,7 +10,7 @@ from tests.rows import Case, Texts, an_order_row, broken_in, only, rules_of
 from tests.rows import parsed as parsed_by
 
 if TYPE_CHECKING:
-    from lakehouse.engines.spark import Spark
+    from lakehouse.engines.spark.engine import Spark
     from lakehouse.graph import Table
     from tests.rows import Cells, Judged, Parsed
 

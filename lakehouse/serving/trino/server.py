@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from lakehouse.conf import HOME
-from lakehouse.engines import jvm
+from lakehouse.engines.spark import jvm
 from lakehouse.errors import LakehouseError
 from lakehouse.serving.trino.schemas import PUBLISHER, Trino, TrinoError
 from lakehouse.store import storage

@@ -17,7 +17,7 @@ from tests.toy import Toy
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.lineage.origins import Place
 
 pytestmark = pytest.mark.slow

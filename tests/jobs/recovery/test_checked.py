@@ -14,7 +14,7 @@ from lakehouse import engines, graph
 from tests.toy import of_monday
 
 if TYPE_CHECKING:
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
 
 
 @pytest.mark.slow

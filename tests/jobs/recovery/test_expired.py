@@ -20,7 +20,7 @@ from tests.toy import Toy, of_monday
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
 
 pytestmark = pytest.mark.slow
 ORDERS = "silver.orders"

@@ -21,7 +21,7 @@ from tests.toy import Toy
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
 
 LINES, TOTALS = "silver.order_lines", "gold.totals"
 

@@ -28,7 +28,7 @@ from tests.toy import Toy
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.engines.protocol import Engine
 
 HOME = Path(__file__).parents[3]
@@ -41,7 +41,7 @@ from jobs.runs.every import Rounds
 from tests.toy import Toy
 folder, engine, *names = sys.argv[1:]
 if "dies" in names:
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     dead = Path(folder, "dead")
     dead.unlink(missing_ok=True)
     Native.is_alive = lambda _: not dead.exists()

@@ -22,7 +22,7 @@ from tests.toy import Toy
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
 
 STOCK = "bronze.stock"
 

@@ -16,7 +16,7 @@ from tests.oracle.recompute import recompute_all
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.graph import Table
 
 GOLD = ("store_activity_daily", "store_lifespan", "subscription_revenue_daily")

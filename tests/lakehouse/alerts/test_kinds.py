@@ -33,7 +33,7 @@ from tests.told import ROUTES, Told, told
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
 
 pytestmark = pytest.mark.slow
 NOW, LATER = time.time(), 7_200

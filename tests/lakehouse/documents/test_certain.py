@@ -16,7 +16,7 @@ from tests import rows as written
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.graph import Table
     from tests.rows import Cells, Texts
 

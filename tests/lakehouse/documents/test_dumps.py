@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
-    from lakehouse.engines.native import Native
-    from lakehouse.engines.spark import Spark
+    from lakehouse.engines.native.engine import Native
+    from lakehouse.engines.spark.engine import Spark
     from lakehouse.graph import Table
 
 LINES = "silver.order_lines"

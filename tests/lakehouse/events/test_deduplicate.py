@@ -22,7 +22,7 @@ from lakehouse import engines
 from lakehouse.contract import Rule
 from lakehouse.delta.commits import committer
 from lakehouse.delta.upkeep import compaction
-from lakehouse.engines import native
+from lakehouse.engines.native import engine as native
 from lakehouse.errors import LakehouseError
 from lakehouse.intake import retracted
 from tests.events import BRONZE, NOON, SILVER, Events, an_event, later
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
-    from lakehouse.engines.native import Native
-    from lakehouse.engines.spark import Spark
+    from lakehouse.engines.native.engine import Native
+    from lakehouse.engines.spark.engine import Spark
     from lakehouse.runs.turns import Done
 
 pytestmark = pytest.mark.slow

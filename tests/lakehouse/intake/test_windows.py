@@ -18,7 +18,7 @@ from tests.toy import Toy
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.intake.ledger import Entry
 
 BRONZE, SILVER = "bronze.sales", "silver.sale_lines"

@@ -25,7 +25,7 @@ pytest.importorskip("openlineage", reason="needs the extra `ops`: uv sync --inex
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
 
 pytestmark = pytest.mark.slow
 # OpenLineage/OpenLineage (Apache-2.0) at 8f02abf, spec/OpenLineage.json and the facets that are sent, without words.

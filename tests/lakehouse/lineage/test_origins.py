@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
-from lakehouse.engines import native
+from lakehouse.engines.native import engine as native
 from lakehouse.lineage import origins
 from lakehouse.lineage.origins import UnknownPlanError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.lineage.origins import Origins
 
     Build = Callable[[DataFrame, DataFrame], DataFrame]

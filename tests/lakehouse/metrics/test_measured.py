@@ -26,7 +26,7 @@ from tests.toy import Toy
 told = pytest.importorskip("lakehouse.metrics.told", reason="needs the extra `ops`: uv sync --inexact --extra ops")
 
 if TYPE_CHECKING:
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
 
 
 @pytest.fixture

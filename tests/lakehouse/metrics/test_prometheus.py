@@ -41,7 +41,7 @@ psycopg = pytest.importorskip("psycopg", reason="needs the extra `postgres`: uv 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
 
 HOME = Path(__file__).parents[3]
 SETTINGS, DASHBOARDS = HOME / "docker" / "prometheus", HOME / "docker" / "grafana" / "dashboards"

@@ -14,7 +14,7 @@ from tests.toy import Toy
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.proof.diff import Difference
     from lakehouse.proof.explain import File, Step
     from lakehouse.recovery.releases import Release

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.proof.changes import Change
     from lakehouse.proof.explain import Answer, Step
 

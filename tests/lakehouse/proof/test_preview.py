@@ -17,8 +17,8 @@ from lakehouse.store import minio, storage
 from tests.toy import Toy, of_monday
 
 if TYPE_CHECKING:
-    from lakehouse.engines.native import Native
-    from lakehouse.engines.spark import Spark
+    from lakehouse.engines.native.engine import Native
+    from lakehouse.engines.spark.engine import Spark
     from lakehouse.proof.diff import Difference
     from lakehouse.store.minio import Account
 

@@ -25,7 +25,7 @@ from tests.toy import SOURCES, Toy
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
 
 pytestmark = pytest.mark.slow
 BRONZE, LINES, REJECTED = "bronze.orders", "silver.order_lines", "silver.order_lines__rejected"

@@ -21,7 +21,7 @@ from tests.toy import SOURCES, Toy, with_vectors
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.recovery.check import Finding
 
 pytestmark = pytest.mark.slow

@@ -17,9 +17,9 @@ from tests.lakehouse.delta.upkeep.test_vacuum import aged
 from tests.toy import SOURCES, Toy, with_vectors
 
 if TYPE_CHECKING:
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.engines.protocol import Engine
-    from lakehouse.engines.spark import Spark
+    from lakehouse.engines.spark.engine import Spark
     from lakehouse.recovery.maintain import Maintained
 
 pytestmark = pytest.mark.slow

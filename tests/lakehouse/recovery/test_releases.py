@@ -25,7 +25,7 @@ from tests.toy import SOURCES, Toy, of_monday
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.recovery.releases import Release
 
 pytestmark = pytest.mark.slow

@@ -18,7 +18,7 @@ from tests.toy import HEADER, Toy
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.store.minio import Account
 
 pytestmark = pytest.mark.slow

@@ -28,7 +28,7 @@ from tests.toy import HEADER, SOURCES, Toy
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.intake.landing import Found
     from lakehouse.runs.turns import Report
 

@@ -21,7 +21,7 @@ from tests.toy import of_monday
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from tests.toy import Toy
 
 NOON = datetime(2024, 1, 10, 12, tzinfo=UTC)

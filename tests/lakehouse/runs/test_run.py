@@ -22,9 +22,9 @@ from tests.toy import Toy, of_monday
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.engines.protocol import Engine
-    from lakehouse.engines.spark import Spark
+    from lakehouse.engines.spark.engine import Spark
 
 pytestmark = pytest.mark.slow
 LINES, ORDERS, TOTALS = "silver.order_lines", "silver.orders", "gold.totals"

@@ -24,8 +24,8 @@ from tests.toy import Toy
 
 if TYPE_CHECKING:
     from lakehouse.delta.commits.committer import Target
-    from lakehouse.engines.native import Native
-    from lakehouse.engines.spark import Spark
+    from lakehouse.engines.native.engine import Native
+    from lakehouse.engines.spark.engine import Spark
     from lakehouse.store.minio import Account
 
 HOME = Path(__file__).parents[3]

@@ -27,8 +27,8 @@ from tests.alike import assert_alike
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lakehouse.engines.native import Native
-    from lakehouse.engines.spark import Spark
+    from lakehouse.engines.native.engine import Native
+    from lakehouse.engines.spark.engine import Spark
 
 SALES = "gold.daily_sales"
 DAYS = pa.table(

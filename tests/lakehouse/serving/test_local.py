@@ -17,7 +17,7 @@ from tests.regions import LOCAL, MARKETS, ROWS
 
 if TYPE_CHECKING:
     from lakehouse.engines.protocol import Reader
-    from lakehouse.engines.spark import Spark
+    from lakehouse.engines.spark.engine import Spark
     from lakehouse.graph import Table
 
 STATEMENT = "select market, at, day, amount, n from gold_local.sales order by market"

@@ -37,7 +37,7 @@ from tests.events import NOON, Events, an_event
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.store.minio import Account
 
 BEGIN = datetime(2026, 3, 1, 22, tzinfo=UTC)

@@ -19,7 +19,7 @@ from lakehouse.serving import allowed, plain, sql
 
 if TYPE_CHECKING:
     from lakehouse.engines.protocol import Reader
-    from lakehouse.engines.spark import Spark
+    from lakehouse.engines.spark.engine import Spark
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from jobs.serving import trino
-from lakehouse.engines import jvm
+from lakehouse.engines.spark import jvm
 from lakehouse.errors import LakehouseError
 from lakehouse.serving.trino import schemas, server
 from lakehouse.serving.trino.schemas import Trino

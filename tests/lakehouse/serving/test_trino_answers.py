@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from trino.dbapi import Connection
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.engines.protocol import Engine
     from lakehouse.serving.trino.schemas import Trino
     from lakehouse.store.minio import Account

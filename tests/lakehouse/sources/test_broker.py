@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs import cli
-from lakehouse.engines import jvm
+from lakehouse.engines.spark import jvm
 from lakehouse.errors import LakehouseError
 from lakehouse.sources import broker as kafka
 

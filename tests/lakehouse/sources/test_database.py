@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.graph import Table
 
 pytestmark = pytest.mark.slow

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lakehouse.delta.tables.progress import Input
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
 
 pytestmark = pytest.mark.slow
 BRONZE, LINES, ORDERS, TOTALS = "bronze.orders", "silver.order_lines", "silver.orders", "gold.totals"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-    from lakehouse.engines.spark import Spark
+    from lakehouse.engines.spark.engine import Spark
 
 SCHEMA = pa.schema(
     {

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-    from lakehouse.engines.spark import Spark
+    from lakehouse.engines.spark.engine import Spark
 
 SCHEMA = pa.schema({"n": pa.int64(), "s": pa.string()})
 Rows = list[tuple[str, int]]

@@ -19,7 +19,7 @@ from tests.logs import a_note
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lakehouse.engines.spark import Spark
+    from lakehouse.engines.spark.engine import Spark
 
 SCHEMA = pa.schema({"n": pa.int64(), "market": pa.int32()})
 

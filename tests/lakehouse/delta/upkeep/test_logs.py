@@ -22,8 +22,8 @@ from tests.test_retention import removed, sources
 from tests.toy import Toy
 
 if TYPE_CHECKING:
-    from lakehouse.engines.native import Native
-    from lakehouse.engines.spark import Spark
+    from lakehouse.engines.native.engine import Native
+    from lakehouse.engines.spark.engine import Spark
 
 NEWEST = 22
 

@@ -22,7 +22,7 @@ from tests.lakehouse.sources.kafka.sent import Taker, Topic, as_rows
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.sources.broker import Broker
 
 pytestmark = pytest.mark.kafka

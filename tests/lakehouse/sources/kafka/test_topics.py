@@ -16,7 +16,7 @@ pytest.importorskip("confluent_kafka", reason="needs the extra `kafka`: uv sync 
 from lakehouse.delta.commits import ops
 from lakehouse.delta.tables import log, progress
 from lakehouse.delta.tables.progress import Offsets, Progress
-from lakehouse.engines import topics as by_spark
+from lakehouse.engines.spark import topics as by_spark
 from lakehouse.errors import LakehouseError
 from lakehouse.recovery import releases, rewind
 from lakehouse.runs import topics
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from lakehouse.described_kafka import Kafka
-    from lakehouse.engines.native import Native
-    from lakehouse.engines.spark import Spark
+    from lakehouse.engines.native.engine import Native
+    from lakehouse.engines.spark.engine import Spark
     from lakehouse.sources.broker import Broker
 
 pytestmark = pytest.mark.kafka

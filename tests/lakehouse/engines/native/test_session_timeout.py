@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from lakehouse.engines import sail
+from lakehouse.engines.native import sail
 
 pytestmark = pytest.mark.slow
 
@@ -18,7 +18,7 @@ QUERIES = """
 import os, sys, time
 from pysail.spark import SparkConnectServer
 from pyspark.sql.connect.session import SparkSession
-from lakehouse.engines import channel
+from lakehouse.engines.native import channel
 
 def silent(batches):
     time.sleep(float(sys.argv[1]))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse.engines import channel, guard
+from lakehouse.engines.native import channel, guard
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ except OSError:
 AS_NOBODY = f"""
 import os
 from pysail.spark import SparkConnectServer
-from lakehouse.engines import channel
+from lakehouse.engines.native import channel
 os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
 print(repr(channel.start(SparkConnectServer("127.0.0.1", 0))[1]), flush=True)
 os._exit(0)

@@ -20,10 +20,10 @@ from lakehouse.delta.commits.committer import Target
 from lakehouse.delta.files import feed
 from lakehouse.delta.tables import log
 from lakehouse.documents import judging
-from lakehouse.engines import native
-from lakehouse.engines.native import Native
+from lakehouse.engines.native import engine as native
+from lakehouse.engines.native.engine import Native
+from lakehouse.engines.native.scratch import Scratch
 from lakehouse.engines.protocol import FEW_BYTES, Change
-from lakehouse.engines.scratch import Scratch
 from lakehouse.errors import LakehouseError
 from tests.toy import Toy, with_vectors
 
@@ -169,7 +169,7 @@ def test_a_reading_process_that_is_killed_is_said_in_words_and_nothing_stays(
 
 
 def test_the_next_start_takes_away_what_a_killed_process_left(tmp_path: Path) -> None:
-    text = "import os, pathlib, sys; from lakehouse.engines.scratch import Scratch; "
+    text = "import os, pathlib, sys; from lakehouse.engines.native.scratch import Scratch; "
     text += "print(Scratch.make(pathlib.Path(sys.argv[1])).folder(), flush=True); os.kill(os.getpid(), 9)"
     ended = subprocess.run([sys.executable, "-c", text, str(tmp_path)], capture_output=True, text=True, check=False)
     assert ended.returncode == -signal.SIGKILL

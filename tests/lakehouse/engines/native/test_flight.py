@@ -12,13 +12,14 @@ import pytest
 from lakehouse import engines
 from lakehouse.delta.commits import committer
 from lakehouse.delta.commits.committer import Target
-from lakehouse.engines import flight, guard, native
+from lakehouse.engines.native import engine as native
+from lakehouse.engines.native import flight, guard
 from lakehouse.engines.protocol import UnansweredError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.engines.protocol import Reader
 
 SCHEMA = pa.schema({"id": pa.int64(), "day": pa.string(), "n": pa.int64()})

@@ -22,9 +22,9 @@ from lakehouse.delta.commits.committer import Target
 from lakehouse.delta.commits.conflicts import ConflictError
 from lakehouse.delta.files import feed
 from lakehouse.delta.tables import log
-from lakehouse.engines import jvm
 from lakehouse.engines.protocol import Change
-from lakehouse.engines.spark import BASE
+from lakehouse.engines.spark import jvm
+from lakehouse.engines.spark.engine import BASE
 from lakehouse.store import minio, storage
 from tests import disks, faulty_s3, racing
 from tests.faulty_s3 import LOG, FaultyS3
@@ -32,7 +32,7 @@ from tests.faulty_s3 import LOG, FaultyS3
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lakehouse.engines.spark import Spark
+    from lakehouse.engines.spark.engine import Spark
     from lakehouse.store.minio import Account, Server
 
 CLASS = jvm._settings_of_results()["spark.delta.logStore.s3a.impl"]  # noqa: SLF001

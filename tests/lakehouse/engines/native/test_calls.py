@@ -13,7 +13,7 @@ from tests.toy import Toy
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
 
 MOST_ANALYZED, MOST_EXECUTED = 12, 4  # of a turn that computes some units
 MOST_OF_A_LATEST = 8  # executed: it also judges, accounts for rows, and looks at the quarantine

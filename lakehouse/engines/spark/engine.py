@@ -16,9 +16,10 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from lakehouse.delta.commits.conflicts import ConflictError, beside_maintenance
 from lakehouse.delta.tables import log
-from lakehouse.engines import SPARK, jvm, topics
+from lakehouse.engines import SPARK
 from lakehouse.engines.joins import semi
 from lakehouse.engines.protocol import FEW_BYTES, UnansweredError, errors, words
+from lakehouse.engines.spark import jvm, topics
 from lakehouse.store import storage
 
 if TYPE_CHECKING:

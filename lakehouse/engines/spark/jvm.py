@@ -1,4 +1,4 @@
-"""The Spark session: Java, jars, S3 and settings. `python -m lakehouse.engines.jvm` prepares them ahead of time."""
+"""The Spark session: Java, jars, S3, settings. `python -m lakehouse.engines.spark.jvm` prepares them ahead of time."""
 
 from __future__ import annotations
 
@@ -404,7 +404,7 @@ def prepare(say: Callable[[str], None] = _tell) -> None:
 # A process of its own, since the archive is written when its JVM ends: it loads the classes that a first run loads.
 WARM_UP = """
 import tempfile
-from lakehouse.engines import jvm
+from lakehouse.engines.spark import jvm
 jvm.RECORDING = True
 spark = jvm.start()
 with tempfile.TemporaryDirectory() as folder:

@@ -12,14 +12,16 @@ import pytest
 
 from lakehouse.delta.commits import committer
 from lakehouse.delta.commits.committer import Target
-from lakehouse.engines import native, protocol, sail
+from lakehouse.engines import protocol
+from lakehouse.engines.native import engine as native
+from lakehouse.engines.native import sail
 from lakehouse.errors import LakehouseError
 from lakehouse.graph import HOME
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
     from lakehouse.store.minio import Account
 
 
@@ -42,7 +44,7 @@ import pyarrow as pa
 from lakehouse import engines
 from lakehouse.delta.commits import committer
 from lakehouse.delta.commits.committer import Target
-from lakehouse.engines import native
+from lakehouse.engines.native import engine as native
 native.FEW_BYTES = -1
 address, old, new = sys.argv[1], {"place": pa.int64(), "a": pa.string()}, {"b": pa.string()}
 rows = [{"place": 1, "a": "x"}, {"place": 2, "a": "y"}], [{"place": 1, "a": "z", "b": "w"}]

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse.engines import jvm
+from lakehouse.engines.spark import jvm
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lakehouse.engines.spark import Spark
+    from lakehouse.engines.spark.engine import Spark
 
 SECRET = "do-not-show-this-to-anybody"  # noqa: S105
 
@@ -233,7 +233,7 @@ ASKED = """
 import os
 from contextlib import suppress
 from pathlib import Path
-from lakehouse.engines.spark import Spark
+from lakehouse.engines.spark.engine import Spark
 spark = Spark.start().spark
 print(spark.sql("select '${env:AWS_SECRET_ACCESS_KEY}'").first()[0])
 print(spark.sparkContext._jsc.hadoopConfiguration().get("fs.s3a.secret.key") == os.environ["AWS_SECRET_ACCESS_KEY"])
@@ -249,8 +249,8 @@ print([one for one in lines if os.environ["AWS_SECRET_ACCESS_KEY"].encode() in o
 FOREIGN = """
 import os, re, sys
 from pyspark.sql import SparkSession
-from lakehouse.engines import jvm
-from lakehouse.engines.spark import BASE, Spark
+from lakehouse.engines.spark import jvm
+from lakehouse.engines.spark.engine import BASE, Spark
 from lakehouse.errors import LakehouseError
 
 def started(*settings):

@@ -1,7 +1,7 @@
 """Questions to Sail by Arrow Flight SQL: its client is loaded in a third of a second, Spark's takes two more.
 
 It is another server of the same engine, in this process and behind the same door, with Spark's dialect and its time in
-UTC. `lakehouse sql` asks it; tables are built by native.py.
+UTC. `lakehouse sql` asks it; tables are built by engine.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from pyarrow import flight
 
-from lakehouse.engines import guard, sail
+from lakehouse.engines.native import guard, sail
 from lakehouse.engines.protocol import UnansweredError
 from lakehouse.errors import refusal
 

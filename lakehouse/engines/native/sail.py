@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from lakehouse.delta.tables import log
-from lakehouse.engines.scratch import Scratch
+from lakehouse.engines.native.scratch import Scratch
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 from lakehouse.store.cache import PLAIN

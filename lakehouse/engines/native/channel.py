@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from pyspark.sql.connect.client import DefaultChannelBuilder
 
-from lakehouse.engines import guard
+from lakehouse.engines.native import guard
 
 if TYPE_CHECKING:
     import socket

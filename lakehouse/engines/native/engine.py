@@ -27,8 +27,9 @@ from lakehouse.delta.commits import committer, conflicts, leaving
 from lakehouse.delta.files import feed, parquet
 from lakehouse.delta.files.parquet import NULL_FOLDER
 from lakehouse.delta.tables import log
-from lakehouse.engines import NATIVE, channel, reading, sail
+from lakehouse.engines import NATIVE
 from lakehouse.engines.joins import semi
+from lakehouse.engines.native import channel, reading, sail
 from lakehouse.engines.protocol import FEW_BYTES, FEW_ROWS, SLICE
 from lakehouse.store import storage
 
@@ -40,8 +41,8 @@ if TYPE_CHECKING:
 
     from lakehouse.delta.commits.committer import Rows, Target
     from lakehouse.delta.tables.log import Snapshot
+    from lakehouse.engines.native.scratch import Scratch
     from lakehouse.engines.protocol import Change, Planned
-    from lakehouse.engines.scratch import Scratch
 
     Held = OrderedDict[tuple[str, str, int], DataFrame]
     # By a table's address and id, what is said and a day: of which files it is known, and the folder that says it.

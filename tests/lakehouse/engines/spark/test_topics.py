@@ -7,7 +7,7 @@ import pytest
 
 from lakehouse.delta.tables.progress import Offsets
 from lakehouse.engines.protocol import Planned
-from lakehouse.engines.topics import of_java
+from lakehouse.engines.spark.topics import of_java
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:

@@ -244,7 +244,7 @@ class Source(Strict):
     `skip_rows` between the header and the first that counts. A row is a line, its cells with commas between them.
 
     `api` or `database` say where its files are fetched from; then it needs no `files`, which somebody may still drop.
-    `kafka` says which topic's messages it takes, each a JSON object: without any file (intake/messages.py).
+    `kafka` says which topic's messages it takes, each a JSON object: without any file (intake/rows/messages.py).
     """
 
     files: tuple[str, ...] = ()

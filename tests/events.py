@@ -18,7 +18,8 @@ from lakehouse.delta.files import feed, parquet
 from lakehouse.delta.tables import progress
 from lakehouse.delta.tables.progress import Input, Offsets, Progress
 from lakehouse.delta.tables.types import arrow_schema
-from lakehouse.intake import ledger, messages
+from lakehouse.intake.records import ledger
+from lakehouse.intake.rows import messages
 from lakehouse.proof import verify
 from lakehouse.proof.verify import Scope
 from lakehouse.runs.run import Run

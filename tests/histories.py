@@ -31,7 +31,7 @@ from lakehouse.delta.commits.ops import query
 from lakehouse.delta.files import parquet, vectors
 from lakehouse.delta.tables import progress
 from lakehouse.delta.upkeep import compaction, vacuum
-from lakehouse.documents import judging
+from lakehouse.documents.judgement import judging
 from lakehouse.errors import LakehouseError
 from lakehouse.recovery import maintain
 from lakehouse.runs.run import Run

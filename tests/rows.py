@@ -15,8 +15,8 @@ from pyarrow import parquet as pq
 from pyspark.sql import functions as F
 
 from lakehouse import graph
-from lakehouse.documents import judging, parsing, rules
-from lakehouse.intake.files import CORE_COLUMNS
+from lakehouse.documents.judgement import judging, parsing, rules
+from lakehouse.intake.rows.files import CORE_COLUMNS
 from lakehouse.writes.lake import conf_rows, conform
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse.intake import fetched, ledger
+from lakehouse.intake.deliveries import fetched
+from lakehouse.intake.records import ledger
 from lakehouse.proof import verify
 from lakehouse.recovery import retention
 from lakehouse.serving import quarantine

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lakehouse.graph import HOME
-from lakehouse.intake import landing
-from lakehouse.intake.ledger import Ledger
+from lakehouse.intake.deliveries import landing
+from lakehouse.intake.records.ledger import Ledger
 from lakehouse.readers import csv_records, json_records, records
 from lakehouse.store import storage
 from tests import promises
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from lakehouse.graph import Table
-    from lakehouse.intake.ledger import Delivery
+    from lakehouse.intake.records.ledger import Delivery
     from lakehouse.readers.records import Batch
 
 PROCESS = Path("/proc/self/status")

@@ -22,7 +22,7 @@ from lakehouse import graph
 from lakehouse.delta.commits import ops
 from lakehouse.delta.tables import progress
 from lakehouse.formula import PLACES
-from lakehouse.intake import ledger
+from lakehouse.intake.records import ledger
 from lakehouse.runs.run import Run
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
-    from lakehouse.intake.ledger import Entry
+    from lakehouse.intake.records.ledger import Entry
 
     Tables = dict[str, Table]
     Row = tuple[object, ...]

@@ -23,7 +23,7 @@ import pytest
 from jobs.samples import branches, daily, stores
 from lakehouse import graph
 from lakehouse.delta.commits import ops
-from lakehouse.intake import ledger
+from lakehouse.intake.records import ledger
 from lakehouse.runs.run import Run
 from lakehouse.writes.lake import Lake
 from tests.real import OF_EACH_KIND

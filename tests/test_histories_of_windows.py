@@ -24,8 +24,9 @@ from jobs.samples import daily
 from lakehouse import engines, graph
 from lakehouse.delta.tables import progress
 from lakehouse.engines import NATIVE, SPARK
-from lakehouse.intake import fetched, ledger, retracted
-from lakehouse.intake.fetched import Complete, Part
+from lakehouse.intake.deliveries import fetched
+from lakehouse.intake.deliveries.fetched import Complete, Part
+from lakehouse.intake.records import ledger, retracted
 from lakehouse.runs.run import Run
 from lakehouse.store import storage
 from lakehouse.writes.lake import Lake

@@ -17,7 +17,7 @@ from lakehouse.conf import Retention
 from lakehouse.delta.files import feed
 from lakehouse.delta.tables import log, progress
 from lakehouse.delta.upkeep import compaction
-from lakehouse.intake import ledger, retracted
+from lakehouse.intake.records import ledger, retracted
 from lakehouse.proof import verify
 from lakehouse.recovery import maintain, releases, retention
 from lakehouse.recovery import rewind as back

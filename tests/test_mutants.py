@@ -31,8 +31,8 @@ from lakehouse.delta.upkeep import vacuum
 from lakehouse.engines import protocol
 from lakehouse.engines.native import engine as native
 from lakehouse.engines.native.engine import Native
-from lakehouse.intake import ledger
-from lakehouse.intake.ledger import Delivery
+from lakehouse.intake.records import ledger
+from lakehouse.intake.records.ledger import Delivery
 from lakehouse.recovery import rewind as back
 from lakehouse.runs import plan
 from lakehouse.writes import refresh, rewind, units

@@ -15,7 +15,7 @@ import pytest
 from lakehouse import conf, engines, graph
 from lakehouse.delta.files import feed
 from lakehouse.runs.run import Run
-from lakehouse.serving import sql
+from lakehouse.serving.questions import sql
 from lakehouse.writes.lake import Lake
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from lakehouse import engines, graph
 from lakehouse.delta.files import feed
 from lakehouse.recovery import releases
 from lakehouse.runs.run import Run
-from lakehouse.serving import sql
+from lakehouse.serving.questions import sql
 from lakehouse.writes.lake import Lake
 from tests.oracle.recompute import recompute_all
 

@@ -15,7 +15,7 @@ from lakehouse import graph
 from lakehouse.delta.commits import ops
 from lakehouse.delta.tables import progress
 from lakehouse.engines.native.engine import Native
-from lakehouse.intake import ledger, retracted
+from lakehouse.intake.records import ledger, retracted
 from lakehouse.proof import verify
 from lakehouse.recovery import releases, retention
 from lakehouse.recovery import rewind as back

@@ -14,8 +14,8 @@ from jobs.runs import planned, ran
 from lakehouse import engines
 from lakehouse.delta.tables import progress
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import ledger, retracted
-from lakehouse.intake.ledger import Delivery
+from lakehouse.intake.records import ledger, retracted
+from lakehouse.intake.records.ledger import Delivery
 from lakehouse.proof import verify
 from lakehouse.runs.run import Run
 from tests.toy import HEADER, Toy

@@ -26,9 +26,9 @@ from lakehouse.contract import Contract
 from lakehouse.delta.commits import ops
 from lakehouse.delta.tables import progress
 from lakehouse.graph import Table
-from lakehouse.intake import ledger, schema_changes
-from lakehouse.intake.landing import find
-from lakehouse.intake.ledger import Ledger
+from lakehouse.intake.deliveries.landing import find
+from lakehouse.intake.records import ledger, schema_changes
+from lakehouse.intake.records.ledger import Ledger
 from tests.toy import Toy
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lakehouse.engines.protocol import Engine
-    from lakehouse.intake.ledger import Entry
+    from lakehouse.intake.records.ledger import Entry
 
     Row = tuple[str | None, ...]
     Cells = dict[str, str | None]

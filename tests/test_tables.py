@@ -15,11 +15,13 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from jobs.samples import branches, daily
 from lakehouse import engines, graph
 from lakehouse.contract import EVIDENCE
-from lakehouse.documents import judging, latest, parsing
+from lakehouse.documents import latest
+from lakehouse.documents.judgement import judging, parsing
 from lakehouse.engines import protocol
 from lakehouse.events import judging as of_events
-from lakehouse.intake import landing, messages
-from lakehouse.intake.ledger import Entry, Ledger
+from lakehouse.intake.deliveries import landing
+from lakehouse.intake.records.ledger import Entry, Ledger
+from lakehouse.intake.rows import messages
 from lakehouse.lineage import columns
 from lakehouse.lineage.origins import DIRECT, JOIN
 from lakehouse.writes import append, needed, units

@@ -25,8 +25,8 @@ from typer.testing import CliRunner
 from jobs import cli
 from lakehouse import graph
 from lakehouse.delta.commits import ops
-from lakehouse.documents import judging
-from lakehouse.intake import retracted
+from lakehouse.documents.judgement import judging
+from lakehouse.intake.records import retracted
 from lakehouse.proof import verify
 from lakehouse.proof.verify import Scope
 from lakehouse.writes.lake import Lake

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse.intake import fetched, ledger, retracted
-from lakehouse.intake.fetched import OnPage
-from lakehouse.intake.ledger import Delivery
+from lakehouse.intake.deliveries import fetched
+from lakehouse.intake.deliveries.fetched import OnPage
+from lakehouse.intake.records import ledger, retracted
+from lakehouse.intake.records.ledger import Delivery
 from lakehouse.proof import explain, verify
 from lakehouse.recovery import retention, rewind
 from lakehouse.serving import quarantine
-from tests.lakehouse.intake.test_windows import BRONZE, SILVER, SOURCES, a_page, a_toy, a_window
+from tests.lakehouse.intake.deliveries.test_windows import BRONZE, SILVER, SOURCES, a_page, a_toy, a_window
 from tests.toy import Toy
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from lakehouse import conf, graph
 from lakehouse.contract import Contract
 from lakehouse.delta.tables import log, progress
 from lakehouse.delta.tables.progress import Input
-from lakehouse.intake import ledger
+from lakehouse.intake.records import ledger
 from lakehouse.runs.run import Run
 from lakehouse.writes.lake import Lake
 

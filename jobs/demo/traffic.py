@@ -17,7 +17,7 @@ from jobs.serving import kept_out
 from lakehouse import engines, graph
 from lakehouse.errors import LackingExtraError, LakehouseError
 from lakehouse.runs.run import Run
-from lakehouse.serving import sql
+from lakehouse.serving.questions import sql
 from lakehouse.sources import broker
 from lakehouse.store import storage
 

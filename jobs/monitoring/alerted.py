@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lakehouse.alerts.facts import Facts
     from lakehouse.alerts.notices import Looked
     from lakehouse.alerts.rules import Alerts
-    from lakehouse.intake.landing import Found
+    from lakehouse.intake.deliveries.landing import Found
 
 
 class Watch:

@@ -164,7 +164,7 @@ def retract(
     from jobs.recovery import rewound
     from jobs.runs.commands import run
     from lakehouse import graph
-    from lakehouse.intake import retracted
+    from lakehouse.intake.records import retracted
     from lakehouse.recovery import retention as let_go
     from lakehouse.runs.run import Run
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from lakehouse.graph import Table
-    from lakehouse.intake.ledger import Entry
+    from lakehouse.intake.records.ledger import Entry
     from lakehouse.recovery.rewind import Prospect
     from lakehouse.writes.rewind import Restored
 

@@ -21,7 +21,7 @@ from jobs.report.sections import MONEY, SECTIONS, TOTALS
 from lakehouse import graph
 from lakehouse.proof import diff
 from lakehouse.recovery import releases
-from lakehouse.serving import sql
+from lakehouse.serving.questions import sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

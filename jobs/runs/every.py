@@ -21,7 +21,7 @@ from jobs.recovery import published
 from jobs.runs import fetched, plain, ran
 from lakehouse import conf, engines, logs
 from lakehouse.errors import LakehouseError, is_failure
-from lakehouse.intake.ledger import Ledger
+from lakehouse.intake.records.ledger import Ledger
 from lakehouse.recovery import releases
 from lakehouse.runs import plan, topics
 from lakehouse.runs.run import Run, StoppedError

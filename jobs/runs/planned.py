@@ -196,7 +196,7 @@ def _lags(console: Console, one: Run, offers: Offers, now: datetime) -> None:
 
 def _schema_changes(console: Console, one: Run) -> None:
     """The newest ones; all are in ops.schema_changes."""
-    from lakehouse.intake import schema_changes  # noqa: PLC0415
+    from lakehouse.intake.records import schema_changes  # noqa: PLC0415
 
     changes = sorted(schema_changes.read(one.root), key=lambda change: (change.batch, change.file), reverse=True)
     if changes:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from lakehouse.graph import Table
-    from lakehouse.intake.landing import Found
-    from lakehouse.intake.ledger import Entry
+    from lakehouse.intake.deliveries.landing import Found
+    from lakehouse.intake.records.ledger import Entry
     from lakehouse.runs.run import Run
     from lakehouse.runs.turns import Decision, Done, Report
 
@@ -163,7 +163,7 @@ def _kept_out(messages: Console, done: Done) -> None:
 
 def _suspects(messages: Console, suspects: Sequence[Entry]) -> None:
     """The rows that take them back, as if they had never come."""
-    from lakehouse.intake import retracted  # noqa: PLC0415
+    from lakehouse.intake.records import retracted  # noqa: PLC0415
 
     if suspects:
         messages.print(

@@ -80,8 +80,8 @@ def sql(
     engine: EngineOption = None,
 ) -> None:
     """Ask the lake in Spark SQL; the answer alone goes to standard output. At a prompt where no statement is given."""
-    from lakehouse.serving import answers
-    from lakehouse.serving import sql as asked_in_sql
+    from lakehouse.serving.questions import answers
+    from lakehouse.serving.questions import sql as asked_in_sql
 
     if statement is not None:
         asked_in_sql.check_reading(statement)

@@ -23,7 +23,7 @@ from jobs.printed import GRID, visible
 
 def rejected(console: Console, root: str, table: Table, examples: int, landing: str) -> None:
     """Of a window the page is named where `landing` still has it."""
-    from lakehouse.intake import fetched  # noqa: PLC0415
+    from lakehouse.intake.deliveries import fetched  # noqa: PLC0415
     from lakehouse.serving import quarantine  # noqa: PLC0415
 
     by_rule = quarantine.by_rule(root, table)

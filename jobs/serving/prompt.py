@@ -19,7 +19,7 @@ from prompt_toolkit.history import FileHistory
 from jobs import printed
 from lakehouse import conf, contract
 from lakehouse.errors import LakehouseError
-from lakehouse.serving.plain import SCHEMAS
+from lakehouse.serving.questions.plain import SCHEMAS
 from lakehouse.store.cache import cache_folder
 
 if TYPE_CHECKING:

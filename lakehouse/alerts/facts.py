@@ -13,7 +13,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.recovery import releases
 from lakehouse.runs import accounts, quality, topics
 from lakehouse.runs.history import History
-from lakehouse.serving import answers
+from lakehouse.serving.questions import answers
 from lakehouse.store import storage
 from lakehouse.store.cache import cache_folder
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from lakehouse.alerts.rules import Alerts, Kind
-    from lakehouse.intake.landing import Found
-    from lakehouse.intake.ledger import Entry
+    from lakehouse.intake.deliveries.landing import Found
+    from lakehouse.intake.records.ledger import Entry
     from lakehouse.recovery.releases import Unreleased
     from lakehouse.runs.history import Ran
     from lakehouse.runs.quality import Compared

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 
 from lakehouse.contract import IDENTITY_IS_KEPT, KEEPS_TOTALS, NOT_REPEATED, WITHIN_LIMIT
-from lakehouse.documents.judging import RETRACTED
-from lakehouse.documents.rules import RULES_OF, rules_of
-from lakehouse.intake.ledger import MISDATED
+from lakehouse.documents.judgement.judging import RETRACTED
+from lakehouse.documents.judgement.rules import RULES_OF, rules_of
+from lakehouse.intake.records.ledger import MISDATED
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping

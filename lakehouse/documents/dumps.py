@@ -17,7 +17,7 @@ import pyarrow as pa
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
-from lakehouse.documents.parsing import has_key
+from lakehouse.documents.judgement.parsing import has_key
 from lakehouse.readers.columns import OF_CORRECTIONS
 from lakehouse.writes import units
 from lakehouse.writes.measures import Measure
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lakehouse.contract import Contract, FullDump
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
-    from lakehouse.intake.ledger import Entry
+    from lakehouse.intake.records.ledger import Entry
 
 Scope = tuple[int, ...]
 ALWAYS, NEVER = 1_000_000, -1_000_000  # days of a window that there is not, and of a document that does not say its day

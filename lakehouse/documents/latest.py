@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from lakehouse.documents import dumps, judging
+from lakehouse.documents import dumps
 from lakehouse.documents.accounting import account
-from lakehouse.documents.judging import KeptOut, in_force, judge_flat, judged_by, replaced_places
-from lakehouse.documents.lacking import kept_values, with_kept
-from lakehouse.documents.parsing import PLACE, flat, has_key, parse, units_of
-from lakehouse.documents.predecessors import in_doubt
+from lakehouse.documents.judgement import judging
+from lakehouse.documents.judgement.judging import KeptOut, in_force, judge_flat, judged_by, replaced_places
+from lakehouse.documents.judgement.lacking import kept_values, with_kept
+from lakehouse.documents.judgement.parsing import PLACE, flat, has_key, parse, units_of
+from lakehouse.documents.judgement.predecessors import in_doubt
 from lakehouse.documents.quarantine import settle_rejected
 from lakehouse.engines.protocol import FEW_ROWS, SLICE
 from lakehouse.errors import LakehouseError
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from lakehouse.documents.accounting import Account
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
-    from lakehouse.intake.ledger import Entry
+    from lakehouse.intake.records.ledger import Entry
     from lakehouse.writes.lake import Writer
 
 AT_HAND = 10_000  # keys, that this process may hold

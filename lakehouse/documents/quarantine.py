@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from lakehouse.contract import ANOTHER_ROW, EVIDENCE
-from lakehouse.documents.parsing import has_key
+from lakehouse.documents.judgement.parsing import has_key
 from lakehouse.writes import units
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
-    from lakehouse.intake.ledger import Entry
+    from lakehouse.intake.records.ledger import Entry
     from lakehouse.writes.lake import Writer
 
 

@@ -36,7 +36,7 @@ from lakehouse.events.judging import (
     seen,
 )
 from lakehouse.events.repeats import repeats
-from lakehouse.intake import ledger
+from lakehouse.intake.records import ledger
 from lakehouse.writes import measures as measured
 from lakehouse.writes import units
 from lakehouse.writes.measures import ChecksFailedError

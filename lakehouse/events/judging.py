@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 
 from lakehouse.contract import EVIDENCE
-from lakehouse.documents.parsing import read_texts, typed
-from lakehouse.documents.rules import RULES_OF, broken, rules_of
+from lakehouse.documents.judgement.parsing import read_texts, typed
+from lakehouse.documents.judgement.rules import RULES_OF, broken, rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence

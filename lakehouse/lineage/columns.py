@@ -16,7 +16,7 @@ from lakehouse import engines, graph
 from lakehouse.delta.tables.types import arrow_schema
 from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import files, messages
+from lakehouse.intake.rows import files, messages
 from lakehouse.lineage import origins
 from lakehouse.lineage.origins import FILTER, GROUP_BY, SORT, Frame, UnknownPlanError, indirectly, merged
 from lakehouse.store.cache import cache_folder
@@ -120,7 +120,7 @@ def _frame(table: Table, tables: Mapping[str, Table]) -> Frame:
 def _made(table: Table, tables: Mapping[str, Table], frames: dict[str, DataFrame]) -> DataFrame:
     if not table.contract.judges:
         return table.build(*(frames[name] for name in table.inputs))
-    from lakehouse.documents import parsing  # noqa: PLC0415
+    from lakehouse.documents.judgement import parsing  # noqa: PLC0415
     from lakehouse.events import judging  # noqa: PLC0415
 
     source = table.parents[0]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lakehouse.contract import Contract
     from lakehouse.delta.tables.log import Commit
     from lakehouse.graph import Table
-    from lakehouse.intake.ledger import Entry
+    from lakehouse.intake.records.ledger import Entry
 
 Values = dict[str, Any]
 Rows = tuple[Values, ...]

@@ -17,7 +17,7 @@ from lakehouse.delta.files import feed
 from lakehouse.delta.tables import log, progress
 from lakehouse.delta.tables.progress import Input
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import ledger
+from lakehouse.intake.records import ledger
 from lakehouse.proof import changes, moved
 from lakehouse.proof.moved import UnknownFilesError, Walk
 from lakehouse.readers.columns import OF_CORRECTIONS
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
     from lakehouse.graph import Table
-    from lakehouse.intake.ledger import Entry
+    from lakehouse.intake.records.ledger import Entry
     from lakehouse.proof.changes import Includes
     from lakehouse.recovery.releases import Release
 

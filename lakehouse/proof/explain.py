@@ -17,15 +17,16 @@ from pyspark.sql import functions as F
 
 from lakehouse import graph
 from lakehouse.delta.tables import log, progress
-from lakehouse.documents import judging, parsing
+from lakehouse.documents.judgement import judging, parsing
 from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import fetched, ledger, retracted
+from lakehouse.intake.deliveries import fetched
+from lakehouse.intake.records import ledger, retracted
 from lakehouse.proof import changes
 from lakehouse.proof.changes import History, Place
 from lakehouse.proof.excerpt import EVIDENCE, PLACE, Excerpt, Use, Values, excerpt, shown, uses
 from lakehouse.proof.judged import Judge
-from lakehouse.serving import allowed
+from lakehouse.serving.questions import allowed
 from lakehouse.transforms import whole_sum
 from lakehouse.writes import units
 from lakehouse.writes.lake import conf_rows
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from lakehouse.delta.tables.progress import Input, Progress, State
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
-    from lakehouse.intake.fetched import OnPage
+    from lakehouse.intake.deliveries.fetched import OnPage
     from lakehouse.proof.judged import Kept
     from lakehouse.writes.lake import Lake
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from lakehouse.documents import dumps, judging, lacking, parsing, quarantine
-from lakehouse.documents.judging import KeptOut
+from lakehouse.documents import dumps, quarantine
+from lakehouse.documents.judgement import judging, lacking, parsing
+from lakehouse.documents.judgement.judging import KeptOut
 from lakehouse.engines.joins import semi
-from lakehouse.intake import ledger
+from lakehouse.intake.records import ledger
 from lakehouse.readers.columns import NAMES_A_ROW
 from lakehouse.writes import units
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from lakehouse.delta.tables.progress import Progress
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
-    from lakehouse.intake.ledger import Entry
+    from lakehouse.intake.records.ledger import Entry
 
 
 @dataclass(frozen=True)

@@ -18,14 +18,17 @@ from pyspark.sql import functions as F
 
 from lakehouse.contract import DIGEST, EVIDENCE
 from lakehouse.delta.tables import progress
-from lakehouse.documents import accounting, dumps, lacking, parsing, quarantine
+from lakehouse.documents import accounting, dumps, quarantine
+from lakehouse.documents.judgement import lacking, parsing
 from lakehouse.engines import protocol
 from lakehouse.engines.joins import semi
 from lakehouse.engines.protocol import FEW_ROWS
 from lakehouse.errors import LakehouseError
 from lakehouse.events import deduplicate, judging
-from lakehouse.intake import fetched, ledger, messages
-from lakehouse.intake.ledger import REMOVED
+from lakehouse.intake.deliveries import fetched
+from lakehouse.intake.records import ledger
+from lakehouse.intake.records.ledger import REMOVED
+from lakehouse.intake.rows import messages
 from lakehouse.proof.judged import Judge
 from lakehouse.recovery import retention
 from lakehouse.runs import accounts
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
     from lakehouse.delta.tables.progress import Progress
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
-    from lakehouse.intake.ledger import Entry
+    from lakehouse.intake.records.ledger import Entry
     from lakehouse.writes.lake import Lake
 
 How = Literal["whole", "sample", "since"]

@@ -19,7 +19,7 @@ from lakehouse.delta.tables import log, progress
 from lakehouse.delta.tables.progress import Progress
 from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import ledger
+from lakehouse.intake.records import ledger
 from lakehouse.proof import compare, sides
 from lakehouse.proof.sides import Place, Subject
 from lakehouse.store import storage
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from lakehouse.delta.tables.progress import State
     from lakehouse.graph import Table
-    from lakehouse.intake.ledger import Entry
+    from lakehouse.intake.records.ledger import Entry
     from lakehouse.proof.compare import Comparison
     from lakehouse.proof.sides import How
     from lakehouse.writes.lake import Lake

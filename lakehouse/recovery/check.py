@@ -19,7 +19,7 @@ from lakehouse.delta.files import parquet, vectors
 from lakehouse.delta.tables import log, progress
 from lakehouse.delta.upkeep import vacuum
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import ledger, retracted
+from lakehouse.intake.records import ledger, retracted
 from lakehouse.recovery import maintain, releases
 from lakehouse.runs import plan
 from lakehouse.store import storage
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lakehouse.delta.tables.log import Action, Snapshot
     from lakehouse.delta.tables.progress import Input, State
     from lakehouse.graph import Table
-    from lakehouse.intake.ledger import Entry
+    from lakehouse.intake.records.ledger import Entry
 
 A_PART = 1 << 20  # bytes of a file that are read at a time
 REJECTED = progress.rejected("")

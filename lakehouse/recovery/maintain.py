@@ -19,7 +19,7 @@ from lakehouse.delta.commits import committer, conflicts
 from lakehouse.delta.tables import log, progress
 from lakehouse.delta.upkeep import compaction, logs, vacuum
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import ledger
+from lakehouse.intake.records import ledger
 from lakehouse.logs import event
 from lakehouse.recovery import releases
 from lakehouse.store import storage

@@ -21,7 +21,7 @@ from lakehouse.delta.tables import log, progress
 from lakehouse.delta.tables.progress import Input, State
 from lakehouse.delta.upkeep import vacuum
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import ledger, retracted
+from lakehouse.intake.records import ledger, retracted
 from lakehouse.runs import plan, quality
 from lakehouse.runs.history import History
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from lakehouse.graph import Table
-    from lakehouse.intake.ledger import Ledger
+    from lakehouse.intake.records.ledger import Ledger
     from lakehouse.runs.turns import Decision
     from lakehouse.writes.measures import Measure
 

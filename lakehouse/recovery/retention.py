@@ -24,8 +24,9 @@ from lakehouse.delta.files import feed, parquet
 from lakehouse.delta.tables import features, log, progress
 from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError, is_panic
-from lakehouse.intake import fetched, ledger, retracted
-from lakehouse.intake.ledger import REMOVED
+from lakehouse.intake.deliveries import fetched
+from lakehouse.intake.records import ledger, retracted
+from lakehouse.intake.records.ledger import REMOVED
 from lakehouse.readers.columns import NAMES_A_ROW, OF_CORRECTIONS
 from lakehouse.runs import accounts, plan
 from lakehouse.store import archives, storage
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from lakehouse.delta.tables.progress import State
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
-    from lakehouse.intake.ledger import Delivery, Entry
+    from lakehouse.intake.records.ledger import Delivery, Entry
 
 MANY = 1 << 62  # rounds
 DELIVERY = ("_file", "_batch")
@@ -315,7 +316,8 @@ class _Reader:
         """All rows of bronze, and what the table holds; slice by slice of the units, to bound memory."""
         from pyspark.sql import functions as F  # noqa: PLC0415  as all below: maintenance may need no engine
 
-        from lakehouse.documents import judging, parsing, quarantine  # noqa: PLC0415
+        from lakehouse.documents import quarantine  # noqa: PLC0415
+        from lakehouse.documents.judgement import judging, parsing  # noqa: PLC0415
         from lakehouse.writes import units  # noqa: PLC0415
         from lakehouse.writes.lake import conf_rows  # noqa: PLC0415
 

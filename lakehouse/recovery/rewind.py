@@ -10,7 +10,7 @@ from lakehouse.delta.files import feed
 from lakehouse.delta.tables import log, progress
 from lakehouse.delta.tables.progress import Input
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import ledger, retracted
+from lakehouse.intake.records import ledger, retracted
 from lakehouse.runs import accounts, history
 from lakehouse.store import storage
 from lakehouse.writes import rewind
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from lakehouse.graph import Table
-    from lakehouse.intake.ledger import Entry
+    from lakehouse.intake.records.ledger import Entry
     from lakehouse.writes.rewind import Restored
 
 NAMED = 5

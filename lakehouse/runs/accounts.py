@@ -11,8 +11,8 @@ from lakehouse.delta.commits import ops
 from lakehouse.delta.tables import log, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.formula import NAMES, PLACES
-from lakehouse.intake import fetched
-from lakehouse.intake.ledger import FILES, LOST, MISDATED, REMOVED, Entry, last_batch, said_by
+from lakehouse.intake.deliveries import fetched
+from lakehouse.intake.records.ledger import FILES, LOST, MISDATED, REMOVED, Entry, last_batch, said_by
 from lakehouse.readers.columns import OF_CORRECTIONS
 from lakehouse.runs import quality
 from lakehouse.runs.quality import Loaded, Tally
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from lakehouse.contract import Source
     from lakehouse.delta.tables.progress import Progress, State
     from lakehouse.graph import Table
-    from lakehouse.intake.landing import Found
-    from lakehouse.intake.ledger import Said
+    from lakehouse.intake.deliveries.landing import Found
+    from lakehouse.intake.records.ledger import Said
     from lakehouse.runs.turns import ByFile, Decision, Done
     from lakehouse.store.storage import StoredFile
     from lakehouse.writes.measures import Measure

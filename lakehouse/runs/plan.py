@@ -13,7 +13,7 @@ from lakehouse import engines, graph
 from lakehouse.delta.tables import log, progress
 from lakehouse.delta.tables.progress import Input
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import ledger, retracted
+from lakehouse.intake.records import ledger, retracted
 from lakehouse.runs import accounts
 from lakehouse.runs.history import History
 from lakehouse.runs.turns import Decision
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lakehouse.delta.tables.progress import Progress, State
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
-    from lakehouse.intake.ledger import Delivery, Entry
+    from lakehouse.intake.records.ledger import Delivery, Entry
     from lakehouse.runs.history import Ran
     from lakehouse.sources.kafka.topics import Offers
 

@@ -20,8 +20,9 @@ from lakehouse.delta.tables import log, progress
 from lakehouse.delta.tables.progress import Input, Progress
 from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError, is_panic, refusal
-from lakehouse.intake import landing, ledger, retracted, schema_changes
-from lakehouse.intake.ledger import Ledger
+from lakehouse.intake.deliveries import landing
+from lakehouse.intake.records import ledger, retracted, schema_changes
+from lakehouse.intake.records.ledger import Ledger
 from lakehouse.lineage.telling import Telling
 from lakehouse.readers.columns import NAMES_A_ROW
 from lakehouse.runs import accounts, history, plan, quality, topics
@@ -35,10 +36,10 @@ if TYPE_CHECKING:
 
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
-    from lakehouse.intake.landing import Found
-    from lakehouse.intake.ledger import Entry
-    from lakehouse.intake.retracted import Retraction
-    from lakehouse.intake.schema_changes import SchemaChange
+    from lakehouse.intake.deliveries.landing import Found
+    from lakehouse.intake.records.ledger import Entry
+    from lakehouse.intake.records.retracted import Retraction
+    from lakehouse.intake.records.schema_changes import SchemaChange
     from lakehouse.runs.history import Ran
     from lakehouse.sources.kafka.topics import Offers
     from lakehouse.writes.lake import Lake, Writer

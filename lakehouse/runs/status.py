@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from lakehouse.graph import Table
-    from lakehouse.intake.ledger import Entry
+    from lakehouse.intake.records.ledger import Entry
     from lakehouse.runs.history import History, Ran
     from lakehouse.runs.turns import Decision
     from lakehouse.sources.kafka.topics import Offers

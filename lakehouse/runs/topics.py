@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from lakehouse.delta.commits import ops
 from lakehouse.described import roughly
 from lakehouse.errors import LackingExtraError, LakehouseError
-from lakehouse.intake import ledger
+from lakehouse.intake.records import ledger
 from lakehouse.runs import plan
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lakehouse.delta.tables.progress import Offsets
     from lakehouse.described_kafka import Kafka
     from lakehouse.graph import Table
-    from lakehouse.intake.messages import Sent
+    from lakehouse.intake.rows.messages import Sent
     from lakehouse.sources.kafka.consume import Reader
     from lakehouse.sources.kafka.topics import Offer
 
@@ -161,7 +161,7 @@ def lasts(table: Table, offer: Offer, ranges: Sequence[Offsets], given: Sent | D
 
     Of those that workers read the brokers are asked, where the topic goes on; SourceError where they do not say.
     """
-    from lakehouse.intake.messages import Sent  # noqa: PLC0415  it brings Arrow
+    from lakehouse.intake.rows.messages import Sent  # noqa: PLC0415  it brings Arrow
     from lakehouse.sources.kafka import consume  # noqa: PLC0415  as in `rests`
 
     if isinstance(given, Sent):

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lakehouse.delta.tables.progress import Input, State
-    from lakehouse.intake.landing import Found
-    from lakehouse.intake.ledger import Entry
-    from lakehouse.intake.schema_changes import SchemaChange
+    from lakehouse.intake.deliveries.landing import Found
+    from lakehouse.intake.records.ledger import Entry
+    from lakehouse.intake.records.schema_changes import SchemaChange
     from lakehouse.writes.measures import Counts, Measure
 
 ByFile = Mapping[tuple[str, int], Mapping[str, int]]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pyarrow import compute as pc
 
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import paths
+from lakehouse.intake.deliveries import paths
 from lakehouse.scaffold import export, files, keys, kinds
 from lakehouse.scaffold.words import BEGUN, OF_SQL, OWNER, PERSONAL, is_id
 

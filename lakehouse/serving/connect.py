@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from lakehouse import graph
 from lakehouse.delta.tables import features, log, progress
 from lakehouse.errors import LakehouseError
-from lakehouse.serving import sql
+from lakehouse.serving.questions import sql
 from lakehouse.store import storage
 from lakehouse.store.cache import PLAIN
 

@@ -18,7 +18,7 @@ from lakehouse import graph
 from lakehouse.delta.commits import ops
 from lakehouse.delta.tables import log, progress
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import ledger
+from lakehouse.intake.records import ledger
 from lakehouse.lineage.columns import Lineage
 from lakehouse.store import storage
 

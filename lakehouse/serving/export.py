@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import LackingExtraError, LakehouseError, refusal
 from lakehouse.readers.columns import defused
-from lakehouse.serving import sql
+from lakehouse.serving.questions import sql
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from lakehouse.engines.protocol import Reader
-    from lakehouse.serving.sql import Answer, Point
+    from lakehouse.serving.questions.sql import Answer, Point
 
 ROWS_OF_A_GROUP = 131_072  # of Parquet
 MOST_ROWS, MOST_LETTERS = 1_048_576, 32_767  # of a sheet, its header among them, and of a cell

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lakehouse import conf, engines
 from lakehouse.delta.tables import progress
 from lakehouse.errors import LakehouseError
-from lakehouse.serving import sql
+from lakehouse.serving.questions import sql
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
-    from lakehouse.serving.sql import Point
+    from lakehouse.serving.questions.sql import Point
 
 
 class Lake:

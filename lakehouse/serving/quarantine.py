@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lakehouse.delta.commits.ops import query
 from lakehouse.delta.tables import progress
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import ledger
+from lakehouse.intake.records import ledger
 from lakehouse.readers.columns import OF_CORRECTIONS, defused
 from lakehouse.readers.records import LARGEST
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lakehouse.graph import Table
-    from lakehouse.intake.ledger import Delivery
+    from lakehouse.intake.records.ledger import Delivery
 
 Row = dict[str, Any]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from lakehouse import logs
 from lakehouse.described import spelled
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import fetched
+from lakehouse.intake.deliveries import fetched
 from lakehouse.readers.records import UnreadableError
 from lakehouse.sources import fetch
 from lakehouse.sources.fetch import Fetched

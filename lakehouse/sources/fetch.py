@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, overload
 
-from lakehouse.intake import fetched
-from lakehouse.intake.fetched import COMPLETE, Complete, Part
+from lakehouse.intake.deliveries import fetched
+from lakehouse.intake.deliveries.fetched import COMPLETE, Complete, Part
 from lakehouse.readers.records import UnreadableError
 from lakehouse.sources.windows import Landed, SourceError, Window
 from lakehouse.store import storage

@@ -1,7 +1,7 @@
 """What a source is: it says which windows are due, and gives the pages of one; landing them is the same for all.
 
 The delivery is the window, not its page: whatever is fetched from one start on has that start as its time, is claimed
-together, and is one file of the ledger, whose rows are numbered over all pages (intake/fetched.py).
+together, and is one file of the ledger, whose rows are numbered over all pages (intake/deliveries/fetched.py).
 """
 
 from __future__ import annotations

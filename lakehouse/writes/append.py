@@ -7,9 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import files, ledger, messages
-from lakehouse.intake.files import Delivered
-from lakehouse.intake.messages import Sent
+from lakehouse.intake.records import ledger
+from lakehouse.intake.rows import files, messages
+from lakehouse.intake.rows.files import Delivered
+from lakehouse.intake.rows.messages import Sent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from lakehouse.delta.tables.progress import Offsets
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
-    from lakehouse.intake.ledger import Entry
+    from lakehouse.intake.records.ledger import Entry
     from lakehouse.writes.lake import Writer
 
 

@@ -14,7 +14,7 @@ from lakehouse.delta.tables.progress import VECTORS, Input
 from lakehouse.delta.tables.types import arrow_schema
 from lakehouse.engines.protocol import Change
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import ledger
+from lakehouse.intake.records import ledger
 from lakehouse.store import storage
 
 if TYPE_CHECKING:

@@ -20,13 +20,13 @@ from lakehouse.delta.commits.conflicts import after_others
 from lakehouse.delta.tables import log, progress
 from lakehouse.delta.tables.progress import Input, Progress
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import ledger
+from lakehouse.intake.records import ledger
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lakehouse.intake.ledger import Entry
+    from lakehouse.intake.records.ledger import Entry
 
 NOT_THERE = -1
 OF_BRONZE = {ledger.FILES, ledger.TOPIC}  # inputs that are no tables of the graph

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from lakehouse import engines, graph
-from lakehouse.intake.ledger import Ledger
+from lakehouse.intake.records.ledger import Ledger
 from lakehouse.runs.run import Run
 from tests.bench.watch import watch
 

@@ -24,7 +24,7 @@ from lakehouse import engines
 from lakehouse.delta.tables import progress
 from lakehouse.delta.tables.progress import Offsets
 from lakehouse.delta.tables.types import arrow_schema
-from lakehouse.intake import messages
+from lakehouse.intake.rows import messages
 from lakehouse.writes.append import Round
 from tests.events import BRONZE, SILVER, Events, append_round
 

@@ -27,7 +27,7 @@ import pyarrow.compute as pc
 from lakehouse import graph
 from lakehouse.delta.tables import log, progress
 from lakehouse.delta.tables.progress import Progress
-from lakehouse.intake import ledger
+from lakehouse.intake.records import ledger
 from lakehouse.sources import broker as kafka
 from lakehouse.store import minio
 from tests.bench.bench_events import values

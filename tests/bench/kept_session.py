@@ -12,7 +12,7 @@ import sys
 import time
 
 from lakehouse import engines, graph
-from lakehouse.intake.ledger import Ledger
+from lakehouse.intake.records.ledger import Ledger
 from lakehouse.runs.run import Run
 from tests.bench.answers import COMPARED
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse.intake import landing
-from lakehouse.intake.ledger import Entry, Ledger
+from lakehouse.intake.deliveries import landing
+from lakehouse.intake.records.ledger import Entry, Ledger
 from lakehouse.writes import append
 from tests.rows import Read, Texts, as_texts
 

@@ -11,7 +11,7 @@ from lakehouse.delta.files import feed
 from lakehouse.delta.tables import progress
 from lakehouse.delta.tables.progress import Offsets
 from lakehouse.delta.tables.types import arrow_schema
-from lakehouse.intake import messages
+from lakehouse.intake.rows import messages
 from lakehouse.proof import verify
 from lakehouse.recovery import retention
 from lakehouse.writes import append

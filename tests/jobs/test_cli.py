@@ -23,8 +23,8 @@ from jobs import cli
 from jobs.places import places
 from jobs.runs.every import Rounds
 from jobs.samples import daily
-from lakehouse.intake import ledger, schema_changes
-from lakehouse.intake.ledger import Delivery, Entry
+from lakehouse.intake.records import ledger, schema_changes
+from lakehouse.intake.records.ledger import Delivery, Entry
 from lakehouse.readers.records import Layout
 from lakehouse.runs import quality
 from lakehouse.writes.measures import Measure

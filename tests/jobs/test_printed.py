@@ -19,7 +19,7 @@ from lakehouse.contract import Source
 from lakehouse.errors import LakehouseError
 from lakehouse.runs.run import Run
 from lakehouse.runs.turns import Decision
-from lakehouse.serving import sql
+from lakehouse.serving.questions import sql
 from tests.toy import of_monday
 
 if TYPE_CHECKING:

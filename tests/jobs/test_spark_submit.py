@@ -23,7 +23,7 @@ from lakehouse.delta.commits import ops
 from lakehouse.delta.files import feed
 from lakehouse.delta.tables import progress
 from lakehouse.engines.spark import jvm
-from lakehouse.intake import ledger
+from lakehouse.intake.records import ledger
 from lakehouse.store import minio, storage
 from tests.alike import assert_alike
 from tests.oracle.recompute import recompute

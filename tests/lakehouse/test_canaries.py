@@ -29,7 +29,7 @@ from jobs import cli
 from jobs.demo import two_days
 from lakehouse import conf, graph, logs
 from lakehouse.engines.spark import jvm
-from lakehouse.intake import retracted
+from lakehouse.intake.records import retracted
 from lakehouse.recovery import releases
 from lakehouse.sources import broker
 from lakehouse.store import minio

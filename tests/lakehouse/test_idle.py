@@ -18,7 +18,8 @@ from lakehouse.delta.commits import committer
 from lakehouse.delta.commits.committer import Target
 from lakehouse.delta.tables import progress
 from lakehouse.delta.tables.progress import Input, Progress
-from lakehouse.intake import landing, ledger
+from lakehouse.intake.deliveries import landing
+from lakehouse.intake.records import ledger
 from lakehouse.recovery import releases
 from lakehouse.store import storage
 

@@ -17,8 +17,10 @@ import pytest
 
 from lakehouse.delta.tables.types import arrow_schema
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import files, landing, ledger
-from lakehouse.intake.files import CORE_COLUMNS, Work
+from lakehouse.intake.deliveries import landing
+from lakehouse.intake.records import ledger
+from lakehouse.intake.rows import files
+from lakehouse.intake.rows.files import CORE_COLUMNS, Work
 from lakehouse.runs import accounts
 from tests import promises
 from tests.corpus import made

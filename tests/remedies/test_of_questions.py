@@ -17,7 +17,8 @@ from lakehouse.delta.commits.committer import Target
 from lakehouse.delta.tables import progress
 from lakehouse.engines.native import sail
 from lakehouse.errors import LakehouseError
-from lakehouse.serving import allowed, docs, sql
+from lakehouse.serving import docs
+from lakehouse.serving.questions import allowed, sql
 from lakehouse.store import storage
 from tests.jobs.test_cli import a_lake
 

@@ -14,7 +14,7 @@ from lakehouse.delta.commits import committer
 from lakehouse.delta.commits.conflicts import ConflictError
 from lakehouse.delta.files.feed import UnreadableChangesError
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import ledger, retracted
+from lakehouse.intake.records import ledger, retracted
 from lakehouse.proof import explain, verify
 from lakehouse.proof.verify import Scope, Verdict
 from lakehouse.runs import plan

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from jobs.runs import ran
 from lakehouse import graph
-from lakehouse.intake.landing import Found
+from lakehouse.intake.deliveries.landing import Found
 from lakehouse.runs.turns import Decision, Done, Report
 from lakehouse.writes.checks import check
 from lakehouse.writes.lake import conf_rows, conform

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from lakehouse import conf, contract
 from lakehouse.delta.tables import log, progress, types
 from lakehouse.errors import LakehouseError
-from lakehouse.serving import local
+from lakehouse.serving.questions import local
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

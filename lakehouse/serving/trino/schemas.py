@@ -18,7 +18,7 @@ import pyarrow as pa
 from lakehouse.delta.tables import log, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.recovery import releases
-from lakehouse.serving import local, sql
+from lakehouse.serving.questions import local, sql
 from lakehouse.store import storage
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from lakehouse.delta.tables.progress import Offsets
 from lakehouse.delta.tables.types import arrow_schema
 from lakehouse.engines.protocol import Planned
-from lakehouse.intake import messages
-from lakehouse.intake.messages import OF_A_MESSAGE, as_json
+from lakehouse.intake.rows import messages
+from lakehouse.intake.rows.messages import OF_A_MESSAGE, as_json
 from lakehouse.sources.kafka import clients
 from lakehouse.sources.windows import SourceError
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from lakehouse.described_kafka import Kafka
     from lakehouse.engines.protocol import Engine
-    from lakehouse.intake.messages import Sent
+    from lakehouse.intake.rows.messages import Sent
 
 AT_FIRST, AT_ONCE = 100, 20_000  # messages: as long as their size is not known, and at most
 PAUSE = 0.1  # seconds for which messages are gathered

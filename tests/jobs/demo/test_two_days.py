@@ -17,7 +17,7 @@ from jobs import cli
 from jobs.demo import two_days
 from lakehouse import engines, graph
 from lakehouse.errors import LakehouseError
-from lakehouse.serving import sql
+from lakehouse.serving.questions import sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -27,8 +27,8 @@ from lakehouse.contract import Contract
 from lakehouse.delta.tables import progress
 from lakehouse.errors import LakehouseError
 from lakehouse.graph import Table
-from lakehouse.intake import ledger
-from lakehouse.intake.ledger import Delivery, Entry, Ledger
+from lakehouse.intake.records import ledger
+from lakehouse.intake.records.ledger import Delivery, Entry, Ledger
 from lakehouse.serving import docs
 
 if TYPE_CHECKING:

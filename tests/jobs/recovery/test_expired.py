@@ -12,7 +12,7 @@ from jobs import cli
 from lakehouse import graph
 from lakehouse.conf import Retention
 from lakehouse.delta.tables import log
-from lakehouse.intake import retracted
+from lakehouse.intake.records import retracted
 from lakehouse.recovery import maintain, releases
 from tests.lakehouse.delta.upkeep.test_vacuum import aged
 from tests.toy import Toy, of_monday

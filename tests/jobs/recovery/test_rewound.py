@@ -10,7 +10,7 @@ import pytest
 
 from jobs import cli
 from lakehouse import graph
-from lakehouse.intake import ledger, retracted, schema_changes
+from lakehouse.intake.records import ledger, retracted, schema_changes
 from lakehouse.recovery import releases
 from lakehouse.recovery.rewind import look
 from lakehouse.writes import rewind

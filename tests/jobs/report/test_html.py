@@ -20,7 +20,7 @@ from jobs.samples import daily
 from lakehouse import engines, graph
 from lakehouse.errors import LackingExtraError, LakehouseError
 from lakehouse.recovery import releases
-from lakehouse.serving import sql
+from lakehouse.serving.questions import sql
 from tests import browser
 
 if TYPE_CHECKING:

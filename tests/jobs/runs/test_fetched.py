@@ -15,7 +15,7 @@ from lakehouse import graph
 from lakehouse.described import Fetched
 from lakehouse.sources import due
 from lakehouse.sources.windows import SourceError
-from tests.lakehouse.intake.test_windows import BRONZE, SILVER, SOURCES, a_page
+from tests.lakehouse.intake.deliveries.test_windows import BRONZE, SILVER, SOURCES, a_page
 from tests.lakehouse.sources.pages import Listed
 from tests.toy import Toy
 

@@ -16,7 +16,7 @@ from jobs import cli, printed
 from jobs.serving import prompt
 from lakehouse import engines
 from lakehouse.errors import LakehouseError
-from lakehouse.serving import answers
+from lakehouse.serving.questions import answers
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,12 +12,13 @@ import pytest
 
 from lakehouse.delta.commits import ops
 from lakehouse.delta.tables import progress
-from lakehouse.documents import dumps, judging
+from lakehouse.documents import dumps
+from lakehouse.documents.judgement import judging
 from lakehouse.errors import LakehouseError
-from lakehouse.intake.ledger import Delivery, Entry
+from lakehouse.intake.records.ledger import Delivery, Entry
 from lakehouse.proof import verify
 from lakehouse.runs import quality
-from tests.lakehouse.documents.test_predecessors import SCHEMA
+from tests.lakehouse.documents.judgement.test_predecessors import SCHEMA
 from tests.toy import HEADER, Toy
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from lakehouse.delta.commits import committer
 from lakehouse.delta.upkeep import compaction
 from lakehouse.engines.native import engine as native
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import retracted
+from lakehouse.intake.records import retracted
 from tests.events import BRONZE, NOON, SILVER, Events, an_event, later
 
 if TYPE_CHECKING:

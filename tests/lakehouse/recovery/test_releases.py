@@ -18,7 +18,8 @@ from lakehouse.recovery import releases
 from lakehouse.recovery.releases import NotClosedError
 from lakehouse.runs import plan, quality
 from lakehouse.runs.run import Run
-from lakehouse.serving import docs, sql
+from lakehouse.serving import docs
+from lakehouse.serving.questions import sql
 from lakehouse.writes.lake import Lake
 from tests.toy import SOURCES, Toy, of_monday
 

@@ -8,7 +8,7 @@ import pytest
 
 from lakehouse.delta.files import feed
 from lakehouse.delta.tables import log, progress
-from lakehouse.intake.ledger import Delivery
+from lakehouse.intake.records.ledger import Delivery
 from lakehouse.recovery import retention
 from lakehouse.runs.run import Run
 from lakehouse.store import storage

@@ -19,17 +19,18 @@ from lakehouse.delta.tables import progress
 from lakehouse.documents import latest
 from lakehouse.errors import LakehouseError
 from lakehouse.formula import PLACES
-from lakehouse.intake import landing, ledger, schema_changes
+from lakehouse.intake.deliveries import landing
+from lakehouse.intake.records import ledger, schema_changes
 from lakehouse.runs import accounts
 from lakehouse.runs.run import Run
-from lakehouse.serving import sql
+from lakehouse.serving.questions import sql
 from tests.toy import HEADER, SOURCES, Toy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lakehouse.engines.native.engine import Native
-    from lakehouse.intake.landing import Found
+    from lakehouse.intake.deliveries.landing import Found
     from lakehouse.runs.turns import Report
 
     Ask = Callable[[str], list[tuple[object, ...]]]

@@ -16,8 +16,8 @@ from lakehouse.delta.commits.committer import Target
 from lakehouse.delta.tables import progress
 from lakehouse.delta.tables.progress import Input, Progress
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import ledger
-from lakehouse.intake.ledger import Delivery, Entry
+from lakehouse.intake.records import ledger
+from lakehouse.intake.records.ledger import Delivery, Entry
 from lakehouse.runs import history, plan
 from lakehouse.runs.history import Ran
 from lakehouse.runs.plan import Size

@@ -16,7 +16,7 @@ from rich.console import Console
 from jobs.runs import planned
 from lakehouse.delta.tables import log, progress
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import ledger
+from lakehouse.intake.records import ledger
 from lakehouse.runs import plan
 from lakehouse.runs.run import Run
 from tests.toy import Toy, of_monday, with_vectors

@@ -14,7 +14,8 @@ from lakehouse.delta.files import parquet
 from lakehouse.delta.tables import log
 from lakehouse.documents import latest
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import landing, ledger
+from lakehouse.intake.deliveries import landing
+from lakehouse.intake.records import ledger
 from lakehouse.runs import plan, run
 from lakehouse.writes.lake import Writer
 from tests.toy import Toy, of_monday

@@ -19,8 +19,8 @@ from lakehouse import engines
 from lakehouse.delta.tables import progress
 from lakehouse.errors import LackingExtraError, LakehouseError
 from lakehouse.serving import export as files
-from lakehouse.serving import sql
 from lakehouse.serving.export import export
+from lakehouse.serving.questions import sql
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse.intake import landing, ledger
-from lakehouse.intake.ledger import Delivery, Ledger
+from lakehouse.intake.deliveries import landing
+from lakehouse.intake.records import ledger
+from lakehouse.intake.records.ledger import Delivery, Ledger
 from lakehouse.readers import csv_records
 from lakehouse.readers.records import Layout
 from lakehouse.serving import quarantine

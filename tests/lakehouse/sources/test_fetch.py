@@ -11,13 +11,13 @@ import pytest
 
 from lakehouse.described import Fetched
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import fetched
-from lakehouse.intake import landing as find
-from lakehouse.intake.ledger import Ledger
+from lakehouse.intake.deliveries import fetched
+from lakehouse.intake.deliveries import landing as find
+from lakehouse.intake.records.ledger import Ledger
 from lakehouse.sources import due, fetch
 from lakehouse.sources.windows import SourceError, Window
 from lakehouse.store import storage
-from tests.lakehouse.intake.test_windows import SOURCES
+from tests.lakehouse.intake.deliveries.test_windows import SOURCES
 from tests.lakehouse.sources.pages import Listed
 from tests.toy import Toy
 

@@ -18,7 +18,8 @@ import psycopg
 
 from jobs import cli
 from jobs.demo.sales_api import SalesAPI, served, some_sales
-from lakehouse.intake import fetched, retracted
+from lakehouse.intake.deliveries import fetched
+from lakehouse.intake.records import retracted
 from lakehouse.store import storage
 
 if TYPE_CHECKING:

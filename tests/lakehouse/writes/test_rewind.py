@@ -15,7 +15,7 @@ from lakehouse.delta.commits import committer
 from lakehouse.delta.commits.ops import query
 from lakehouse.delta.tables import progress
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import ledger
+from lakehouse.intake.records import ledger
 from lakehouse.recovery import rewind as back
 from lakehouse.runs import history, plan
 from lakehouse.runs.run import Run

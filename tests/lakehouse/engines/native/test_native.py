@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from lakehouse.delta.commits.committer import Target
 from lakehouse.delta.files import feed
 from lakehouse.delta.tables import log
-from lakehouse.documents import judging
+from lakehouse.documents.judgement import judging
 from lakehouse.engines.native import engine as native
 from lakehouse.engines.native.engine import Native
 from lakehouse.engines.native.scratch import Scratch

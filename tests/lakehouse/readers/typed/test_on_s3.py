@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse.intake import landing, ledger
+from lakehouse.intake.deliveries import landing
+from lakehouse.intake.records import ledger
 from lakehouse.readers import rows
 from lakehouse.store import archives, storage
 from tests import promises

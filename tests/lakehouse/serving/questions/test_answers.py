@@ -14,7 +14,7 @@ from lakehouse import engines
 from lakehouse.delta.tables import log, progress
 from lakehouse.engines import NATIVE, spelling
 from lakehouse.recovery.releases import Release
-from lakehouse.serving import allowed, answers
+from lakehouse.serving.questions import allowed, answers
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,8 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from lakehouse.contract import IDENTITY_IS_KEPT, KEEPS_TOTALS
-from lakehouse.documents.parsing import has_key
-from lakehouse.documents.rules import RULES_OF
+from lakehouse.documents.judgement.parsing import has_key
+from lakehouse.documents.judgement.rules import RULES_OF
 from lakehouse.writes import units
 
 if TYPE_CHECKING:

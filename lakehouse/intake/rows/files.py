@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.delta.tables.types import arrow_schema
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import fetched
+from lakehouse.intake.deliveries import fetched
 from lakehouse.readers import csv_records, records
 from lakehouse.readers.columns import AS_MEANT, DEFUSED, OF_CORRECTIONS
 from lakehouse.readers.rows import batches
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from lakehouse.contract import Contract
     from lakehouse.engines.protocol import Engine
-    from lakehouse.intake.ledger import Delivery, Entry
+    from lakehouse.intake.records.ledger import Delivery, Entry
     from lakehouse.readers.records import Batch
 
 CORE_COLUMNS: Mapping[str, str] = {

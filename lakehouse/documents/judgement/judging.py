@@ -15,10 +15,10 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from lakehouse.contract import EVIDENCE, NOT_REPEATED, WITHIN_LIMIT
-from lakehouse.documents import certain
-from lakehouse.documents.parsing import flat, has_key
-from lakehouse.documents.predecessors import changes, keeping_identity, without_lost_totals
-from lakehouse.documents.rules import RULES_OF, broken, document_rules, is_of_document
+from lakehouse.documents.judgement import certain
+from lakehouse.documents.judgement.parsing import flat, has_key
+from lakehouse.documents.judgement.predecessors import changes, keeping_identity, without_lost_totals
+from lakehouse.documents.judgement.rules import RULES_OF, broken, document_rules, is_of_document
 from lakehouse.transforms import stripped
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from sqlglot.errors import ErrorLevel, SqlglotError
 
 from lakehouse.engines.spelling import FUNCTIONS
 from lakehouse.errors import LakehouseError
-from lakehouse.serving.plain import SCHEMAS
+from lakehouse.serving.questions.plain import SCHEMAS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,7 +71,7 @@ def query(statement: str) -> exp.Query | exp.Values:
         raise LakehouseError(
             f"`lakehouse sql` reads tables of the lake alone, by functions that touch nothing else, and this statement "
             f"has {', '.join(refused)}. Tables are named with their layer ({', '.join(SCHEMAS)}); functions are those "
-            "of lakehouse/engines/spelling.py and lakehouse/serving/allowed.py."
+            "of lakehouse/engines/spelling.py and lakehouse/serving/questions/allowed.py."
         )
     return parsed
 

@@ -16,14 +16,14 @@ import yaml
 from lakehouse import conf
 from lakehouse.conf import MISSING, UNKNOWN
 from lakehouse.errors import LakehouseError
-from lakehouse.intake.ledger import CONTENT, LOST, REMOVED
+from lakehouse.intake.records.ledger import CONTENT, LOST, REMOVED
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from lakehouse.graph import Table
-    from lakehouse.intake.ledger import Delivery, Entry
+    from lakehouse.intake.records.ledger import Delivery, Entry
 
 FILE = conf.HOME / "conf" / "retracted.yml"
 ROWS = re.compile(r"[0-9]{1,18}(-[0-9]{1,18})?")

@@ -14,7 +14,7 @@ import pytest
 
 from lakehouse.delta.commits import ops
 from lakehouse.delta.tables import progress
-from lakehouse.documents import judging, predecessors
+from lakehouse.documents.judgement import judging, predecessors
 from lakehouse.proof import verify
 from lakehouse.runs import quality
 from tests.toy import Toy

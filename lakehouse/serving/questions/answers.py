@@ -17,7 +17,7 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from lakehouse import engines
-from lakehouse.serving import sql
+from lakehouse.serving.questions import sql
 from lakehouse.store.cache import cache_folder
 
 if TYPE_CHECKING:

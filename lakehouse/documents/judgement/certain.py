@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
-from lakehouse.documents.predecessors import has_totals, identity
-from lakehouse.documents.rules import document_rules
+from lakehouse.documents.judgement.predecessors import has_totals, identity
+from lakehouse.documents.judgement.rules import document_rules
 from lakehouse.writes import units
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from lakehouse.delta.commits import committer
 from lakehouse.delta.commits.committer import Target
 from lakehouse.delta.tables import progress
 from lakehouse.errors import LakehouseError
-from lakehouse.serving import answers, local, sql
+from lakehouse.serving.questions import answers, local, sql
 from tests.regions import LOCAL, MARKETS, ROWS
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pyspark.sql import functions as F
 
-from lakehouse.documents import certain, judging, parsing
+from lakehouse.documents.judgement import certain, judging, parsing
 from tests import rows as written
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from lakehouse.delta.commits.committer import Target
 from lakehouse.delta.tables import progress
 from lakehouse.engines import spelling
 from lakehouse.errors import LakehouseError
-from lakehouse.serving import allowed, plain, sql
+from lakehouse.serving.questions import allowed, plain, sql
 
 if TYPE_CHECKING:
     from lakehouse.engines.protocol import Reader

@@ -12,7 +12,7 @@ from lakehouse.delta.commits import ops
 from lakehouse.delta.tables import log, progress, types
 from lakehouse.errors import LakehouseError
 from lakehouse.readers.columns import defused
-from lakehouse.serving import local, plain
+from lakehouse.serving.questions import local, plain
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _over_views(
 def _parsed_over_views(reader: Reader, root: str, statement: str, point: Point, views: set[str]) -> tuple[str, bool]:
     from sqlglot import exp  # noqa: PLC0415
 
-    from lakehouse.serving import allowed  # noqa: PLC0415  with sqlglot: a third of a second
+    from lakehouse.serving.questions import allowed  # noqa: PLC0415  with sqlglot: a third of a second
 
     parsed = allowed.query(statement)
     for select in parsed.find_all(exp.Select):
@@ -321,7 +321,7 @@ def check_reading(statement: str) -> None:
     explained = EXPLAIN.fullmatch(statement)
     question = explained[1] if explained else statement
     if plain.tables(question) is None:
-        from lakehouse.serving import allowed  # noqa: PLC0415  with sqlglot: a third of a second
+        from lakehouse.serving.questions import allowed  # noqa: PLC0415  with sqlglot: a third of a second
 
         allowed.query(question)
 

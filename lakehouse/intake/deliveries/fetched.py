@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import LakehouseError
-from lakehouse.intake import paths
-from lakehouse.intake.paths import Said
+from lakehouse.intake.deliveries import paths
+from lakehouse.intake.deliveries.paths import Said
 from lakehouse.readers import records
 from lakehouse.readers.records import UnreadableError
 from lakehouse.store import archives, storage
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from lakehouse.contract import Contract
-    from lakehouse.intake.ledger import Delivery
+    from lakehouse.intake.records.ledger import Delivery
 
 FOLDER = "fetched"
 COMPLETE = "_complete.json"

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from lakehouse.delta.tables.types import arrow_schema
-from lakehouse.intake import messages
+from lakehouse.intake.rows import messages
 from lakehouse.readers import json_records, records
 
 if TYPE_CHECKING:

@@ -22,8 +22,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakehouse.delta.commits.conflicts import ConflictError
-from lakehouse.intake import landing, ledger
-from lakehouse.intake.ledger import Delivery, Entry, Ledger
+from lakehouse.intake.deliveries import landing
+from lakehouse.intake.records import ledger
+from lakehouse.intake.records.ledger import Delivery, Entry, Ledger
 from lakehouse.readers import records
 from lakehouse.readers.columns import column_name, column_names
 from lakehouse.readers.records import Layout
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lakehouse.graph import Table
-    from lakehouse.intake.landing import Found
+    from lakehouse.intake.deliveries.landing import Found
 
 CSV = ("market_{market:int}/{date}/**/*Orders*.csv", "market_{market:int}/**/*Orders*.csv")
 JSON = ("market_{market:int}/*.json",)

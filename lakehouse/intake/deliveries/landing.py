@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from lakehouse.intake import contents, fetched, paths
-from lakehouse.intake.ledger import MISDATED, Delivery, Entry
-from lakehouse.intake.paths import Said
+from lakehouse.intake.deliveries import contents, fetched, paths
+from lakehouse.intake.deliveries.paths import Said
+from lakehouse.intake.records.ledger import MISDATED, Delivery, Entry
 from lakehouse.readers import records
 from lakehouse.readers.columns import OF_CORRECTIONS
 from lakehouse.readers.records import HalfWrittenError, UnreadableError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from lakehouse.contract import Contract
     from lakehouse.graph import Table
-    from lakehouse.intake.ledger import Ledger
+    from lakehouse.intake.records.ledger import Ledger
     from lakehouse.store.storage import StoredFile
 
 TOLERANCE = timedelta(days=1)  # clocks differ, and a file may be named for the night that it is made in

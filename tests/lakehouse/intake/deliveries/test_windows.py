@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse.intake import fetched, landing, ledger
+from lakehouse.intake.deliveries import fetched, landing
+from lakehouse.intake.records import ledger
 from lakehouse.sources import fetch
 from lakehouse.store import storage
 from tests.lakehouse.sources.pages import Listed
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lakehouse.engines.native.engine import Native
-    from lakehouse.intake.ledger import Entry
+    from lakehouse.intake.records.ledger import Entry
 
 BRONZE, SILVER = "bronze.sales", "silver.sale_lines"
 SOURCES = {

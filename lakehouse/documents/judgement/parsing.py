@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from lakehouse.contract import EVIDENCE
-from lakehouse.documents.rules import broken, is_of_document, rules_of
+from lakehouse.documents.judgement.rules import broken, is_of_document, rules_of
 from lakehouse.errors import LakehouseError
 from lakehouse.transforms import stripped
 from lakehouse.writes import units

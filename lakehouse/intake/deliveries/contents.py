@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from lakehouse.contract import Contract, Source
-    from lakehouse.intake.ledger import Delivery
+    from lakehouse.intake.records.ledger import Delivery
 
 Place: TypeAlias = "tuple[str, str]"  # where its bytes can be read: a root, and a path below it
 # A writer that was stopped: what it did not touch for so long is taken, though its last row looks cut.

@@ -1,0 +1,1 @@
+"""What lies in landing: found, looked into, and by its path."""

@@ -1,0 +1,1 @@
+"""Deliveries as rows of bronze: of files, and of messages of a topic."""

@@ -21,10 +21,10 @@ from pydantic import (
 )
 
 from lakehouse import conf
-from lakehouse.described import Span, Strict
-from lakehouse.described_api import Api  # noqa: TC001  pydantic reads it
-from lakehouse.described_database import Database  # noqa: TC001  pydantic reads it
-from lakehouse.described_kafka import Kafka  # noqa: TC001  pydantic reads it
+from lakehouse.described.api import Api  # noqa: TC001  pydantic reads it
+from lakehouse.described.database import Database  # noqa: TC001  pydantic reads it
+from lakehouse.described.kafka import Kafka  # noqa: TC001  pydantic reads it
+from lakehouse.described.terms import Span, Strict
 from lakehouse.errors import LakehouseError
 from lakehouse.formula import check_formula
 

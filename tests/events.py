@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
+    from lakehouse.audit.turns import Done
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
     from lakehouse.proof.sides import How
     from lakehouse.proof.verify import Verdict
-    from lakehouse.runs.turns import Done
 
 BRONZE, SILVER = "bronze.events", "silver.events"
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from lakehouse.audit.turns import Report
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
-    from lakehouse.runs.turns import Report
 
 BEFORE_ALL = datetime(2022, 1, 1, tzinfo=UTC).timestamp()
 RATES = """rate_date,currency,reporting_currency,rate

@@ -29,9 +29,9 @@ from tests.real import OF_EACH_KIND
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lakehouse.audit.turns import Decision
     from lakehouse.engines.native.engine import Native
     from lakehouse.graph import Table
-    from lakehouse.runs.turns import Decision
 
 pytestmark = pytest.mark.slow
 LAKES = sorted(Path(__file__).with_name("lakes").glob("*.tar.gz"))

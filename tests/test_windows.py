@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lakehouse.causes import explain
 from lakehouse.intake.deliveries import fetched
 from lakehouse.intake.deliveries.fetched import OnPage
 from lakehouse.intake.records import ledger, retracted
 from lakehouse.intake.records.ledger import Delivery
-from lakehouse.proof import explain, verify
+from lakehouse.proof import verify
 from lakehouse.recovery import retention, rewind
 from lakehouse.serving import quarantine
 from tests.lakehouse.intake.deliveries.test_windows import BRONZE, SILVER, SOURCES, a_page, a_toy, a_window

@@ -25,9 +25,9 @@ from lakehouse.runs.run import Run
 from lakehouse.writes.lake import Lake
 
 if TYPE_CHECKING:
+    from lakehouse.audit.turns import Done
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
-    from lakehouse.runs.turns import Done
 
 SOURCES = {
     "bronze.orders": (

@@ -20,8 +20,9 @@ from typer.cli import get_docs_for_click
 from jobs import cli
 from jobs.docs import lineage
 from jobs.proof import traced
-from lakehouse import contract, described_api, graph
+from lakehouse import contract, graph
 from lakehouse.contract import LAYERS
+from lakehouse.described import api as described_api
 from lakehouse.lineage import columns
 from lakehouse.serving import docs
 

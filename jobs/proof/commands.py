@@ -35,7 +35,7 @@ def diff(
     """Say what differs between two releases: rows per table, and which numbers moved most and why."""
     from jobs.recovery import published
     from lakehouse import graph
-    from lakehouse.proof import diff as proof
+    from lakehouse.causes import diff as proof
     from lakehouse.recovery import releases
 
     root = lake_of(lake)
@@ -50,8 +50,8 @@ def preview(lake: LakeOption = None, engine: EngineOption = None) -> None:
     from jobs.recovery import published
     from jobs.runs import ran
     from lakehouse import graph
-    from lakehouse.proof import diff as proof
-    from lakehouse.proof import preview as beside
+    from lakehouse.causes import diff as proof
+    from lakehouse.causes import preview as beside
 
     known = graph.load()
     root = lake_of(lake)
@@ -82,7 +82,7 @@ def explain(
     """Show what a number was made from, down to rows of files, and how it changed over the last runs."""
     from jobs.proof import explained
     from lakehouse import engines, graph
-    from lakehouse.proof import explain as walk
+    from lakehouse.causes import explain as walk
     from lakehouse.writes.lake import Lake
 
     known = graph.load()

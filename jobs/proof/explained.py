@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
+    from lakehouse.causes.changes import Brought, Change, Rows, Values
+    from lakehouse.causes.explain import Answer, File, Step
     from lakehouse.graph import Table
-    from lakehouse.proof.changes import Brought, Change, Rows, Values
-    from lakehouse.proof.explain import Answer, File, Step
 
 WIDEST = 36
 FILES = 10

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from lakehouse.proof.diff import Difference, Number
+    from lakehouse.audit.turns import Report
+    from lakehouse.causes.diff import Difference, Number
     from lakehouse.recovery.releases import Release
     from lakehouse.runs.run import Run
-    from lakehouse.runs.turns import Report
 
 SHOWN = 20
 

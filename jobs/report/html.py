@@ -19,7 +19,7 @@ from jobs.docs.html import hash_of, templates
 from jobs.report import charts
 from jobs.report.sections import MONEY, SECTIONS, TOTALS
 from lakehouse import graph
-from lakehouse.proof import diff
+from lakehouse.causes import diff
 from lakehouse.recovery import releases
 from lakehouse.serving.questions import sql
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from jobs.report.charts import Rows
     from jobs.report.sections import Section
+    from lakehouse.causes.diff import Difference, Number
     from lakehouse.engines.protocol import Reader
     from lakehouse.graph import Table
-    from lakehouse.proof.diff import Difference, Number
     from lakehouse.recovery.releases import Release
 
 MOST_ROWS = 400  # of a table below a chart

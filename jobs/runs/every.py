@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from lakehouse.audit.turns import Done, Report
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
     from lakehouse.recovery.retention import Removed
-    from lakehouse.runs.turns import Done, Report
 
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 WORK, IDLE = "work", "idle"

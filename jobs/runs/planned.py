@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from lakehouse.audit.history import Ran
     from lakehouse.graph import Table
-    from lakehouse.runs.history import Ran
     from lakehouse.runs.plan import Size
     from lakehouse.runs.run import Run
     from lakehouse.sources.kafka.topics import Offers
@@ -29,9 +29,9 @@ from jobs.runs.ran import landing, retraction, revalued
 
 def plan(console: Console, one: Run, wanted: Mapping[str, Table], engine: str) -> None:
     """What each table's turn would be; a table behind one that will be written may turn out to have nothing to do."""
+    from lakehouse.audit.history import History  # noqa: PLC0415
     from lakehouse.runs import plan as planning  # noqa: PLC0415
     from lakehouse.runs import topics  # noqa: PLC0415
-    from lakehouse.runs.history import History  # noqa: PLC0415
 
     found, offers = one.look().of(wanted), topics.offers(one.root, wanted.values())
     decisions = planning.decide_all(
@@ -87,9 +87,9 @@ def _size(would: str, size: Size, *, and_more: bool) -> tuple[str, str]:
 
 def status(console: Console, one: Run, engine: str) -> None:
     """Tables, then sources: how fresh and how good their deliveries are, what changed in them, what is not loaded."""
+    from lakehouse.audit.history import History  # noqa: PLC0415
     from lakehouse.runs import status as states  # noqa: PLC0415
     from lakehouse.runs import topics  # noqa: PLC0415
-    from lakehouse.runs.history import History  # noqa: PLC0415
 
     found = None
     storage.check(one.root, role="lake", must_exist=False)
@@ -151,7 +151,7 @@ def _last(turn: Ran | None) -> str:
 
 
 def _sources(console: Console, one: Run, now: datetime) -> None:
-    from lakehouse.runs import quality  # noqa: PLC0415
+    from lakehouse.audit import quality  # noqa: PLC0415
 
     newest: dict[tuple[str, int | None], datetime] = {}
     for entry in (each for each in one.taken if not each.retracted):

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from lakehouse.audit.turns import Decision, Done, Report
     from lakehouse.graph import Table
     from lakehouse.intake.deliveries.landing import Found
     from lakehouse.intake.records.ledger import Entry
     from lakehouse.runs.run import Run
-    from lakehouse.runs.turns import Decision, Done, Report
 
 from jobs.printed import NAMED, visible
 

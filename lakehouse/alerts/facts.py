@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse.alerts.record import LastRun
+from lakehouse.audit import accounts, quality
+from lakehouse.audit.history import History
 from lakehouse.errors import LakehouseError
 from lakehouse.recovery import releases
-from lakehouse.runs import accounts, quality, topics
-from lakehouse.runs.history import History
+from lakehouse.runs import topics
 from lakehouse.serving.questions import answers
 from lakehouse.store import storage
 from lakehouse.store.cache import cache_folder
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from lakehouse.alerts.rules import Alerts, Kind
+    from lakehouse.audit.history import Ran
+    from lakehouse.audit.quality import Compared
     from lakehouse.intake.deliveries.landing import Found
     from lakehouse.intake.records.ledger import Entry
     from lakehouse.recovery.releases import Unreleased
-    from lakehouse.runs.history import Ran
-    from lakehouse.runs.quality import Compared
     from lakehouse.runs.run import Run
     from lakehouse.runs.topics import Lag
     from lakehouse.writes.measures import Measure

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from lakehouse.alerts.rules import KINDS
-from lakehouse.described import roughly
+from lakehouse.described.terms import roughly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -11,8 +11,8 @@ from pydantic import Field, ValidationError
 
 from lakehouse import conf
 from lakehouse.contract import Name, sentence
-from lakehouse.described import Span, Strict
-from lakehouse.described_api import SecretName  # noqa: TC001  pydantic reads it
+from lakehouse.described.api import SecretName  # noqa: TC001  pydantic reads it
+from lakehouse.described.terms import Span, Strict
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:

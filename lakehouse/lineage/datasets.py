@@ -13,8 +13,8 @@ from lakehouse.sources.credentials import secret
 
 if TYPE_CHECKING:
     from lakehouse.contract import Source
-    from lakehouse.described_api import Api
-    from lakehouse.described_database import Database
+    from lakehouse.described.api import Api
+    from lakehouse.described.database import Database
     from lakehouse.graph import Table
 
 LANDING = "landing"

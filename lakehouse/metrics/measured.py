@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakehouse.alerts import facts, problems, record
 from lakehouse.alerts.record import Record
+from lakehouse.audit.history import History
 from lakehouse.delta.commits import ops
 from lakehouse.delta.tables import progress
 from lakehouse.errors import LackingExtraError, LakehouseError
 from lakehouse.proof.verify import CERTIFICATES
 from lakehouse.recovery import releases
 from lakehouse.runs import status, topics
-from lakehouse.runs.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

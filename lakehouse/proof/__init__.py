@@ -1,1 +1,1 @@
-"""Incremental equals rebuild, by value; and where a number comes from."""
+"""Incremental equals rebuild, by value."""

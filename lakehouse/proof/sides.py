@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import pyarrow as pa
 from pyspark.sql import functions as F
 
+from lakehouse.audit import accounts
 from lakehouse.contract import DIGEST, EVIDENCE
 from lakehouse.delta.tables import progress
 from lakehouse.documents import accounting, dumps, quarantine
@@ -31,7 +32,6 @@ from lakehouse.intake.records.ledger import REMOVED
 from lakehouse.intake.rows import messages
 from lakehouse.proof.judged import Judge
 from lakehouse.recovery import retention
-from lakehouse.runs import accounts
 from lakehouse.writes import append, units
 from lakehouse.writes.lake import conf_rows, conform
 

@@ -15,6 +15,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from lakehouse import conf, logs
+from lakehouse.audit import quality
+from lakehouse.audit.history import History
 from lakehouse.delta.commits import ops
 from lakehouse.delta.commits.conflicts import after_others
 from lakehouse.delta.tables import log, progress
@@ -22,15 +24,14 @@ from lakehouse.delta.tables.progress import Input, State
 from lakehouse.delta.upkeep import vacuum
 from lakehouse.errors import LakehouseError
 from lakehouse.intake.records import ledger, retracted
-from lakehouse.runs import plan, quality
-from lakehouse.runs.history import History
+from lakehouse.runs import plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from lakehouse.audit.turns import Decision
     from lakehouse.graph import Table
     from lakehouse.intake.records.ledger import Ledger
-    from lakehouse.runs.turns import Decision
     from lakehouse.writes.measures import Measure
 
 RELEASES = "ops.releases"

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.audit import accounts
 from lakehouse.contract import EVIDENCE
 from lakehouse.delta.commits import committer
 from lakehouse.delta.commits.conflicts import ConflictError, after_others
@@ -28,7 +29,7 @@ from lakehouse.intake.deliveries import fetched
 from lakehouse.intake.records import ledger, retracted
 from lakehouse.intake.records.ledger import REMOVED
 from lakehouse.readers.columns import NAMES_A_ROW, OF_CORRECTIONS
-from lakehouse.runs import accounts, plan
+from lakehouse.runs import plan
 from lakehouse.store import archives, storage
 
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lakehouse import contract
+from lakehouse.audit import accounts, history
 from lakehouse.delta.files import feed
 from lakehouse.delta.tables import log, progress
 from lakehouse.delta.tables.progress import Input
 from lakehouse.errors import LakehouseError
 from lakehouse.intake.records import ledger, retracted
-from lakehouse.runs import accounts, history
 from lakehouse.store import storage
 from lakehouse.writes import rewind
 from lakehouse.writes.rewind import NOT_THERE

@@ -1,1 +1,1 @@
-"""What a run would do, does and did: plan, run, history, and where the rows went."""
+"""What a run would do, and does: plan, run, topics in a run, what stands in the lake."""

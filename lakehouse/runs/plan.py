@@ -10,23 +10,23 @@ from functools import cache
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from lakehouse import engines, graph
+from lakehouse.audit import accounts
+from lakehouse.audit.history import History
+from lakehouse.audit.turns import Decision
 from lakehouse.delta.tables import log, progress
 from lakehouse.delta.tables.progress import Input
 from lakehouse.errors import LakehouseError
 from lakehouse.intake.records import ledger, retracted
-from lakehouse.runs import accounts
-from lakehouse.runs.history import History
-from lakehouse.runs.turns import Decision
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+    from lakehouse.audit.history import Ran
     from lakehouse.delta.tables.progress import Progress, State
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
     from lakehouse.intake.records.ledger import Delivery, Entry
-    from lakehouse.runs.history import Ran
     from lakehouse.sources.kafka.topics import Offers
 
 T = TypeVar("T")

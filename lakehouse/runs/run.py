@@ -15,6 +15,8 @@ from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
 from lakehouse import engines, graph, logs
+from lakehouse.audit import accounts, history, quality
+from lakehouse.audit.turns import Decision, Done, Report
 from lakehouse.delta.commits.conflicts import after_others
 from lakehouse.delta.tables import log, progress
 from lakehouse.delta.tables.progress import Input, Progress
@@ -25,8 +27,7 @@ from lakehouse.intake.records import ledger, retracted, schema_changes
 from lakehouse.intake.records.ledger import Ledger
 from lakehouse.lineage.telling import Telling
 from lakehouse.readers.columns import NAMES_A_ROW
-from lakehouse.runs import accounts, history, plan, quality, topics
-from lakehouse.runs.turns import Decision, Done, Report
+from lakehouse.runs import plan, topics
 from lakehouse.store import storage
 from lakehouse.writes.measures import ChecksFailedError, Measure
 
@@ -34,13 +35,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping, Sequence
     from datetime import date
 
+    from lakehouse.audit.history import Ran
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
     from lakehouse.intake.deliveries.landing import Found
     from lakehouse.intake.records.ledger import Entry
     from lakehouse.intake.records.retracted import Retraction
     from lakehouse.intake.records.schema_changes import SchemaChange
-    from lakehouse.runs.history import Ran
     from lakehouse.sources.kafka.topics import Offers
     from lakehouse.writes.lake import Lake, Writer
 

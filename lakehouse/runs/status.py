@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from lakehouse.audit.history import History, Ran
+    from lakehouse.audit.turns import Decision
     from lakehouse.graph import Table
     from lakehouse.intake.records.ledger import Entry
-    from lakehouse.runs.history import History, Ran
-    from lakehouse.runs.turns import Decision
     from lakehouse.sources.kafka.topics import Offers
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lakehouse.delta.commits import ops
-from lakehouse.described import roughly
+from lakehouse.described.terms import roughly
 from lakehouse.errors import LackingExtraError, LakehouseError
 from lakehouse.intake.records import ledger
 from lakehouse.runs import plan
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from lakehouse.delta.tables.progress import Offsets
-    from lakehouse.described_kafka import Kafka
+    from lakehouse.described.kafka import Kafka
     from lakehouse.graph import Table
     from lakehouse.intake.rows.messages import Sent
     from lakehouse.sources.kafka.consume import Reader

@@ -12,7 +12,7 @@ from os import environ
 from typing import TYPE_CHECKING
 
 from lakehouse import logs
-from lakehouse.described import spelled
+from lakehouse.described.terms import spelled
 from lakehouse.errors import LakehouseError
 from lakehouse.intake.deliveries import fetched
 from lakehouse.readers.records import UnreadableError

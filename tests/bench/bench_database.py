@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import psycopg
 
-from lakehouse.described_database import Database
+from lakehouse.described.database import Database
 from lakehouse.serving.postgres import server
 from lakehouse.sources import fetch
 from lakehouse.sources.database.fetch import Rows

@@ -23,10 +23,10 @@ from jobs import cli
 from jobs.places import places
 from jobs.runs.every import Rounds
 from jobs.samples import daily
+from lakehouse.audit import quality
 from lakehouse.intake.records import ledger, schema_changes
 from lakehouse.intake.records.ledger import Delivery, Entry
 from lakehouse.readers.records import Layout
-from lakehouse.runs import quality
 from lakehouse.writes.measures import Measure
 
 if TYPE_CHECKING:

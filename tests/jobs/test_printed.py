@@ -15,10 +15,10 @@ from jobs import printed
 from jobs.runs import planned, ran
 from jobs.serving import kept_out
 from lakehouse import engines
+from lakehouse.audit.turns import Decision
 from lakehouse.contract import Source
 from lakehouse.errors import LakehouseError
 from lakehouse.runs.run import Run
-from lakehouse.runs.turns import Decision
 from lakehouse.serving.questions import sql
 from tests.toy import of_monday
 

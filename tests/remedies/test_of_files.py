@@ -15,13 +15,13 @@ from zipfile import ZipFile
 
 import pytest
 
+from lakehouse.audit import accounts
 from lakehouse.delta.tables.types import arrow_schema
 from lakehouse.errors import LakehouseError
 from lakehouse.intake.deliveries import landing
 from lakehouse.intake.records import ledger
 from lakehouse.intake.rows import files
 from lakehouse.intake.rows.files import CORE_COLUMNS, Work
-from lakehouse.runs import accounts
 from tests import promises
 from tests.corpus import made
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobs import printed
+from lakehouse.causes import explain
 from lakehouse.delta.commits import committer
 from lakehouse.delta.commits.conflicts import ConflictError
 from lakehouse.delta.files.feed import UnreadableChangesError
 from lakehouse.errors import LakehouseError
 from lakehouse.intake.records import ledger, retracted
-from lakehouse.proof import explain, verify
+from lakehouse.proof import verify
 from lakehouse.proof.verify import Scope, Verdict
 from lakehouse.runs import plan
 from lakehouse.runs.run import Run
@@ -25,9 +26,9 @@ from tests.toy import Toy, of_monday
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lakehouse.audit.turns import Decision
     from lakehouse.engines.native.engine import Native
     from lakehouse.graph import Table
-    from lakehouse.runs.turns import Decision
 
 pytestmark = pytest.mark.slow
 BRONZE, LINES, ORDERS, TOTALS = "bronze.orders", "silver.order_lines", "silver.orders", "gold.totals"

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from jobs.runs import ran
 from lakehouse import graph
+from lakehouse.audit.turns import Decision, Done, Report
 from lakehouse.intake.deliveries.landing import Found
-from lakehouse.runs.turns import Decision, Done, Report
 from lakehouse.writes.checks import check
 from lakehouse.writes.lake import conf_rows, conform
 from tests.rows import an_exchange_rate, only, typed

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from lakehouse.contract import Contract, Source
-    from lakehouse.described_api import Api
+    from lakehouse.described.api import Api
     from lakehouse.sources.windows import Landed, Page, Window
 
 

@@ -18,7 +18,7 @@ from lakehouse.sources.windows import SourceError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lakehouse.described_api import Auth
+    from lakehouse.described.api import Auth
 
 # What an address of tokens answers to a form that is sent with these headers.
 Ask: TypeAlias = "Callable[[str, Mapping[str, str], Mapping[str, str]], Mapping[str, Any]]"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import tenacity
 
-from lakehouse.described_api import OF_ENVIRONMENT, ON_THIS_MACHINE, address
+from lakehouse.described.api import OF_ENVIRONMENT, ON_THIS_MACHINE, address
 from lakehouse.errors import LackingExtraError
 from lakehouse.sources.api.rate import Bucket
 from lakehouse.sources.windows import SourceError
@@ -32,7 +32,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lakehouse.described_api import Api
+    from lakehouse.described.api import Api
     from lakehouse.sources.api.auth import Ask, Credentials
 
 for logger in ("httpx2", "httpcore2"):

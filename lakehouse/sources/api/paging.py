@@ -10,7 +10,7 @@ from lakehouse.sources.windows import SourceError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lakehouse.described_api import Paging
+    from lakehouse.described.api import Paging
     from lakehouse.sources.api.client import Answer
     from lakehouse.sources.api.contents import Content
 

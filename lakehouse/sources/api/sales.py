@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakehouse.contract import DIGITS_OF_64_BITS, Source
-from lakehouse.described_api import Api, address
+from lakehouse.described.api import Api, address
 from lakehouse.sources.api import contents
 from lakehouse.sources.api.auth import Key
 from lakehouse.sources.api.client import Client

@@ -10,7 +10,7 @@ from lakehouse.sources.windows import Window
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from lakehouse.described_api import Times
+    from lakehouse.described.api import Times
 
 UPPER = "upper"  # of a window that was due: up to when all is known with it. One that somebody asked for has none
 DAY, TICK, DATE = timedelta(days=1), timedelta(microseconds=1), len("2026-01-31")

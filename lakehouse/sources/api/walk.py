@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from lakehouse.contract import Source
-    from lakehouse.described_api import Api
+    from lakehouse.described.api import Api
     from lakehouse.sources.api.client import Answer, Client
     from lakehouse.sources.api.contents import Content
     from lakehouse.sources.api.paging import Place

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
-    from lakehouse.described_database import Database
+    from lakehouse.described.database import Database
 
 # now() is when this statement began, before it looks at the others. What vacuums writes no rows of a table. Of a
 # transaction that was prepared PostgreSQL knows only when that was.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from lakehouse.contract import Contract
-    from lakehouse.described_database import Database
+    from lakehouse.described.database import Database
     from lakehouse.sources.database.columns import Column
     from lakehouse.sources.windows import Landed
 

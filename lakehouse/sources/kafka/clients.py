@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError
     from confluent_kafka.admin import AdminClient
 
-    from lakehouse.described_kafka import Kafka
+    from lakehouse.described.kafka import Kafka
 
 # What may be said of security; what it is else, the lake needs as it is.
 SECURITY = (

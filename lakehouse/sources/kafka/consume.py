@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer
     from pyspark.sql import DataFrame
 
-    from lakehouse.described_kafka import Kafka
+    from lakehouse.described.kafka import Kafka
     from lakehouse.engines.protocol import Engine
     from lakehouse.intake.rows.messages import Sent
 

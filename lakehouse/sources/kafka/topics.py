@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from confluent_kafka.admin import AdminClient
 
-    from lakehouse.described_kafka import Kafka
+    from lakehouse.described.kafka import Kafka
     from lakehouse.errors import LakehouseError
 
 

@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 from jobs import cli
 from jobs.proof import explained
 from lakehouse import graph
+from lakehouse.causes.changes import Brought, Change, History
+from lakehouse.causes.excerpt import Excerpt
+from lakehouse.causes.explain import AGAIN, Answer, File, Removed, Step
 from lakehouse.errors import LakehouseError
-from lakehouse.proof.changes import Brought, Change, History
-from lakehouse.proof.excerpt import Excerpt
-from lakehouse.proof.explain import AGAIN, Answer, File, Removed, Step
 from lakehouse.proof.judged import Kept
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pytest
 
 from jobs import cli
 from lakehouse import graph
-from lakehouse.described import Fetched
+from lakehouse.described.terms import Fetched
 from lakehouse.sources import due
 from lakehouse.sources.windows import SourceError
 from tests.lakehouse.intake.deliveries.test_windows import BRONZE, SILVER, SOURCES, a_page

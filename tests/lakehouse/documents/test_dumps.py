@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
+from lakehouse.audit import quality
 from lakehouse.delta.commits import ops
 from lakehouse.delta.tables import progress
 from lakehouse.documents import dumps
@@ -17,7 +18,6 @@ from lakehouse.documents.judgement import judging
 from lakehouse.errors import LakehouseError
 from lakehouse.intake.records.ledger import Delivery, Entry
 from lakehouse.proof import verify
-from lakehouse.runs import quality
 from tests.lakehouse.documents.judgement.test_predecessors import SCHEMA
 from tests.toy import HEADER, Toy
 

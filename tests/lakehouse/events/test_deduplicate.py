@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
+    from lakehouse.audit.turns import Done
     from lakehouse.engines.native.engine import Native
     from lakehouse.engines.spark.engine import Spark
-    from lakehouse.runs.turns import Done
 
 pytestmark = pytest.mark.slow
 Place = tuple[str, int]

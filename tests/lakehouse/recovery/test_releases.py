@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lakehouse import engines, graph
+from lakehouse.audit import quality
 from lakehouse.delta.tables import log, progress
 from lakehouse.errors import LakehouseError
 from lakehouse.recovery import releases
 from lakehouse.recovery.releases import NotClosedError
-from lakehouse.runs import plan, quality
+from lakehouse.runs import plan
 from lakehouse.runs.run import Run
 from lakehouse.serving import docs
 from lakehouse.serving.questions import sql

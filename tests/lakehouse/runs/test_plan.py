@@ -11,6 +11,9 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from lakehouse import engines, graph
+from lakehouse.audit import history
+from lakehouse.audit.history import Ran
+from lakehouse.audit.turns import Decision
 from lakehouse.delta.commits import committer, ops
 from lakehouse.delta.commits.committer import Target
 from lakehouse.delta.tables import progress
@@ -18,10 +21,8 @@ from lakehouse.delta.tables.progress import Input, Progress
 from lakehouse.errors import LakehouseError
 from lakehouse.intake.records import ledger
 from lakehouse.intake.records.ledger import Delivery, Entry
-from lakehouse.runs import history, plan
-from lakehouse.runs.history import Ran
+from lakehouse.runs import plan
 from lakehouse.runs.plan import Size
-from lakehouse.runs.turns import Decision
 from tests.logs import a_note, commit, deleted, forget, rows, schema
 from tests.promises import a_table
 

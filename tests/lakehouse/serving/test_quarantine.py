@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from lakehouse.audit.turns import Done
     from lakehouse.engines.native.engine import Native
-    from lakehouse.runs.turns import Done
 
 pytestmark = pytest.mark.slow
 LINES, PEOPLE = "silver.order_lines", "silver.people"

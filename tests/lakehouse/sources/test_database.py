@@ -13,13 +13,13 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from lakehouse.audit import quality
 from lakehouse.delta.commits.ops import query
 from lakehouse.delta.tables import progress
-from lakehouse.described_database import Database
+from lakehouse.described.database import Database
 from lakehouse.errors import LakehouseError
 from lakehouse.intake.deliveries import fetched as windows
 from lakehouse.intake.records import ledger, schema_changes
-from lakehouse.runs import quality
 from lakehouse.sources import due
 from lakehouse.sources.windows import Landed, SourceError, Window
 from tests.toy import Toy

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lakehouse.described import Fetched
+from lakehouse.described.terms import Fetched
 from lakehouse.errors import LakehouseError
 from lakehouse.intake.deliveries import fetched
 from lakehouse.intake.deliveries import landing as find

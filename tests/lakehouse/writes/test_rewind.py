@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lakehouse.audit import history
 from lakehouse.delta.commits import committer
 from lakehouse.delta.commits.ops import query
 from lakehouse.delta.tables import progress
 from lakehouse.errors import LakehouseError
 from lakehouse.intake.records import ledger
 from lakehouse.recovery import rewind as back
-from lakehouse.runs import history, plan
+from lakehouse.runs import plan
 from lakehouse.runs.run import Run
 from lakehouse.writes import rewind
 from tests import histories

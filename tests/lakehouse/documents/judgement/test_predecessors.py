@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
+from lakehouse.audit import quality
 from lakehouse.delta.commits import ops
 from lakehouse.delta.tables import progress
 from lakehouse.documents.judgement import judging, predecessors
 from lakehouse.proof import verify
-from lakehouse.runs import quality
 from tests.toy import Toy
 
 if TYPE_CHECKING:

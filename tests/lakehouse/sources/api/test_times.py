@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from lakehouse.described_api import Times
+from lakehouse.described.api import Times
 from lakehouse.sources.api import times
 from lakehouse.sources.windows import Window
 from tests.selling import ONCE, Shop, lines, read

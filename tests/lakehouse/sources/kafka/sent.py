@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic  # type: 
 from lakehouse import conf, graph
 from lakehouse.delta.files.feed import read
 from lakehouse.delta.tables import log, progress
-from lakehouse.described_kafka import Kafka
+from lakehouse.described.kafka import Kafka
 from lakehouse.runs.run import Run
 from lakehouse.runs.topics import Readers
 from lakehouse.sources.kafka.topics import look
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from lakehouse.audit.turns import Report
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
-    from lakehouse.runs.turns import Report
 
 EVENTS = "bronze.events"
 LARGE = {"max.message.bytes": str(8 << 20)}

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
-    from lakehouse.described_kafka import Kafka
+    from lakehouse.described.kafka import Kafka
     from lakehouse.engines.native.engine import Native
     from lakehouse.engines.spark.engine import Spark
     from lakehouse.sources.broker import Broker

@@ -16,15 +16,15 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from lakehouse import graph
+from lakehouse.causes import changes
+from lakehouse.causes.changes import History, Place
+from lakehouse.causes.excerpt import EVIDENCE, PLACE, Excerpt, Use, Values, excerpt, shown, uses
 from lakehouse.delta.tables import log, progress
 from lakehouse.documents.judgement import judging, parsing
 from lakehouse.engines import protocol
 from lakehouse.errors import LakehouseError
 from lakehouse.intake.deliveries import fetched
 from lakehouse.intake.records import ledger, retracted
-from lakehouse.proof import changes
-from lakehouse.proof.changes import History, Place
-from lakehouse.proof.excerpt import EVIDENCE, PLACE, Excerpt, Use, Values, excerpt, shown, uses
 from lakehouse.proof.judged import Judge
 from lakehouse.serving.questions import allowed
 from lakehouse.transforms import whole_sum

@@ -19,8 +19,8 @@ from lakehouse.errors import LakehouseError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from lakehouse.audit.turns import Decision, Done
     from lakehouse.delta.files.feed import Written
-    from lakehouse.runs.turns import Decision, Done
     from lakehouse.writes.rewind import Restored, Rewind
 
 RUNS = "ops.runs"

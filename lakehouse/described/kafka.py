@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from lakehouse.described import Span, Strict
+from lakehouse.described.terms import Span, Strict
 
 SERVERS = re.compile(r"([A-Z][A-Z0-9_]*_)SERVERS")
 TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from lakehouse.audit import quality
+from lakehouse.audit.quality import Loaded, Tally
 from lakehouse.delta.commits import ops
 from lakehouse.delta.tables import log, progress
 from lakehouse.errors import LakehouseError
@@ -14,20 +16,18 @@ from lakehouse.formula import NAMES, PLACES
 from lakehouse.intake.deliveries import fetched
 from lakehouse.intake.records.ledger import FILES, LOST, MISDATED, REMOVED, Entry, last_batch, said_by
 from lakehouse.readers.columns import OF_CORRECTIONS
-from lakehouse.runs import quality
-from lakehouse.runs.quality import Loaded, Tally
 from lakehouse.store import archives
 from lakehouse.writes import measures as measured
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from lakehouse.audit.turns import ByFile, Decision, Done
     from lakehouse.contract import Source
     from lakehouse.delta.tables.progress import Progress, State
     from lakehouse.graph import Table
     from lakehouse.intake.deliveries.landing import Found
     from lakehouse.intake.records.ledger import Said
-    from lakehouse.runs.turns import ByFile, Decision, Done
     from lakehouse.store.storage import StoredFile
     from lakehouse.writes.measures import Measure
 

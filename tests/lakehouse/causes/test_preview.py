@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lakehouse.causes import preview
 from lakehouse.errors import LakehouseError
-from lakehouse.proof import preview
 from lakehouse.recovery import releases
 from lakehouse.runs.run import Run
 from lakehouse.store import minio, storage
 from tests.toy import Toy, of_monday
 
 if TYPE_CHECKING:
+    from lakehouse.causes.diff import Difference
     from lakehouse.engines.native.engine import Native
     from lakehouse.engines.spark.engine import Spark
-    from lakehouse.proof.diff import Difference
     from lakehouse.store.minio import Account
 
 pytestmark = pytest.mark.slow

@@ -6,7 +6,7 @@ from datetime import date
 
 import pyarrow as pa
 
-from lakehouse.proof.moved import Walk
+from lakehouse.causes.moved import Walk
 from tests.promises import a_table
 
 

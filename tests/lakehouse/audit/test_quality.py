@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from lakehouse.audit import quality
+from lakehouse.audit.quality import Loaded, Tally
 from lakehouse.contract import Contract, Source
 from lakehouse.delta.commits import ops
 from lakehouse.delta.tables import log
 from lakehouse.formula import check_formula, evaluate
-from lakehouse.runs import quality
-from lakehouse.runs.quality import Loaded, Tally
 from lakehouse.writes import measures as measured
 from lakehouse.writes.measures import Measure
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lakehouse.causes import changes, explain
+from lakehouse.causes.explain import Removed
 from lakehouse.errors import LakehouseError
-from lakehouse.proof import changes, explain
-from lakehouse.proof.explain import Removed
 from lakehouse.proof.judged import Kept
 from tests.toy import Toy
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from lakehouse.causes.changes import Change
+    from lakehouse.causes.explain import Answer, Step
     from lakehouse.engines.native.engine import Native
-    from lakehouse.proof.changes import Change
-    from lakehouse.proof.explain import Answer, Step
 
 pytestmark = pytest.mark.slow
 LINES = "silver.order_lines"

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from jobs.runs import ran
 from lakehouse import conf, engines, graph
+from lakehouse.audit import accounts
 from lakehouse.delta.commits import ops
 from lakehouse.delta.tables import progress
 from lakehouse.documents import latest
@@ -21,7 +22,6 @@ from lakehouse.errors import LakehouseError
 from lakehouse.formula import PLACES
 from lakehouse.intake.deliveries import landing
 from lakehouse.intake.records import ledger, schema_changes
-from lakehouse.runs import accounts
 from lakehouse.runs.run import Run
 from lakehouse.serving.questions import sql
 from tests.toy import HEADER, SOURCES, Toy
@@ -29,9 +29,9 @@ from tests.toy import HEADER, SOURCES, Toy
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lakehouse.audit.turns import Report
     from lakehouse.engines.native.engine import Native
     from lakehouse.intake.deliveries.landing import Found
-    from lakehouse.runs.turns import Report
 
     Ask = Callable[[str], list[tuple[object, ...]]]
 

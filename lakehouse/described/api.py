@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from lakehouse.described import Fetched, Span, Strict
+from lakehouse.described.terms import Fetched, Span, Strict
 
 OF_ENVIRONMENT = re.compile(r"[A-Z_][A-Z0-9_]*")
 ON_THIS_MACHINE = {"127.0.0.1", "localhost", "::1"}

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lakehouse.audit import history
+from lakehouse.audit.history import History, Ran
+from lakehouse.audit.turns import Decision, Done
 from lakehouse.delta.commits import ops
 from lakehouse.delta.tables import log, progress
 from lakehouse.delta.tables.progress import Input, State
 from lakehouse.errors import LakehouseError
-from lakehouse.runs import history, plan
-from lakehouse.runs.history import History, Ran
-from lakehouse.runs.turns import Decision, Done
+from lakehouse.runs import plan
 from tests.logs import commit, deleted, rows
 from tests.toy import of_monday
 

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lakehouse.causes import diff, explain
 from lakehouse.delta.tables import log
-from lakehouse.proof import diff, explain
 from lakehouse.recovery import releases, rewind
 from tests.toy import Toy
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lakehouse.causes.diff import Difference
+    from lakehouse.causes.explain import File, Step
     from lakehouse.engines.native.engine import Native
-    from lakehouse.proof.diff import Difference
-    from lakehouse.proof.explain import File, Step
     from lakehouse.recovery.releases import Release
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, Field, model_validator
 
-from lakehouse.described import Fetched, Span
+from lakehouse.described.terms import Fetched, Span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,9 +10,9 @@ from dataclasses import replace
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from lakehouse.causes import diff
 from lakehouse.delta.tables import log, progress
 from lakehouse.errors import LakehouseError
-from lakehouse.proof import diff
 from lakehouse.recovery import releases
 from lakehouse.runs.run import Run
 from lakehouse.store import storage
@@ -20,11 +20,11 @@ from lakehouse.store import storage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from lakehouse.audit.turns import Done
+    from lakehouse.causes.diff import Difference
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
-    from lakehouse.proof.diff import Difference
     from lakehouse.recovery.releases import Release
-    from lakehouse.runs.turns import Done
 
 FOLDER = "_preview"
 

@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakehouse.causes import changes, moved
+from lakehouse.causes.moved import UnknownFilesError, Walk
 from lakehouse.delta.commits.leaving import places_of
 from lakehouse.delta.files import feed
 from lakehouse.delta.tables import log, progress
 from lakehouse.delta.tables.progress import Input
 from lakehouse.errors import LakehouseError
 from lakehouse.intake.records import ledger
-from lakehouse.proof import changes, moved
-from lakehouse.proof.moved import UnknownFilesError, Walk
 from lakehouse.readers.columns import OF_CORRECTIONS
 from lakehouse.runs import plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
+    from lakehouse.causes.changes import Includes
     from lakehouse.graph import Table
     from lakehouse.intake.records.ledger import Entry
-    from lakehouse.proof.changes import Includes
     from lakehouse.recovery.releases import Release
 
 NUMBERS = ("int", "bigint", "decimal", "double")

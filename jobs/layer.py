@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from jobs import printed
 from jobs.monitoring import alerted
+from jobs.options import LakeOption, LandingOption, messages
 from jobs.places import engine_name, places
 from jobs.runs import plain, ran
 from lakehouse import graph
@@ -16,12 +15,8 @@ from lakehouse.runs.run import Run
 
 def run_layer(layer: str) -> None:
     """Parse --lake and --landing (or the variables, or conf/lake.yml) and run the layer's tables in order."""
-    messages = printed.Terminal(stderr=True)
 
-    def main(
-        lake: Annotated[str | None, typer.Option(envvar="LAKEHOUSE_ROOT")] = None,
-        landing: Annotated[str | None, typer.Option(envvar="LAKEHOUSE_LANDING")] = None,
-    ) -> None:
+    def main(lake: LakeOption = None, landing: LandingOption = None) -> None:
         printed.begin(messages)
         where, computes = places(lake, landing), engine_name(None)
         with alerted.after(messages, *where, computes) as watch:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.markup import escape
 
 from jobs import printed
+from jobs.options import LakeOption, LandingOption, messages
 from jobs.places import engine_name, places, retention
 from jobs.printed import visible
 from lakehouse import engines, graph
@@ -35,12 +36,8 @@ STEP = 1000
 
 def run_maintenance() -> None:
     """As spark-submit starts it."""
-    messages = printed.Terminal(stderr=True)
 
-    def main(
-        lake: Annotated[str | None, typer.Option(envvar="LAKEHOUSE_ROOT")] = None,
-        landing: Annotated[str | None, typer.Option(envvar="LAKEHOUSE_LANDING")] = None,
-    ) -> None:
+    def main(lake: LakeOption = None, landing: LandingOption = None) -> None:
         printed.begin(messages)
         maintained(messages, *places(lake, landing), engine_name(None))
 

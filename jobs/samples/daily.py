@@ -275,7 +275,6 @@ class Truth:
     customer_rows: int = 0
     # documents
     changed_orders: int = 0  # deliveries of an order after its first
-    superseded_orders: int = 0  # came late and were already newer
     orders_without_points: int = 0  # completed ones
     rejected_documents: int = 0
 
@@ -432,7 +431,6 @@ class Simulation:
         unseen = self.new_order(self.first_order.order_id - 1, 3, day * DAY, "COMPLETED")
         self.random = usual
         self.count(unseen, 1)
-        self.truth.superseded_orders += 1
         return self.order_rows([self.first_order, unseen])
 
     # Chance

@@ -64,10 +64,6 @@ class Finding:
     is_rebuilt: bool = False
     delete: tuple[str, ...] = ()
 
-    @property
-    def can_be_repaired(self) -> bool:
-        return self.is_rebuilt or bool(self.delete)
-
 
 def check(
     root: str,

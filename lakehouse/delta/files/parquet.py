@@ -95,13 +95,11 @@ def adopt(address: str, files: Mapping[str, Mapping[str, str | None]], schema: p
 
 
 def _adopt(address: str, file: str, values: dict[str, str | None], schema: pa.Schema) -> Action:
-    folders = [f"{name}={_in_a_path(text)}" for name, text in values.items()]
-    path = "/".join([*folders, f"part-{uuid4()}.snappy.parquet"])
-    root, name = file.rsplit("/", 1)
-    size, stats = _of_footer(root, name, schema, values)
+    path = "/".join([*folders(values), f"part-{uuid4()}.snappy.parquet"])
+    stats = _of_footer(file, schema, values)
     with pa.memory_map(file) as source:
         content = source.read_buffer()
-        checksum = log.crc(content)
+        size, checksum = content.size, log.crc(content)
         if storage.is_s3(address):
             storage.put(address, path, content)
     if not storage.is_s3(address):
@@ -109,7 +107,7 @@ def _adopt(address: str, file: str, values: dict[str, str | None], schema: pa.Sc
     return _add(path, values, size, stats, checksum)
 
 
-def _add(path: str, values: Mapping[str, str | None], size: int, stats: str, checksum: str = "") -> Action:
+def _add(path: str, values: Mapping[str, str | None], size: int, stats: str, checksum: str) -> Action:
     return {
         "path": quote(path, safe="/=-_.~!$&'()*+,;@"),
         "partitionValues": dict(values),
@@ -117,7 +115,7 @@ def _add(path: str, values: Mapping[str, str | None], size: int, stats: str, che
         "modificationTime": int(time.time() * 1000),
         "dataChange": True,
         "stats": stats,
-        **({"tags": {log.CRC: checksum}} if checksum else {}),
+        "tags": {log.CRC: checksum},
     }
 
 
@@ -250,37 +248,23 @@ def rows_in(address: str, action: Mapping[str, Any]) -> int:
         return int(pq.read_metadata(source).num_rows)
 
 
-def describe(
-    address: str, path: str, schema: pa.Schema | None = None, partition_values: Mapping[str, str | None] | None = None
-) -> Action:
-    """The `add` action of a file that an engine wrote beside the table, from its footer alone.
+def _of_footer(path: str, schema: pa.Schema, partition_values: Mapping[str, str | None]) -> str:
+    """The statistics of a file that an engine wrote, from its footer alone; a file of other columns is refused.
 
-    No bounds of texts, which writers cut, nor of floats, of which writers leave out NaN. With `schema`, a file of other
-    columns is refused. Partitions are those of the path (`market=1/...`), where they are not given.
+    No bounds of texts, which writers cut, nor of floats, of which writers leave out NaN.
     """
-    values = of_folders(path) if partition_values is None else dict(partition_values)
-    return _add(path, values, *_of_footer(address, path, schema, values))
-
-
-@storage.asked_again
-def _of_footer(
-    address: str, path: str, schema: pa.Schema | None, partition_values: Mapping[str, str | None]
-) -> tuple[int, str]:
-    """A file's size and statistics."""
-    with storage.random_access(address, path) as source:
-        size, file = source.size(), pq.ParquetFile(source, **INT96)
-        if schema is not None:
-            same_columns(f"{address}/{path}", file.schema_arrow, schema, partition_values)
-        footer = file.metadata
+    with pq.ParquetFile(path, **INT96) as file:
+        same_columns(path, file.schema_arrow, schema, partition_values)
+        stored, footer = file.schema_arrow, file.metadata
     groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
     names = [footer.schema.column(index).path for index in range(min(WITH_BOUNDS, footer.num_columns))]
     found = {name: [group.column(index).statistics for group in groups] for index, name in enumerate(names)}
-    kinds = {one.name: one.type for one in file.schema_arrow if not pa.types.is_nested(one.type)}
+    kinds = {one.name: one.type for one in stored if not pa.types.is_nested(one.type)}
     known = {name: parts for name, parts in found.items() if name in kinds and all(parts)}
     bounds = {name: said for name, parts in known.items() if (said := _stored_bounds(parts, kinds[name]))}
     counted = {name: parts for name, parts in known.items() if all(part.has_null_count for part in parts)}
     nulls = {name: sum(part.null_count for part in parts) for name, parts in counted.items()}
-    return size, _stats(footer.num_rows, bounds, nulls)
+    return _stats(footer.num_rows, bounds, nulls)
 
 
 def of_folders(path: str) -> dict[str, str | None]:

@@ -147,7 +147,7 @@ def test_of_bronze_the_way_back_is_told_and_nothing_is_repaired(toy: Toy, harm: 
     (finding,) = found(toy)
     assert finding.remedy.startswith("Bring it back from a copy; or ")
     assert "with these files in landing: market_1/2024-01-0" in finding.remedy
-    assert not finding.can_be_repaired
+    assert (finding.is_rebuilt, finding.delete) == (False, ())
     path.write_bytes(content)
     assert is_right(toy)
 
@@ -249,7 +249,7 @@ def test_a_damaged_log_of_bronze_is_told(toy: Toy) -> None:
     content = path.read_bytes()
     path.write_bytes(b"{")
     (finding, *_) = found(toy)
-    assert (finding.table, finding.can_be_repaired) == (BRONZE, False)
+    assert (finding.table, finding.is_rebuilt, finding.delete) == (BRONZE, False, ())
     assert "load all deliveries into a new lake" in finding.remedy
     path.write_bytes(content)
     assert is_right(toy)
@@ -289,7 +289,7 @@ def test_what_somebody_else_wrote_is_repaired(toy: Toy) -> None:
 def test_what_the_core_noted_is_told_with_what_becomes_of_it(toy: Toy) -> None:
     a_file(toy, "ops.runs").unlink()
     (finding,) = found(toy)
-    assert (finding.table, finding.can_be_repaired) == ("ops.runs", False)
+    assert (finding.table, finding.is_rebuilt, finding.delete) == ("ops.runs", False, ())
     assert "no number needs it" in finding.remedy
     shutil.move(folder(toy, "ops.runs"), toy.folder / "away")
     assert is_right(toy)
@@ -298,7 +298,7 @@ def test_what_the_core_noted_is_told_with_what_becomes_of_it(toy: Toy) -> None:
 def test_a_ledger_that_is_lost_is_noted_again_by_a_run(toy: Toy) -> None:
     a_file(toy, "ops.files").unlink()
     (finding, *_) = found(toy)
-    assert (finding.table, finding.can_be_repaired) == ("ops.files", False)
+    assert (finding.table, finding.is_rebuilt, finding.delete) == ("ops.files", False, ())
     assert "the next run notes again what bronze holds" in finding.remedy
     shutil.move(folder(toy, "ops.files"), toy.folder / "away")
     assert [one.table for one in found(toy)] == [BRONZE]

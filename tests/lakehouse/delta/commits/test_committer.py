@@ -374,7 +374,7 @@ def test_files_that_an_engine_wrote_replace_units_too(tmp_path: Path, sail: Spar
     frame = sail.createDataFrame(lines(a_line(2, name="milk"), a_line(4)))
     frame.select(*SCHEMA.names).coalesce(1).write.parquet(f"{tmp_path}/new")
     paths = [file.path for file in storage.list_files(f"{tmp_path}/new") if file.path.endswith(".parquet")]
-    files = [parquet.describe(str(tmp_path), f"new/{path}", SCHEMA) for path in paths]
+    files = parquet.adopt(str(tmp_path), {f"{tmp_path}/new/{path}": {} for path in paths}, SCHEMA)
     committer.replace_units(target, 0, UNIT, files, gone(3), None)
     assert orders(target) == [(1, 1, "tea"), (2, 1, "milk"), (4, 1, "tea")]
     assert_all_agree(sail, target)
@@ -389,12 +389,13 @@ def test_a_file_whose_vector_would_be_too_large_is_copied_and_hidden_whole(tmp_p
     numbers = pa.array(range(rows), pa.int64())
     odd = pc.equal(pc.bit_wise_and(numbers, 1), 1)
     pq.write_table(pa.table({"n": numbers, "odd": odd}), tmp_path / "large.parquet")
-    committer.overwrite(target, -1, [parquet.describe(str(tmp_path), "large.parquet", schema)], None)
+    (large,) = parquet.adopt(str(tmp_path), {f"{tmp_path}/large.parquet": {}}, schema)
+    committer.overwrite(target, -1, [large], None)
     committer.replace_units(target, 0, ["n"], None, pa.table({"n": [0]}), None)
     committer.replace_units(target, 1, ["odd"], None, pa.table({"odd": [True]}), None)
     snapshot = log.snapshot(target.address)
     assert snapshot
-    assert snapshot.files["large.parquet"]["deletionVector"]["cardinality"] == rows
+    assert snapshot.files[large["path"]]["deletionVector"]["cardinality"] == rows
     assert all(
         (one.get("deletionVector") or {}).get("sizeInBytes", 0) < vectors.LARGEST for one in snapshot.files.values()
     )

@@ -162,24 +162,24 @@ def test_a_file_of_an_engine_is_described_from_its_footer(tmp_path: Path) -> Non
         "f": [1.0, float("nan"), 2.0, 3.0],
         "none": pa.array([None] * 4, pa.int32()),
     }
-    (tmp_path / "x").mkdir()
-    pq.write_table(pa.table(columns), tmp_path / "x" / "a b.parquet", row_group_size=2)
+    path = str(tmp_path / "a b.parquet")
+    pq.write_table(pa.table(columns), path, row_group_size=2)
     schema = pa.table(columns).schema
-    file = parquet.describe(str(tmp_path), "x/a b.parquet", schema)
+    (file,) = parquet.adopt(str(tmp_path), {path: {}}, schema)
     said = json.loads(file["stats"], parse_float=str)
-    assert (file["path"], said["numRecords"]) == ("x/a%20b.parquet", 4)
+    assert said["numRecords"] == 4
     assert said["minValues"] == {"n": 1, "m": "-2.25", "t": "1970-01-01T00:00:00.000Z"}
     assert said["maxValues"] == {"n": 4, "m": "1.50", "t": "1970-01-01T00:00:00.002Z"}
     assert said["nullCount"] == {"n": 1, "m": 2, "t": 0, "s": 0, "f": 0, "none": 4}
     with pytest.raises(LakehouseError, match="holds the columns"):
-        parquet.describe(str(tmp_path), "x/a b.parquet", schema.set(0, pa.field("n", pa.int32())))
+        parquet.adopt(str(tmp_path), {path: {}}, schema.set(0, pa.field("n", pa.int32())))
 
 
 def test_a_file_in_folders_of_partitions_is_described_with_their_values(tmp_path: Path) -> None:
-    (tmp_path / "p=a%2Fb" / "q=__HIVE_DEFAULT_PARTITION__").mkdir(parents=True)
-    path = "p=a%2Fb/q=__HIVE_DEFAULT_PARTITION__/a.parquet"
-    pq.write_table(pa.table({"n": [1]}), tmp_path / path)
+    values = parquet.of_folders("p=a%2Fb/q=__HIVE_DEFAULT_PARTITION__/a.parquet")
+    assert values == {"p": "a/b", "q": None}
+    pq.write_table(pa.table({"n": [1]}), tmp_path / "a.parquet")
     schema = pa.schema([("n", pa.int64()), ("p", pa.string()), ("q", pa.int32())])
-    file = parquet.describe(str(tmp_path), path, schema)
-    assert file["partitionValues"] == {"p": "a/b", "q": None}
+    (file,) = parquet.adopt(str(tmp_path), {f"{tmp_path}/a.parquet": values}, schema)
+    assert file["path"].startswith("p=a%252Fb/q=__HIVE_DEFAULT_PARTITION__/part-")
     assert parquet.read(str(tmp_path), file, schema).to_pylist() == [{"n": 1, "p": "a/b", "q": None}]

@@ -8,7 +8,7 @@ from tests.rows import Case, Texts, an_api_sale_row, broken_in, only, rules_of
 
 if TYPE_CHECKING:
     from lakehouse.graph import Table
-    from tests.rows import Judged, Parsed
+    from tests.rows import Judged
 
 TABLE = "silver.api_sales"
 LARGE = {"unit_price": "100000000.01", "total_price": "100000000.01", "sale_total": "100000000.01", "quantity": "1"}
@@ -70,18 +70,13 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def lines(parsed: Parsed) -> dict[str, Texts]:
-    return parsed(TABLE, CASES)
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.sentence)
-def test_a_line_becomes_what_it_says_or_breaks_its_rule(lines: dict[str, Texts], case: Case) -> None:
-    assert case.found_in(lines[case.sentence]) == case.wanted
+def test_a_line_becomes_what_it_says_or_breaks_its_rule(rows: dict[str, Texts], case: Case) -> None:
+    assert case.found_in(rows[case.sentence]) == case.wanted
 
 
-def test_every_rule_of_a_line_is_broken_by_some_line(lines: dict[str, Texts], tables: dict[str, Table]) -> None:
-    assert rules_of(tables[TABLE]) <= broken_in(lines)
+def test_every_rule_of_a_line_is_broken_by_some_line(rows: dict[str, Texts], tables: dict[str, Table]) -> None:
+    assert rules_of(tables[TABLE]) <= broken_in(rows)
 
 
 def test_of_a_line_that_two_pages_have_the_later_one_counts_and_a_sale_lacks_no_line(judged: Judged) -> None:

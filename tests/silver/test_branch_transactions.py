@@ -9,7 +9,7 @@ from tests.rows import Case, Texts, a_branch_transaction_row, broken_in, only, r
 
 if TYPE_CHECKING:
     from lakehouse.graph import Table
-    from tests.rows import Judged, Parsed
+    from tests.rows import Judged
 
 TABLE = "silver.branch_transactions"
 a_row = a_branch_transaction_row
@@ -75,19 +75,9 @@ ABROAD = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def rows(parsed: Parsed) -> dict[str, Texts]:
-    return parsed(TABLE, CASES)
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.sentence)
 def test_a_row_becomes_what_it_says_or_breaks_its_rule(rows: dict[str, Texts], case: Case) -> None:
     assert case.found_in(rows[case.sentence]) == case.wanted
-
-
-@pytest.fixture(scope="module")
-def rows_abroad(parsed_abroad: Parsed) -> dict[str, Texts]:
-    return parsed_abroad(TABLE, ABROAD)
 
 
 @pytest.mark.parametrize("case", ABROAD, ids=lambda case: case.sentence)

@@ -9,7 +9,7 @@ from tests.rows import Case, Texts, a_customer_row, broken_in, only, rules_of
 
 if TYPE_CHECKING:
     from lakehouse.graph import Table
-    from tests.rows import Judged, Parsed
+    from tests.rows import Judged
 
 TABLE = "silver.customer_versions"
 CASES = [
@@ -59,30 +59,20 @@ ABROAD = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def versions(parsed: Parsed) -> dict[str, Texts]:
-    return parsed(TABLE, CASES)
-
-
-@pytest.fixture(scope="module")
-def versions_abroad(parsed_abroad: Parsed) -> dict[str, Texts]:
-    return parsed_abroad(TABLE, ABROAD)
-
-
 @pytest.mark.parametrize("case", ABROAD, ids=lambda case: case.sentence)
-def test_a_row_of_elsewhere_is_read_as_its_market_writes(versions_abroad: dict[str, Texts], case: Case) -> None:
-    assert case.found_in(versions_abroad[case.sentence]) == case.wanted
+def test_a_row_of_elsewhere_is_read_as_its_market_writes(rows_abroad: dict[str, Texts], case: Case) -> None:
+    assert case.found_in(rows_abroad[case.sentence]) == case.wanted
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.sentence)
-def test_a_row_becomes_what_it_says_or_breaks_its_rule(versions: dict[str, Texts], case: Case) -> None:
-    assert case.found_in(versions[case.sentence]) == case.wanted
+def test_a_row_becomes_what_it_says_or_breaks_its_rule(rows: dict[str, Texts], case: Case) -> None:
+    assert case.found_in(rows[case.sentence]) == case.wanted
 
 
 def test_every_rule_is_broken_by_some_row(
-    versions: dict[str, Texts], versions_abroad: dict[str, Texts], tables: dict[str, Table]
+    rows: dict[str, Texts], rows_abroad: dict[str, Texts], tables: dict[str, Table]
 ) -> None:
-    assert rules_of(tables[TABLE]) <= broken_in(versions) | broken_in(versions_abroad)
+    assert rules_of(tables[TABLE]) <= broken_in(rows) | broken_in(rows_abroad)
 
 
 def test_a_later_delivery_takes_no_earlier_ones_place(judged: Judged) -> None:

@@ -9,7 +9,7 @@ from tests.rows import Case, Texts, a_customer_row, broken_in, only, rules_of
 
 if TYPE_CHECKING:
     from lakehouse.graph import Table
-    from tests.rows import Judged, Parsed
+    from tests.rows import Judged
 
 TABLE = "silver.customers"
 CASES = [
@@ -78,30 +78,20 @@ ABROAD = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def customers(parsed: Parsed) -> dict[str, Texts]:
-    return parsed(TABLE, CASES)
-
-
-@pytest.fixture(scope="module")
-def customers_abroad(parsed_abroad: Parsed) -> dict[str, Texts]:
-    return parsed_abroad(TABLE, ABROAD)
-
-
 @pytest.mark.parametrize("case", ABROAD, ids=lambda case: case.sentence)
-def test_a_row_of_elsewhere_is_read_as_its_market_writes(customers_abroad: dict[str, Texts], case: Case) -> None:
-    assert case.found_in(customers_abroad[case.sentence]) == case.wanted
+def test_a_row_of_elsewhere_is_read_as_its_market_writes(rows_abroad: dict[str, Texts], case: Case) -> None:
+    assert case.found_in(rows_abroad[case.sentence]) == case.wanted
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.sentence)
-def test_a_row_becomes_what_it_says_or_breaks_its_rule(customers: dict[str, Texts], case: Case) -> None:
-    assert case.found_in(customers[case.sentence]) == case.wanted
+def test_a_row_becomes_what_it_says_or_breaks_its_rule(rows: dict[str, Texts], case: Case) -> None:
+    assert case.found_in(rows[case.sentence]) == case.wanted
 
 
 def test_every_rule_is_broken_by_some_row(
-    customers: dict[str, Texts], customers_abroad: dict[str, Texts], tables: dict[str, Table]
+    rows: dict[str, Texts], rows_abroad: dict[str, Texts], tables: dict[str, Table]
 ) -> None:
-    assert rules_of(tables[TABLE]) <= broken_in(customers) | broken_in(customers_abroad)
+    assert rules_of(tables[TABLE]) <= broken_in(rows) | broken_in(rows_abroad)
 
 
 def test_two_different_rows_of_one_customer_in_one_file_are_both_rejected(judged: Judged) -> None:

@@ -203,11 +203,6 @@ ABROAD = [
 
 
 @pytest.fixture(scope="module")
-def items(parsed: Parsed) -> dict[str, Texts]:
-    return parsed(TABLE, CASES)
-
-
-@pytest.fixture(scope="module")
 def items_abroad(parsed_abroad: Parsed) -> dict[str, Texts]:
     return parsed_abroad(TABLE, [*CASES, *ABROAD])
 
@@ -217,19 +212,19 @@ def test_a_row_of_elsewhere_is_read_as_its_market_writes(items_abroad: dict[str,
     assert case.found_in(items_abroad[case.sentence]) == case.wanted
 
 
-def test_how_others_write_changes_nothing_here(items: dict[str, Texts], items_abroad: dict[str, Texts]) -> None:
-    assert {case.sentence: items_abroad[case.sentence] for case in CASES} == items
+def test_how_others_write_changes_nothing_here(rows: dict[str, Texts], items_abroad: dict[str, Texts]) -> None:
+    assert {case.sentence: items_abroad[case.sentence] for case in CASES} == rows
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.sentence)
-def test_a_row_becomes_what_it_says_or_breaks_its_rule(items: dict[str, Texts], case: Case) -> None:
-    assert case.found_in(items[case.sentence]) == case.wanted
+def test_a_row_becomes_what_it_says_or_breaks_its_rule(rows: dict[str, Texts], case: Case) -> None:
+    assert case.found_in(rows[case.sentence]) == case.wanted
 
 
 def test_every_rule_is_broken_by_some_row(
-    items: dict[str, Texts], items_abroad: dict[str, Texts], tables: dict[str, Table]
+    rows: dict[str, Texts], items_abroad: dict[str, Texts], tables: dict[str, Table]
 ) -> None:
-    assert rules_of(tables[TABLE]) <= broken_in(items) | broken_in(items_abroad)
+    assert rules_of(tables[TABLE]) <= broken_in(rows) | broken_in(items_abroad)
 
 
 @pytest.mark.slow

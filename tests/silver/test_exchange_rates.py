@@ -8,7 +8,7 @@ from tests.rows import Case, Texts, an_exchange_rate_row, broken_in, only, rules
 
 if TYPE_CHECKING:
     from lakehouse.graph import Table
-    from tests.rows import Judged, Parsed
+    from tests.rows import Judged
 
 TABLE = "silver.exchange_rates"
 CASES = [
@@ -53,18 +53,13 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def rates(parsed: Parsed) -> dict[str, Texts]:
-    return parsed(TABLE, CASES)
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.sentence)
-def test_a_row_becomes_what_it_says_or_breaks_its_rule(rates: dict[str, Texts], case: Case) -> None:
-    assert case.found_in(rates[case.sentence]) == case.wanted
+def test_a_row_becomes_what_it_says_or_breaks_its_rule(rows: dict[str, Texts], case: Case) -> None:
+    assert case.found_in(rows[case.sentence]) == case.wanted
 
 
-def test_every_rule_is_broken_by_some_row(rates: dict[str, Texts], tables: dict[str, Table]) -> None:
-    assert rules_of(tables[TABLE]) <= broken_in(rates)
+def test_every_rule_is_broken_by_some_row(rows: dict[str, Texts], tables: dict[str, Table]) -> None:
+    assert rules_of(tables[TABLE]) <= broken_in(rows)
 
 
 def test_of_one_pair_and_day_the_newest_delivery_holds_if_it_is_right(judged: Judged) -> None:

@@ -9,7 +9,6 @@ from tests.rows import Case, Texts, a_merchant_row, broken_in, rules_of
 
 if TYPE_CHECKING:
     from lakehouse.graph import Table
-    from tests.rows import Parsed
 
 TABLE = "silver.merchants"
 CASES = [
@@ -44,19 +43,9 @@ ABROAD = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def merchants(parsed: Parsed) -> dict[str, Texts]:
-    return parsed(TABLE, CASES)
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.sentence)
-def test_a_row_becomes_what_it_says_or_breaks_its_rule(merchants: dict[str, Texts], case: Case) -> None:
-    assert case.found_in(merchants[case.sentence]) == case.wanted
-
-
-@pytest.fixture(scope="module")
-def rows_abroad(parsed_abroad: Parsed) -> dict[str, Texts]:
-    return parsed_abroad(TABLE, ABROAD)
+def test_a_row_becomes_what_it_says_or_breaks_its_rule(rows: dict[str, Texts], case: Case) -> None:
+    assert case.found_in(rows[case.sentence]) == case.wanted
 
 
 @pytest.mark.parametrize("case", ABROAD, ids=lambda case: case.sentence)
@@ -65,6 +54,6 @@ def test_a_row_of_elsewhere_is_read_as_its_market_writes(rows_abroad: dict[str, 
 
 
 def test_every_rule_is_broken_by_some_row(
-    merchants: dict[str, Texts], rows_abroad: dict[str, Texts], tables: dict[str, Table]
+    rows: dict[str, Texts], rows_abroad: dict[str, Texts], tables: dict[str, Table]
 ) -> None:
-    assert rules_of(tables[TABLE]) <= broken_in(merchants) | broken_in(rows_abroad)
+    assert rules_of(tables[TABLE]) <= broken_in(rows) | broken_in(rows_abroad)

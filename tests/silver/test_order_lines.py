@@ -326,14 +326,9 @@ ABROAD = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def lines(parsed: Parsed) -> dict[str, Texts]:
-    return parsed(TABLE, CASES)
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.sentence)
-def test_a_row_becomes_what_it_says_or_breaks_its_rule(lines: dict[str, Texts], case: Case) -> None:
-    assert case.found_in(lines[case.sentence]) == case.wanted
+def test_a_row_becomes_what_it_says_or_breaks_its_rule(rows: dict[str, Texts], case: Case) -> None:
+    assert case.found_in(rows[case.sentence]) == case.wanted
 
 
 @pytest.fixture(scope="module")
@@ -354,14 +349,14 @@ def test_spark_reads_what_is_written_elsewhere_alike(on_spark: Spark, tables: di
     }
 
 
-def test_how_others_write_changes_nothing_here(lines: dict[str, Texts], lines_abroad: dict[str, Texts]) -> None:
-    assert {case.sentence: lines_abroad[case.sentence] for case in CASES} == lines
+def test_how_others_write_changes_nothing_here(rows: dict[str, Texts], lines_abroad: dict[str, Texts]) -> None:
+    assert {case.sentence: lines_abroad[case.sentence] for case in CASES} == rows
 
 
 def test_every_rule_is_broken_by_some_row(
-    lines: dict[str, Texts], lines_abroad: dict[str, Texts], tables: dict[str, Table]
+    rows: dict[str, Texts], lines_abroad: dict[str, Texts], tables: dict[str, Table]
 ) -> None:
-    assert rules_of(tables[TABLE]) <= broken_in(lines) | broken_in(lines_abroad)
+    assert rules_of(tables[TABLE]) <= broken_in(rows) | broken_in(lines_abroad)
 
 
 @pytest.mark.slow

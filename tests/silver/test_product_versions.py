@@ -32,24 +32,19 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def versions(parsed: Parsed) -> dict[str, Texts]:
-    return parsed(TABLE, CASES)
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.sentence)
-def test_a_row_becomes_what_it_says_or_breaks_its_rule(versions: dict[str, Texts], case: Case) -> None:
-    assert case.found_in(versions[case.sentence]) == case.wanted
+def test_a_row_becomes_what_it_says_or_breaks_its_rule(rows: dict[str, Texts], case: Case) -> None:
+    assert case.found_in(rows[case.sentence]) == case.wanted
 
 
 def test_every_rule_is_broken_by_some_row(
-    versions: dict[str, Texts], parsed_abroad: Parsed, tables: dict[str, Table]
+    rows: dict[str, Texts], parsed_abroad: Parsed, tables: dict[str, Table]
 ) -> None:
     doubtful = parsed_abroad(
         TABLE, [Case("a thousand may be one", a_product_row(market=UNSAID, list_price="1.234"), {})]
     )
     assert {"numbers_are_certain", "list_price_is_readable"} <= broken_in(doubtful)
-    assert rules_of(tables[TABLE]) <= broken_in(versions) | broken_in(doubtful)
+    assert rules_of(tables[TABLE]) <= broken_in(rows) | broken_in(doubtful)
 
 
 def test_versions_of_two_days_are_both_kept_and_of_one_day_the_last(judged: Judged) -> None:

@@ -9,7 +9,7 @@ from tests.rows import Case, Texts, a_product_row, broken_in, only, rules_of
 
 if TYPE_CHECKING:
     from lakehouse.graph import Table
-    from tests.rows import Judged, Parsed
+    from tests.rows import Judged
 
 TABLE = "silver.products"
 CASES = [
@@ -45,19 +45,9 @@ ABROAD = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def products(parsed: Parsed) -> dict[str, Texts]:
-    return parsed(TABLE, CASES)
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.sentence)
-def test_a_row_becomes_what_it_says_or_breaks_its_rule(products: dict[str, Texts], case: Case) -> None:
-    assert case.found_in(products[case.sentence]) == case.wanted
-
-
-@pytest.fixture(scope="module")
-def rows_abroad(parsed_abroad: Parsed) -> dict[str, Texts]:
-    return parsed_abroad(TABLE, ABROAD)
+def test_a_row_becomes_what_it_says_or_breaks_its_rule(rows: dict[str, Texts], case: Case) -> None:
+    assert case.found_in(rows[case.sentence]) == case.wanted
 
 
 @pytest.mark.parametrize("case", ABROAD, ids=lambda case: case.sentence)
@@ -66,9 +56,9 @@ def test_a_row_of_elsewhere_is_read_as_its_market_writes(rows_abroad: dict[str, 
 
 
 def test_every_rule_is_broken_by_some_row(
-    products: dict[str, Texts], rows_abroad: dict[str, Texts], tables: dict[str, Table]
+    rows: dict[str, Texts], rows_abroad: dict[str, Texts], tables: dict[str, Table]
 ) -> None:
-    assert rules_of(tables[TABLE]) <= broken_in(products) | broken_in(rows_abroad)
+    assert rules_of(tables[TABLE]) <= broken_in(rows) | broken_in(rows_abroad)
 
 
 def test_a_product_twice_in_one_delivery_is_wrong_unless_it_says_the_same(judged: Judged) -> None:

@@ -9,7 +9,7 @@ from tests.rows import Case, Cells, Texts, a_store_row, a_subscription, an_insta
 
 if TYPE_CHECKING:
     from lakehouse.graph import Table
-    from tests.rows import Judged, Parsed
+    from tests.rows import Judged
 
 TABLE = "silver.stores"
 ONE_DAY = an_install("2022-05-30", "2022-05-30")
@@ -115,19 +115,14 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def stores(parsed: Parsed) -> dict[str, Texts]:
-    return parsed(TABLE, CASES)
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.sentence)
-def test_a_row_becomes_what_it_says_or_breaks_its_rule(stores: dict[str, Texts], case: Case) -> None:
-    assert case.found_in(stores[case.sentence]) == case.wanted
+def test_a_row_becomes_what_it_says_or_breaks_its_rule(rows: dict[str, Texts], case: Case) -> None:
+    assert case.found_in(rows[case.sentence]) == case.wanted
 
 
-def test_every_rule_is_broken_by_some_row(stores: dict[str, Texts], tables: dict[str, Table]) -> None:
+def test_every_rule_is_broken_by_some_row(rows: dict[str, Texts], tables: dict[str, Table]) -> None:
     never = {f"{name}_is_readable" for name in ("store_id", "install_history", "subscription_history")}  # texts are
-    assert rules_of(tables[TABLE]) - never <= broken_in(stores)
+    assert rules_of(tables[TABLE]) - never <= broken_in(rows)
 
 
 @pytest.mark.slow

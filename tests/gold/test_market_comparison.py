@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.rows import a_judged_rate, an_order, only
 
 if TYPE_CHECKING:
@@ -9,17 +11,19 @@ if TYPE_CHECKING:
 
 TABLE = "gold.market_comparison"
 DAY = "2022-01-03"
+UTC = "gold.market_comparison_utc"  # the same of other days: what does not depend on the day is asked of both here
 
 
-def test_a_missing_rate_gives_nulls_and_no_other_rate_is_taken(built: Built) -> None:
+@pytest.mark.parametrize(("table", "day"), [(TABLE, DAY), (UTC, "2022-01-02")])
+def test_a_missing_rate_gives_nulls_and_no_other_rate_is_taken(built: Built, table: str, day: str) -> None:
     rates = [
         a_judged_rate(rate_date="2022-01-01"),
         a_judged_rate(rate_date="2022-01-04"),
-        a_judged_rate(rate_date=DAY, reporting_currency="EUR"),
-        a_judged_rate(rate_date=DAY, currency="NGN"),
-        a_judged_rate(rate_date=DAY, currency="USD", reporting_currency="KES"),
+        a_judged_rate(rate_date=day, reporting_currency="EUR"),
+        a_judged_rate(rate_date=day, currency="NGN"),
+        a_judged_rate(rate_date=day, currency="USD", reporting_currency="KES"),
     ]
-    (row,) = built(TABLE, {"silver_orders": [an_order()], "silver_judged_rates": rates})
+    (row,) = built(table, {"silver_orders": [an_order()], "silver_judged_rates": rates})
     names = ("revenue", "reporting_currency", "rate", "is_rate_missing", "reporting_revenue")
     assert only([row], *names) == [("20.00", "USD", None, "true", None)]
 
@@ -59,7 +63,8 @@ def test_the_day_is_the_local_one_of_each_market(built: Built) -> None:
     ]
 
 
-def test_measures_are_those_of_the_day_and_a_customer_counts_once(built: Built) -> None:
+@pytest.mark.parametrize("table", [TABLE, UTC])
+def test_measures_are_those_of_the_day_and_a_customer_counts_once(built: Built, table: str) -> None:
     orders = [
         an_order(order_id=1, order_total="10.00"),
         an_order(order_id=2, order_total="10.01"),
@@ -67,7 +72,7 @@ def test_measures_are_those_of_the_day_and_a_customer_counts_once(built: Built) 
         an_order(order_id=4, customer_id=44, order_status="ORDERED"),
         an_order(order_id=5, market=2, currency="NGN", order_status="CANCELLED"),
     ]
-    rows = built(TABLE, {"silver_orders": orders})
+    rows = built(table, {"silver_orders": orders})
     names = ("orders", "completed_orders", "cancelled_orders", "open_orders", "customers", "units", "revenue")
     assert only(rows, *names, "average_order_value") == [
         ("4", "2", "1", "1", "3", "13", "20.01", "10.0050"),
@@ -75,7 +80,8 @@ def test_measures_are_those_of_the_day_and_a_customer_counts_once(built: Built) 
     ]
 
 
-def test_what_is_in_the_reporting_currency_already_needs_no_rate(built: Built) -> None:
-    (row,) = built(TABLE, {"silver_orders": [an_order(currency="USD")]})
+@pytest.mark.parametrize("table", [TABLE, UTC])
+def test_what_is_in_the_reporting_currency_already_needs_no_rate(built: Built, table: str) -> None:
+    (row,) = built(table, {"silver_orders": [an_order(currency="USD")]})
     names = ("rate", "is_rate_missing", "reporting_revenue", "reporting_average_order_value")
     assert only([row], *names) == [("1.000000000000", "false", "20.00", "20.0000")]

@@ -1,3 +1,5 @@
+"""What it has as gold.market_comparison does is asked in its test."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -9,19 +11,6 @@ if TYPE_CHECKING:
 
 TABLE = "gold.market_comparison_utc"
 DAY = "2022-01-02"
-
-
-def test_a_missing_rate_gives_nulls_and_no_other_rate_is_taken(built: Built) -> None:
-    rates = [
-        a_judged_rate(rate_date="2022-01-01"),
-        a_judged_rate(rate_date="2022-01-04"),
-        a_judged_rate(rate_date=DAY, reporting_currency="EUR"),
-        a_judged_rate(rate_date=DAY, currency="NGN"),
-        a_judged_rate(rate_date=DAY, currency="USD", reporting_currency="KES"),
-    ]
-    (row,) = built(TABLE, {"silver_orders": [an_order()], "silver_judged_rates": rates})
-    names = ("revenue", "reporting_currency", "rate", "is_rate_missing", "reporting_revenue")
-    assert only([row], *names) == [("20.00", "USD", None, "true", None)]
 
 
 def test_revenue_is_converted_half_up_by_the_rate_of_its_own_day_and_currency(built: Built) -> None:
@@ -56,25 +45,3 @@ def test_the_day_is_the_same_stretch_of_time_in_all_markets(built: Built) -> Non
         ("1", "Kenya", "Africa/Nairobi", "2022-01-02", "2"),
         ("2", "Nigeria", "Africa/Lagos", "2022-01-02", "1"),
     ]
-
-
-def test_measures_are_those_of_the_day_and_a_customer_counts_once(built: Built) -> None:
-    orders = [
-        an_order(order_id=1, order_total="10.00"),
-        an_order(order_id=2, order_total="10.01"),
-        an_order(order_id=3, customer_id=43, order_status="CANCELLED", units=7),
-        an_order(order_id=4, customer_id=44, order_status="ORDERED"),
-        an_order(order_id=5, market=2, currency="NGN", order_status="CANCELLED"),
-    ]
-    rows = built(TABLE, {"silver_orders": orders})
-    names = ("orders", "completed_orders", "cancelled_orders", "open_orders", "customers", "units", "revenue")
-    assert only(rows, *names, "average_order_value") == [
-        ("4", "2", "1", "1", "3", "13", "20.01", "10.0050"),
-        ("1", "0", "1", "0", "1", "2", "0.00", None),
-    ]
-
-
-def test_what_is_in_the_reporting_currency_already_needs_no_rate(built: Built) -> None:
-    (row,) = built(TABLE, {"silver_orders": [an_order(currency="USD")]})
-    names = ("rate", "is_rate_missing", "reporting_revenue", "reporting_average_order_value")
-    assert only([row], *names) == [("1.000000000000", "false", "20.00", "20.0000")]

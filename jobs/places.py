@@ -6,6 +6,8 @@ from lakehouse import conf, engines
 from lakehouse.conf import HOME
 from lakehouse.store import storage
 
+POSTGRES = "LAKEHOUSE_POSTGRES"  # the variable that holds the URL of the server that has gold
+
 
 def places(lake: str | None, landing: str | None) -> tuple[str, str]:
     """Both roots; the folders that conf/lake.yml names are the project's."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
+from jobs.places import POSTGRES
 from jobs.printed import in_words, visible
-from jobs.serving.postgres import POSTGRES
 from lakehouse.errors import is_failure
 from lakehouse.metrics import measured
 from lakehouse.metrics.measured import Looked, Sample

@@ -6,6 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from jobs.places import POSTGRES
 from lakehouse import graph
 from lakehouse.errors import LakehouseError
 from lakehouse.serving.postgres import connection, sync
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from lakehouse.serving.postgres.sync import Synced
-
-POSTGRES = "LAKEHOUSE_POSTGRES"
 
 
 def address(asked: str | None) -> str:

@@ -162,6 +162,24 @@ def test_the_installed_command_is_this_one() -> None:
     assert "starts no engine, asks no source" in done.stdout
 
 
+def test_commands_of_the_extra_ops_need_no_other_one(tmp_path: Path) -> None:
+    """Which a test's environment has."""
+    pytest.importorskip("prometheus_client", reason="needs the extra `ops`: uv sync --inexact --extra ops")
+    others = ("psycopg", "confluent_kafka", "altair", "vl_convert", "httpx2", "olefile", "uvicorn", "xlsxwriter")
+    commands = [["metrics"], ["alerts", "--dry-run"], ["graph"], ["lineage", "--help"]]
+    code = f"""import sys
+sys.modules.update(dict.fromkeys({others}))
+from jobs import cli
+for words in {commands}:
+    cli.app(words, standalone_mode=False)
+"""
+    environment = os.environ | {"LAKEHOUSE_ROOT": str(tmp_path), "LAKEHOUSE_LANDING": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=HOME, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_an_option_that_is_none_is_a_usage_error(lakehouse: Callable[..., Answer]) -> None:
     answer = lakehouse("plan", "--laek", "x")
     assert (answer.code, answer.out) == (2, "")

@@ -39,10 +39,12 @@ from tests.toy import Toy
 
 pytest.importorskip("uvicorn", reason="needs the extra `sources`: uv sync --inexact --extra sources")
 pytest.importorskip("altair", reason="needs the extra `report`: uv sync --inexact --extra report")
+pytest.importorskip("apprise", reason="needs the extra `ops`: uv sync --inexact --extra ops")
 psycopg = pytest.importorskip("psycopg", reason="needs the extra `sources`: uv sync --inexact --extra sources")
 
 from jobs.demo.sales_api import SalesAPI, served, some_sales  # noqa: E402  which are lacking without their extras
 from lakehouse.serving.postgres import shape  # noqa: E402  as above
+from tests import told  # noqa: E402  as above
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -158,11 +160,12 @@ class Case:
 
 CASES = {
     "run": Case(),
+    "run --only": Case((LINES,)),
     "fetch": Case(("sales", "products")),
     "plan": Case(),
     "status": Case(code=0),  # it says what it cannot read
-    "alerts": Case(code=0),  # as above; routes: tests/lakehouse/alerts/test_notices.py
-    "metrics": Case(code=0),  # as above
+    "alerts": Case(),  # a route of each kind: tests/lakehouse/alerts/test_notices.py
+    "metrics": Case(code=0),  # as status
     "publish": Case(),
     "releases": Case(),
     "diff": Case(("1", "2")),
@@ -222,7 +225,7 @@ def test_each_command_is_here() -> None:
         below = getattr(command, "commands", {})
         waiting += [(f"{path} {name}".strip(), one) for name, one in below.items()]
         found += [] if below else [path]
-    assert sorted(found) == sorted(CASES)
+    assert sorted(found) == sorted({name.partition(" --")[0] for name in CASES})
 
 
 @dataclass
@@ -232,6 +235,7 @@ class Place:
     folder: Path
     toy: Toy
     api: SalesAPI
+    people: told.Told
     well: Mapping[str, str]
     refused: Mapping[str, str]
 
@@ -242,6 +246,9 @@ def place(
 ) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("canaries")
     shutil.copytree(conf.HOME / "conf", folder / "home" / "conf")
+    (folder / "home" / "conf" / "alerts.yml").write_text(
+        "routes: {team: {url: TO_TEAM}}\nlimits: {disk_free: 1}\n", encoding="utf-8"
+    )  # so that there is something to tell
     (folder / "seen.csv").write_text("seen_id,seen_at\n1,2026-01-01\n2,2026-01-02\n", encoding="utf-8")
     (folder / "postgres").mkdir()
     (folder / "postgres" / "tables.yml").write_text("{}", encoding="utf-8")
@@ -262,7 +269,9 @@ def place(
     api = SalesAPI(some_sales(date(2026, 1, 1), 2, a_day=5), canary("api"))
     database = _a_database(postgres)
     with ExitStack() as until:
+        people = until.enter_context(told.told())
         common = IN_ENVIRONMENT | {
+            "TO_TEAM": people.addresses["TO_WEBHOOK"].replace(told.CANARY, canary("route")),
             "SHOP_URL": until.enter_context(served(api)),
             "LAKEHOUSE_LANDING": str(toy.landing),
             "LAKEHOUSE_CACHE": str(folder / "cache"),
@@ -281,7 +290,7 @@ def place(
             "MINIO": str(folder / "minio"),
             **{name: text.replace("-db-", "-wrong-") for name, text in well.items() if "postgresql" in text},
         }
-        yield Place(folder, toy, api, common | well, common | refused)
+        yield Place(folder, toy, api, people, common | well, common | refused)
 
 
 def _a_database(url: str) -> str:
@@ -326,6 +335,7 @@ def test_no_command_shows_a_secret(
     caplog.set_level(logging.DEBUG)
     case, begun, ends = CASES[command], time.time(), list[tuple[int, str]]()
     here.api.faults.clear()
+    here.people.deaf.clear()
     fails = case.well if case.fails is None else case.fails
     for arguments, environment in ((case.well, here.well), (fails, here.refused)):
         if arguments is None:
@@ -342,6 +352,7 @@ def test_no_command_shows_a_secret(
         said = capfd.readouterr()
         ends.append((int(ended.value.code or 0), said.out + said.err))
         here.api.faults.extend(["echo"] * 9)
+        here.people.deaf.add("webhook")
     assert [code for code, _ in ends] == [0, case.code][2 - len(ends) :], ends
     left = {str(path): texts_of(path) for path in here.folder.rglob("*") if _is_newer(path, begun)}
     seen = {"said": "".join(said for _, said in ends), "log": caplog.text, **left}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
@@ -51,12 +52,17 @@ def _of_source(landing: str, name: str, source: Source) -> tuple[Dataset, ...]:
     """Of files the patterns that they come by: they are one dataset, whichever day they are of."""
     found = [of_place(f"{landing.rstrip('/')}/{one}") for one in source.files]
     if source.kafka:
-        servers = os.environ.get(source.kafka.servers, "").split(",")[0].strip()
-        found.append(Dataset(f"kafka://{servers or source.kafka.servers}", source.kafka.topic))
+        found.append(Dataset(_broker(os.environ.get(source.kafka.servers, source.kafka.servers)), source.kafka.topic))
     if source.api or source.database:
         fetched = _of_api(source.api) if source.api else _of_database(source.database)
         found.append(fetched or of_place(f"{landing.rstrip('/')}/{name}"))
     return tuple(found)
+
+
+def _broker(servers: str) -> str:
+    """The first of them, each of which may lack the port, or have a protocol before it."""
+    host = servers.partition(",")[0].strip().rpartition("://")[2]
+    return f"kafka://{host}" if re.search(r":\d+$", host) else f"kafka://{host}:9092"
 
 
 def _of_api(api: Api) -> Dataset | None:

@@ -99,6 +99,13 @@ REFUSALS = (
         "messages of the topic were deleted while they were read. Start again: it says from where on there are some.",
     ),
     (
+        r"kafka\.common\.errors\.(Sasl|Ssl)AuthenticationException",
+        (
+            "the topic's brokers and Spark's Java do not take each other, though this process could read them. Name "
+            "their CA's file by the variable that ends in _SSL_CA_LOCATION; if a login changed meanwhile, start again."
+        ),
+    ),
+    (
         r"Cannot fetch record for offset|Timed out waiting for a node assignment",
         "the topic's brokers did not answer Spark's workers. See that they run, and reach them, and start again.",
     ),

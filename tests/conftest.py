@@ -176,7 +176,10 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         jvm.check_java("Kafka's broker")
     except LakehouseError as error:
         pytest.skip(str(error))
-    yield kafka.start(folder, say=lambda _: None)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")  # to compile it well takes longer than it lives
+        started = kafka.start(folder, say=lambda _: None)
+    yield started
     kafka.stop(folder)
 
 

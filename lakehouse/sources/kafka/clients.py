@@ -9,13 +9,16 @@ import logging
 import os
 import re
 import time
+from concurrent.futures import wait
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakehouse.sources.windows import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from concurrent.futures import Future
 
     from confluent_kafka import Consumer, KafkaError
     from confluent_kafka.admin import AdminClient
@@ -37,10 +40,30 @@ SECURITY = (
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")  # by a name and a password
 SECRET = ("sasl.password", "ssl.key.password")
 ANSWERS_WITHIN = 30.0  # seconds
+REFUSES_FOR = 2.0  # seconds, until it is believed: brokers that start or end may close a connection
 FOR_A_MOMENT = ("LEADER_NOT_AVAILABLE", "NOT_LEADER_FOR_PARTITION")  # a topic was just made, or its broker ended
+AT_RUNNING = "that they run, and {0}SECURITY_PROTOCOL and the variables beside it"
+AT_PROTOCOL = "{0}SECURITY_PROTOCOL: they may want encryption (SSL), a login (SASL_PLAINTEXT), or both (SASL_SSL)"
+AT_LOGIN = "{0}SASL_USERNAME, {0}SASL_PASSWORD and {0}SASL_MECHANISM"
+AT_CERTIFICATES = (
+    "{0}SSL_CA_LOCATION, whether it is SSL that they speak ({0}SECURITY_PROTOCOL), and where they ask for a "
+    "certificate of one's own, {0}SSL_CERTIFICATE_LOCATION"
+)
+WHILE = re.compile(r" \(after \d+ms in state .*\)$")
 T = TypeVar("T")
-_HEARD: dict[str, str] = {}  # by what names the brokers, what was wrong last
 LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What was wrong last, and what to look at; by AT_RUNNING it may pass by itself, else the brokers refuse us."""
+
+    words: str
+    check: str = AT_RUNNING
+    since: float = field(default_factory=time.monotonic)
+
+
+_HEARD: dict[str, Heard] = {}  # by what names the brokers
 
 
 def is_set(kafka: Kafka) -> bool:
@@ -65,12 +88,16 @@ def settings(kafka: Kafka, environment: Mapping[str, str] | None = None) -> dict
             f"{kafka.prefix}SASL_MECHANISM names no way by which {kafka.topic} is read. Known are: "
             f"{', '.join(MECHANISMS)}."
         )
+    for name, key in names.items():
+        if key.endswith(".location") and key in found and not os.access(found[key], os.R_OK):
+            raise SourceError(f"{name} names {found[key]}, and there is no file that can be read. Correct it.")
     return {"bootstrap.servers": said.get(kafka.servers, ""), **found}
 
 
 def admin(kafka: Kafka) -> AdminClient:
     from confluent_kafka.admin import AdminClient  # noqa: PLC0415
 
+    _HEARD.pop(kafka.servers, None)
     with _in_words(kafka):
         return AdminClient(_quiet(kafka, settings(kafka)))
 
@@ -95,14 +122,36 @@ def _quiet(kafka: Kafka, said: Mapping[str, Any]) -> dict[str, Any]:
     """The own lines of librdkafka, which would stand between ours, go to our log; what was wrong last is remembered."""
 
     def hear(error: KafkaError) -> None:
-        _HEARD[kafka.servers] = error.str()
+        known, new = _HEARD.get(kafka.servers), _heard(error)
+        if known is None or error.name() != "_ALL_BROKERS_DOWN":  # which says no more than what was wrong with each
+            begun = known.since if known and known.check == new.check else new.since
+            _HEARD[kafka.servers] = Heard(new.words, new.check, begun)
         LOG.info("%s", error)
 
     return {**said, "logger": LOG, "error_cb": hear}
 
 
-def patiently(kafka: Kafka, asked: AdminClient, ask: Callable[[], T]) -> T:
-    """What the brokers answer a client; again while a partition has no leader. Raises SourceError where they do not."""
+def _heard(error: KafkaError) -> Heard:
+    words = WHILE.sub("", error.str())
+    if error.name() == "_ALL_BROKERS_DOWN":  # and not a word of any: each took the connection, and ended it
+        return Heard("they close every connection", AT_PROTOCOL)
+    if error.name() == "_AUTHENTICATION":
+        return Heard(words, AT_LOGIN)
+    return Heard(words, AT_CERTIFICATES if error.name() == "_SSL" or "SSL" in words else AT_RUNNING)
+
+
+def answered(kafka: Kafka, asked: AdminClient, answer: Future[T]) -> T:
+    """Waited for. Raises SourceError where the brokers do nothing but refuse us, and KafkaException."""
+    while not wait([answer], 0.1).done:
+        asked.poll(0)  # by it the client says why it has no connection
+        heard = _HEARD.get(kafka.servers)
+        if heard and heard.check != AT_RUNNING and time.monotonic() - heard.since > REFUSES_FOR:
+            raise failed(kafka)
+    return answer.result()
+
+
+def patiently(kafka: Kafka, ask: Callable[[], T]) -> T:
+    """What the brokers answer; again while a partition has no leader. Raises SourceError where they do not."""
     from confluent_kafka import KafkaError, KafkaException  # noqa: PLC0415
 
     passing = {getattr(KafkaError, name) for name in FOR_A_MOMENT}
@@ -112,7 +161,6 @@ def patiently(kafka: Kafka, asked: AdminClient, ask: Callable[[], T]) -> T:
             return ask()
         except KafkaException as error:
             if error.args[0].code() not in passing or time.monotonic() > until:
-                asked.poll(0)  # by it the client says why it has no connection
                 raise failed(kafka, error) from None
         time.sleep(0.1)
 
@@ -127,23 +175,24 @@ def _in_words(kafka: Kafka) -> Iterator[None]:
         raise failed(kafka, error) from None
 
 
-def failed(kafka: Kafka, error: Exception) -> SourceError:
+def failed(kafka: Kafka, error: Exception | None = None) -> SourceError:
     """What the brokers of the topic, or the client, could not do, with what to look at."""
     from confluent_kafka import KafkaError  # noqa: PLC0415
 
-    said = error.args[0] if error.args else error
+    said = error.args[0] if error and error.args else error
     if isinstance(said, KafkaError) and said.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
         return SourceError(
             f"The brokers that {kafka.servers} names have no topic {kafka.topic}, or do not show it to this account. "
             "Make it there, or correct `topic:` in its table's contract."
         )
-    words = said.str() if hasattr(said, "str") else str(said)
-    if heard := _HEARD.pop(kafka.servers, ""):
-        words = f"{words} ({heard})"
+    heard = _HEARD.pop(kafka.servers, None)
+    causes = [said.str() if isinstance(said, KafkaError) else str(said or ""), heard.words if heard else ""]
+    words = "; ".join(filter(None, causes))
     for secret in SECRET:  # librdkafka names a wrong setting's value
         if value := os.environ.get(f"{kafka.prefix}{secret.replace('.', '_').upper()}"):
             words = words.replace(value, "***")
+    check = (heard.check if heard else AT_RUNNING).format(kafka.prefix)
     return SourceError(
         f"Topic {kafka.topic} cannot be read from the brokers that {kafka.servers} names: {words.rstrip('.')}. Check "
-        f"that they run, and {kafka.prefix}SECURITY_PROTOCOL and the variables beside it."
+        f"{check}."
     )

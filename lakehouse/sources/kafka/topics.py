@@ -75,7 +75,7 @@ Offers: TypeAlias = "Mapping[str, Offer | LakehouseError]"
 def look(kafka: Kafka) -> Topic:
     """Ask the brokers. Raises SourceError where they do not answer, or have no such topic."""
     asked = clients.admin(kafka)
-    return clients.patiently(kafka, asked, lambda: _look(kafka, asked))
+    return clients.patiently(kafka, lambda: _look(kafka, asked))
 
 
 def _look(kafka: Kafka, asked: AdminClient) -> Topic:
@@ -83,13 +83,13 @@ def _look(kafka: Kafka, asked: AdminClient) -> Topic:
     from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # noqa: PLC0415
 
     described = asked.describe_topics(TopicCollection([kafka.topic]), request_timeout=clients.ANSWERS_WITHIN)
-    found = described[kafka.topic].result()
+    found = clients.answered(kafka, asked, described[kafka.topic])
     numbers = sorted(one.id for one in found.partitions)
 
     def offsets(spec: OffsetSpec, level: IsolationLevel) -> dict[int, int]:
         wanted = {TopicPartition(kafka.topic, one): spec for one in numbers}
         answers = asked.list_offsets(wanted, isolation_level=level, request_timeout=clients.ANSWERS_WITHIN)
-        return {place.partition: answer.result().offset for place, answer in answers.items()}
+        return {place.partition: clients.answered(kafka, asked, one).offset for place, one in answers.items()}
 
     committed, all_of_it = IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED
     low = offsets(OffsetSpec.earliest(), all_of_it)  # type: ignore[no-untyped-call]
@@ -127,9 +127,10 @@ def _range(
     """A partition that came later is read from its beginning, whatever the start is."""
     begin = taken.get(now.number, starts[now.number] if is_first else 0)
     if begin > now.high:
+        held = f"hold it up to {now.high - 1} only" if now.high else "hold nothing of it"
         raise SourceError(
             f"{table} includes messages of {kafka.topic}, partition {now.number}, up to offset {begin - 1}, and its "
-            f"brokers hold it up to {now.high - 1} only: they lost messages, and will give their offsets to others. "
+            f"brokers {held}: they lost messages, and will give their offsets to others. "
             "Delete the topic and make it anew with what is still to come; then its id is another, and the next "
             "`lakehouse run` says how to go on."
         )

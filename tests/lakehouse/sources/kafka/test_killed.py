@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,11 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 pytest.importorskip("confluent_kafka", reason="needs the extra `kafka`: uv sync --inexact --extra kafka")
 
+from lakehouse.errors import LakehouseError
 from lakehouse.runs.topics import Readers
 from lakehouse.sources import broker as kafka
+from lakehouse.sources.kafka import clients
 from tests.lakehouse.sources.kafka.sent import Taker, Topic, as_rows
 
 if TYPE_CHECKING:
@@ -104,10 +109,11 @@ def test_a_run_that_is_killed_before_any_of_its_writes_takes_nothing_twice(
 
 
 def test_a_broker_that_is_killed_while_it_is_read_is_waited_for(
-    broker: Broker, topic: Topic, engine: Native, tmp_path: Path
+    broker: Broker, topic: Topic, engine: Native, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(clients, "ANSWERS_WITHIN", 120.0)  # where much else runs, a broker starts for longer than 30 s
     chance = random.Random(1)  # noqa: S311  no secret
-    taker = Taker(tmp_path, topic.name, engine, {"patience": "60s"}, readers=Readers(are_kept=True))
+    taker = Taker(tmp_path, topic.name, engine, {"patience": "120s"}, readers=Readers(are_kept=True))
     traffic(topic, chance)
     taker.run()
     traffic(topic, chance)
@@ -118,6 +124,39 @@ def test_a_broker_that_is_killed_while_it_is_read_is_waited_for(
     again.join()
     taker.readers.close()
     assert taker.taken() == as_rows(topic.committed)
+
+
+@pytest.mark.long
+def test_a_broker_that_lost_its_disk_is_gone_on_with_once_its_topic_is_made_anew(
+    broker: Broker, topic: Topic, engine: Native, tmp_path: Path
+) -> None:
+    """What was taken stays, what is sent from then on is taken once; under the old topic nothing more is."""
+    taker = Taker(tmp_path, topic.name, engine, readers=Readers(are_kept=True))
+    topic.send(*[b"before"] * 6)
+    taker.run()
+    before = taker.taken()
+    os.kill((kafka.status(broker.folder) or broker).pid, signal.SIGKILL)
+    for partition in range(topic.partitions):
+        shutil.rmtree(broker.folder / "data" / f"{topic.name}-{partition}")
+    kafka.start(broker.folder)
+    with pytest.raises(LakehouseError, match=r"up to offset 2, and its brokers hold nothing of it: they lost messages"):
+        taker.run()
+    topic.send(b"others", b"others")
+    with pytest.raises(LakehouseError, match="and its brokers hold it up to 0 only: they lost messages"):
+        taker.run()
+    assert taker.taken() == before
+    topic.make_anew()
+    topic.committed.clear()
+    topic.send(b"others", b"others", b"after")
+    with pytest.raises(LakehouseError, match="was made anew") as refused:
+        taker.run()
+    said = re.search(r"made_anew: (\[\{topic_id: .*\}\])", str(refused.value))
+    assert said
+    taker.kafka = {"made_anew": yaml.safe_load(said[1])}
+    for _ in range(2):
+        taker.run()
+        assert taker.taken() == sorted([*before, *as_rows(topic.committed)], key=str)
+    taker.readers.close()
 
 
 @pytest.mark.long

@@ -1,0 +1,221 @@
+"""Brokers that want encryption and a login: both engines read them, and a refusal says what to correct."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+pytest.importorskip("confluent_kafka", reason="needs the extra `kafka`: uv sync --inexact --extra kafka")
+
+from confluent_kafka import admin
+
+from lakehouse.engines import jvm
+from lakehouse.errors import LakehouseError
+from lakehouse.sources import broker as kafka
+from lakehouse.sources.kafka import clients
+from lakehouse.store import service
+from tests.lakehouse.sources.kafka.sent import Taker, Topic, as_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from lakehouse.engines.native import Native
+
+pytestmark = pytest.mark.kafka
+HOME = Path(__file__).parents[4]
+PASSWORD, WRONG = "c4nary-of-a-password", "c4nary-that-is-wrong"
+SECURITY = "org.apache.kafka.common.security"
+# Of each kind who may read, by which of the two listeners; the certificate of the brokers stands for users' too.
+LOGIN = {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_USERNAME": "me", "SASL_PASSWORD": PASSWORD}
+PLAIN, SCRAM, CERTIFICATE = "a password", "a password that is never sent", "a certificate"
+WAYS = {
+    PLAIN: ("guarded", LOGIN | {"SASL_MECHANISM": "PLAIN"}),
+    SCRAM: ("guarded", LOGIN | {"SASL_MECHANISM": "SCRAM-SHA-256"}),
+    CERTIFICATE: (
+        "certified",
+        {"SECURITY_PROTOCOL": "SSL", "SSL_CERTIFICATE_LOCATION": "brokers.pem", "SSL_KEY_LOCATION": "brokers.key"},
+    ),
+}
+
+# A line from outside for each run, and how the settings are to be wrong when Spark gets them; it says what went wrong.
+BY_SPARK = """
+import json, os, sys
+from dataclasses import replace
+from pathlib import Path
+from lakehouse.engines import topics
+from lakehouse.errors import LakehouseError
+from tests.lakehouse.sources.kafka.sent import Taker
+
+read = topics.read
+for line in sys.stdin:
+    folder, topic, environment, wrong = json.loads(line)
+    os.environ |= environment
+    for name in [one for one in os.environ if one.startswith("KAFKA_") and one not in environment]:
+        del os.environ[name]
+    topics.read = lambda spark, asked, tasks: read(spark, replace(asked, settings=asked.settings | wrong), tasks)
+    try:
+        Taker(Path(folder), topic, "spark").run()
+        print("read")
+    except LakehouseError as error:
+        print(" ".join(str(error).split()))
+"""
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A topic of two messages, and by listener the address at which its broker asks who reads it."""
+
+    folder: Path
+    topic: Topic
+    listeners: Mapping[str, str]
+
+    def environment(self, way: str, other: Mapping[str, str | None] | None = None) -> dict[str, str]:
+        """For this way of reading it, but for what is said otherwise; None is not said."""
+        listener, said = WAYS[way]
+        settings = {"SSL_CA_LOCATION": "brokers.pem"} | said | dict(other or {})
+        values = {name: value for name, value in settings.items() if value is not None}
+        files = {name: str(self.folder / value) for name, value in values.items() if name.endswith("_LOCATION")}
+        known = {"SERVERS": self.listeners[listener]} | values | files
+        return {f"KAFKA_{name}": value for name, value in known.items()}
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    try:
+        jvm.check_java("Kafka's broker")
+    except LakehouseError as error:
+        pytest.skip(str(error))
+    folder = tmp_path_factory.mktemp("guarded")
+    for name in ("brokers", "others"):
+        certify(folder, name)
+    plain, controller, guarded, certified = (f"127.0.0.1:{service.free_port()}" for _ in range(4))
+    service.remember(folder / "kafka", {"address": plain, "controller": controller, "pid": 0})
+    ours = f"PLAINTEXT://{plain},GUARDED://{guarded},CERTIFIED://{certified}"
+    settings = {
+        "listeners": f"{ours},CONTROLLER://{controller}",
+        "advertised.listeners": ours,
+        "listener.security.protocol.map": ("PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,GUARDED:SASL_SSL,CERTIFIED:SSL"),
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(folder / "store.pem"),
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(folder / "brokers.pem"),
+        "listener.name.certified.ssl.client.auth": "required",
+        "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256",
+        "listener.name.guarded.plain.sasl.jaas.config": (
+            f'{SECURITY}.plain.PlainLoginModule required user_me="{PASSWORD}";'
+        ),
+        "listener.name.guarded.scram-sha-256.sasl.jaas.config": f"{SECURITY}.scram.ScramLoginModule required;",
+    }
+    (folder / "store.pem").write_text("".join((folder / f"brokers.{one}").read_text() for one in ("key", "pem")))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")  # as the fixture `broker`
+        kafka.start(folder / "kafka", say=lambda _: None, settings=settings)
+    topic = Topic(plain).make()
+    topic.send(b'{"user_id": 7}', b"broken")
+    asking, how = topic.admin, admin.ScramCredentialInfo(admin.ScramMechanism.SCRAM_SHA_256, 4096)  # type: ignore[attr-defined]
+    me = admin.UserScramCredentialUpsertion("me", how, PASSWORD.encode())  # type: ignore[attr-defined]
+    asking.alter_user_scram_credentials([me])["me"].result()
+    yield Guarded(folder, topic, {"guarded": guarded, "certified": certified})
+    kafka.stop(folder / "kafka")
+
+
+def certify(folder: Path, name: str) -> None:
+    """A certificate of 127.0.0.1 that vouches for itself, and its key."""
+    how = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-subj", "/CN=tests"]
+    how += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", f"{folder}/{name}.key", "-out", f"{folder}/{name}.pem"]
+    subprocess.run(["openssl", "req", "-x509", *how], check=True, capture_output=True)  # noqa: S607
+
+
+@contextmanager
+def said_by(environment: Mapping[str, str]) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        for variable, value in environment.items():
+            patched.setenv(variable, value)
+        yield
+
+
+AT_LOGIN = r"\. Check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM\."
+CLOSED = r"names: they close every connection\. Check KAFKA_SECURITY_PROTOCOL: they may want encryption \(SSL\), a"
+# By what is said otherwise, or not at all.
+REFUSED: dict[str, list[tuple[dict[str, str | None], str]]] = {
+    PLAIN: [
+        ({"SASL_PASSWORD": WRONG}, "Invalid username or password" + AT_LOGIN),
+        ({"SASL_PASSWORD": None}, r"password must be set\. Check that they run, and KAFKA_SECURITY_PROTOCOL"),
+        (
+            {"SSL_CA_LOCATION": "others.pem"},
+            r"broker certificate could not be verified, .*\. Check KAFKA_SSL_CA_LOCATION, whether it is SSL that",
+        ),
+        ({"SECURITY_PROTOCOL": "SSL"}, CLOSED),
+        (dict.fromkeys([*LOGIN, "SASL_MECHANISM", "SSL_CA_LOCATION"]), CLOSED),
+    ],
+    SCRAM: [({"SASL_PASSWORD": WRONG}, "invalid credentials with SASL mechanism SCRAM-SHA-256" + AT_LOGIN)],
+    CERTIFICATE: [
+        (
+            {"SSL_CERTIFICATE_LOCATION": None, "SSL_KEY_LOCATION": None},
+            r"alert bad certificate.*, and where they ask for a certificate of one's own, KAFKA_SSL_CERTIFICATE_LOC",
+        ),
+        (
+            {"SSL_KEY_LOCATION": "nobodys.key"},
+            r"KAFKA_SSL_KEY_LOCATION names .*/nobodys\.key, and there is no file that can be read\. Correct it\.",
+        ),
+    ],
+}
+
+
+def test_brokers_that_refuse_say_why_at_once_and_are_read_when_that_is_corrected(
+    guarded: Guarded,
+    engine: Native,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Long before the client would give up, which says no more than that it did; no log has the password."""
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr(clients, "REFUSES_FOR", 0.2)
+    said = []
+    for way in WAYS:
+        taker = Taker(tmp_path / way.replace(" ", "-"), guarded.topic.name, engine)
+        for other, words in REFUSED[way]:
+            with said_by(guarded.environment(way, other)), pytest.raises(LakehouseError, match=words) as refused:
+                taker.run()
+            said.append(str(refused.value))
+        with said_by(guarded.environment(way)):
+            taker.run()
+        assert taker.taken() == as_rows(guarded.topic.committed)
+    assert "Timed out" not in " ".join(said)
+    assert "c4nary" not in " ".join([*said, caplog.text])
+    assert not any(b"c4nary" in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+
+
+@pytest.mark.long
+@pytest.mark.spark
+def test_spark_reads_guarded_brokers_by_its_own_source_and_no_log_of_it_has_the_password(
+    guarded: Guarded, tmp_path: Path
+) -> None:
+    """All that Java says is looked at; a login that changes between the driver's look and Spark's is said in words."""
+    takers = {way: Taker(tmp_path / way.replace(" ", "-"), guarded.topic.name, "native") for way in WAYS}
+    plain, others = guarded.environment(PLAIN), str(guarded.folder / "others.pem")
+    wrong = [(PLAIN, plain, {"sasl.password": WRONG}), (PLAIN, plain, {"ssl.ca.location": others})]
+    runs = [*wrong, *((way, guarded.environment(way), {}) for way in WAYS)]
+    lines = [json.dumps([str(takers[way].folder), guarded.topic.name, *said]) for way, *said in runs]
+    facts = {"LAKEHOUSE_MASTER": "local[2]", "LAKEHOUSE_DRIVER_MEMORY": "700m", "LAKEHOUSE_LOG": "info"}
+    done = subprocess.run(
+        [sys.executable, "-c", BY_SPARK], cwd=HOME, env=os.environ | facts, input="\n".join(lines),
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    words = "the topic's brokers and Spark's Java do not take each other"
+    told = done.stdout.splitlines()
+    assert [words in one or one for one in told] == [True, True, *["read"] * len(WAYS)]
+    assert all(one.taken() == as_rows(guarded.topic.committed) for one in takers.values())
+    assert "kafka.clients" in done.stderr  # so it did speak of its settings
+    assert "c4nary" not in done.stdout + done.stderr
+    assert not any(b"c4nary" in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())

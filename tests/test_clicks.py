@@ -155,7 +155,7 @@ def history(tables: dict[str, Table], folder: Path, seed: int, steps: int, *othe
         clicks.arrive(native, events[step * size : (step + 1) * size])
         if step == steps - 1:
             clicks.are_taken_back(native, random, 0.05)
-        engine = random.choice(either)
+        engine = either[step % len(either)]
         engines.start(engine.name)
         assert clicks.turns(engine) == {"incremental" if step else "first"}
         engines.start(native.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
+import re
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import reduce
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from lakehouse.delta.commits.committer import Target
     from lakehouse.engines.protocol import Change, Planned
 
+IN_ONE_PROCESS = re.compile(r"local($|\[)")  # masters whose driver is the only executor
 METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 BASE = "lakehouse.base"  # ConditionalLogStore.java reads it
 ARROW_BYTES, BYTES_AT_ONCE = "spark.sql.execution.arrow.maxBytesPerBatch", 32 << 20  # of messages, in a worker
@@ -131,9 +133,10 @@ class Spark:
     def once(self, rows: DataFrame, until: ExitStack) -> DataFrame:
         if rows.is_cached:
             return rows
-        if self.is_small:
+        if self.is_small and IN_ONE_PROCESS.match(str(self.spark.sparkContext.master)):
             # Every plan is compared with what is persisted, and a write to a table plans anew what was read from it
-            # before: here that takes longer than the rows. A checkpoint goes with the last plan that reads it.
+            # before: here that takes longer than the rows. A checkpoint goes with the last plan that reads it, but
+            # also with the executor that has it: on a cluster it would end the run.
             return rows.localCheckpoint(eager=False)
         kept = rows.persist()
         until.callback(kept.unpersist)

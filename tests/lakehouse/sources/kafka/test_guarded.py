@@ -18,7 +18,7 @@ pytest.importorskip("confluent_kafka", reason="needs the extra `kafka`: uv sync 
 
 from confluent_kafka import admin
 
-from lakehouse.engines import jvm
+from lakehouse.engines.spark import jvm
 from lakehouse.errors import LakehouseError
 from lakehouse.sources import broker as kafka
 from lakehouse.sources.kafka import clients
@@ -28,7 +28,7 @@ from tests.lakehouse.sources.kafka.sent import Taker, Topic, as_rows
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from lakehouse.engines.native import Native
+    from lakehouse.engines.native.engine import Native
 
 pytestmark = pytest.mark.kafka
 HOME = Path(__file__).parents[4]

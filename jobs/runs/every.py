@@ -148,8 +148,8 @@ class Rounds:
         finally:
             self.is_busy = False
             self._engine, self._ledger = run.engine, run.ledger
-        if self._engine and not self._engine.is_alive():
-            self._start_over()
+        if self._engine and (why := self._engine.spent()):
+            self._start_over(why)
         return is_behind
 
     def _tidy(self, report: Report) -> None:
@@ -235,10 +235,12 @@ class Rounds:
             self.messages.print(f"[dim]Trying again every {self.every} s.[/]")
         self._said = said
 
-    def _start_over(self) -> None:
-        """Spark's Java has ended: this process becomes a new one, with the same arguments."""
+    def _start_over(self, why: str) -> None:
+        """As a new process in the place of this one, with the same arguments."""
         if not self.stopping.is_set():
-            printed.error(self.messages, f"{_now()} Java ended: see spark.log in the cache folder. Starting anew.")
+            self._readers.close()
+            self._published.end(self.messages)
+            printed.error(self.messages, f"{_now()} {why} Starting anew.")
             os.execv(sys.executable, sys.orig_argv)  # noqa: S606
 
 

@@ -162,8 +162,8 @@ class Engine(Protocol):
         """
         ...
 
-    def is_alive(self) -> bool:
-        """Whether it can still compute."""
+    def spent(self) -> str:
+        """Why a process that is kept should begin anew; "" where it need not."""
         ...
 
     def stop(self) -> None:

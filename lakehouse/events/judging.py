@@ -63,10 +63,11 @@ def judged(
     status = F.when(are_among(retracted), RETRACTED).when(F.col(SENT).isNull(), EMPTY)
     status = status.when(F.size("_broken") > 0, REJECTED).otherwise(KEPT)
     said = said_of(table)
-    marked = told.withColumn("_status", status)
     is_wrong = F.col("_status") == REJECTED
-    return marked.select(
-        *(name for name in marked.columns if name not in {SENT, "_sequence"}),
+    # By the names that are known, since asking for them costs a call that parses each rule.
+    names = [*table.contract.columns, *of, *RULES_OF.values(), "_status"]
+    return told.withColumn("_status", status).select(
+        *(name for name in names if name not in {SENT, "_sequence"}),
         *(F.when(is_wrong, F.col(name)).alias(name) for name in (SENT, "_sequence")),
         id_of(said).alias(ID),
     )

@@ -33,7 +33,7 @@ def repeats(
     are asked nothing.
     """
     named = rows.where(F.col(ID).isNotNull()).select(*seen(said), *ARRIVAL)
-    ids = [named.groupBy(ID).agg(F.count("*").alias("_rows")).where("_rows > 1").select(ID)]
+    ids = [named.groupBy(ID).agg(F.count("*").alias("_rows")).where(F.col("_rows") > 1).select(ID)]
     near = None
     if kept is not None:
         near = once(kept.join(named.select(ID), on=ID, how="left_semi"))  # the only look at all of them
@@ -51,7 +51,7 @@ def repeats(
         asked = once(placed.withColumn("_first_day", of_first))
         if asked.isEmpty():
             break
-        first.append(asked.where("_place = 1").select(*EVIDENCE))
+        first.append(asked.where(F.col("_place") == 1).select(*EVIDENCE))
         left = asked.where(F.abs(F.col("_day") - F.col("_first_day")) > said.horizon).drop("_place", "_first_day")
     places = mine.select(*EVIDENCE)
     return once(places.join(units.together(first), on=list(EVIDENCE), how="left_anti") if first else places)

@@ -360,8 +360,10 @@ class Native:
         pieces = {piece: parquet.of_folders(file) for file, some in cut.items() for piece in some}
         return parquet.adopt(target.address, pieces, target.schema)
 
-    def is_alive(self) -> bool:
-        return True
+    def spent(self) -> str:
+        """Where it holds more than it may: Sail keeps 20 KB of each condition that it reads as SQL, for ever."""
+        held, most = sail.held(), sail.memory() + sail.MORE
+        return f"This process holds {held >> 20:,} MB of memory, and may {most >> 20:,}." if held > most else ""
 
     def stop(self) -> None:
         self.scratch.remove()
@@ -387,6 +389,7 @@ def _started() -> Native:
     spark.conf.set("spark.connect.session.planCompression.defaultAlgorithm", "NONE")
     # What the client could ask for again if its connection broke takes two thirds of a small query's time.
     spark.client.disable_reattachable_execute()
+    way_in.keep(spark, sail.SILENCE / 5)
     atexit.register(way_in.end)
     return Native(spark, scratch)  # type: ignore[arg-type]
 

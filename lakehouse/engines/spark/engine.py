@@ -279,11 +279,12 @@ class Spark:
         finally:
             self.spark.conf.unset(BASE)
 
-    def is_alive(self) -> bool:
+    def spent(self) -> str:
+        ended = "Java ended: see spark.log in the cache folder."
         try:
-            return not self.spark.sparkContext._jsc.sc().isStopped()  # noqa: SLF001
+            return ended if self.spark.sparkContext._jsc.sc().isStopped() else ""  # noqa: SLF001
         except Exception:  # noqa: BLE001  what a dead Java answers is not Spark's to say
-            return False
+            return ended
 
     def stop(self) -> None:
         self.spark.stop()

@@ -44,7 +44,7 @@ if "dies" in names:
     from lakehouse.engines.native.engine import Native
     dead = Path(folder, "dead")
     dead.unlink(missing_ok=True)
-    Native.is_alive = lambda _: not dead.exists()
+    Native.spent = lambda _: "Spent." if dead.exists() else ""
 toy = Toy(Path(folder), engine=None)
 tables = toy.tables()
 wanted = {name: one for name, one in tables.items() if name in (names or tables)}
@@ -242,14 +242,14 @@ def test_a_second_signal_ends_at_once() -> None:
     ],
     indirect=True,
 )
-def test_when_java_dies_the_process_becomes_a_new_one(watched: Watched) -> None:
+def test_where_the_engine_is_spent_the_process_becomes_a_new_one(watched: Watched) -> None:
     watched.toy.deliver("monday.csv", "7,A,2,10.00")
     watched.until("done; looking again")
     (watched.toy.folder / "dead").touch()
     for child in psutil.Process(watched.process.pid).children():
         if child.name() == "java":
             child.kill()
-    watched.until("Java ended")
+    watched.until(r"(Java ended.*|Spent\.) Starting anew")
     watched.toy.deliver("tuesday.csv", "8,B,1,5.00")
     watched.until("done; looking again", times=2)
     watched.signal(signal.SIGTERM)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from lakehouse.delta.files import feed
 from lakehouse.delta.tables import log
 from lakehouse.documents.judgement import judging
 from lakehouse.engines.native import engine as native
+from lakehouse.engines.native import sail
 from lakehouse.engines.native.engine import Native
 from lakehouse.engines.native.scratch import Scratch
 from lakehouse.engines.protocol import FEW_BYTES, Change
@@ -37,6 +39,23 @@ ROUNDS: list[dict[str, tuple[str, ...]]] = [
     {"2 b.csv": ("8,B,1,5.00", "9,C,2,3.00", "10,E,4,1.50", "11,F,1,2.00")},
     {"1 late.csv": ("8,B,4,5.00", "7,A,1,10.00", "12,G,1,2.00")},
 ]
+
+
+def test_what_was_executed_the_server_forgets(engine: Native) -> None:
+    way_in = engine.spark.client._channel  # noqa: SLF001
+    engine.spark.interruptAll()
+    assert engine.arrow(engine.frame(pa.table({"id": [1, 2]})).where(F.col("id") > 1)).num_rows == 1
+    until = time.monotonic() + 60
+    while way_in._forgetting and time.monotonic() < until:  # noqa: SLF001
+        time.sleep(0.01)
+    assert engine.spark.interruptAll() == []
+
+
+def test_a_process_that_holds_too_much_is_spent(engine: Native, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKEHOUSE_MEMORY", "2g")
+    assert not engine.spent()
+    monkeypatch.setattr(sail, "held", lambda: 3_500_000_000)
+    assert engine.spent() == "This process holds 3,337 MB of memory, and may 3,072."
 
 
 @pytest.mark.slow

@@ -13,6 +13,8 @@ import pytest
 
 pytest.importorskip("confluent_kafka", reason="needs the extra `kafka`: uv sync --inexact --extra kafka")
 
+from lakehouse.alerts import facts, problems
+from lakehouse.alerts.rules import KINDS, Alerts
 from lakehouse.delta.commits import ops
 from lakehouse.delta.tables import log, progress
 from lakehouse.delta.tables.progress import Offsets, Progress
@@ -20,6 +22,7 @@ from lakehouse.engines.spark import topics as by_spark
 from lakehouse.errors import LakehouseError
 from lakehouse.recovery import releases, rewind
 from lakehouse.runs import topics
+from lakehouse.runs.run import Run
 from lakehouse.sources.kafka import clients, consume
 from lakehouse.sources.kafka.topics import look, offer
 from tests.lakehouse.sources.kafka.sent import EVENTS, Taker, Topic, as_rows
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
+    from lakehouse.alerts.problems import Problem
     from lakehouse.described.kafka import Kafka
     from lakehouse.engines.native.engine import Native
     from lakehouse.engines.spark.engine import Spark
@@ -147,6 +151,31 @@ def test_lag_tools_see_how_far_a_table_is(topic: Topic, taker: Taker) -> None:
     told = asked.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result()
     mine = {(one.partition, one.offset) for one in told.topic_partitions if one.topic == topic.name}
     assert mine == {(0, 2), (1, 1)}
+
+
+def test_people_hear_of_what_a_round_left_for_longer_than_is_wanted_until_another_took_it(
+    topic: Topic, taker: Taker
+) -> None:
+    """A round takes a hundred of the messages that were sent five hours ago."""
+
+    def waits() -> list[Problem]:
+        run = Run(taker.root, str(taker.folder), {EVENTS: taker.table}, engine=taker.engine)
+        known = facts.gather(run, Alerts(), None, without=[kind for kind in KINDS if kind != "lag"])
+        return problems.found(known, Alerts())
+
+    taker.kafka = {"megabytes": 1}
+    ago = datetime.now(UTC) - timedelta(hours=5)
+    topic.send(*[b"x" * 30_000] * 150, timestamp=int(1000 * ago.timestamp()))
+    assert taker.run().is_behind
+    (left,) = ops.query(progress.address(taker.root, topics.LAG), "select sum(behind) as n, max(seconds) as s from t")
+    (problem,) = waits()
+    assert (problem.key, problem.what) == (
+        f"lag:{EVENTS}/{topic.name}", "50 offsets wait, the oldest message for 5 h."
+    )  # fmt: skip
+    assert (left["n"], 5 * 3600 <= left["s"] < 6 * 3600) == (50, True)
+    while taker.run().is_behind:
+        pass
+    assert waits() == []
 
 
 def test_a_transaction_that_stays_open_holds_nobody_up_and_is_told_of(topic: Topic, taker: Taker) -> None:

@@ -88,11 +88,10 @@ def start(form: str = "") -> None:
     level, root = os.environ.get("LAKEHOUSE_LOG", "").lower(), logging.getLogger()
     for one in [one for one in root.handlers if isinstance(one, _ToTerminal)]:
         root.removeHandler(one)
-    if (form or TEXT) not in {JSON, TEXT} or (level or "info") not in LEVELS:
-        raise LakehouseError(
-            f"Logs are written as json or text, not as {form or TEXT!r}, and LAKEHOUSE_LOG is one of "
-            f"{', '.join(LEVELS)}, not {level!r}."
-        )
+    if (form or TEXT) not in {JSON, TEXT}:
+        raise LakehouseError(f"Logs are written as json or text, not as {form!r}. Set LAKEHOUSE_LOG_FORMAT to either.")
+    if (level or "info") not in LEVELS:
+        raise LakehouseError(f"LAKEHOUSE_LOG is {level!r}. Set it to {', '.join(LEVELS[:-1])} or {LEVELS[-1]}.")
     if form or level:
         handler = _ToTerminal()
         handler.setFormatter(Lines(form or TEXT))

@@ -42,7 +42,9 @@ def alerts(
     if test is not None:
         if test not in wanted.routes:
             there_are = ", ".join(wanted.routes) or "none"
-            raise LakehouseError(f"conf/alerts.yml has no route {test}. There are: {there_are}.")
+            raise LakehouseError(
+                f"conf/alerts.yml has no route {test}. Write it below `routes:`. There are: {there_are}."
+            )
         if why := notices.test(wanted.routes[test], storage.normalise(places(lake, None)[0])):
             raise LakehouseError(f"The route {test} took no notice: {why}")
         messages.print(f"The route {test} took the notice.")

@@ -230,12 +230,13 @@ def _check(facts: Facts, _: Alerts) -> Iterator[Problem]:
             usual = "" if one.usual is None else f"Usual is {_percent(one.usual)}."
             why = facts.why.get((measure.table_name, measure.name), "").rstrip(".")
             what = f"{measure.broken:,} of {measure.checked:,} do not hold it ({_percent(measure.share or 0.0)})."
+            what = f"A sum does not close: {measure.note}." if is_sum else what
             yield _problem(
                 "check",
                 f"{_place(measure)}/{measure.name}",
-                f"A sum does not close: {measure.note}." if is_sum else what,
+                f"{what} {why}." if why else what,
                 usual,
-                f"{why and f'Why it must hold: {why}. '}Look at the rows, and correct them where they come from.",
+                "Look at the rows, and correct them where they come from.",
                 _rows(
                     "at, checked, broken, note", "ops.quality", "at", table_name=measure.table_name, name=measure.name
                 ),

@@ -149,7 +149,8 @@ def _volume(source: Source, table: str, market: int | None, new: Sequence[Loaded
         if not one.rows and not source.may_be_empty and not one.is_quiet:
             odd.append(f"{one.path} has no rows")
         elif typical and ratio and not _is_usual(source, one.rows, typical):
-            odd.append(f"{one.path} has {one.rows:,} rows, {ratio:.2f} times the usual {typical:,.0f}")
+            rows = f"{one.rows:,} {'row' if one.rows == 1 else 'rows'}"
+            odd.append(f"{one.path} has {rows}, {ratio:.2f} times the usual {typical:,.0f}")
         if one.rows:
             usual.append(one.rows)
             ratios += [ratio] if ratio is not None else []

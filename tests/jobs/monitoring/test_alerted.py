@@ -136,7 +136,10 @@ def test_what_fails_of_telling_fails_no_run_and_is_seen(
 def test_a_route_is_tried_by_its_name(toy: Toy, people: Told, command: Callable[..., tuple[int, str]]) -> None:
     wanted(routes=WEBHOOK)
     code, said = command("alerts", "--test", "pager")
-    assert (code, "conf/alerts.yml has no route pager. There are: webhook." in said) == (1, True)
+    assert (code, "conf/alerts.yml has no route pager. Write it below `routes:`. There are: webhook." in said) == (
+        1,
+        True,
+    )
     people.deaf.add("webhook")
     code, said = command("alerts", "--test", "webhook")
     assert (code, "The route webhook took no notice: Failed to send JSON" in said) == (1, True)

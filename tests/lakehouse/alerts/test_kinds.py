@@ -306,7 +306,11 @@ TROUBLE: dict[Kind, Trouble] = {
         delivering("1,A,2,1000.00", *WHOLE[1:]),
         delivering(*WHOLE, name="mended.csv", later=2),
         "silver.order_lines/1/price_is_small",
-        ("1 of 4 do not hold it (25.0%)", "Usual is 0.0%", "from ops.quality where table_name = 'silver.order_lines'"),
+        (
+            "1 of 4 do not hold it (25.0%). a test.",
+            "Usual is 0.0%",
+            "from ops.quality where table_name = 'silver.order_lines'",
+        ),
     ),
     "lag": Trouble(
         waiting(Lag("bronze.orders", 0, 5, 70, 0, TODAY), Lag("bronze.orders", 1, 5, 7, 0, TODAY)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -48,8 +48,8 @@ class Trace:
     column: str
     meaning: str = ""
     ways: tuple[str, ...] = ()
-    chosen_by: Mapping[str, Sequence[str]] = ()  # type: ignore[assignment]
-    rows: Mapping[str, Sequence[str]] = ()  # type: ignore[assignment]
+    chosen_by: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    rows: Mapping[str, Sequence[str]] = field(default_factory=dict)
     of: tuple[Trace, ...] = ()
     unknown: str = ""
 

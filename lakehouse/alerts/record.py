@@ -123,12 +123,10 @@ class Record:
         return {route: one for route, one in newest.items() if one.event == FAILED}
 
     def _newest(self) -> list[Told]:
-        place = "row_number() over (partition by kind, about, route, event = 'failed' order by at desc)"
-        statement = f"select * from (select *, {place} as n from t) as numbered where n = 1 order by at"  # noqa: S608
         rows = list[dict[str, Any]]()
         if self.is_there:
             try:
-                rows = ops.query(progress.address(self.root, ALERTS), statement)
+                rows = ops.newest(progress.address(self.root, ALERTS), "kind, about, route, event = 'failed'")
             except LakehouseError:
                 self.is_there = False
         told = [Told(**{name: row[name] for name in TYPES}) for row in rows] + self._kept()

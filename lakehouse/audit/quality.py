@@ -208,12 +208,9 @@ def newest(root: str, kind: Kind, since: datetime = ops.EPOCH) -> list[Noted]:
 
     Files of runs before `since` are not opened.
     """
-    place = "row_number() over (partition by table_name, market, name order by at desc)"
     moment = since.astimezone(UTC).isoformat(sep=" ", timespec="milliseconds")
     mine = f"measure = '{kind}' and at >= timestamp '{moment}'"
-    statement = f"select * from (select *, {place} as n from t where {mine}) as numbered where n = 1"  # noqa: S608
-    rows = ops.query(progress.address(root, QUALITY), f"{statement} order by table_name, market, name")
-    return [_noted(row) for row in rows]
+    return [_noted(row) for row in ops.newest(progress.address(root, QUALITY), "table_name, market, name", mine)]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from lakehouse.alerts import facts, problems, record
 from lakehouse.alerts.record import Record
@@ -208,7 +208,7 @@ def _of_releases(root: str) -> Iterator[Sample]:
 
 
 def _of_rounds(root: str) -> Iterator[Sample]:
-    for row in _newest(root, topics.LAG, "table_name, topic, partition"):
+    for row in ops.newest(progress.address(root, topics.LAG), "table_name, topic, partition"):
         place = (row["table_name"], row["topic"], str(row["partition"]))
         yield Sample("lakehouse_lag_offsets", row["behind"], place)
         yield Sample("lakehouse_lag_seconds", row["seconds"], place)
@@ -216,18 +216,11 @@ def _of_rounds(root: str) -> Iterator[Sample]:
 
 
 def _of_certificates(root: str) -> Iterator[Sample]:
-    for row in _newest(root, CERTIFICATES, "table_name"):
+    for row in ops.newest(progress.address(root, CERTIFICATES), "table_name"):
         table = (row["table_name"],)
         yield from _at("lakehouse_verified_timestamp", row["at"], *table)
         yield Sample("lakehouse_verified_version", row["version"], table)
         yield Sample("lakehouse_verified_equal", float(row["equal"]), table)
-
-
-def _newest(root: str, table: str, of: str) -> list[dict[str, Any]]:
-    """The newest row of a table of the core for each value of these columns."""
-    place = f"row_number() over (partition by {of} order by at desc)"
-    statement = f"select * from (select *, {place} as n from t) as numbered where n = 1 order by {of}"  # noqa: S608
-    return ops.query(progress.address(root, table), statement)
 
 
 def _of_postgres(url: str) -> Iterator[Sample]:

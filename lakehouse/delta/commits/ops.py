@@ -170,6 +170,13 @@ def query(address: str, statement: str, version: int | None = None, **others: st
     return list(each(address, statement, version, **others))
 
 
+def newest(address: str, of: str, where: str = "true") -> list[dict[str, Any]]:
+    """Of the rows `where` something holds the newest, by `at`, for each value of these columns, and in their order."""
+    place = f"row_number() over (partition by {of} order by at desc)"
+    numbered = f"select *, {place} as place from t where {where}"  # noqa: S608
+    return query(address, f"select * from ({numbered}) as numbered where place = 1 order by {of}")  # noqa: S608
+
+
 def each(address: str, statement: str, version: int | None = None, **others: str) -> Iterator[dict[str, Any]]:
     """As `query`, of an answer of many rows: they are never all there at once as Python's objects."""
     for batch in storage.patiently(lambda: _batches(address, statement, version, others), BrokenOffError):

@@ -76,6 +76,13 @@ def test_what_is_made_from_a_column_is_the_other_way_round(toy: Toy) -> None:
     assert (said["column"], said["of"][0]["of"][0]["table"]) == ("quantity", "silver.orders")
 
 
+def test_every_part_of_the_json_is_of_one_type(toy: Toy) -> None:
+    """Also of what is delivered, which nothing is known of."""
+    bronze = json.loads(traced.as_json(traces(toy, ("bronze.orders", "quantity"))))
+    (landing,) = bronze["of"]
+    assert (landing["table"], landing["chosen_by"], landing["rows"]) == ("landing", {}, {})
+
+
 def test_a_column_is_one_that_there_is(toy: Toy) -> None:
     with pytest.raises(LakehouseError, match=r"There is no table gold.totalz. There are: .*gold\.totals"):
         traced.place(toy.tables(), "gold.totalz.units")

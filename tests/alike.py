@@ -1,16 +1,26 @@
-"""Two Arrow tables held against each other: the same columns in order, the same types, the same rows any way round."""
+"""Two Arrow tables held against each other: the same columns in order, the same types, the same rows any way round.
+
+And a table of two lakes: all that a reader can see of it.
+"""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+
+from lakehouse.delta.files import feed
+from lakehouse.delta.tables import log, progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from lakehouse.writes.lake import Lake
+
 SHOWN = 5
+OF_A_RUN = "_batch"
 
 
 def differences(found: pa.Table, expected: pa.Table) -> list[str]:
@@ -29,6 +39,45 @@ def differences(found: pa.Table, expected: pa.Table) -> list[str]:
 def assert_alike(found: pa.Table, expected: pa.Table, what: str = "") -> None:
     wrong = differences(found, expected)
     assert not wrong, "\n".join((what, *wrong))
+
+
+def assert_equal(name: str, one: Lake, other: Lake) -> None:
+    """All that a reader can see of a table, and what the note says of its inputs; not its files, versions and runs."""
+    assert facts(one, name) == facts(other, name)
+    assert_alike(rows(one, name), rows(other, name), name)
+    rejected = progress.rejected(name)
+    assert (one.state(rejected) is None) == (other.state(rejected) is None)
+    if one.state(rejected):
+        assert facts(one, rejected) == facts(other, rejected)
+        assert distinct(one, rejected) == distinct(other, rejected)
+
+
+def facts(lake: Lake, name: str) -> dict[str, Any]:
+    """Of the log: columns with types, nullability and comments, how it is stored, and what it includes."""
+    stored, state = log.snapshot(lake.address(name)), lake.state(name)
+    assert stored
+    assert state
+    note = state.progress
+    inputs = {one: of.version for one, of in note.inputs.items() if one.startswith("conf.")} if note else {}
+    return {
+        "schema": json.loads(stored.metadata["schemaString"]),
+        "partitions": stored.partition_by,
+        "properties": stored.configuration,
+        "definition": note and note.fingerprint,
+        "inputs": note and set(note.inputs),
+        "conf": inputs,
+        "has_quarantine": bool(note and note.rejected),
+    }
+
+
+def rows(lake: Lake, name: str) -> pa.Table:
+    found = feed.read(lake.address(name))
+    return found.drop_columns([OF_A_RUN]) if OF_A_RUN in found.column_names else found
+
+
+def distinct(lake: Lake, name: str) -> set[str]:
+    found = rows(lake, name).to_pylist()
+    return {str(row | {"rules": sorted(row["rules"])}) for row in found}
 
 
 def _only(some: list[tuple[str, pa.DataType]], others: list[tuple[str, pa.DataType]]) -> list[str]:

@@ -21,6 +21,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.recovery import releases
 from lakehouse.runs.run import Run
 from lakehouse.sources import broker as kafka
+from lakehouse.store import minio
 from tests import real
 from tests.real import OF_EACH_KIND, Built, Continued
 
@@ -181,6 +182,18 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         started = kafka.start(folder, say=lambda _: None)
     yield started
     kafka.stop(folder)
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[minio.Account]:
+    """A MinIO of the test's own, for processes that it starts: the environment has the account of who writes."""
+    server = minio.start(tmp_path / "minio" / "data")
+    minio.ensure_bucket(server)
+    _, writer = minio.reader_and_writer(server)
+    for name, value in writer.environment().items():
+        monkeypatch.setenv(name, value)
+    yield writer
+    minio.stop(server.folder)
 
 
 @pytest.fixture(scope="session")

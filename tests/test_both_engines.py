@@ -6,28 +6,22 @@ A table of each kind, of every tenth order and task, since Spark takes its time;
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lakehouse import engines, graph
-from lakehouse.delta.files import feed
-from lakehouse.delta.tables import log, progress
 from lakehouse.proof import verify
 from lakehouse.proof.verify import OTHER, Scope
 from tests import real
-from tests.alike import assert_alike
+from tests.alike import assert_equal, rows
 from tests.real import OF_EACH_KIND
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pyarrow as pa
-
     from lakehouse.engines.spark.engine import Spark
-    from lakehouse.writes.lake import Lake
     from tests.real import Built, Continued
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
@@ -35,7 +29,6 @@ ALL = real.filled()
 TABLES = list(graph.selected(graph.load(), OF_EACH_KIND))
 # Of each way of writing one, and one that the day more does not touch; each takes Spark seconds.
 PROVED_BY_SPARK = ("silver.exchange_rates", "silver.order_lines", "gold.daily_sales", "gold.basket_pairs")
-OF_A_RUN = "_batch"
 
 
 def test_no_table_is_empty(few_by_native: Built) -> None:
@@ -97,42 +90,3 @@ def test_what_one_engine_wrote_the_other_proves(continued: Continued, on_spark: 
         assert [one.table for one in verdicts if one.comparisons] == list(names)
         assert {one.written_by.split()[0] for one in verdicts} == {engines.NATIVE, on_spark.name}
         assert all(one.written_by.split()[0] != one.rebuilt_by.split()[0] for one in verdicts)
-
-
-def assert_equal(name: str, one: Lake, other: Lake) -> None:
-    """All that a reader can see of a table, and what the note says of its inputs; not its files, versions and runs."""
-    assert facts(one, name) == facts(other, name)
-    assert_alike(rows(one, name), rows(other, name), name)
-    rejected = progress.rejected(name)
-    assert (one.state(rejected) is None) == (other.state(rejected) is None)
-    if one.state(rejected):
-        assert facts(one, rejected) == facts(other, rejected)
-        assert distinct(one, rejected) == distinct(other, rejected)
-
-
-def facts(lake: Lake, name: str) -> dict[str, Any]:
-    """Of the log: columns with types, nullability and comments, how it is stored, and what it includes."""
-    stored, state = log.snapshot(lake.address(name)), lake.state(name)
-    assert stored
-    assert state
-    note = state.progress
-    inputs = {one: of.version for one, of in note.inputs.items() if one.startswith("conf.")} if note else {}
-    return {
-        "schema": json.loads(stored.metadata["schemaString"]),
-        "partitions": stored.partition_by,
-        "properties": stored.configuration,
-        "definition": note and note.fingerprint,
-        "inputs": note and set(note.inputs),
-        "conf": inputs,
-        "has_quarantine": bool(note and note.rejected),
-    }
-
-
-def rows(lake: Lake, name: str) -> pa.Table:
-    found = feed.read(lake.address(name))
-    return found.drop_columns([OF_A_RUN]) if OF_A_RUN in found.column_names else found
-
-
-def distinct(lake: Lake, name: str) -> set[str]:
-    found = rows(lake, name).to_pylist()
-    return {str(row | {"rules": sorted(row["rules"])}) for row in found}

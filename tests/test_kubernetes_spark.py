@@ -17,7 +17,6 @@ from lakehouse.store.cache import cache_folder
 from tests import charts, cluster
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = [pytest.mark.long, pytest.mark.spark]
@@ -36,17 +35,6 @@ SMALL = {  # for a machine of two cores; and a stand-in is asked, it does not te
 }
 
 
-@pytest.fixture
-def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[minio.Account]:
-    server = minio.start(tmp_path / "minio" / "data")
-    minio.ensure_bucket(server)
-    _, writer = minio.reader_and_writer(server)
-    for name, value in writer.environment().items():
-        monkeypatch.setenv(name, value)
-    yield writer
-    minio.stop(server.folder)
-
-
 def _of_the_chart() -> tuple[cluster.Pod, dict[str, str], list[cluster.Pod]]:
     """The pod of the job, the files of its ConfigMap, the rules of its role."""
     found = {(one["kind"], one["metadata"]["name"]): one for one in charts.documents("spark")}
@@ -54,7 +42,7 @@ def _of_the_chart() -> tuple[cluster.Pod, dict[str, str], list[cluster.Pod]]:
     return pod, found["ConfigMap", "lakehouse-spark"]["data"], found["Role", "lakehouse-driver"]["rules"]
 
 
-def test_a_job_takes_files_in_executors_that_it_asks_kubernetes_for(tmp_path: Path, account: minio.Account) -> None:
+def test_a_job_takes_files_in_executors_that_it_asks_kubernetes_for(tmp_path: Path, store: minio.Account) -> None:
     exports, scratch = tmp_path / "exports", tmp_path / "scratch"
     for file in daily.generate(exports, lines=300, days=2).files:
         storage.client().upload_file(str(file), minio.BUCKET, f"landing/{file.relative_to(exports).as_posix()}")
@@ -72,7 +60,7 @@ def test_a_job_takes_files_in_executors_that_it_asks_kubernetes_for(tmp_path: Pa
             text = re.sub(rf"(?<![\w/.-]){place}\b", ours, text)
         return text
 
-    with cluster.Cluster(tmp_path, account.environment(), here).running() as standing_in:
+    with cluster.Cluster(tmp_path, store.environment(), here).running() as standing_in:
         settings = dict(line.split("=", 1) for line in here(files["spark.conf"]).splitlines())
         settings |= SMALL | {"spark.master": f"k8s://{standing_in.url}"}
         (tmp_path / "spark.conf").write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
@@ -83,7 +71,7 @@ def test_a_job_takes_files_in_executors_that_it_asks_kubernetes_for(tmp_path: Pa
         scratch.mkdir()
         answer = subprocess.run(
             [here(part) for part in (*bronze["command"], *command)],
-            env=os.environ | variables | {"AWS_ENDPOINT_URL": account.endpoint},
+            env=os.environ | variables | {"AWS_ENDPOINT_URL": store.endpoint},
             cwd=scratch, capture_output=True, text=True, check=False, timeout=PATIENCE,
         )  # fmt: skip
         assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr[-3000:]

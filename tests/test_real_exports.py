@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import shutil
 import subprocess
 import sys
@@ -27,7 +26,7 @@ from tests.oracle.recompute import tables as recomputed
 from tests.real import BUYERS, OF_EACH_KIND
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from pyspark.sql import DataFrame
 
@@ -375,21 +374,7 @@ def view(engine: Native, lake: Lake, name: str) -> DataFrame:
     return lake.read(engine, name, state.version)
 
 
-@pytest.fixture(scope="module")
-def on_minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[minio.Account]:
-    """A store of its own, as its restricted user; stopped by the test that started it."""
-    server = minio.start(tmp_path_factory.mktemp("minio") / "data")
-    minio.ensure_bucket(server)
-    _, writer = minio.reader_and_writer(server)
-    before = dict(os.environ)
-    os.environ.update(writer.environment())
-    yield writer
-    os.environ.clear()
-    os.environ.update(before)
-    minio.stop(server.folder)
-
-
-@pytest.mark.usefixtures("on_minio")
+@pytest.mark.usefixtures("store")
 @pytest.mark.parametrize(
     "names", [OF_EACH_KIND, pytest.param((), marks=pytest.mark.long)], ids=["of each kind", "all that are delivered"]
 )

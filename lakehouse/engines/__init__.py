@@ -6,6 +6,7 @@ both compute alike `spelling`.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from importlib import metadata
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
 # gRPC reads it when it is loaded. Spark's Java is started by a fork, which gRPC's own handlers crash now and then.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
+# Of glibc's arenas, which it makes for threads up to 16 on two cores, each keeps up to 64 MB that nobody uses: in a
+# process that is kept 590 MB of 670 (measured). It must be said before there are threads.
+ARENAS, M_ARENA_MAX = 2, -8
+if hasattr(_libc := ctypes.CDLL(None), "mallopt"):
+    _libc.mallopt(M_ARENA_MAX, ARENAS)
 
 NATIVE, SPARK = "native", "spark"
 NAMES = (NATIVE, SPARK)

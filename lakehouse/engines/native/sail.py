@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 MEMORY_SHARE, MOST_MEMORY = 0.25, 4 << 30  # of the machine's memory, for what is sorted, grouped and joined
 # Seconds after which a session that nobody uses is dropped. Sail remembers each call for as long (3 KB), so not longer.
 SILENCE = 600
-ARENAS, M_ARENA_MAX = 2, -8  # of malloc, and which of mallopt's parameters says so
 MORE = 1 << 30  # bytes that a process may hold beside what the engine may use
 
 
@@ -34,8 +33,6 @@ def scratch() -> Scratch:
     made = Scratch.make()
     for key, value in _settings(made).items():
         os.environ.setdefault(key, value)
-    if hasattr(malloc := ctypes.CDLL(None), "mallopt"):
-        malloc.mallopt(M_ARENA_MAX, ARENAS)  # of forty threads each would keep an arena of its own, a quarter of it all
     return made
 
 

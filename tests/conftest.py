@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from jobs import cli
 from jobs.demo import two_days
 from jobs.samples import daily
 from lakehouse import engines, graph
@@ -26,7 +27,7 @@ from tests import real
 from tests.real import OF_EACH_KIND, Built, Continued
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from pyspark.sql import SparkSession
     from xdist.remote import Producer
@@ -194,6 +195,20 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[minio.Acc
         monkeypatch.setenv(name, value)
     yield writer
     minio.stop(server.folder)
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """`lakehouse` in this process: its exit code, and what it says on either stream."""
+
+    def run(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["lakehouse", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capfd.readouterr()
+        return int(ended.value.code or 0), said.out + said.err
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,14 @@ def reader_and_writer(server: Server) -> tuple[Account, Account]:
     return minio.reader_and_writer(server)
 
 
+@pytest.fixture
+def as_writer(reader_and_writer: tuple[Account, Account], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment is that of who may write, as on a server that the store's page sets up."""
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
+    for name, value in reader_and_writer[1].environment().items():
+        monkeypatch.setenv(name, value)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """It notes who waits for a lock for longer than his deadlock_timeout."""

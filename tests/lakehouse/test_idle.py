@@ -7,7 +7,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
@@ -22,9 +21,6 @@ from lakehouse.intake.deliveries import landing
 from lakehouse.intake.records import ledger
 from lakehouse.recovery import releases
 from lakehouse.store import storage
-
-if TYPE_CHECKING:
-    from lakehouse.store.minio import Account
 
 HOME = Path(__file__).parents[2]
 LOADED = {"bronze.customers": 0}  # its batch
@@ -132,9 +128,8 @@ def test_nothing_to_do_is_learnt_without_java_or_spark_and_a_question_loads_no_c
 
 
 @pytest.mark.slow
-def test_on_s3_too(reader_and_writer: tuple[Account, Account], exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in reader_and_writer[1].environment().items():
-        monkeypatch.setenv(name, value)
+@pytest.mark.usefixtures("as_writer")
+def test_on_s3_too(exports: Path) -> None:
     root, delivered = "s3://lakehouse/idle/lake", "s3://lakehouse/idle/landing"
     storage.client().upload_file(
         str(exports / "market_1/Customers.json"), "lakehouse", "idle/landing/market_1/Customers.json"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jobs import cli, options
+from jobs import options
 from lakehouse import conf, graph, logs
 from lakehouse.delta.commits import ops
 from lakehouse.delta.tables import progress
@@ -69,17 +68,6 @@ def toy(engine: Native, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.delenv("LAKEHOUSE_LOG", raising=False)
     logs.start()
     options.messages.quiet = False
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
-    def run(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["lakehouse", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return int(ended.value.code or 0), capfd.readouterr().err
-
-    return run
 
 
 def events(said: str) -> list[dict[str, Any]]:

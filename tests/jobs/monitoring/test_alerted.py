@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,6 @@ import pytest
 import yaml
 from rich.console import Console
 
-from jobs import cli
 from jobs.monitoring import alerted
 from jobs.runs.every import Rounds
 from lakehouse import conf, graph
@@ -66,18 +64,6 @@ def wanted(**said: Any) -> None:  # noqa: ANN401
     """However full the disk is."""
     said = {"limits": {"disk_free": 0.0}, **said}
     (conf.HOME / "conf" / "alerts.yml").write_text(yaml.safe_dump(said), encoding="utf-8")
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
-    def run(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["lakehouse", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capfd.readouterr()
-        return int(ended.value.code or 0), said.out + said.err
-
-    return run
 
 
 def test_a_run_that_fails_is_told_and_a_later_one_takes_it_back(

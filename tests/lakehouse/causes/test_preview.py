@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from lakehouse.causes.diff import Difference
     from lakehouse.engines.native.engine import Native
     from lakehouse.engines.spark.engine import Spark
-    from lakehouse.store.minio import Account
 
 pytestmark = pytest.mark.slow
 LINES, ORDERS, TOTALS = "silver.order_lines", "silver.orders", "gold.totals"
@@ -85,11 +84,8 @@ def test_a_rule_that_would_stop_a_table_says_so(toy: Toy) -> None:
     assert files(toy) == before
 
 
-def test_on_s3_too(
-    tmp_path: Path, engine: Native, reader_and_writer: tuple[Account, Account], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in reader_and_writer[1].environment().items():
-        monkeypatch.setenv(name, value)
+@pytest.mark.usefixtures("as_writer")
+def test_on_s3_too(tmp_path: Path, engine: Native) -> None:
     toy, root = Toy(tmp_path, engine), f"s3://{minio.BUCKET}/preview-{os.getpid()}"
     toy.deliver("monday.csv", "7,A,2,10.00")
     Run(root, str(toy.landing), toy.tables(), engine=engine).execute(toy.tables())

@@ -19,16 +19,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lakehouse.engines.native.engine import Native
-    from lakehouse.store.minio import Account
 
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.usefixtures("as_writer")
 def test_what_is_older_leaves_a_bucket_and_what_was_written_over_stays(
-    reader_and_writer: tuple[Account, Account], tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in reader_and_writer[1].environment().items():
-        monkeypatch.setenv(name, value)
     monkeypatch.setattr(Delivery, "is_older", lambda _, days, __: days is not None)  # a store's times are its own
     root, landing = (f"s3://lakehouse/let_go/{name}" for name in ("lake", "landing"))
     tables = Toy(tmp_path, engine, sources()).tables()

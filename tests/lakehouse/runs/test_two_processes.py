@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from lakehouse.delta.commits.committer import Target
     from lakehouse.engines.native.engine import Native
     from lakehouse.engines.spark.engine import Spark
-    from lakehouse.store.minio import Account
 
 HOME = Path(__file__).parents[3]
 PATIENCE = 300.0  # seconds, where many processes share a small machine
@@ -108,11 +107,8 @@ def test_on_a_folder_one_of_two_processes_wins_and_nothing_is_lost(tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_on_s3_one_of_two_processes_wins_and_nothing_is_lost(
-    tmp_path: Path, engine: Native, reader_and_writer: tuple[Account, Account], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in reader_and_writer[1].environment().items():
-        monkeypatch.setenv(name, value)
+@pytest.mark.usefixtures("as_writer")
+def test_on_s3_one_of_two_processes_wins_and_nothing_is_lost(tmp_path: Path, engine: Native) -> None:
     assert_nothing_is_lost(tmp_path, f"s3://{minio.BUCKET}/two-processes-{os.getpid()}", engine)
 
 

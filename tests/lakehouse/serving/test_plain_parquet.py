@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from lakehouse.engines.native.engine import Native
-    from lakehouse.store.minio import Account
 
 BEGIN = datetime(2026, 3, 1, 22, tzinfo=UTC)
 ALWAYS = datetime.max.replace(tzinfo=UTC)
@@ -520,11 +519,8 @@ def test_rounds_do_not_wait_for_files_and_say_afterwards_what_was_written(lake: 
 
 
 @pytest.mark.slow
-def test_files_on_s3_are_put_where_none_are(
-    reader_and_writer: tuple[Account, Account], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in reader_and_writer[1].environment().items():
-        monkeypatch.setenv(name, value)
+@pytest.mark.usefixtures("as_writer")
+def test_files_on_s3_are_put_where_none_are() -> None:
     lake = Lake("s3://lakehouse/plain")
     lake.add(BEGIN, BEGIN + HOUR)
     lake.now = BEGIN + HOUR + 10 * MINUTE

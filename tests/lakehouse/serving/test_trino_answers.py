@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from lakehouse.engines.native.engine import Native
     from lakehouse.engines.protocol import Engine
     from lakehouse.serving.trino.schemas import Trino
-    from lakehouse.store.minio import Account
 
 pytestmark = [pytest.mark.long, pytest.mark.slow]
 DELIVERED = {"bronze.orders", "bronze.customers", "bronze.deliveries"}  # of other tables none comes into being
@@ -155,11 +154,8 @@ def test_it_answers_as_sql_does_and_follows_what_both_engines_release(
         )
 
 
-def test_on_s3_nobody_writes_even_where_its_account_may(
-    reader_and_writer: tuple[Account, Account], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in reader_and_writer[1].environment().items():
-        monkeypatch.setenv(name, value)
+@pytest.mark.usefixtures("as_writer")
+def test_on_s3_nobody_writes_even_where_its_account_may() -> None:
     root = "s3://lakehouse/shown"
     table = Target(progress.address(root, "gold.daily_sales"), ROWS.schema)
     committer.overwrite(table, -1, ROWS, None)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from lakehouse.graph import Table
     from lakehouse.sources.windows import Landed, Page
-    from lakehouse.store.minio import Account
 
 TABLE, BODIES = "bronze.sales", [b'[{"id": 1}]', b'[{"id": 2}]', b'[{"id": 3}]']
 
@@ -213,11 +212,8 @@ def test_a_source_that_cannot_be_fetched_stops_no_other(
 
 
 @pytest.mark.slow
-def test_a_bucket_gets_what_a_folder_gets(
-    reader_and_writer: tuple[Account, Account], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in reader_and_writer[1].environment().items():
-        monkeypatch.setenv(name, value)
+@pytest.mark.usefixtures("as_writer")
+def test_a_bucket_gets_what_a_folder_gets(tmp_path: Path) -> None:
     landing = "s3://lakehouse/fetched_pages"
     with pytest.raises(SourceError):
         fetch_it(landing, Listed(BODIES, error=(2, SourceError("It is asleep."))))

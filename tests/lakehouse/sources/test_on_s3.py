@@ -25,7 +25,6 @@ from lakehouse.store import storage
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lakehouse.store.minio import Account
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("engine")]
 SALES = "silver.api_sales"
@@ -50,7 +49,7 @@ cli.main()
 
 @pytest.fixture
 def bucket(
-    reader_and_writer: tuple[Account, Account],
+    as_writer: None,  # noqa: ARG001  for what it does
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
@@ -58,8 +57,6 @@ def bucket(
     """Where landing is, and a lake beside it, as the environment says."""
     prefix = f"s3://lakehouse/windows_{abs(hash(request.node.name))}"
     places = {"ROOT": f"{prefix}/lake", "LANDING": f"{prefix}/landing", "CACHE": str(tmp_path / "cache")}
-    for name, value in reader_and_writer[1].environment().items():
-        monkeypatch.setenv(name, value)
     for name, value in places.items():
         monkeypatch.setenv(f"LAKEHOUSE_{name}", value)
     monkeypatch.setattr(retracted, "FILE", tmp_path / "retracted.yml")

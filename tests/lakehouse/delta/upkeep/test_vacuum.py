@@ -24,7 +24,6 @@ from lakehouse.store import storage
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from lakehouse.store.minio import Account
 
 DAY = 24 * 3600
 SCHEMA = pa.schema({"n": pa.int64(), "s": pa.string()})
@@ -190,12 +189,8 @@ def test_a_version_whose_files_went_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_on_s3_files_are_compacted_and_deleted_alike(
-    reader_and_writer: tuple[Account, Account], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
-    for name, value in reader_and_writer[1].environment().items():
-        monkeypatch.setenv(name, value)
+@pytest.mark.usefixtures("as_writer")
+def test_on_s3_files_are_compacted_and_deleted_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vacuum, "IN_FLIGHT", timedelta(0))
     target = Target("s3://lakehouse/swept/orders", SCHEMA, vectors=True)
     for base in range(-1, 8):

@@ -16,7 +16,6 @@ from tests.corpus import made
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lakehouse.store.minio import Account
 
 ROOT, TEXT = "s3://lakehouse/typed", "order_id,product\n7,A\n"
 
@@ -25,16 +24,13 @@ ROOT, TEXT = "s3://lakehouse/typed", "order_id,product\n7,A\n"
 @pytest.mark.parametrize(
     ("kind", "content"), [("parquet", made.parquet), ("spreadsheet", made.xlsx)], ids=["parquet", "spreadsheet"]
 )
+@pytest.mark.usefixtures("as_writer")
 def test_a_file_by_itself_and_in_an_archive_is_read_from_a_bucket(
-    reader_and_writer: tuple[Account, Account],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     kind: str,
     content: object,
 ) -> None:
     pytest.importorskip("python_calamine", reason="workbooks are read by the extra [sources]")
-    for name, value in reader_and_writer[1].environment().items():
-        monkeypatch.setenv(name, value)
     root, bytes_of = f"{ROOT}/{kind}", content(TEXT)  # type: ignore[operator]
     made.pack(tmp_path / "a.zip", "inside", bytes_of, None)
     storage.put(root, "alone", bytes_of)

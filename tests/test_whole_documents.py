@@ -7,7 +7,7 @@ import os
 from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -25,12 +25,16 @@ if TYPE_CHECKING:
 
     from lakehouse.engines.native.engine import Native
     from lakehouse.graph import Table
+    from tests.rows import Cells
 
     Task = tuple[tuple[int, ...], int | None]  # the amounts of its items, and the Subtotal on its last row
 
 pytestmark = pytest.mark.slow
 ITEMS, LINES = "silver.delivery_items", "silver.order_lines"
 HEADER = "Task_ID,Order_ID,Task_Type,Agent_ID,Task_Status,Task_Details_QTY,Task_Details_AMOUNT,Discount,Subtotal"
+# In which the files of three days arrive: in market 1 as their dates say, in market 2 some late.
+ARRIVALS = ((1, (0, 1, 2)), (2, (2, 0, 1)), (2, (1, 2, 0)))
+SIGNS = {1: "KSh ", 2: "₦ "}
 DELIVERED: dict[str, Task] = {
     "whole": ((100, 200, 300), 600),
     "first half": ((100, 200), None),
@@ -42,18 +46,18 @@ DELIVERED: dict[str, Task] = {
 }
 
 
-def write(landing: Path, day: int, tasks: Sequence[Task]) -> None:
-    """A file of that day: tasks numbered from 0, and a whole one behind them, so that it does not end within one."""
-    rows = []
-    for number, (amounts, subtotal) in enumerate(tasks):
-        totals = [*[("-", "-")] * (len(amounts) - 1), ("KSh 0.00", "-" if subtotal is None else str(subtotal))]
+def write(landing: Path, market: int, first: int, day: int, tasks: Sequence[Task]) -> None:
+    """A file of that day: tasks numbered from `first`, and a whole one, so that it does not end within one of them."""
+    rows, sign = [], SIGNS[market]
+    for number, (amounts, subtotal) in enumerate(tasks, start=first):
+        totals = [*[("-", "-")] * (len(amounts) - 1), (f"{sign}0.00", "-" if subtotal is None else str(subtotal))]
         rows += [
-            f'{number},"YR-7,0",Delivery,-,Completed,1,KSh {amount}.00,{discount},{total}'
+            f'{number},"YR-7,0",Delivery,-,Completed,1,{sign}{amount}.00,{discount},{total}'
             for amount, (discount, total) in zip(amounts, totals, strict=True)
         ]
-    rows.append('999,"YR-8,0",Delivery,-,Completed,1,KSh 5.00,KSh 0.00,5')
-    path = landing / "market_1" / f"2022-01-{day:02}" / "Market 1 Deliveries.csv"
-    path.parent.mkdir(parents=True)
+    rows.append(f'999,"YR-8,0",Delivery,-,Completed,1,{sign}5.00,{sign}0.00,5')
+    path = landing / f"market_{market}" / f"2022-01-{day:02}" / f"{first} Deliveries.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join([HEADER, *rows, ""]), encoding="utf-8")
     at = datetime(2022, 1, day, 6, tzinfo=UTC).timestamp()
     os.utime(path, (at, at))
@@ -77,69 +81,69 @@ def amounts(lake: Lake) -> dict[int, list[int]]:
     return dict(found)
 
 
-@pytest.mark.parametrize("arrival", [(0, 1, 2), (2, 0, 1), (1, 2, 0)], ids=str)
-def test_a_part_never_replaces_what_has_its_totals(
-    arrival: Sequence[int], tmp_path: Path, engine: Native, tables: dict[str, Table]
-) -> None:
-    """A task for every history of three deliveries, one a day; the days' files arrive in any order."""
+def test_a_part_never_replaces_what_has_its_totals(tmp_path: Path, engine: Native, tables: dict[str, Table]) -> None:
+    """A task for every history of three deliveries, one a day; the days' files arrive in each of these orders."""
     histories = list(itertools.product(DELIVERED.values(), repeat=3))
     lake, landing = Lake(str(tmp_path / "lake")), tmp_path / "landing"
     free = tables[ITEMS].contract.model_copy(update={"reject_limit": 1.0})
     chosen = tables | {ITEMS: replace(tables[ITEMS], contract=free)}
-    arrived: list[int] = []
-    for day in arrival:
-        write(landing, day + 1, [history[day] for history in histories])
-        arrived = sorted([*arrived, day])
+    for step in range(3):
+        right: dict[int, list[int]] = {}
+        for number, (market, arrival) in enumerate(ARRIVALS, start=1):
+            write(landing, market, 1000 * number, arrival[step] + 1, [history[arrival[step]] for history in histories])
+            arrived = sorted(arrival[: step + 1])
+            for place, history in enumerate(histories, start=1000 * number):
+                if one := accepted([history[day] for day in arrived]):
+                    right[place] = list(one[0])
         Run(lake.root, str(landing), chosen, engine=engine).execute(graph.selected(chosen, [ITEMS]))
-        right = [accepted([history[one] for one in arrived]) for history in histories]
-        assert amounts(lake) == {number: list(one[0]) for number, one in enumerate(right) if one}
+        assert amounts(lake) == right
     done = verify.verify(engine.name, lake, str(landing), chosen, verify.chosen(lake, chosen, [ITEMS]), verify.Scope())
     assert [(one.reason, one.differing) for one in done] == [("", 0)]
 
 
-def statuses(rows: list[dict[str, Any]]) -> list[str]:
-    return [row["_status"] for row in rows]
+OF_LINES = [
+    ("AA", 20, ["kept", "duplicate"]),
+    ("AA", 40, ["kept", "kept"]),
+    ("AAB", 40, ["kept", "duplicate", "kept"]),
+    ("AAB", 60, ["kept", "kept", "kept"]),
+    ("ABAB", 40, ["kept", "kept", "duplicate", "duplicate"]),
+    ("ABAB", 80, ["kept"] * 4),
+    ("AAA", 60, ["kept"] * 3),
+    ("AAA", 40, ["rejected"] * 3),
+    ("AB", 60, ["rejected"] * 2),
+]
+OF_ITEMS = [
+    ("AA", 45, ["kept"] * 3),
+    ("AA", 25, ["kept", "duplicate", "kept"]),
+    ("AA", 30, ["rejected"] * 3),
+    ("AB", 45, ["kept"] * 3),
+    ("AB", 46, ["rejected"] * 3),
+    ("AB", None, ["kept"] * 3),
+    ("AA", None, ["kept"] * 3),
+]
 
 
-@pytest.mark.parametrize(
-    ("lines", "sub_total", "wanted"),
-    [
-        ("AA", 20, ["kept", "duplicate"]),
-        ("AA", 40, ["kept", "kept"]),
-        ("AAB", 40, ["kept", "duplicate", "kept"]),
-        ("AAB", 60, ["kept", "kept", "kept"]),
-        ("ABAB", 40, ["kept", "kept", "duplicate", "duplicate"]),
-        ("ABAB", 80, ["kept"] * 4),
-        ("AAA", 60, ["kept"] * 3),
-        ("AAA", 40, ["rejected"] * 3),
-        ("AB", 60, ["rejected"] * 2),
-    ],
-)
-def test_repeated_lines_are_what_the_sub_total_proves(
-    engine: Native, tables: dict[str, Table], lines: str, sub_total: int, wanted: list[str]
-) -> None:
-    rows = judged(engine, tables, LINES, [an_order_row(sku=sku, sub_total=str(sub_total)) for sku in lines])
-    assert statuses(rows) == wanted
-    repeated = [place for place, sku in enumerate(lines) if sku in lines[:place]] if "rejected" in wanted else []
-    assert [place for place, row in enumerate(rows) if "row_is_not_repeated" in str(row["_broken"])] == repeated
+def test_repeated_lines_are_what_the_sub_total_proves(engine: Native, tables: dict[str, Table]) -> None:
+    """All orders in one file: to plan it takes seconds, its rows nothing."""
+    orders = [
+        [an_order_row(order_id=str(number), sku=sku, sub_total=str(sub_total)) for sku in lines]
+        for number, (lines, sub_total, _) in enumerate(OF_LINES, start=1)
+    ]
+    found = iter(judged(engine, tables, LINES, [*itertools.chain(*orders)]))
+    for lines, sub_total, wanted in OF_LINES:
+        rows = [next(found) for _ in lines]
+        assert [row["_status"] for row in rows] == wanted, (lines, sub_total)
+        repeated = [place for place, sku in enumerate(lines) if sku in lines[:place]] if "rejected" in wanted else []
+        told = [place for place, row in enumerate(rows) if "row_is_not_repeated" in str(row["_broken"])]
+        assert told == repeated, (lines, sub_total)
 
 
-@pytest.mark.parametrize(
-    ("items", "subtotal", "wanted"),
-    [
-        ("AA", 45, ["kept"] * 3),
-        ("AA", 25, ["kept", "duplicate", "kept"]),
-        ("AA", 30, ["rejected"] * 3),
-        ("AB", 45, ["kept"] * 3),
-        ("AB", 46, ["rejected"] * 3),
-        ("AB", None, ["kept"] * 3),
-        ("AA", None, ["kept"] * 3),
-    ],
-)
-def test_repeated_items_are_what_the_subtotal_proves(
-    engine: Native, tables: dict[str, Table], items: str, subtotal: int | None, wanted: list[str]
-) -> None:
-    rows = [a_delivery_row(notes=item) for item in items]
-    last = {} if subtotal is None else {"discount": "KSh 2.00", "subtotal": f"{subtotal - 2}.00"}
-    found = judged(engine, tables, ITEMS, [*rows, a_delivery_row(task_details_amount="KSh 5.00", **last)])
-    assert statuses(found) == wanted
+def test_repeated_items_are_what_the_subtotal_proves(engine: Native, tables: dict[str, Table]) -> None:
+    tasks: list[Cells] = []
+    for number, (items, subtotal, _) in enumerate(OF_ITEMS, start=900):
+        last = {} if subtotal is None else {"discount": "KSh 2.00", "subtotal": f"{subtotal - 2}.00"}
+        tasks += [a_delivery_row(task_id=str(number), notes=item) for item in items]
+        tasks.append(a_delivery_row(task_id=str(number), task_details_amount="KSh 5.00", **last))
+    found = iter(judged(engine, tables, ITEMS, tasks))
+    for items, subtotal, wanted in OF_ITEMS:
+        assert [next(found)["_status"] for _ in wanted] == wanted, (items, subtotal)

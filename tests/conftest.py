@@ -66,9 +66,11 @@ sys.dont_write_bytecode = False
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """The whole suite, or a folder of it, by three processes; single files by this one, which need not start any.
 
-    One more than two cores: much of a test's time is spent waiting, for Java, for other processes, for the disk.
+    One more than two cores: much of a test's time is spent waiting, for Java, for other processes, for the disk. The
+    quick part waits for nothing, and each process more begins by reading all tests.
     """
-    return 0 if any(".py" in one for one in config.args) else min(3, 1 + (os.cpu_count() or 1))
+    processes = 2 if "not slow" in config.option.markexpr else 3
+    return 0 if any(".py" in one for one in config.args) else min(processes, 1 + (os.cpu_count() or 1))
 
 
 @pytest.hookimpl(optionalhook=True)

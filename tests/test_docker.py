@@ -62,6 +62,7 @@ def test_hadolint_has_nothing_to_say_about_the_dockerfile() -> None:
     assert not lint("hadolint", "--no-color", DOCKERFILE)
 
 
+@pytest.mark.slow
 def test_the_compose_file_follows_the_compose_specification() -> None:
     assert not lint("check-jsonschema", "--builtin-schema", "vendor.compose-spec", COMPOSE)
 
@@ -185,6 +186,7 @@ def test_kafka_is_the_one_that_the_command_starts_and_has_the_topic(services: di
     assert topic.kafka.servers in services["job"]["environment"]
 
 
+@pytest.mark.slow
 def test_the_database_has_an_owner_of_gold_who_owns_nothing_else(tmp_path: Path) -> None:
     psycopg = pytest.importorskip("psycopg", reason="needs the extra `postgres`")
     try:

@@ -109,6 +109,7 @@ def git(folder: Path, *command: str) -> None:
     subprocess.run(["git", *command], cwd=folder, env=os.environ | who | alone, capture_output=True, check=True)  # noqa: S607
 
 
+@pytest.mark.slow
 def test_the_gate_is_red_where_a_commit_costs_more_and_green_where_not(repository: Path) -> None:
     steps = {"work": lambda _: [sys.executable, "work.py"]}
     before, after = gate.compare(repository, ("HEAD~2", "HEAD~1"), steps, rounds=2)

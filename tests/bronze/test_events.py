@@ -79,6 +79,7 @@ def test_messages_leave_bronze_by_their_age_the_first_ones_first(
     assert retention.remove(lake.root, str(tmp_path), {TABLE: table}, {}, lambda: engine) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["whole", "since", "sample"])
 def test_verify_reads_the_messages_again_that_stand_beside_what_was_read(
     engine: Native, tables: dict[str, Table], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: How

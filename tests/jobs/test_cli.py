@@ -156,6 +156,7 @@ def test_all_commands_are_known() -> None:
     assert expected <= {" ".join(command) for command in commands()}
 
 
+@pytest.mark.slow
 def test_the_installed_command_is_this_one() -> None:
     command = [str(Path(sys.executable).with_name("lakehouse")), "plan", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -267,6 +268,7 @@ def test_without_java_a_run_by_spark_says_how_to_get_it(tmp_path: Path, exports:
     assert "Error: Spark needs Java, and there is none that works in PATH. Install Java 17" in answer.err
 
 
+@pytest.mark.slow
 def test_a_run_needs_no_java(lakehouse: Callable[..., Answer], tmp_path: Path, exports: Path, no_java: Path) -> None:
     answer = lakehouse("run", "silver.customers", "--lake", f"{tmp_path}/lake", "--landing", str(exports))
     assert (answer.code, answer.out) == (0, "")
@@ -344,6 +346,7 @@ def test_plan_names_what_is_ignored_and_what_waits(
     assert "waits: market_1/_Orders.csv its name says that it is being written" in answer.out
 
 
+@pytest.mark.slow
 def test_status_of_an_empty_lake_says_what_is_new(
     lakehouse: Callable[..., Answer], tmp_path: Path, exports: Path, no_java: Path
 ) -> None:
@@ -353,6 +356,7 @@ def test_status_of_an_empty_lake_says_what_is_new(
     assert not (tmp_path / "lake").exists()
 
 
+@pytest.mark.slow
 def test_status_shows_the_lake_even_if_its_landing_cannot_be_read(
     lakehouse: Callable[..., Answer], tmp_path: Path
 ) -> None:
@@ -362,6 +366,7 @@ def test_status_shows_the_lake_even_if_its_landing_cannot_be_read(
     assert rows_of(answer)["bronze.orders"][:4] == ["-", "-", "-", "-"]
 
 
+@pytest.mark.slow
 def test_status_of_a_lake_that_cannot_be_read_is_an_error_on_purpose(
     lakehouse: Callable[..., Answer], landing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -493,6 +498,7 @@ def test_control_characters_of_files_and_texts_never_reach_the_terminal(
         assert not {"\x1b", "\x07", "\r", "\u202e"} & set(answer.out + answer.err)
 
 
+@pytest.mark.slow
 def test_status_shows_sources_what_changed_in_them_and_what_is_not_loaded(
     lakehouse: Callable[..., Answer], tmp_path: Path, landing: Path, no_java: Path
 ) -> None:
@@ -554,6 +560,7 @@ def test_maintain_says_what_it_would_do_and_does_it(lakehouse: Callable[..., Ans
     )
 
 
+@pytest.mark.slow
 def test_check_ends_with_1_where_something_is_wrong(lakehouse: Callable[..., Answer], tmp_path: Path) -> None:
     table = a_table_of_eight(tmp_path / "lake")
     right = lakehouse("check", "--deep", "--lake", str(tmp_path / "lake"))

@@ -145,6 +145,7 @@ def _messages(said: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield from ((f"{name}.{key}", " ".join([begin, *more["message"]])) for key, more in below.items())
 
 
+@pytest.mark.slow
 def test_no_error_of_sparks_passes_on_which_safety_to_switch_off() -> None:
     """All that its jar has; a setting's name stands where Spark puts it, and all else says what it is about."""
     (jar,) = (Path(pyspark.__file__).parent / "jars").glob("spark-common-utils_*.jar")

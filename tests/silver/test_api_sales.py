@@ -79,6 +79,7 @@ def test_every_rule_of_a_line_is_broken_by_some_line(rows: dict[str, Texts], tab
     assert rules_of(tables[TABLE]) <= broken_in(rows)
 
 
+@pytest.mark.slow
 def test_of_a_line_that_two_pages_have_the_later_one_counts_and_a_sale_lacks_no_line(judged: Judged) -> None:
     changed = an_api_sale_row(quantity="3", total_price="30.00", sale_total="30.00")
     half = an_api_sale_row(sale_id="8", sale_total="40.00")

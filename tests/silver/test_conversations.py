@@ -81,6 +81,7 @@ def test_every_rule_is_broken_by_some_row(
     assert rules_of(tables[TABLE]) <= broken_in(rows) | broken_in(rows_abroad)
 
 
+@pytest.mark.slow
 def test_it_is_as_the_newest_right_delivery_says(judged: Judged) -> None:
     rows = judged(TABLE, [a_row(resolved_at="-"), a_row(_sequence="2"), a_row(_sequence="3", opened_at="-")])
     assert only(rows, "resolved_date", "_status") == [

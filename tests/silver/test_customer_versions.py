@@ -75,6 +75,7 @@ def test_every_rule_is_broken_by_some_row(
     assert rules_of(tables[TABLE]) <= broken_in(rows) | broken_in(rows_abroad)
 
 
+@pytest.mark.slow
 def test_a_later_delivery_takes_no_earlier_ones_place(judged: Judged) -> None:
     rows = judged(TABLE, [
         a_customer_row(_sequence="2", _delivered_at="2022-01-05", is_blocked="1"),
@@ -88,11 +89,13 @@ def test_a_later_delivery_takes_no_earlier_ones_place(judged: Judged) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_corrected_file_of_the_same_day_takes_the_place_of_what_it_corrects(judged: Judged) -> None:
     rows = judged(TABLE, [a_customer_row(language="xx"), a_customer_row(_sequence="2", language="sw")])
     assert only(rows, "language", "_status") == [("xx", "superseded"), ("sw", "kept")]
 
 
+@pytest.mark.slow
 def test_two_different_rows_of_one_customer_in_one_delivery_are_both_rejected(judged: Judged) -> None:
     rows = judged(TABLE, [a_customer_row(), a_customer_row(language="sw"), a_customer_row(market=2)])
     assert only(rows, "market", "_status", "_broken") == [

@@ -94,6 +94,7 @@ def test_every_rule_is_broken_by_some_row(
     assert rules_of(tables[TABLE]) <= broken_in(rows) | broken_in(rows_abroad)
 
 
+@pytest.mark.slow
 def test_two_different_rows_of_one_customer_in_one_file_are_both_rejected(judged: Judged) -> None:
     once, other = a_customer_row(), a_customer_row(loyalty_points="11")
     rows = judged(TABLE, [once, other, a_customer_row(market=2), a_customer_row(customer_id="43"), once])
@@ -106,6 +107,7 @@ def test_two_different_rows_of_one_customer_in_one_file_are_both_rejected(judged
     ]
 
 
+@pytest.mark.slow
 def test_a_customer_twice_the_same_in_one_file_is_a_duplicate(judged: Judged) -> None:
     rows = judged(TABLE, [a_customer_row(), a_customer_row()])
     assert only(rows, "_status") == [("kept",), ("duplicate",)]

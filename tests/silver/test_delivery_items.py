@@ -212,6 +212,7 @@ def test_a_row_of_elsewhere_is_read_as_its_market_writes(items_abroad: dict[str,
     assert case.found_in(items_abroad[case.sentence]) == case.wanted
 
 
+@pytest.mark.slow
 def test_how_others_write_changes_nothing_here(rows: dict[str, Texts], items_abroad: dict[str, Texts]) -> None:
     assert {case.sentence: items_abroad[case.sentence] for case in CASES} == rows
 

@@ -94,6 +94,7 @@ def model(rates: list[Decimal]) -> list[bool]:
     return accepted
 
 
+@pytest.mark.slow
 def test_any_rates_are_judged_as_the_model_says(built: Built) -> None:
     chance = random.Random(15)  # noqa: S311
     series = {}
@@ -110,6 +111,7 @@ def test_any_rates_are_judged_as_the_model_says(built: Built) -> None:
     assert sum(False in answers for answers in judged.values()) > len(series) // 2
 
 
+@pytest.mark.slow
 def test_a_row_says_what_it_was_held_against(built: Built) -> None:
     rows = built(TABLE, {"silver_exchange_rates": days("1, 1.5, 1.4, 900, 2")})
     one, one_and_half, less = "1.000000000000", "1.500000000000", "1.400000000000"
@@ -117,6 +119,7 @@ def test_a_row_says_what_it_was_held_against(built: Built) -> None:
     assert held == [(None, None), (one, one), (one_and_half, one), (less, None), (less, less)]
 
 
+@pytest.mark.slow
 def test_the_usual_rate_is_that_of_the_last_seven_accepted_days(built: Built) -> None:
     series = ["1.3", "1.3", "1.3", "1", "9", "1", "1", "1", "1", "1.2"]
     *_, row = built(TABLE, {"silver_exchange_rates": days(", ".join(series))})
@@ -143,6 +146,7 @@ def test_a_run_names_the_last_three_refused_rates_with_both_values(engine: Nativ
     assert f"  warning {TABLE}: rate_is_plausible 4 {refused.note}" in text.export_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "series"),
     [

@@ -79,6 +79,7 @@ def test_every_rule_is_broken_by_some_row(
     assert rules_of(tables[TABLE]) <= broken_in(rows) | broken_in(rows_abroad)
 
 
+@pytest.mark.slow
 def test_each_day_has_its_count_as_it_was_told_last(judged: Judged) -> None:
     rows = judged(TABLE, [a_row(), a_row(_sequence="2", on_hand="11"), a_row(counted_on="2022-01-04")])
     assert only(rows, "on_hand", "_status") == [("12", "superseded"), ("11", "kept"), ("12", "kept")]

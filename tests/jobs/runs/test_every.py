@@ -219,6 +219,7 @@ def test_a_signal_lets_what_is_being_written_be_done_and_begins_no_more(watched:
     assert again.rows("gold.totals") == [(1, 2)]
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_at_once() -> None:
     with subprocess.Popen([sys.executable, "-c", IN_THE_MIDDLE_OF_WORK], cwd=HOME, stderr=subprocess.PIPE) as process:
         assert process.stderr

@@ -61,6 +61,7 @@ def lakehouse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     return run
 
 
+@pytest.mark.slow
 def test_a_run_fetches_what_is_due_and_ends_with_1_where_a_source_does_not_answer(
     toy: Toy, lakehouse: Callable[..., tuple[int, str]]
 ) -> None:
@@ -110,6 +111,7 @@ def test_a_time_is_fetched_once(toy: Toy, lakehouse: Callable[..., tuple[int, st
     assert not [*toy.landing.glob("fetched/*")]
 
 
+@pytest.mark.slow
 def test_a_step_fetches_nothing_and_needs_none_but_its_tables(
     toy: Toy, lakehouse: Callable[..., tuple[int, str]]
 ) -> None:

@@ -87,6 +87,7 @@ def test_another_seed_gives_other_orders(tmp_path: Path) -> None:
     assert one.markets[1].order_total != other.markets[1].order_total
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     generate(tmp_path / "one", lines=200, days=2)
     monkeypatch.setattr(daily, "LINES_WORTH_TWO_PROCESSES", 1)

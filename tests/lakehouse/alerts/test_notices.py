@@ -84,12 +84,14 @@ def repeated(times: int, people: Told, alerts: Alerts, *, of: Facts) -> None:
     assert counts(people) == dict.fromkeys(ROUTES, 1)
 
 
+@pytest.mark.slow
 def test_a_thousand_repeats_send_no_second_notice(people: Told, tmp_path: Path) -> None:
     """Of a lake that is gone: the local file has it."""
     repeated(1000, people, wanted(), of=facts(str(tmp_path / "gone"), unreachable="it is gone"))
     assert not (tmp_path / "gone").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [20, pytest.param(1000, marks=pytest.mark.long)])
 def test_nor_do_repeats_of_a_lake_that_is_there(people: Told, lake: str, times: int) -> None:
     repeated(times, people, wanted(), of=facts(lake))

@@ -85,6 +85,7 @@ def test_a_wrong_delivery_leaves_the_last_right_one_in_place(toy: Toy) -> None:
     assert [row[:2] for row in toy.rejected()] == [(7, ["another_row_of_its_document"]), (7, ["quantity_is_readable"])]
 
 
+@pytest.mark.slow
 def test_nothing_unreadable_becomes_null_and_nothing_is_rounded(toy: Toy) -> None:
     toy.deliver("orders.csv", "1,A,1,12.3456", "2,A,1,-", "3,A,1,12.30", "4,A,1.5,1")
     toy.run(LINES)
@@ -115,6 +116,7 @@ def test_only_the_changed_document_is_written(toy: Toy) -> None:
     assert toy.changes("silver.orders", orders) == [("delete", 1, 7), ("insert", 1, 7)]
 
 
+@pytest.mark.slow
 def test_repeats_are_duplicates_only_where_the_contract_says_so(toy: Toy) -> None:
     contract, code = toy.sources[LINES]
     toy.sources[LINES] = (contract.replace("position:", "repeats: keep\n        position:"), code)
@@ -123,11 +125,13 @@ def test_repeats_are_duplicates_only_where_the_contract_says_so(toy: Toy) -> Non
     assert toy.rows(LINES, "line_number") == [(1,), (2,)]
 
 
+@pytest.mark.slow
 def test_rows_that_differ_in_a_column_no_contract_knows_are_not_duplicates(toy: Toy) -> None:
     toy.deliver("orders.csv", "7,A,2,10.00,red", "7,A,2,10.00,blue", header=f"{HEADER},colour")
     assert _counts(toy) == {"kept": 2}
 
 
+@pytest.mark.slow
 def test_a_row_of_the_wrong_width_is_rejected_with_its_place(toy: Toy) -> None:
     toy.deliver("orders.csv", "7,A,2,10.00", "8,B", "9,C,1,1,1,1")
     toy.run(LINES)
@@ -143,6 +147,7 @@ def test_a_correction_that_names_a_file_and_no_row_corrects_nothing(toy: Toy) ->
     assert _counts(toy) == {"kept": 1}
 
 
+@pytest.mark.slow
 def test_keys_of_two_markets_do_not_meet(toy: Toy) -> None:
     toy.deliver("orders.csv", "7,A,2,10.00", market=1)
     toy.deliver("orders.csv", "7,B,1,1.00", market=2)

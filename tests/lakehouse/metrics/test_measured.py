@@ -53,6 +53,7 @@ def numbers(looked: Looked) -> dict[tuple[str, ...], float]:
     return found
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_the_lake(toy: Toy) -> None:
     looked = scraped(toy).look()
     found, now = numbers(looked), datetime.now(UTC).timestamp()
@@ -77,6 +78,7 @@ def test_the_numbers_are_those_of_the_lake(toy: Toy) -> None:
     assert ("problems", "sql", "warning") not in found, "an engine answers those"
 
 
+@pytest.mark.slow
 def test_a_lake_that_is_gone_is_a_number_and_said_once(toy: Toy) -> None:
     said = io.StringIO()
     one, away = scraped(toy, said), toy.folder / "away"
@@ -89,6 +91,7 @@ def test_a_lake_that_is_gone_is_a_number_and_said_once(toy: Toy) -> None:
     assert "lake: it can be had again" in said.getvalue()
 
 
+@pytest.mark.slow
 def test_one_part_that_cannot_be_read_hides_no_other(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise LakehouseError("moths")
@@ -175,6 +178,7 @@ def test_a_file_is_written_or_a_port_served_and_without_its_library_the_command_
     assert "Metrics are told by prometheus-client, which is not installed. Install it: `uv sync --in" in said()
 
 
+@pytest.mark.slow
 def test_times_are_seconds_of_utc(toy: Toy) -> None:
     row = {"table_name": "gold.totals", "verification": "v", "version": 0, "equal": False}
     at = datetime(2026, 1, 1, tzinfo=UTC)

@@ -165,6 +165,7 @@ def test_a_file_that_another_source_takes_is_none_of_a_new_one(
     assert source.draft(path, str(tmp_path), contracts, "bronze.returned").files
 
 
+@pytest.mark.slow
 def test_a_file_whose_cells_have_types_is_drafted_with_its_format(tmp_path: Path) -> None:
     text = "id,day\n1,2024-03-01\n2,2024-03-02\n3,2024-03-03\n"
     assert "format: parquet\n" in contracts_of(tmp_path / "a.parquet", made.parquet(text))

@@ -75,6 +75,7 @@ def test_a_csv_file_has_the_texts_of_lakehouse_sql_and_no_formula(tmp_path: Path
     assert {row[-2] for row in rows} == {"'=1+1", '\'\n<b>, "quoted"', "-1"}
 
 
+@pytest.mark.slow
 def test_a_sheet_knows_numbers_days_and_times_and_computes_nothing(tmp_path: Path) -> None:
     pytest.importorskip("xlsxwriter", reason="needs the extra `xlsx`: uv sync --inexact --extra xlsx")
     header, *rows = cells(exported(tmp_path, "xlsx"))

@@ -62,6 +62,7 @@ def lake(folder: Path) -> Lake:
     return Lake.open(folder, engine="native")
 
 
+@pytest.mark.slow
 def test_what_its_words_show_is_what_one_sees(folder: Path, engine: Native, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKEHOUSE_ROOT", str(folder))
     monkeypatch.setenv("LAKEHOUSE_ENGINE", engine.name)

@@ -209,6 +209,7 @@ def lake(tmp_path: Path) -> Lake:
     return Lake(str(tmp_path / "lake"))
 
 
+@pytest.mark.slow
 def test_an_hour_is_there_ten_minutes_after_its_end_and_late_rows_are_further_files(lake: Lake) -> None:
     lake.add(BEGIN, BEGIN + 59 * MINUTE, BEGIN + HOUR)
     lake.now = BEGIN + HOUR + 9 * MINUTE
@@ -268,6 +269,7 @@ def test_killed_before_any_write_the_next_run_puts_the_same_files(
     assert point > 5
 
 
+@pytest.mark.slow
 def test_rows_that_leave_a_closed_hour_and_other_columns_make_a_new_generation(lake: Lake) -> None:
     lake.add(BEGIN, BEGIN + MINUTE, BEGIN + HOUR)
     lake.now = BEGIN + HOUR + 10 * MINUTE
@@ -295,6 +297,7 @@ def test_rows_that_leave_a_closed_hour_and_other_columns_make_a_new_generation(l
     assert "name" not in dataset.dataset(lake.folder()).schema.names
 
 
+@pytest.mark.slow
 def test_an_older_generation_goes_once_its_readers_had_some_days_to_leave_it(lake: Lake) -> None:
     def left(before: datetime) -> set[str]:
         generations.let_go(lake.root, lake.made, before)
@@ -322,6 +325,7 @@ def test_an_older_generation_goes_once_its_readers_had_some_days_to_leave_it(lak
     lake.look()
 
 
+@pytest.mark.slow
 def test_a_table_made_anew_or_written_whole_makes_a_new_generation(lake: Lake) -> None:
     lake.add(BEGIN)
     lake.now = BEGIN + HOUR + 10 * MINUTE
@@ -488,6 +492,7 @@ def test_a_store_that_does_not_say_what_it_took_is_said_and_the_next_run_goes_on
     assert lake.current()["closed_until"] == "2026-03-01T23:00:00Z"
 
 
+@pytest.mark.slow
 def test_what_is_to_stop_stops_between_two_files_and_the_next_run_finishes_its_plan_first(lake: Lake) -> None:
     lake.add(BEGIN, BEGIN + HOUR)
     lake.now = BEGIN + 2 * HOUR + 10 * MINUTE

@@ -143,6 +143,7 @@ def test_rows_of_other_columns_are_refused_before_anything_is_written(tmp_path: 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @BOTH
 def test_an_overwrite_replaces_all_rows_and_old_versions_stay(
     tmp_path: Path, sail: SparkSession, *, has_vectors: bool
@@ -276,6 +277,7 @@ def test_a_file_is_used_up_in_two_commits(tmp_path: Path, sail: SparkSession, *,
     assert_all_agree(sail, target)
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_partitioned_table_is_replaced_alike(tmp_path: Path, sail: SparkSession, *, has_vectors: bool) -> None:
     target = a_target(tmp_path, vectors=has_vectors, partition_by=("market", "day"))

@@ -71,6 +71,7 @@ def test_statistics_that_are_loosened_keep_every_digit() -> None:
     assert (json.loads(loose)["numRecords"], json.loads(loose)["tightBounds"]) == (5, False)
 
 
+@pytest.mark.slow
 def test_a_file_has_at_most_400_000_rows(tmp_path: Path) -> None:
     files = parquet.write(str(tmp_path), pa.table({"n": range(900_000)}))
     assert [parquet.rows_in(str(tmp_path), file) for file in files] == [400_000, 400_000, 100_000]

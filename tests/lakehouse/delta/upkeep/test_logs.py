@@ -54,6 +54,7 @@ def cleaned(address: str, since: int) -> None:
     log.forget(address)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("since", "first"), [(22, 20), (20, 20), (19, 10), (10, 10), (9, 0)])
 def test_all_goes_before_the_last_checkpoint_that_is_not_newer_than_what_is_kept(
     address: str, since: int, first: int

@@ -92,6 +92,7 @@ def test_nobody_else_gets_in(server: SparkConnectServer, spark: SparkSession, us
     assert knock(server, user).communicate(timeout=30)[0] == "no way in\n"
 
 
+@pytest.mark.slow
 def test_this_process_goes_on_from_several_threads(spark: SparkSession) -> None:
     def answer(number: int) -> int:
         return spark.range(number).count()

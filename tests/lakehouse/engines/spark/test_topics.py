@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 PASSWORD = r'c4nary "of" a\secret'  # noqa: S105
 
 
+@pytest.mark.slow
 def test_security_is_said_to_java_as_it_is_known_there(tmp_path: Path) -> None:
     """A key that only librdkafka reads is made one for both by the command that the words name."""
     key = tmp_path / "key.pem"

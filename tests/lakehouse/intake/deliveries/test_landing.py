@@ -906,6 +906,7 @@ def test_a_broken_or_circular_link_does_not_stop_the_other_files(place: Place, l
 # the ledger's size
 
 
+@pytest.mark.slow
 def test_a_file_that_grows_has_one_row_until_it_is_taken_and_then_one_for_each_version(place: Place) -> None:
     for number in range(1, 6):
         rows = "\n".join(["order_id,product", *["7,A"] * number, "7"])

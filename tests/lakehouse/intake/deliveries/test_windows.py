@@ -91,6 +91,7 @@ def found(toy: Toy) -> list[Entry]:
     return [*landing.find(str(toy.landing), tables, ledger.read(str(toy.folder / "lake"))).entries]
 
 
+@pytest.mark.slow
 def test_a_window_is_taken_once_it_is_whole_and_never_looked_at_again(
     tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,6 +117,7 @@ def test_a_window_is_taken_once_it_is_whole_and_never_looked_at_again(
     assert landing.find(str(toy.landing), tables, known).entries == ()
 
 
+@pytest.mark.slow
 def test_a_document_on_two_pages_is_one_and_of_two_that_say_a_line_the_last_counts(
     tmp_path: Path, engine: Native
 ) -> None:
@@ -238,6 +240,7 @@ def test_pages_of_csv_have_headers_of_their_own_and_may_be_compressed(tmp_path: 
     ]
 
 
+@pytest.mark.slow
 def test_a_window_whose_folder_is_gone_is_remembered(tmp_path: Path, engine: Native) -> None:
     toy = a_toy(tmp_path, engine, a_page((1, 1, 2)))
     toy.run()

@@ -121,6 +121,7 @@ print(made.to_pylist()[0]["_headers"], *sorted({"pysail", "pyspark", "lakehouse.
 """
 
 
+@pytest.mark.slow
 def test_workers_make_the_same_rows_of_what_kafkas_source_gives_and_need_no_engine() -> None:
     headers = [[{"key": "trace", "value": b"\xff"}, {"key": "no", "value": None}], None]
     sent: dict[str, list[Any]] = {"partition": [0, 1], "offset": [3, 7], "time": [NOON, None], "key": [b"k", None]}

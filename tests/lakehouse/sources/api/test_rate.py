@@ -61,6 +61,7 @@ def test_what_another_start_of_the_machine_left_counts_as_a_full_bucket(bucket: 
         assert time.monotonic() - begun > 0.05
 
 
+@pytest.mark.slow
 def test_the_server_never_counts_more_than_the_rate_and_the_burst(shop: Shop) -> None:
     shop.api = SalesAPI(LINES, KEY, rate=100, burst=4)
     source = shop.source(rate="100/s", burst=4, query={"limit": 2})

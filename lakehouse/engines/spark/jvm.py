@@ -191,6 +191,8 @@ def _settings_of_a_local_jvm(*, long: bool) -> dict[str, str]:
         # Each aggregation, sort and hash table begins with a page, of 64 MB if nobody says so, which must be zeroed.
         "spark.buffer.pageSize": "2m",
         "spark.sql.shuffle.partitions": str(max(2, min(8, os.cpu_count() or 2))),
+        # VACUUM lists a table's folder by as many tasks, of which there would be 10,000.
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": str(max(2, min(8, os.cpu_count() or 2))),
         "spark.sql.warehouse.dir": str(cache_folder() / "warehouse"),
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import signal
 import sys
 from contextlib import contextmanager
 from functools import cache
@@ -54,7 +55,8 @@ OF_RELEASES = [
     "gold.basket_pairs", "gold.category_daily", "gold.customer_cohorts", "gold.customer_metrics", "gold.daily_sales",
     "gold.delivery_areas", "gold.delivery_daily", "gold.order_reconciliation", "gold.products",
 ]  # fmt: skip
-# What takes longest goes first, so that neither process waits long for the other at the end.
+# What takes longest goes first, and whole lakes go before parts of the core and single tables, so that neither process
+# waits long for the other at the end.
 FIRST = (LAKES, ON_SPARK, BROKER, "tests/jobs/test_spark_submit.py", "tests/test_bombs.py")
 # Containers often forbid to keep what was compiled: then each of hundreds of commands compiles all it imports anew, and
 # each process all tests, which doubles what either takes to start.
@@ -96,7 +98,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if any(item.get_closest_marker(name) for name in (SPARK, "kafka", "long")) or _scope(item.nodeid) == RELEASED:
             item.add_marker(pytest.mark.slow)
     places = {name: place for place, name in enumerate(FIRST)}
-    items.sort(key=lambda item: places.get(_scope(item.nodeid), len(FIRST)))
+    items.sort(key=lambda item: (places.get(scope := _scope(item.nodeid), len(FIRST)), scope.count("/")))
 
 
 def _scope(nodeid: str) -> str:
@@ -113,11 +115,9 @@ def _needs(path: str) -> dict[str, str]:
         return {}
     functions = [one for one in ast.parse(text).body if isinstance(one, ast.FunctionDef)]
     asked = {one.name: _asked(one) for one in functions if one.name.startswith("test_") or "fixture" in _marks(one)}
-    by_test = {name: _with_fixtures(name, asked) - asked.keys() for name in asked if name.startswith("test_")}
+    by_test = {name: _with_fixtures(name, asked) & NEEDS.keys() for name in asked if name.startswith("test_")}
     return {
-        test: next(needs for name, needs in NEEDS.items() if name in names)
-        for test, names in by_test.items()
-        if names & NEEDS.keys()
+        test: next(needs for name, needs in NEEDS.items() if name in names) for test, names in by_test.items() if names
     }
 
 
@@ -184,6 +184,8 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         patched.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")  # to compile it well takes longer than it lives
         started = kafka.start(folder, say=lambda _: None)
     yield started
+    if running := kafka.status(folder):
+        os.kill(running.pid, signal.SIGKILL)  # asked to end it takes seconds to leave all in order, for nobody
     kafka.stop(folder)
 
 

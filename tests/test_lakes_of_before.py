@@ -67,7 +67,7 @@ def before(folder: Path, tables: dict[str, Table]) -> dict[str, Decision]:
 
 
 @pytest.fixture(scope="module")
-def continued(folder: Path, engine: Native, before: dict[str, Decision], tables: dict[str, Table]) -> Lake:
+def lake(folder: Path, engine: Native, before: dict[str, Decision], tables: dict[str, Table]) -> Lake:
     assert before
     Run(str(folder / "lake"), str(folder / "landing"), tables, engine=engine).execute(tables)
     let_go(folder, tables, engine)
@@ -118,41 +118,39 @@ def test_the_plan_says_why_each_table_is_computed_anew(before: dict[str, Decisio
     assert {before[name].path for name in DELIVERED} == {"nothing"}
 
 
-def test_every_table_is_continued_and_equals_its_rebuild(
-    folder: Path, continued: Lake, tables: dict[str, Table]
-) -> None:
-    wanted = verify.chosen(continued, tables, [])
-    verdicts = verify.verify("native", continued, str(folder / "landing"), tables, wanted, verify.Scope())
+def test_every_table_is_continued_and_equals_its_rebuild(folder: Path, lake: Lake, tables: dict[str, Table]) -> None:
+    wanted = verify.chosen(lake, tables, [])
+    verdicts = verify.verify("native", lake, str(folder / "landing"), tables, wanted, verify.Scope())
     assert [one.table for one in verdicts if not one.is_right] == []
     assert len([one for one in verdicts if one.comparisons]) == len(tables)
 
 
 def test_notes_are_of_todays_format_and_a_further_run_does_nothing(
-    folder: Path, continued: Lake, tables: dict[str, Table], engine: Native
+    folder: Path, lake: Lake, tables: dict[str, Table], engine: Native
 ) -> None:
     computed = [name for name, one in tables.items() if not one.contract.source]
-    notes = [state.progress for name in computed if (state := continued.state(name))]
+    notes = [state.progress for name in computed if (state := lake.state(name))]
     assert {note.format for note in notes if note} == {progress.FORMAT}
     assert len(notes) == len(computed)
-    report = Run(continued.root, str(folder / "landing"), tables, engine=engine).execute(tables)
+    report = Run(lake.root, str(folder / "landing"), tables, engine=engine).execute(tables)
     assert not [one for one in report.done if one.decision.does_something]
 
 
 def test_gold_without_vectors_is_read_by_plain_readers_and_its_older_versions_stay(
-    continued: Lake, before: dict[str, Decision], tables: dict[str, Table]
+    lake: Lake, before: dict[str, Decision], tables: dict[str, Table]
 ) -> None:
     there = [name for name, one in before.items() if name.startswith("gold.") and one.path == "whole"]
     for name in (name for name in there if not tables[name].contract.vectors):
-        now, first = log.snapshot(continued.address(name)), log.snapshot(continued.address(name), 0)
+        now, first = log.snapshot(lake.address(name)), log.snapshot(lake.address(name), 0)
         assert now is not None
         assert first is not None
         assert VECTORS in first.features("reader"), name
         assert VECTORS not in now.features("reader"), name
-        table = deltalake.DeltaTable(continued.address(name))
-        assert table.to_pyarrow_table().num_rows == feed.read(continued.address(name)).num_rows, name
-        old = deltalake.QueryBuilder().register("t", deltalake.DeltaTable(continued.address(name), version=0))
+        table = deltalake.DeltaTable(lake.address(name))
+        assert table.to_pyarrow_table().num_rows == feed.read(lake.address(name)).num_rows, name
+        old = deltalake.QueryBuilder().register("t", deltalake.DeltaTable(lake.address(name), version=0))
         counted = old.execute("select count(*) as n from t").read_all()
-        assert counted.column("n").to_pylist() == [feed.read(continued.address(name), 0).num_rows], name
+        assert counted.column("n").to_pylist() == [feed.read(lake.address(name), 0).num_rows], name
 
 
 def content(lake: Lake, versions: Mapping[str, int]) -> dict[str, list[str]]:
@@ -163,16 +161,16 @@ def content(lake: Lake, versions: Mapping[str, int]) -> dict[str, list[str]]:
 
 
 def test_a_day_of_files_of_each_kind_is_retracted_then_rewound_and_brought_again(
-    folder: Path, continued: Lake, tables: dict[str, Table], engine: Native, monkeypatch: pytest.MonkeyPatch
+    folder: Path, lake: Lake, tables: dict[str, Table], engine: Native, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def now() -> dict[str, list[str]]:
-        return content(continued, {name: state.version for name in computed if (state := continued.state(name))})
+        return content(lake, {name: state.version for name in computed if (state := lake.state(name))})
 
     monkeypatch.setattr(retracted, "FILE", folder / "retracted.yml")
-    root, landing = continued.root, str(folder / "landing")
+    root, landing = lake.root, str(folder / "landing")
     computed = [name for name, one in tables.items() if not one.contract.source]
     point = releases.release(root, 1).point
-    first, present = content(continued, {name: int(point[name].version) for name in computed}), now()
+    first, present = content(lake, {name: int(point[name].version) for name in computed}), now()
     entries = ledger.read(root).entries
     of_the_day = [retracted.of_file(entries, one.delivery.path) for one in entries if DAY in one.delivery.path]
     retracted.add([one for found in of_the_day for one in found], "a test")

@@ -347,7 +347,7 @@ def mutants(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "mutants.jar"
 
 
-@pytest.mark.spark
+@pytest.mark.usefixtures("on_spark")  # named, so that the process does them that has it
 @pytest.mark.parametrize("name", MUTANTS)
 def test_what_is_taken_out_turns_its_test_red(name: str, mutants: Path, request: pytest.FixtureRequest) -> None:
     mutant, place = MUTANTS[name], request.getfixturevalue(MUTANTS[name].place)

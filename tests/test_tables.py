@@ -305,19 +305,25 @@ def arrows(frames: Frames) -> dict[str, pa.Table]:
     return {name: rows.toArrow() for name, rows in frames.items()}
 
 
-@pytest.mark.spark
+@pytest.mark.usefixtures("on_spark")
 @pytest.mark.parametrize("name", [*COMPUTED, *READ])
 def test_both_engines_build_the_same(
-    name: str, arrows: dict[str, pa.Table], tables: dict[str, Table], engine: Native, on_spark: Spark
+    name: str, arrows: dict[str, pa.Table], tables: dict[str, Table], engine: Native
 ) -> None:
     """Whole lakes of each kind of table, with what Spark commits, `test_both_engines.py` compares."""
     made = []
-    for one in (on_spark.for_a_turn(0), engine):
+    for one in (turn_of_spark(), engine):
         engines.start(one.name)
         inputs = {parent: one.frame(arrows[parent]) for parent in tables[name].inputs}
         made.append((build if name in COMPUTED else parsed)(tables[name], inputs).toArrow())
     found, expected = made
     assert_alike(found, expected, f"{name}: found by Spark, expected by Sail")
+
+
+@cache
+def turn_of_spark() -> Engine:
+    """One for all tables: a session of its own for each takes longer than its rows."""
+    return engines.start(engines.SPARK).for_a_turn(0)
 
 
 def parsed(table: Table, inputs: Frames) -> DataFrame:

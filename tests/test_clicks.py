@@ -78,7 +78,7 @@ def test_tables_of_events_equal_what_duckdb_makes_of_them(
 def test_spark_makes_of_events_what_duckdb_makes_of_them(
     on_spark: Spark, tables: dict[str, Table], tmp_path: Path
 ) -> None:
-    assert_as_duckdb(on_spark, tables, 99, tmp_path)
+    assert_as_duckdb(on_spark.for_a_turn(0), tables, 99, tmp_path)
 
 
 def assert_as_duckdb(engine: Native | Spark, tables: dict[str, Table], seed: int, folder: Path) -> None:

@@ -263,8 +263,9 @@ def test_what_exports_of_elsewhere_write_is_what_it_says_or_nothing(spark: Spark
 
 @pytest.mark.spark
 def test_what_exports_of_elsewhere_write_is_the_same_on_spark(on_spark: Spark) -> None:
+    few = on_spark.for_a_turn(0)
     for name in WRITTEN:
-        written_as_elsewhere(on_spark.spark, name)
+        written_as_elsewhere(few.spark, name)
 
 
 def written_as_elsewhere(spark: SparkSession, name: str) -> None:
@@ -470,8 +471,9 @@ def test_orders_have_the_facts_of_their_day(spark: SparkSession, seed: int) -> N
 
 @pytest.mark.spark
 def test_orders_have_the_facts_of_their_day_on_spark(on_spark: Spark) -> None:
+    few = on_spark.for_a_turn(0)
     for seed in range(3):
-        facts_follow_the_day(on_spark.spark, seed)
+        facts_follow_the_day(few.spark, seed)
 
 
 def test_facts_without_validity_are_those_of_every_day(spark: SparkSession) -> None:

@@ -343,7 +343,7 @@ def test_a_row_of_elsewhere_is_read_as_its_market_writes(lines_abroad: dict[str,
 
 @pytest.mark.spark
 def test_spark_reads_what_is_written_elsewhere_alike(on_spark: Spark, tables: dict[str, Table]) -> None:
-    found = parsed_by(on_spark, tables, TABLE, ABROAD, MARKETS)
+    found = parsed_by(on_spark.for_a_turn(0), tables, TABLE, ABROAD, MARKETS)
     assert {case.sentence: case.found_in(found[case.sentence]) for case in ABROAD} == {
         case.sentence: case.wanted for case in ABROAD
     }

@@ -68,7 +68,8 @@ class OneConnection(DefaultChannelBuilder):
 
     def _use(self, session: SparkSession, seconds: float) -> None:
         while not self._is_ended.wait(seconds):
-            session.conf.get("spark.sql.session.timeZone")
+            with suppress(Exception):  # whoever computes next is told, see Native.spent
+                session.conf.get("spark.sql.session.timeZone")
 
     def _forget(self, plan: proto.ExecutePlanRequest) -> None:
         told = proto.InterruptRequest(

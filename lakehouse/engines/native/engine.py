@@ -361,7 +361,11 @@ class Native:
         return parquet.adopt(target.address, pieces, target.schema)
 
     def spent(self) -> str:
-        """Where it holds more than it may: Sail keeps 20 KB of each condition that it reads as SQL, for ever."""
+        """Without its session, or with too much memory: Sail keeps 20 KB of each condition in SQL for ever."""
+        try:
+            self.spark.conf.get("spark.sql.session.timeZone")
+        except Exception as error:  # noqa: BLE001  whatever it is, nothing can be computed
+            return f"The engine's session is gone, as after minutes in which this process stood still ({error})."
         held, most = sail.held(), sail.memory() + sail.MORE
         return f"This process holds {held >> 20:,} MB of memory, and may {most >> 20:,}." if held > most else ""
 

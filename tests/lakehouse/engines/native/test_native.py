@@ -58,6 +58,11 @@ def test_a_process_that_holds_too_much_is_spent(engine: Native, monkeypatch: pyt
     assert engine.spent() == "This process holds 3,337 MB of memory, and may 3,072."
 
 
+def test_an_engine_without_a_session_is_spent(engine: Native, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine.spark.client, "_session_id", "of a session that was never begun")
+    assert engine.spent().startswith("The engine's session is gone, as after minutes in which this process stood still")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("few", "slices"), [(FEW_BYTES, 1), (-1, 1), (-1, 3)], ids=["few", "many", "slices"])
 def test_however_many_rows_and_slices_the_tables_are_the_same(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import typer
+from rich.filesize import decimal
 from rich.markup import escape
 
 from jobs import printed
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from lakehouse.graph import Table
     from lakehouse.recovery.maintain import Maintained
     from lakehouse.recovery.retention import Removed
-
-UNITS = ("KB", "MB", "GB", "TB")
-STEP = 1000
 
 
 def run_maintenance() -> None:
@@ -80,7 +77,7 @@ def removed(console: Console, gone: list[Removed], width: int = 0, *, dry_run: b
                 what = f"{one.rows:,} messages of {one.deliveries:,} rounds"
             console.print(f"{one.table:<{width}}{what} {verb} bronze, as its contract's retention says")
         if one.files:
-            what = f"{one.files:,} files that were loaded ({_size(one.bytes)})"
+            what = f"{one.files:,} files that were loaded ({decimal(one.bytes)})"
             console.print(f"{one.table:<{width}}{what} {verb} landing, as its contract's retention says")
 
 
@@ -98,7 +95,7 @@ def generations(
             continue
         for one in gone:
             files, were = ("file", "was") if one.files == 1 else ("files", "were")
-            what = f"{one.files:,} {files} of v{one.generation} ({_size(one.bytes)})"
+            what = f"{one.files:,} {files} of v{one.generation} ({decimal(one.bytes)})"
             verb = "would be" if dry_run else were
             console.print(f"{name:<{width}}{what} {verb} deleted: CURRENT has named a newer one for {days} days")
 
@@ -108,7 +105,7 @@ def summary(console: Console, done: list[Maintained], *, dry_run: bool = False) 
     compacted = sum(one.compacted is not None for one in done)
     verb = "would be " if dry_run else ""
     console.print(
-        f"[bold]{compacted} of {len(done)} tables {verb}compacted, {files:,} files ({_size(freed)}) {verb}deleted.[/]"
+        f"[bold]{compacted} of {len(done)} tables {verb}compacted, {files:,} files ({decimal(freed)}) {verb}deleted.[/]"
     )
 
 
@@ -116,16 +113,9 @@ def _words(one: Maintained, *, dry_run: bool) -> str:
     parts = []
     if found := one.compacted:
         hidden = f", {found.hidden:,} hidden rows leave" if found.hidden else ""
-        size = "" if dry_run else f" ({_size(found.old_bytes)} -> {_size(found.new_bytes)})"
+        size = "" if dry_run else f" ({decimal(found.old_bytes)} -> {decimal(found.new_bytes)})"
         parts.append(f"{found.old:,} files -> {'about ' if dry_run else ''}{found.new:,}{size}{hidden}")
     if one.freed or one.logs:
         of_log = f" and {one.logs:,} of its log" if one.logs else ""
-        parts.append(f"{one.freed:,} files{of_log} that nobody needs, {_size(one.bytes)}")
+        parts.append(f"{one.freed:,} files{of_log} that nobody needs, {decimal(one.bytes)}")
     return "; ".join(parts)
-
-
-def _size(count: int) -> str:
-    if count < STEP:
-        return f"{count:,} bytes"
-    power = min(len(UNITS), int(math.log(count, STEP)))
-    return f"{count / STEP**power:,.1f} {UNITS[power - 1]}"

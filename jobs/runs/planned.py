@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table as Grid
 
+from jobs.printed import GRID, NAMED, SHOWN, visible
+from jobs.runs.ran import landing, retraction, revalued
+from lakehouse.described.terms import roughly
 from lakehouse.errors import LakehouseError
 from lakehouse.store import storage
 
@@ -22,9 +25,6 @@ if TYPE_CHECKING:
     from lakehouse.runs.plan import Size
     from lakehouse.runs.run import Run
     from lakehouse.sources.kafka.topics import Offers
-
-from jobs.printed import GRID, NAMED, SHOWN, visible
-from jobs.runs.ran import landing, retraction, revalued
 
 
 def plan(console: Console, one: Run, wanted: Mapping[str, Table], engine: str) -> None:
@@ -211,9 +211,6 @@ def _schema_changes(console: Console, one: Run) -> None:
         console.print(f"  [dim]and {len(changes) - NAMED:,} more in ops.schema_changes[/]")
 
 
-def _ago(gap: object) -> str:
-    seconds = int(gap.total_seconds())  # type: ignore[attr-defined]
-    for size, word in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size} {word} ago"
-    return "just now"
+def _ago(gap: timedelta) -> str:
+    """The day that a path says may be tomorrow."""
+    return f"{roughly(max(gap, timedelta()))} ago"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
+from jobs.printed import NAMED, visible
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
     from lakehouse.intake.deliveries.landing import Found
     from lakehouse.intake.records.ledger import Entry
     from lakehouse.runs.run import Run
-
-from jobs.printed import NAMED, visible
 
 
 @contextmanager

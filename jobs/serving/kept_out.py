@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table as Grid
 
+from jobs.printed import GRID, visible
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
 
     from lakehouse.contract import Source
     from lakehouse.graph import Table
-
-from jobs.printed import GRID, visible
 
 
 def rejected(console: Console, root: str, table: Table, examples: int, landing: str) -> None:

@@ -10,12 +10,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from lakehouse.described.terms import Fetched, Span, Strict
+from lakehouse.described.terms import SECONDS, Fetched, Span, Strict
 
 OF_ENVIRONMENT = re.compile(r"[A-Z_][A-Z0-9_]*")
 ON_THIS_MACHINE = {"127.0.0.1", "localhost", "::1"}
 RATE = re.compile(r"([1-9]\d{0,6})/([smhd])")
-SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def _named(text: str) -> str:

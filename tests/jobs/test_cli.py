@@ -554,7 +554,7 @@ def test_maintain_says_what_it_would_do_and_does_it(lakehouse: Callable[..., Ans
     assert len(list(table.glob("*.parquet"))) == 9
     did = lakehouse("maintain", "--lake", str(tmp_path / "lake"))
     assert (did.code, did.out) == (0, "")
-    assert re.search(r"ops\.runs +8 files -> 1 \(.+ KB -> .+\); 1 files that nobody needs", did.err)
+    assert re.search(r"ops\.runs +8 files -> 1 \(.+ kB -> .+\); 1 files that nobody needs", did.err)
     assert (
         "0 of 1 tables compacted, 0 files (0 bytes) deleted." in lakehouse("maintain", "--lake", f"{tmp_path}/lake").err
     )

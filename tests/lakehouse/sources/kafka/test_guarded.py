@@ -51,7 +51,7 @@ BY_SPARK = """
 import json, os, sys
 from dataclasses import replace
 from pathlib import Path
-from lakehouse.engines import topics
+from lakehouse.engines.spark import topics
 from lakehouse.errors import LakehouseError
 from tests.lakehouse.sources.kafka.sent import Taker
 

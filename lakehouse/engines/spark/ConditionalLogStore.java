@@ -27,7 +27,7 @@ import org.apache.hadoop.fs.Path;
  * committer: a version is written once, by one of them, and the others are told. Delta's own stores keep other drivers
  * out by a lock in one JVM (S3), or look and then rename (folders).
  *
- * <p>Compiled by `python -c "from lakehouse.engines import jvm; jvm.build_log_store()"`.
+ * <p>Compiled by `python -c "from lakehouse.engines.spark import jvm; jvm.build_log_store()"`.
  */
 public final class ConditionalLogStore extends HadoopFileSystemLogStore {
     /** Set around a commit of lakehouse's: the version that it was computed upon. Delta would go on behind another's. */

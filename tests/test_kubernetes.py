@@ -12,6 +12,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import pytest
+import typer
 import yaml
 
 from jobs import cli
@@ -86,8 +87,7 @@ def test_what_must_not_be_is_seen(change: Callable[[Document], object], breach: 
 
 
 def test_a_pod_runs_a_command_that_there_is_by_the_account_that_it_needs() -> None:
-    named = {one.name or getattr(one.callback, "__name__", "") for one in cli.app.registered_commands}
-    named |= {one.name for one in cli.app.registered_groups if one.name}
+    named = vars(typer.main.get_command(cli.app))["commands"]
     secrets = {}
     for document in charts.documents("kept"):
         for one in charts.containers(charts.pod_of(document) or {"containers": []}):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -148,13 +149,11 @@ def _freshness(run: Run, at: datetime) -> dict[str, object]:
 
 def _measured(run: Run) -> Callable[[], Mapping[str, object]]:
     """Asked once for the kinds that it tells of; of tables that there are no more it says nothing."""
-    told = list[dict[str, object]]()
 
+    @cache
     def ask() -> Mapping[str, object]:
-        if not told:
-            compared = [one for one in quality.compared(run.root) if one.noted.measure.table_name in run.tables]
-            told.append({"compared": compared, "why": dict(_why(run, one.noted.measure) for one in compared)})
-        return told[0]
+        compared = [one for one in quality.compared(run.root) if one.noted.measure.table_name in run.tables]
+        return {"compared": compared, "why": dict(_why(run, one.noted.measure) for one in compared)}
 
     return ask
 

@@ -229,8 +229,8 @@ def _check(facts: Facts, _: Alerts) -> Iterator[Problem]:
         if (is_sum or measure.severity == "warn") and measure.measure in {"rule", "check", "reconciliation"}:
             usual = "" if one.usual is None else f"Usual is {_percent(one.usual)}."
             why = facts.why.get((measure.table_name, measure.name), "").rstrip(".")
-            what = f"{measure.broken:,} of {measure.checked:,} do not hold it ({_percent(measure.share or 0.0)})."
-            what = f"A sum does not close: {measure.note}." if is_sum else what
+            broken = f"{measure.broken:,} of {measure.checked:,} do not hold it ({_percent(measure.share or 0.0)})."
+            what = f"A sum does not close: {measure.note}." if is_sum else broken
             yield _problem(
                 "check",
                 f"{_place(measure)}/{measure.name}",

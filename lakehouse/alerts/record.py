@@ -117,9 +117,7 @@ class Record:
 
     def failing(self) -> dict[str, Told]:
         """By route what it did not take last, where nothing went out by it since."""
-        newest: dict[str, Told] = {}
-        for one in sorted(self._newest(), key=lambda one: one.at):
-            newest[one.route] = one
+        newest = {one.route: one for one in sorted(self._newest(), key=lambda one: one.at)}
         return {route: one for route, one in newest.items() if one.event == FAILED}
 
     def _newest(self) -> list[Told]:

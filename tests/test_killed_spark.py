@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,11 +20,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lakehouse.engines.spark import jvm
+from tests.events import an_event
 from tests.test_killed import a_lake, published, state
 
 if TYPE_CHECKING:
     from lakehouse.engines.native.engine import Native
     from lakehouse.engines.spark.engine import Spark
+    from lakehouse.sources.broker import Broker
     from tests.toy import Toy
 
 pytestmark = [pytest.mark.long, pytest.mark.spark]
@@ -42,16 +45,14 @@ CALLED, ENDS = (
         }
 """,
 )
-KILLED = """
+MORTAL = """
 import os, signal, sys
 from pathlib import Path
-from lakehouse.delta.tables import log
 from lakehouse.engines.spark import jvm
 from lakehouse.engines.spark.engine import Spark
 from lakehouse.errors import LakehouseError
-from tests.toy import Toy, with_vectors
 
-folder, jar, table, moment = sys.argv[1:]
+folder, jar, table, moment, *topics = sys.argv[1:]
 known, commit = jvm.jars(), Spark._commit
 jvm.jars = lambda: [Path(jar), *known]
 
@@ -70,12 +71,22 @@ def mortal(engine, target, *given):
     return version
 
 Spark._commit = mortal
-toy = Toy(Path(folder), None)
-toy.engine, toy.sources = "spark", with_vectors(toy.sources)
 try:
-    toy.run()
+    run()
 except LakehouseError as error:
     sys.exit(str(error))
+"""
+OF_FILES = """
+def run():
+    from tests.toy import Toy, with_vectors
+    toy = Toy(Path(folder), None)
+    toy.engine, toy.sources = "spark", with_vectors(toy.sources)
+    toy.run()
+"""
+OF_A_TOPIC = """
+def run():
+    from tests.lakehouse.sources.kafka.sent import Taker
+    Taker(Path(folder), *topics, "spark").run("silver.events")
 """
 
 
@@ -104,12 +115,15 @@ def jar(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return source.with_suffix(".jar")
 
 
-def killed(toy: Toy, jar: Path, table: str, moment: str, *, python_too: bool) -> subprocess.CompletedProcess[str]:
-    version = len([*(toy.folder / "lake" / table / "_delta_log").glob("*.json")])
+def killed(
+    folder: Path, jar: Path, table: str, moment: str, *topics: str, python_too: bool
+) -> subprocess.CompletedProcess[str]:
+    version = len([*(folder / "lake" / table / "_delta_log").glob("*.json")])
     ends_at = f"{table}/_delta_log/{version:020}.json" if moment == WRITTEN else "nowhere"
     facts = {"ENDS_AT": ends_at, "LAKEHOUSE_MASTER": "local[1]", "LAKEHOUSE_DRIVER_MEMORY": "700m"}
     facts |= {"PYTHON_TOO": "yes"} if python_too else {}
-    command = [sys.executable, "-c", KILLED, str(toy.folder), str(jar), table, moment]
+    script = (OF_A_TOPIC if topics else OF_FILES) + MORTAL
+    command = [sys.executable, "-c", script, str(folder), str(jar), table, moment, *topics]
     return subprocess.run(command, cwd=HOME, env=os.environ | facts, capture_output=True, text=True, check=False)
 
 
@@ -123,7 +137,7 @@ def toy(begun: Toy, tmp_path: Path) -> Toy:
 def test_killed_at_each_commit(
     toy: Toy, undisturbed: dict[str, object], jar: Path, on_spark: Spark, table: str, moment: str, victim: str
 ) -> None:
-    died = killed(toy, jar, table, moment, python_too=victim == "process")
+    died = killed(toy.folder, jar, table, moment, python_too=victim == "process")
     if victim == "process":
         assert died.returncode == -signal.SIGKILL, died.stderr
     elif (table, moment) != (TABLES[-1], COMMITTED):  # behind it Java has nothing to do
@@ -132,3 +146,39 @@ def test_killed_at_each_commit(
     again = replace(toy, engine=on_spark)
     published(again)
     assert state(again) == undisturbed
+
+
+@pytest.mark.kafka
+def test_killed_while_it_takes_a_topic_it_has_each_message_once(
+    broker: Broker, jar: Path, engine: Native, on_spark: Spark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Driver and all, in bronze's write, and between silver's quarantine and silver, and in silver's own."""
+    sent = pytest.importorskip("tests.lakehouse.sources.kafka.sent", reason="needs the extra `kafka`")
+    monkeypatch.setenv("KAFKA_SERVERS", broker.address)
+    topic = sent.Topic(broker.address).make()
+    taker, silver = sent.Taker(tmp_path, topic.name, engine.name), "silver.events"
+
+    def send(turn: int) -> None:
+        right = [an_event(datetime.now(UTC).isoformat(), event_id=f"{turn} {number}") for number in range(7)]
+        topic.send(*right, b"broken", None)
+        topic.send_together(*right, commit=False)
+
+    def assert_each_is_there_once() -> None:
+        assert taker.taken() == sent.as_rows(topic.committed)
+        wrong = {place for place, value in topic.committed.items() if value == b"broken"}
+        right = {place for place, value in topic.committed.items() if value} - wrong
+        for name, wanted in ((silver, right), (f"{silver}__rejected", wrong)):
+            places = [(int(row["_file"].rpartition("/")[2]), row["_row"]) for row in taker.rows(name)]
+            assert sorted(places) == sorted(wanted), name
+
+    send(0)
+    taker.run(silver)
+    assert_each_is_there_once()
+    taker.engine = on_spark.name
+    points = (("bronze/events", WRITTEN), ("silver/events__rejected", COMMITTED), ("silver/events", WRITTEN))
+    for turn, (table, moment) in enumerate(points, 1):
+        send(turn)
+        died = killed(tmp_path, jar, table, moment, topic.name, python_too=True)
+        assert died.returncode == -signal.SIGKILL, died.stderr
+        taker.run(silver)
+        assert_each_is_there_once()

@@ -165,17 +165,19 @@ class Taker:
         promise["source"]["kafka"] |= {"topic": self.topic, "patience": "20s"} | self.kafka
         return replace(known, contract=type(known.contract).model_validate(promise))
 
-    def run(self) -> Report:
+    def run(self, *more: str) -> Report:
+        """Its table, and more that are made of it."""
         landing = self.folder / "landing"
         landing.mkdir(parents=True, exist_ok=True)
-        tables = {EVENTS: self.table}
-        run = Run(self.root, str(landing), tables, engine=self.engine, is_kept=True)
+        wanted = {EVENTS: self.table} | {name: tables()[name] for name in more}
+        run = Run(self.root, str(landing), wanted, engine=self.engine, is_kept=True)
         run.readers = self.readers
-        return run.execute(tables)
+        return run.execute(wanted)
 
-    def rows(self) -> list[dict[str, Any]]:
-        now = log.snapshot(self.address)
-        return read(self.address, now.version).to_pylist() if now else []
+    def rows(self, name: str = EVENTS) -> list[dict[str, Any]]:
+        address = progress.address(self.root, name)
+        now = log.snapshot(address)
+        return read(address, now.version).to_pylist() if now else []
 
     def taken(self) -> list[tuple[int, int, bytes | None]]:
         """Every row's partition, offset and value, in their order; as often as it is there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ import pytest
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-from lakehouse import graph
+from lakehouse import engines, graph
 from lakehouse.errors import LakehouseError
 from lakehouse.lineage import sending
 from lakehouse.runs.run import Run
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from lakehouse.engines.native.engine import Native
+    from lakehouse.engines.spark.engine import Spark
 
 pytestmark = pytest.mark.slow
 # OpenLineage/OpenLineage (Apache-2.0) at 8f02abf, spec/OpenLineage.json and the facets that are sent, without words.
@@ -222,14 +224,37 @@ def test_events_go_where_the_file_of_conf_says(tmp_path: Path, monkeypatch: pyte
     assert not sending.is_configured(tmp_path)
 
 
-def test_events_go_into_a_file(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+def written(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The events of a run, and of one with nothing to do, which tells nothing, in a file."""
     file = toy.folder / "lineage.jsonl"
     for name, value in (("TYPE", "file"), ("LOG_FILE_PATH", str(file)), ("APPEND", "true")):
         monkeypatch.setenv(f"OPENLINEAGE__TRANSPORT__{name}", value)
-    assert ran(toy).lineage.unsent == ""
-    assert ran(toy).lineage.unsent == ""  # with nothing to do, nothing is told
-    events = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    assert len(events) == 2 * (1 + len(toy.sources))
+    engines.start(toy.engine.name)  # its functions are those of `build`
+    assert [ran(toy).lineage.unsent for _ in range(2)] == ["", ""]
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def test_events_go_into_a_file(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(written(toy, monkeypatch)) == 2 * (1 + len(toy.sources))
+
+
+@pytest.mark.long
+def test_spark_tells_the_same(toy: Toy, tmp_path: Path, on_spark: Spark, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How it derives columns beside Spark is in test_columns.py: here the native run has left them in the cache."""
+    other = replace(toy.copied(tmp_path.with_name(f"{tmp_path.name}-other")), engine=on_spark)
+    mine, theirs = (written(one, monkeypatch) for one in (toy, other))
+    assert {one["run"]["facets"]["processing_engine"]["name"] for one in theirs} == {"pyspark"}
+    assert [words for one in theirs for words in wrong(one)] == []
+    found, expected = (
+        {
+            (one["job"]["name"], one["eventType"]): json.dumps(
+                [one["inputs"], [(of["name"], of["facets"].get("columnLineage")) for of in one["outputs"]]]
+            ).replace(str(folder), "")
+            for one in events
+        }
+        for events, folder in ((theirs, other.folder), (mine, toy.folder))
+    )
+    assert found == expected
 
 
 def test_without_its_library_the_command_that_brings_it_is_named(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -58,9 +59,14 @@ def test_a_process_that_holds_too_much_is_spent(engine: Native, monkeypatch: pyt
     assert engine.spent() == "This process holds 3,337 MB of memory, and may 3,072."
 
 
-def test_an_engine_without_a_session_is_spent(engine: Native, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine.spark.client, "_session_id", "of a session that was never begun")
-    assert engine.spent().startswith("The engine's session is gone, as after minutes in which this process stood still")
+def test_an_engine_without_a_session_is_spent(engine: Native) -> None:
+    def get(_: str) -> str:
+        raise LakehouseError("session 1 is not running")
+
+    without = Native(SimpleNamespace(conf=SimpleNamespace(get=get)), engine.scratch)  # type: ignore[arg-type]
+    assert without.spent() == (
+        "The engine's session is gone, as after minutes in which this process stood still (session 1 is not running)."
+    )
 
 
 @pytest.mark.slow

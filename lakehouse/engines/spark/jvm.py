@@ -181,6 +181,7 @@ def _settings_of_a_local_jvm(*, long: bool) -> dict[str, str]:
         *_class_data_sharing(),
         *os.environ.get("LAKEHOUSE_JAVA_OPTIONS", "").split(),
     ]
+    tasks = str(max(2, min(8, os.cpu_count() or 2)))
     return {
         "spark.master": os.environ.get("LAKEHOUSE_MASTER", "local[*]"),
         "spark.driver.memory": os.environ.get("LAKEHOUSE_DRIVER_MEMORY", "3g"),
@@ -190,9 +191,9 @@ def _settings_of_a_local_jvm(*, long: bool) -> dict[str, str]:
         "spark.driver.extraJavaOptions": " ".join(java_options),
         # Each aggregation, sort and hash table begins with a page, of 64 MB if nobody says so, which must be zeroed.
         "spark.buffer.pageSize": "2m",
-        "spark.sql.shuffle.partitions": str(max(2, min(8, os.cpu_count() or 2))),
+        "spark.sql.shuffle.partitions": tasks,
         # VACUUM lists a table's folder by as many tasks, of which there would be 10,000.
-        "spark.sql.sources.parallelPartitionDiscovery.parallelism": str(max(2, min(8, os.cpu_count() or 2))),
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": tasks,
         "spark.sql.warehouse.dir": str(cache_folder() / "warehouse"),
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from random import Random
 
     Row = Mapping[str, Any]
@@ -27,6 +27,12 @@ def variants(rows: pa.Table, column: str, random: Random) -> Iterator[pa.Table]:
 
 def nullable(rows: pa.Table) -> pa.Table:
     return rows.cast(pa.schema([one.with_nullable(True) for one in rows.schema]))  # noqa: FBT003
+
+
+def ordered(rows: pa.Table, evidence: Collection[str]) -> pa.Table:
+    """In an order that the values say: a query gives them in any, and random places are to be the same each time."""
+    told = rows.drop_columns([one for one in rows.column_names if one in evidence]).to_pylist()
+    return rows.take(sorted(range(len(told)), key=lambda place: repr(told[place])))
 
 
 def _with(rows: pa.Table, column: str, values: list[Any]) -> pa.Table:

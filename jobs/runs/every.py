@@ -20,6 +20,7 @@ from jobs.places import retention
 from jobs.recovery import published
 from jobs.runs import fetched, plain, ran
 from lakehouse import conf, engines, logs
+from lakehouse.described import terms
 from lakehouse.errors import LakehouseError, is_failure
 from lakehouse.intake.records.ledger import Ledger
 from lakehouse.recovery import releases
@@ -79,6 +80,7 @@ class Rounds:
     _in_landing: frozenset[object] = frozenset()
     _published: plain.Beside = field(default_factory=plain.Beside)
     _watch: alerted.Watch | None = None
+    _began_at: float = field(default_factory=time.monotonic)
     _compacted_at: float = field(default_factory=time.monotonic)
     _freed_at: float = field(default_factory=time.monotonic)
 
@@ -94,8 +96,7 @@ class Rounds:
             self._maintain()
             if not is_behind:
                 self.stopping.wait(max(0.0, begin + self.every - time.monotonic()))
-        self._readers.close()
-        self._published.end(self.messages)
+        self._let_go()
         self.messages.print("Stopped. What is not done yet, the next run does.")
 
     def _listen(self) -> None:
@@ -238,10 +239,14 @@ class Rounds:
     def _start_over(self, why: str) -> None:
         """As a new process in the place of this one, with the same arguments."""
         if not self.stopping.is_set():
-            self._readers.close()
-            self._published.end(self.messages)
-            printed.error(self.messages, f"{_now()} {why} Starting anew.")
+            self._let_go()
+            lasted = terms.roughly(timedelta(seconds=time.monotonic() - self._began_at))
+            printed.error(self.messages, f"{_now()} {why} Starting anew, {lasted} after it began.")
             os.execv(sys.executable, sys.orig_argv)  # noqa: S606
+
+    def _let_go(self) -> None:
+        self._readers.close()
+        self._published.end(self.messages)
 
 
 def _facts(report: Report) -> list[object]:

@@ -367,7 +367,12 @@ class Native:
         except Exception as error:  # noqa: BLE001  whatever it is, nothing can be computed
             return f"The engine's session is gone, as after minutes in which this process stood still ({error})."
         held, most = sail.held(), sail.memory() + sail.MORE
-        return f"This process holds {held >> 20:,} MB of memory, and may {most >> 20:,}." if held > most else ""
+        if held <= most:
+            return ""
+        return (
+            f"This process holds {held >> 20:,} MB of memory, and may {most >> 20:,} (LAKEHOUSE_MEMORY and 1 GiB; with "
+            "more it lasts longer)."
+        )
 
     def stop(self) -> None:
         self.scratch.remove()

@@ -250,7 +250,7 @@ def test_where_the_engine_is_spent_the_process_becomes_a_new_one(watched: Watche
     for child in psutil.Process(watched.process.pid).children():
         if child.name() == "java":
             child.kill()
-    watched.until(r"(Java ended.*|Spent\.) Starting anew")
+    watched.until(r"(Java ended.*|Spent\.) Starting anew, \d+ \w+ after it began\.")
     watched.toy.deliver("tuesday.csv", "8,B,1,5.00")
     watched.until("done; looking again", times=2)
     watched.signal(signal.SIGTERM)

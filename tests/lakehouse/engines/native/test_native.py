@@ -56,7 +56,9 @@ def test_a_process_that_holds_too_much_is_spent(engine: Native, monkeypatch: pyt
     monkeypatch.setenv("LAKEHOUSE_MEMORY", "2g")
     assert not engine.spent()
     monkeypatch.setattr(sail, "held", lambda: 3_500_000_000)
-    assert engine.spent() == "This process holds 3,337 MB of memory, and may 3,072."
+    assert engine.spent() == (
+        "This process holds 3,337 MB of memory, and may 3,072 (LAKEHOUSE_MEMORY and 1 GiB; with more it lasts longer)."
+    )
 
 
 def test_an_engine_without_a_session_is_spent(engine: Native) -> None:

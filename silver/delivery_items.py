@@ -92,15 +92,19 @@ def repair(rows: DataFrame) -> DataFrame:
     amounts are where they then should be: a comma in Payment_Type would otherwise move money. Instructions that would
     begin with digits and a comma may be the cents of the amount before them, of a market with decimal commas.
     """
-    cells = rows.withColumn("_cells", F.split(_quoted_commas_hidden(F.col("_raw")), ",", -1))
+    is_too_long = F.col("_problem").eqNullSafe("row_is_too_long")
+    # What few rows need is computed behind a condition, which spares the others.
+    cells = rows.withColumn("_cells", F.when(is_too_long, F.split(_quoted_commas_hidden(F.col("_raw")), ",", -1)))
     extra = F.size("_cells") - WIDTH
     in_notes = F.when(_cell(TEMPLATE + 1) == "Order_Details", 1).when(_cell(TEMPLATE) == "Order_Details", 0)
     in_instructions = extra - in_notes
-    is_shifted = F.col("_problem").eqNullSafe("row_is_too_long") & extra.isin(1, 2) & in_instructions.isin(0, 1)
+    is_shifted = extra.isin(1, 2) & in_instructions.isin(0, 1)
     no_quote_is_left = ~F.array_join("_cells", ",").contains('"')
-    counted = cells.withColumns({"_in_notes": in_notes, "_in_instructions": in_instructions})
+    places = {"_in_notes": in_notes, "_in_instructions": in_instructions}
+    counted = cells.withColumns({name: F.when(is_too_long, place) for name, place in places.items()})
     may_be_cents = stripped(_mended_cell(INSTRUCTIONS)).rlike(r"^[0-9]+,")
-    counted = counted.withColumn("_shifted", is_shifted & amounts_fit() & no_quote_is_left & ~may_be_cents)
+    is_mended = is_shifted & amounts_fit() & no_quote_is_left & ~may_be_cents
+    counted = counted.withColumn("_shifted", F.when(is_too_long, is_mended))
     mended = counted.withColumns(
         {
             name: F.when(F.col("_shifted"), _mended_cell(place)).otherwise(F.col(name))

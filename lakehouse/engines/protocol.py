@@ -133,8 +133,11 @@ class Engine(Protocol):
         """The rows, computed once however often they are used; forgotten at the end of `until`."""
         ...
 
-    def narrow(self, rows: DataFrame, until: ExitStack) -> DataFrame:
-        """Rows of an input that build() may use in several places: computed once where that is worth it."""
+    def narrow(self, rows: DataFrame, share: Callable[[], float], until: ExitStack) -> DataFrame:
+        """Rows of an input that build() may use in several places: computed once where that is worth it.
+
+        `share` says of how many of the table's units they are, at least.
+        """
         ...
 
     def small_side(self, rows: DataFrame) -> DataFrame:

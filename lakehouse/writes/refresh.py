@@ -91,10 +91,16 @@ def update(
             raise UnreadableChangesError(
                 f"the changes of {', '.join(moved)} cannot be read: {protocol.words(error)}"
             ) from error
-        keep = partial(engine.narrow, until=cached)
+        keep = partial(engine.narrow, share=partial(_share, writer, touched), until=cached)
         # build() may use an input in several places, and the checks once more.
         narrow = units.narrowed(table, needed.pruned(inputs, used), touched, small_side, keep)
         return _write(writer, _compute(writer, narrow, small_side(touched), cached))
+
+
+def _share(writer: Writer, touched: DataFrame) -> float:
+    """Of the table's units so many are touched at least, since a unit has a row or more."""
+    stored = progress.rows(writer.target.address, writer.note.base) or 1
+    return writer.engine.arrow(touched).num_rows / stored
 
 
 def _compute(

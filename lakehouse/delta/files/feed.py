@@ -84,9 +84,15 @@ def of_each_file(
     snapshot = _stored(address, version)
     schema = log.schema(snapshot)
     wanted = schema.names if columns is None else list(columns)
-    empty = pa.schema([schema.field(name) for name in wanted]).empty_table()
     files = snapshot.files.values()
-    return [use(empty), *storage.each(lambda file: use(live(address, file, schema, wanted, where)), files, address)]
+    return [
+        use(_none(schema, wanted)),
+        *storage.each(lambda file: use(live(address, file, schema, wanted, where)), files, address),
+    ]
+
+
+def _none(schema: pa.Schema, columns: Iterable[str]) -> pa.Table:
+    return pa.schema([schema.field(name) for name in columns]).empty_table()
 
 
 def _stored(address: str, version: int | None) -> Snapshot:
@@ -235,8 +241,10 @@ def _changed(address: str, part: _Part, schema: pa.Schema, columns: Sequence[str
         said = pa.schema([*schema, pa.field(CHANGE, pa.string())])
         rows = parquet.read(address, part.file, said, [*columns, CHANGE])
     elif part.among is not None:
+        # A vector mostly grows: no row of the old one came back.
         which = vectors.read(address, part.among) - vectors.read(address, part.but)
-        rows = parquet.read(address, part.file, schema, columns, only=vectors.positions(which))
+        some = vectors.positions(which)
+        rows = parquet.read(address, part.file, schema, columns, only=some) if which else _none(schema, columns)
     else:
         rows = _all_but(parquet.read(address, part.file, schema, columns), vectors.read(address, part.but))
     if part.change is not None:

@@ -55,6 +55,7 @@ AT_A_TIME = 3  # turns, which share it
 EXPANDED = 16
 MOST_ROWS_OF_A_FILE, OF_PLAIN_ONES = parquet.LARGEST, 4  # and so many times as many where no vector hides any
 MOST_SLICES = 64
+MOST = 0.1  # of a table's units: with a copy of so many rows nothing is gained (measured: 7.4 s without one, 3.8)
 MOST_HELD = 256  # small tables at a version
 MOST_REMEMBERED, MOST_PIECES = 64, 32  # days of a table, and files of each
 T = TypeVar("T")
@@ -178,13 +179,16 @@ class Native:
     def few_of(self, rows: DataFrame, keys: DataFrame) -> DataFrame:
         """By a scan that decodes of a column only what the keys want, where files alone say which rows there are.
 
-        Slower for many rows, and where conditions are computed (measured: 0.6 for 2.5 s, 5 for 1).
+        Slower for many rows, and where conditions are computed (measured: 0.6 for 2.5 s, 5 for 1). Of computed rows the
+        keys are made so that no condition on them can be moved into the scan, where it computes them again.
         """
         stored: Snapshot | None = vars(rows).get(STORED)
         if stored and not stored.partition_by and not any(one.get("deletionVector") for one in stored.files.values()):
             files = ("/".join(storage.located(sail.reachable(stored.address), path)) for path in stored.files)
             scan = self.spark.read.options(pushdown_filters=True, reorder_filters=True).schema(rows.schema)
             rows = _known(_not_constant(scan.parquet(*files)), log.schema(stored))
+        elif not stored:
+            rows = rows.withColumns({name: F.when(F.rand() >= 0, F.col(name)) for name in keys.columns})
         return rows.join(self.small_side(keys), on=keys.columns, how="left_semi")
 
     def _held(self, found: Snapshot) -> DataFrame:
@@ -264,8 +268,9 @@ class Native:
         (rows.write.partitionBy(*partition_by) if partition_by else rows.write).parquet(str(folder), mode="append")
         return [str(one) for one in sorted(folder.rglob("*.parquet"))]
 
-    def narrow(self, rows: DataFrame, until: ExitStack) -> DataFrame:
-        return rows if self.is_small else self.once(rows, until)
+    def narrow(self, rows: DataFrame, share: Callable[[], float], until: ExitStack) -> DataFrame:
+        """Not where most are wanted: to read a copy of most of a table costs what to read the table does."""
+        return rows if self.is_small or share() > MOST else self.once(rows, until)
 
     def small_side(self, rows: DataFrame) -> DataFrame:
         return rows.hint("broadcast")

@@ -142,7 +142,7 @@ class Spark:
         until.callback(kept.unpersist)
         return kept
 
-    def narrow(self, rows: DataFrame, until: ExitStack) -> DataFrame:
+    def narrow(self, rows: DataFrame, share: Callable[[], float], until: ExitStack) -> DataFrame:  # noqa: ARG002
         return self.once(rows, until)
 
     def small_side(self, rows: DataFrame) -> DataFrame:

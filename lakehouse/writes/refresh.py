@@ -100,7 +100,7 @@ def update(
 def _share(writer: Writer, touched: DataFrame) -> float:
     """Of the table's units so many are touched at least, since a unit has a row or more."""
     stored = progress.rows(writer.target.address, writer.note.base) or 1
-    return writer.engine.arrow(touched).num_rows / stored
+    return int(writer.engine.arrow(touched).num_rows) / stored
 
 
 def _compute(

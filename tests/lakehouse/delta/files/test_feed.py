@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -123,6 +124,15 @@ def test_a_vector_that_grows_deletes_one_that_shrinks_brings_back(tmp_path: Path
     assert changed(target, 2, 3) == [("insert", 11), ("insert", 12)]
     assert feed.written(target.address, 0, 1) == Written(0, 2, 2, 0, 0, 1)
     assert feed.written(target.address, 2, 3) == Written(2, 0, 2, 0, 0, 1)
+
+
+def test_where_no_row_came_back_a_file_with_a_new_vector_is_read_once(tmp_path: Path) -> None:
+    target = a_table(tmp_path, 1, 2, 3)
+    for version in (0, 1):
+        committer.replace_units(target, version, ["n"], None, pa.table({"n": [version + 1]}), None)
+    with mock.patch.object(parquet, "read", wraps=parquet.read) as read:
+        assert changed(target, 1, 2) == [("delete", 2)]
+    assert read.call_count == 1
 
 
 def test_a_foreign_commit_that_removes_a_file_with_a_vector_deletes_what_was_visible(tmp_path: Path) -> None:

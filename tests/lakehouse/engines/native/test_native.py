@@ -72,9 +72,13 @@ def test_an_engine_without_a_session_is_spent(engine: Native) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("few", "slices"), [(FEW_BYTES, 1), (-1, 1), (-1, 3)], ids=["few", "many", "slices"])
+@pytest.mark.parametrize(
+    ("few", "slices", "most"),
+    [(FEW_BYTES, 1, native.MOST), (-1, 1, 9.0), (-1, 3, native.MOST)],
+    ids=["few", "many", "slices"],
+)
 def test_however_many_rows_and_slices_the_tables_are_the_same(
-    few: int, slices: int, tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch
+    few: int, slices: int, most: float, tmp_path: Path, engine: Native, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def tables(folder: Path) -> list[object]:
         toy, found = Toy(folder, engine), list[object]()
@@ -89,9 +93,23 @@ def test_however_many_rows_and_slices_the_tables_are_the_same(
 
     expected = tables(tmp_path / "expected")
     monkeypatch.setattr(native, "FEW_BYTES", few)
+    monkeypatch.setattr(native, "MOST", most)  # of the toy's units a turn mostly touches half
     monkeypatch.setattr(judging, "MANY", few)
     monkeypatch.setattr(Native, "slices", lambda *_: slices)
     assert tables(tmp_path / "found") == expected
+
+
+def test_rows_of_few_units_are_copied_those_of_most_read_where_they_are(
+    engine: Native, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "FEW_BYTES", -1)
+    turn = engine.for_a_turn(LARGE)
+    with ExitStack() as until:
+        some = engine.frame(pa.table({"n": [1, 2, 3]})).where("n < 3")
+        copied, read = turn.narrow(some, lambda: 0.01, until), turn.narrow(some, lambda: 0.5, until)
+        assert read is some
+        assert copied is not some
+        assert sorted(turn.arrow(copied)["n"].to_pylist()) == [1, 2]
 
 
 @pytest.mark.parametrize("few", [FEW_BYTES, -1], ids=["few", "many"])

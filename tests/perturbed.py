@@ -32,7 +32,8 @@ def nullable(rows: pa.Table) -> pa.Table:
 def ordered(rows: pa.Table, evidence: Collection[str]) -> pa.Table:
     """In an order that the values say: a query gives them in any, and random places are to be the same each time."""
     told = rows.drop_columns([one for one in rows.column_names if one in evidence]).to_pylist()
-    return rows.take(sorted(range(len(told)), key=lambda place: repr(told[place])))
+    places = sorted(range(len(told)), key=lambda place: repr(told[place]))
+    return rows.take(pa.array(places, pa.int64()))
 
 
 def _with(rows: pa.Table, column: str, values: list[Any]) -> pa.Table:

@@ -489,8 +489,9 @@ def _by_copies(target: Target, touched: list[leaving.Touched], changed: Rows) ->
 
 def _copied(target: Target, one: leaving.Touched, more: pa.Table) -> tuple[pa.Table, list[Action]]:
     """The rows that leave the file, and the files of those that stay, with more rows of its partition."""
-    rest = pa.concat_tables([_rest(target, one), more])
-    return _rows(target, one.file, one.after - one.before), parquet.write(target.address, rest, target.partition_by)
+    rows = parquet.read(target.address, one.file, target.schema)
+    leave, stay = (rows.take(pa.array(vectors.positions(which))) for which in (one.after - one.before, _staying(one)))
+    return leave, parquet.write(target.address, pa.concat_tables([stay, more]), target.partition_by)
 
 
 def _by_partition(target: Target, rows: pa.Table) -> Iterator[tuple[frozenset[tuple[str, str | None]], pa.Table]]:
@@ -506,13 +507,13 @@ def _rows_of(target: Target, files: Sequence[Action]) -> pa.Table:
     return pa.concat_tables(parts) if parts else target.schema.empty_table()
 
 
-def _rows(target: Target, file: Action, which: BitMap64) -> pa.Table:
-    return parquet.read(target.address, file, target.schema, only=vectors.positions(which))
-
-
 def _rest(target: Target, one: leaving.Touched) -> pa.Table:
     """What still stands in the file."""
-    return _rows(target, one.file, leaving.all_of(one.rows) - one.after)
+    return parquet.read(target.address, one.file, target.schema, only=vectors.positions(_staying(one)))
+
+
+def _staying(one: leaving.Touched) -> BitMap64:
+    return leaving.all_of(one.rows) - one.after
 
 
 def _named(rows: pa.Table, change: str) -> pa.Table:

@@ -126,12 +126,15 @@ def split(rows: pa.Table, partition_by: Sequence[str]) -> Iterator[tuple[dict[st
         return
     if not rows.num_rows:
         return
-    whole = [rows.column(name).combine_chunks() for name in partition_by]
-    codes = np.stack([one.dictionary_encode(null_encoding="encode").indices.to_numpy() for one in whole], axis=1)
+    inside = rows.drop_columns(list(partition_by))
+    whole = [rows.column(name).combine_chunks().dictionary_encode(null_encoding="encode") for name in partition_by]
+    if all(len(one.dictionary) == 1 for one in whole):  # the copy of a file has one partition
+        yield {name: _text(name, rows.column(name)[0]) for name in partition_by}, inside
+        return
+    codes = np.stack([one.indices.to_numpy() for one in whole], axis=1)
     _, first, group = np.unique(codes, axis=0, return_index=True, return_inverse=True)
     order = np.argsort(group.ravel(), kind="stable")
     ends = np.cumsum(np.bincount(group.ravel()))
-    inside = rows.drop_columns(list(partition_by))
     for example, start, end in zip(first, [0, *ends[:-1]], ends, strict=True):
         values = {name: _text(name, rows.column(name)[int(example)]) for name in partition_by}
         yield values, inside.take(pa.array(order[start:end]))

@@ -12,6 +12,7 @@ import time
 from concurrent.futures import wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakehouse.sources.windows import SourceError
@@ -119,7 +120,7 @@ def consumer(kafka: Kafka, group: str, **how: object) -> Consumer:
 
 
 def _quiet(kafka: Kafka, said: Mapping[str, Any]) -> dict[str, Any]:
-    """The own lines of librdkafka, which would stand between ours, go to our log; what was wrong last is remembered."""
+    """What was wrong last is remembered. Lines of librdkafka, hundreds while brokers are away, are for debugging."""
 
     def hear(error: KafkaError) -> None:
         known, new = _HEARD.get(kafka.servers), _heard(error)
@@ -128,7 +129,8 @@ def _quiet(kafka: Kafka, said: Mapping[str, Any]) -> dict[str, Any]:
             _HEARD[kafka.servers] = Heard(new.words, new.check, begun)
         LOG.info("%s", error)
 
-    return {**said, "logger": LOG, "error_cb": hear}
+    lines = SimpleNamespace(log=lambda _, *line: LOG.debug(*line))  # by their level Python would print them by itself
+    return {**said, "logger": lines, "error_cb": hear}
 
 
 def _heard(error: KafkaError) -> Heard:
@@ -185,6 +187,8 @@ def failed(kafka: Kafka, error: Exception | None = None) -> SourceError:
             f"The brokers that {kafka.servers} names have no topic {kafka.topic}, or do not show it to this account. "
             "Make it there, or correct `topic:` in its table's contract."
         )
+    if isinstance(said, KafkaError) and said.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+        return refused(kafka)
     heard = _HEARD.pop(kafka.servers, None)
     causes = [said.str() if isinstance(said, KafkaError) else str(said or ""), heard.words if heard else ""]
     words = "; ".join(filter(None, causes))
@@ -195,4 +199,13 @@ def failed(kafka: Kafka, error: Exception | None = None) -> SourceError:
     return SourceError(
         f"Topic {kafka.topic} cannot be read from the brokers that {kafka.servers} names: {words.rstrip('.')}. Check "
         f"{check}."
+    )
+
+
+def refused(kafka: Kafka) -> SourceError:
+    """That the account may not read the topic; of one that is not there brokers say the same."""
+    return SourceError(
+        f"The brokers that {kafka.servers} names do not let this account read topic {kafka.topic}. Grant it that "
+        f"(`kafka-acls.sh --add --allow-principal User:NAME --operation Read --topic {kafka.topic}`), or correct "
+        "`topic:` in its table's contract."
     )

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 AT_FIRST, AT_ONCE = 100, 20_000  # messages: as long as their size is not known, and at most
 PAUSE = 0.1  # seconds for which messages are gathered
+TOLD_WITHIN = 5.0  # seconds: for what is advice alone no round waits longer
 MIB = 1 << 20
 FETCHING = {
     "fetch.message.max.bytes": 4 * MIB,  # of a partition; a larger message comes all the same
@@ -146,7 +147,7 @@ class Reader:
         if consumer is None:
             raise AssertionError
         while (left := self._left(ranges)) and (size := self._size()) < self.kafka.megabytes * MIB:
-            came = consumer.consume(self._at_once(size), PAUSE)
+            came = _come(consumer, self._at_once(size))
             before = dict(self._positions)
             self._take_in(came)
             if before != self._positions:
@@ -198,14 +199,18 @@ class Reader:
         return pa.concat_tables(mine)
 
     def tell_group(self, offsets: Iterable[Offsets]) -> None:
-        """Commit to the group how far the table is: tools that show lag look there. Nobody reads it here."""
-        from confluent_kafka import KafkaException, TopicPartition  # noqa: PLC0415
+        """Commit to the group how far the table is: tools that show lag look there. Nobody reads it here.
+
+        Not by the consumer: where brokers refuse it the group, it waits for them for 45 s.
+        """
+        from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition  # noqa: PLC0415
 
         said = [TopicPartition(self.kafka.topic, one.partition, one.next) for one in offsets]
+        asked = [ConsumerGroupTopicPartitions(self.group, said)]
         try:
-            if self._consumer:
-                self._consumer.commit(offsets=said, asynchronous=False)
-        except (KafkaException, RuntimeError) as error:  # the latter where what is read ahead failed, and it was closed
+            by = clients.admin(self.kafka)
+            by.alter_consumer_group_offsets(asked, request_timeout=TOLD_WITHIN)[self.group].result()
+        except (KafkaException, SourceError) as error:
             clients.LOG.info("group %s was not told: %s", self.group, error)
 
     def _hear(self, told: Any) -> None:  # noqa: ANN401  a Message, whose types know no error that is one
@@ -230,6 +235,17 @@ class Reader:
             f"{where}). Nothing was taken. Check its brokers and run again; the contract's `patience:` says how long "
             "to wait."
         )
+
+
+def _come(consumer: Consumer, most: int) -> list[Any]:
+    """Messages, and what is said of partitions. That this account may not use the group, nothing here needs to know."""
+    from confluent_kafka import KafkaError, Message  # noqa: PLC0415
+
+    came: list[Any] = consumer.consume(most, PAUSE)
+    if any(map(Message.error, came)):
+        of_group = KafkaError.GROUP_AUTHORIZATION_FAILED
+        came = [one for one in came if not one.error() or one.error().code() != of_group]
+    return came
 
 
 def _offsets(ranges: Iterable[Offsets]) -> int:
@@ -268,8 +284,7 @@ def oldest(kafka: Kafka, group: str, places: Mapping[int, int], *, uncommitted: 
     try:
         asked.assign([TopicPartition(kafka.topic, number, at) for number, at in places.items()])
         while waiting and time.monotonic() < until:
-            came: Sequence[Any] = asked.consume(len(waiting), PAUSE)
-            for one in came:
+            for one in _come(asked, len(waiting)):
                 number, (kind, at) = one.partition(), one.timestamp()
                 if number in waiting and kind and not one.error():
                     found[number] = datetime.fromtimestamp(at / 1000, UTC)

@@ -80,10 +80,15 @@ def look(kafka: Kafka) -> Topic:
 
 def _look(kafka: Kafka, asked: AdminClient) -> Topic:
     from confluent_kafka import IsolationLevel, TopicCollection, TopicPartition  # noqa: PLC0415
-    from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # noqa: PLC0415
+    from confluent_kafka.admin import AclOperation, OffsetSpec  # type: ignore[attr-defined]  # noqa: PLC0415
 
-    described = asked.describe_topics(TopicCollection([kafka.topic]), request_timeout=clients.ANSWERS_WITHIN)
+    described = asked.describe_topics(
+        TopicCollection([kafka.topic]), include_authorized_operations=True, request_timeout=clients.ANSWERS_WITHIN
+    )
     found = clients.answered(kafka, asked, described[kafka.topic])
+    allowed = found.authorized_operations  # none where brokers do not say
+    if allowed and AclOperation.READ not in allowed:  # or they would say so with the first message alone
+        raise clients.refused(kafka)
     numbers = sorted(one.id for one in found.partitions)
 
     def offsets(spec: OffsetSpec, level: IsolationLevel) -> dict[int, int]:

@@ -1,4 +1,4 @@
-"""Brokers that want encryption and a login: both engines read them, and a refusal says what to correct."""
+"""Brokers that want encryption, a login and rights: both engines read them, and a refusal says what to correct."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import logging
 import os
 import subprocess
 import sys
-from contextlib import contextmanager
+import time
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,29 +17,46 @@ import pytest
 
 pytest.importorskip("confluent_kafka", reason="needs the extra `kafka`: uv sync --inexact --extra kafka")
 
-from confluent_kafka import admin
+from confluent_kafka import ConsumerGroupTopicPartitions, admin
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    ResourcePatternType,
+    ResourceType,
+)
 
+from lakehouse.delta.tables.progress import Offsets
+from lakehouse.described.kafka import Kafka
 from lakehouse.engines.spark import jvm
 from lakehouse.errors import LakehouseError
+from lakehouse.runs import topics
 from lakehouse.sources import broker as kafka
 from lakehouse.sources.kafka import clients
+from lakehouse.sources.kafka.consume import Reader
 from lakehouse.store import service
-from tests.lakehouse.sources.kafka.sent import Taker, Topic, as_rows
+from tests.lakehouse.sources.kafka.sent import EVENTS, Taker, Topic, as_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from lakehouse.engines.native.engine import Native
+    from lakehouse.sources.kafka.topics import Offer
 
 pytestmark = pytest.mark.kafka
 HOME = Path(__file__).parents[4]
 PASSWORD, WRONG = "c4nary-of-a-password", "c4nary-that-is-wrong"
+GROUP = "those-who-tell"
 SECURITY = "org.apache.kafka.common.security"
+# What of the topic, and whether of the group, an account may use; others may do all.
+LOGS_IN, LOOKS, READS, TELLS = "logs-in", "looks", "reads", "tells"
+ALLOWED = {LOGS_IN: (), LOOKS: (AclOperation.DESCRIBE,), READS: (AclOperation.READ,), TELLS: (AclOperation.READ,)}
 # Of each kind who may read, by which of the two listeners; the certificate of the brokers stands for users' too.
 LOGIN = {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_USERNAME": "me", "SASL_PASSWORD": PASSWORD}
 PLAIN, SCRAM, CERTIFICATE = "a password", "a password that is never sent", "a certificate"
 WAYS = {
-    PLAIN: ("guarded", LOGIN | {"SASL_MECHANISM": "PLAIN"}),
+    PLAIN: ("guarded", LOGIN | {"SASL_MECHANISM": "PLAIN", "SASL_USERNAME": READS}),
     SCRAM: ("guarded", LOGIN | {"SASL_MECHANISM": "SCRAM-SHA-256"}),
     CERTIFICATE: (
         "certified",
@@ -53,7 +71,7 @@ from dataclasses import replace
 from pathlib import Path
 from lakehouse.engines.spark import topics
 from lakehouse.errors import LakehouseError
-from tests.lakehouse.sources.kafka.sent import Taker
+from tests.lakehouse.sources.kafka.sent import EVENTS, Taker
 
 read = topics.read
 for line in sys.stdin:
@@ -99,6 +117,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
         certify(folder, name)
     plain, controller, guarded, certified = (f"127.0.0.1:{service.free_port()}" for _ in range(4))
     service.remember(folder / "kafka", {"address": plain, "controller": controller, "pid": 0})
+    known = " ".join(f'user_{one}="{PASSWORD}"' for one in ALLOWED)
     ours = f"PLAINTEXT://{plain},GUARDED://{guarded},CERTIFIED://{certified}"
     settings = {
         "listeners": f"{ours},CONTROLLER://{controller}",
@@ -110,9 +129,9 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
         "ssl.truststore.location": str(folder / "brokers.pem"),
         "listener.name.certified.ssl.client.auth": "required",
         "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256",
-        "listener.name.guarded.plain.sasl.jaas.config": (
-            f'{SECURITY}.plain.PlainLoginModule required user_me="{PASSWORD}";'
-        ),
+        "listener.name.guarded.plain.sasl.jaas.config": f"{SECURITY}.plain.PlainLoginModule required {known};",
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS;User:me;User:CN=tests",
         "listener.name.guarded.scram-sha-256.sasl.jaas.config": f"{SECURITY}.scram.ScramLoginModule required;",
     }
     (folder / "store.pem").write_text("".join((folder / f"brokers.{one}").read_text() for one in ("key", "pem")))
@@ -124,8 +143,22 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     asking, how = topic.admin, admin.ScramCredentialInfo(admin.ScramMechanism.SCRAM_SHA_256, 4096)  # type: ignore[attr-defined]
     me = admin.UserScramCredentialUpsertion("me", how, PASSWORD.encode())  # type: ignore[attr-defined]
     asking.alter_user_scram_credentials([me])["me"].result()
+    for user, can in ALLOWED.items():
+        grant(topic, user, *can)
+    grant(topic, TELLS, AclOperation.READ, of=(ResourceType.GROUP, GROUP))
     yield Guarded(folder, topic, {"guarded": guarded, "certified": certified})
     kafka.stop(folder / "kafka")
+
+
+def grant(topic: Topic, user: str, *can: AclOperation, of: tuple[ResourceType, str] | None = None) -> None:
+    """Of the topic, or of something else, whose kind and name these are."""
+    where = (*(of or (ResourceType.TOPIC, topic.name)), ResourcePatternType.LITERAL, f"User:{user}", "*")
+    asking = topic.admin
+    for one in can:
+        (done,) = asking.create_acls([AclBinding(*where, one, AclPermissionType.ALLOW)]).values()
+        done.result()
+        while not asking.describe_acls(AclBindingFilter(*where, one, AclPermissionType.ALLOW)).result():
+            time.sleep(0.01)  # the broker hears of it a moment later
 
 
 def certify(folder: Path, name: str) -> None:
@@ -194,6 +227,51 @@ def test_brokers_that_refuse_say_why_at_once_and_are_read_when_that_is_corrected
     assert "Timed out" not in " ".join(said)
     assert "c4nary" not in " ".join([*said, caplog.text])
     assert not any(b"c4nary" in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+
+
+def test_an_account_that_may_not_read_the_topic_is_told_what_to_grant(
+    guarded: Guarded, engine: Native, tmp_path: Path
+) -> None:
+    """By the plan, whether it is there or not; and by the first message, where the right was taken away meanwhile."""
+    for user, topic in ((LOGS_IN, "none"), (LOGS_IN, guarded.topic.name), (LOOKS, guarded.topic.name)):
+        taker = Taker(tmp_path, topic, engine)
+        words = rf"do not let this account read topic {topic}\. Grant it that \(`kafka-acls.sh --add --allow-principal"
+        with said_by(guarded.environment(PLAIN, {"SASL_USERNAME": user})):
+            with pytest.raises(LakehouseError, match=words):
+                offered(taker)
+            with pytest.raises(LakehouseError, match=words):
+                taker.run()
+    reader = Reader(Kafka(topic=topic, servers="KAFKA_SERVERS"), GROUP, "", [], goes_on=False)
+    with said_by(guarded.environment(PLAIN, {"SASL_USERNAME": LOOKS})):
+        with closing(reader), pytest.raises(LakehouseError, match=words):
+            reader.read([Offsets(0, 0, 1)])
+        grant(guarded.topic, LOOKS, AclOperation.READ)
+        taker.run()
+    assert taker.taken() == as_rows(guarded.topic.committed)
+
+
+def offered(taker: Taker) -> Offer:
+    said = topics.offers(taker.root, [taker.table])[EVENTS]
+    if isinstance(said, LakehouseError):
+        raise said
+    return said
+
+
+def test_an_account_that_may_not_use_the_group_reads_all_the_same(
+    guarded: Guarded, engine: Native, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It waits for nothing: the brokers' own answer is in the log, and not that none came."""
+    caplog.set_level(logging.INFO)
+    for user, told in ((READS, set()), (TELLS, {(0, 1), (1, 1)})):
+        taker = Taker(tmp_path / user, guarded.topic.name, engine, {"group": GROUP})
+        with said_by(guarded.environment(PLAIN, {"SASL_USERNAME": user})):
+            assert all(one.since for one in topics.lag(taker.table, offered(taker)))
+            taker.run()
+        assert taker.taken() == as_rows(guarded.topic.committed)
+        assert caplog.text.count(f"group {GROUP} was not told") == caplog.text.count("Group authorization failed") == 1
+        asked = guarded.topic.admin
+        found = asked.list_consumer_group_offsets([ConsumerGroupTopicPartitions(GROUP)])[GROUP].result()
+        assert {(one.partition, one.offset) for one in found.topic_partitions} == told
 
 
 @pytest.mark.long

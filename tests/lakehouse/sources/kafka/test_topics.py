@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 import time
@@ -382,8 +383,9 @@ def test_a_topic_that_is_not_there_is_named_and_taken_once_it_is(topic: Topic, t
 
 
 def test_brokers_that_do_not_answer_are_an_error_in_words_without_a_secret(
-    topic: Topic, taker: Taker, monkeypatch: pytest.MonkeyPatch
+    topic: Topic, taker: Taker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Nor do the client's own lines, one each time that it tries again, stand above that error."""
     monkeypatch.setenv("KAFKA_SERVERS", "127.0.0.1:1")
     monkeypatch.setattr(clients, "ANSWERS_WITHIN", 1.0)
     for name, value in {"SECURITY_PROTOCOL": "SASL_PLAINTEXT", "SASL_MECHANISM": "PLAIN"}.items():
@@ -393,6 +395,7 @@ def test_brokers_that_do_not_answer_are_an_error_in_words_without_a_secret(
     with pytest.raises(LakehouseError, match="cannot be read from the brokers that KAFKA_SERVERS names") as refused:
         taker.run()
     assert "Connection refused" in str(refused.value)
+    assert not [one for one in caplog.records if one.name == clients.LOG.name and one.levelno >= logging.WARNING]
     assert "c4nary" not in str(refused.value)
     monkeypatch.setenv("KAFKA_SASL_PASSWRD", "c4nary")
     with pytest.raises(LakehouseError, match="KAFKA_SASL_PASSWRD says nothing that is known of") as refused:

@@ -273,9 +273,12 @@ def _decide_topic(seen: _Seen, table: Table, taken: list[Entry], offers: Offers)
     state = seen.state(table.name)
     _check_ours(seen, table.name, taken)
     _check_files(seen, table.name, taken)
-    offer = offers.get(table.name)
+    offer, source = offers.get(table.name), table.contract.source
     if isinstance(offer, LakehouseError):
         raise offer
+    if offer is None and source and source.kafka:
+        why = f"{source.kafka.servers}, which says where its brokers are, is not set"
+        return Decision(table.name, "nothing", why, state=state)
     if offer is None or not offer.ranges:
         return Decision(table.name, "nothing", "no new messages", state=state)
     inputs = {ledger.TOPIC: Input(accounts.included_batch(state) + 1, offer.topic.id)}

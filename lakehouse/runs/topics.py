@@ -47,16 +47,6 @@ def follows(table: Table) -> bool:
     return kafka_of(table) is not None or table.contract.deduplicate is not None
 
 
-def rests(table: Table) -> str:
-    """Why nothing is asked of a table's topic; empty where its brokers are known."""
-    kafka = kafka_of(table)
-    if kafka is None:
-        return ""
-    from lakehouse.sources.kafka import clients  # noqa: PLC0415  most lakes have no topics
-
-    return "" if clients.is_set(kafka) else f"{kafka.servers}, which says where its brokers are, is not set"
-
-
 def group_of(table: Table) -> str:
     """The consumer group by which lag tools see the table."""
     kafka = kafka_of(table)
@@ -65,9 +55,11 @@ def group_of(table: Table) -> str:
 
 def offers(root: str, tables: Iterable[Table]) -> dict[str, Offer | LakehouseError]:
     """What the topics of these tables hold beyond what they include, as it is now."""
+    from lakehouse.sources.kafka import clients  # noqa: PLC0415  most lakes have no topics
+
     found = dict[str, "Offer | LakehouseError"]()
     for table in tables:
-        if (kafka := kafka_of(table)) and not rests(table):
+        if (kafka := kafka_of(table)) and clients.is_set(kafka):
             try:
                 found[table.name] = _offer(root, table, kafka)
             except LakehouseError as error:
@@ -78,7 +70,7 @@ def offers(root: str, tables: Iterable[Table]) -> dict[str, Offer | LakehouseErr
 
 
 def _offer(root: str, table: Table, kafka: Kafka) -> Offer:
-    from lakehouse.sources.kafka import topics  # noqa: PLC0415  as in `rests`
+    from lakehouse.sources.kafka import topics  # noqa: PLC0415  as in `offers`
 
     state = plan.state(root, table.name)
     said = state.progress if state else None
@@ -97,7 +89,7 @@ class Readers:
     @contextmanager
     def of(self, table: Table, offer: Offer) -> Iterator[Reader]:
         """For a round of what was offered."""
-        from lakehouse.sources.kafka.consume import Reader  # noqa: PLC0415  as in `rests`
+        from lakehouse.sources.kafka.consume import Reader  # noqa: PLC0415  as in `offers`
 
         kafka, columns = kafka_of(table), list(table.contract.columns)
         if kafka is None:
@@ -162,7 +154,7 @@ def lasts(table: Table, offer: Offer, ranges: Sequence[Offsets], given: Sent | D
     Of those that workers read the brokers are asked, where the topic goes on; SourceError where they do not say.
     """
     from lakehouse.intake.rows.messages import Sent  # noqa: PLC0415  it brings Arrow
-    from lakehouse.sources.kafka import consume  # noqa: PLC0415  as in `rests`
+    from lakehouse.sources.kafka import consume  # noqa: PLC0415  as in `offers`
 
     if isinstance(given, Sent):
         found = given.messages.group_by("partition").aggregate([("time", "max")])
@@ -196,7 +188,7 @@ class Lag:
 
 def lag(table: Table, offer: Offer) -> list[Lag]:
     """Asks the brokers when the first message that is not taken was sent. Raises SourceError where they do not say."""
-    from lakehouse.sources.kafka import consume  # noqa: PLC0415  as in `rests`
+    from lakehouse.sources.kafka import consume  # noqa: PLC0415  as in `offers`
 
     kafka = kafka_of(table)
     if kafka is None:

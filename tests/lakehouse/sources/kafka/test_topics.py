@@ -22,7 +22,7 @@ from lakehouse.delta.tables.progress import Offsets, Progress
 from lakehouse.engines.spark import topics as by_spark
 from lakehouse.errors import LakehouseError
 from lakehouse.recovery import releases, rewind
-from lakehouse.runs import topics
+from lakehouse.runs import plan, topics
 from lakehouse.runs.run import Run
 from lakehouse.sources.kafka import clients, consume
 from lakehouse.sources.kafka.topics import look, offer
@@ -410,3 +410,18 @@ def test_brokers_that_do_not_answer_are_an_error_in_words_without_a_secret(
     monkeypatch.setenv("KAFKA_SERVERS", topic.address)
     topic.send(AN_EVENT)
     assert taker.run().done[0].rows_in == 1
+
+
+def test_a_plan_says_that_nobody_said_where_the_brokers_are(
+    topic: Topic, taker: Taker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a table that is there: not that nothing came."""
+    topic.send(AN_EVENT)
+    taker.run()
+    monkeypatch.delenv("KAFKA_SERVERS")
+    offered = topics.offers(taker.root, [taker.table])
+    decided = plan.decide_all(taker.root, [taker.table], [], offers=offered)[EVENTS]
+    assert (decided.path, decided.reason) == (
+        "nothing",
+        "KAFKA_SERVERS, which says where its brokers are, is not set",
+    )

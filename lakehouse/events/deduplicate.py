@@ -101,7 +101,7 @@ def add(writer: Writer, bronze: Bronze, since: int) -> Account:
         days = {one["_day"] for one in groups if one["_day"] is not None}
         right = rows.where(F.col("_status") == KEPT)
         twice = repeats(right, _around(writer, days), said_of(table), once)
-        count = _without(engine, account, twice)
+        count = _count_repeats(engine, account, twice)
         _finish(writer, account)
         if account.counts["rows"][REJECTED]:
             writer.add_rejected(rejected_rows(rows))
@@ -214,8 +214,8 @@ def _around(writer: Writer, days: Collection[date]) -> DataFrame | None:
     return units.together(parts)
 
 
-def _without(engine: Engine, account: Account, twice: DataFrame | None) -> int:
-    """The repeats are counted as such; how many there are."""
+def _count_repeats(engine: Engine, account: Account, twice: DataFrame | None) -> int:
+    """As such, in the account; how many there are."""
     if twice is None:
         return 0
     counts = engine.arrow(twice.groupBy("_file").agg(F.count("*").alias("_rows"))).to_pylist()
@@ -347,7 +347,7 @@ def in_slices(
         )
         known = None if before is None else before.select(*seen(said_of(table)))
         twice = repeats(right, known, said_of(table), once)
-        parts.append(Part(mine, _unrepeated(right, twice, _without(engine, account, twice))))
+        parts.append(Part(mine, _unrepeated(right, twice, _count_repeats(engine, account, twice))))
     return parts, account
 
 

@@ -151,7 +151,7 @@ class Taken:
 def lasts(table: Table, offer: Offer, ranges: Sequence[Offsets], given: Sent | DataFrame) -> dict[int, datetime]:
     """When the last message of each partition was sent: of those that are here, in the order of their offsets.
 
-    Of those that workers read the brokers are asked, where the topic goes on; SourceError where they do not say.
+    Of those that workers read the brokers are asked, where the topic goes on; without those of which they do not say.
     """
     from lakehouse.intake.rows.messages import Sent  # noqa: PLC0415  it brings Arrow
     from lakehouse.sources.kafka import consume  # noqa: PLC0415  as in `offers`
@@ -187,23 +187,24 @@ class Lag:
 
 
 def lag(table: Table, offer: Offer) -> list[Lag]:
-    """Asks the brokers when the first message that is not taken was sent. Raises SourceError where they do not say."""
+    """Asks the brokers when the first message that is not taken was sent; without a time where they do not say."""
     from lakehouse.sources.kafka import consume  # noqa: PLC0415  as in `offers`
 
     kafka = kafka_of(table)
     if kafka is None:
         return []
-    waiting = {one.partition: one for one in offer.ranges}
+    waiting = {one.partition: one.first for one in offer.ranges}
     parts = {one.number: one for one in offer.topic.partitions}
-    oldest = consume.oldest(kafka, group_of(table), {number: one.first for number, one in waiting.items()})
+    oldest = consume.oldest(kafka, group_of(table), waiting)
     open_ones = {number: one.stable for number, one in parts.items() if one.stable < one.high}
     opened = consume.oldest(kafka, group_of(table), open_ones, uncommitted=True)
+    nexts = {number: one.stable for number, one in parts.items()} | waiting
     return [
         Lag(
             table.name,
             number,
-            waiting[number].first if number in waiting else one.stable,
-            one.high - (waiting[number].first if number in waiting else one.stable),
+            nexts[number],
+            one.high - nexts[number],
             one.high - one.stable,
             oldest.get(number),
             opened.get(number),

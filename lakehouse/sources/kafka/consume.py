@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
     from confluent_kafka import Consumer
+    from confluent_kafka.admin import AdminClient
     from pyspark.sql import DataFrame
 
     from lakehouse.described.kafka import Kafka
@@ -57,6 +58,7 @@ class Reader:
         self.kafka, self.group, self.topic_id = kafka, group, topic_id
         self.columns, self.goes_on = columns, goes_on
         self._consumer: Consumer | None = None
+        self._admin: AdminClient | None = None  # by which the group is told
         self._positions: dict[int, int] = {}  # of the consumer
         self._given: dict[int, int] = {}  # up to which offset rounds have the messages; the rest waits here
         self._waiting: list[pa.Table] = []
@@ -208,8 +210,10 @@ class Reader:
         said = [TopicPartition(self.kafka.topic, one.partition, one.next) for one in offsets]
         asked = [ConsumerGroupTopicPartitions(self.group, said)]
         try:
-            by = clients.admin(self.kafka)
-            by.alter_consumer_group_offsets(asked, request_timeout=TOLD_WITHIN)[self.group].result()
+            if self._admin is None:  # a client is false while it has nothing to do
+                self._admin = clients.admin(self.kafka)
+            self._admin.alter_consumer_group_offsets(asked, request_timeout=TOLD_WITHIN)[self.group].result()
+            self._admin.poll(0)  # or what it says of its connection would be kept for as long as it is
         except (KafkaException, SourceError) as error:
             clients.LOG.info("group %s was not told: %s", self.group, error)
 

@@ -145,7 +145,7 @@ def said(messages: Console, looked: Looked) -> None:
 
 def failing(console: Console, root: str) -> None:
     """What `lakehouse status` says of notices: the routes that take none."""
-    for name, one in Record(root, is_there=record.is_there(root)).failing().items():
+    for name, one in Record(root, is_there=record.is_there(root)).heard().failing.items():
         console.print(
             f"[yellow]warning[/] the route {name} took no notice at {one.at:%Y-%m-%d %H:%M} UTC: "
             f"{escape(visible(one.words))}"

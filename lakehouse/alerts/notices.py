@@ -41,11 +41,11 @@ def tell(alerts: Alerts, facts: Facts) -> Looked:
     """
     found, unjudged = problems.found(facts, alerts), problems.unjudged(facts)
     kept = Record(facts.root, is_there=not facts.unreachable)
-    if not any(due(alerts, found, unjudged, kept.told()).values()):
+    if not any(due(alerts, found, unjudged, kept.heard().told).values()):
         return Looked(found)
     with kept.claimed():  # then another process may have told it meanwhile
         sent, failed, waits = list[Told](), list[Told](), 0
-        known, failing = kept.told(), kept.failing()
+        known, failing = kept.heard()
         for name, notices in due(alerts, found, unjudged, known).items():
             waits += max(0, len(notices) - MOST)
             for notice in notices[:MOST]:

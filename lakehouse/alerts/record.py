@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -76,6 +76,13 @@ class LastRun:
     not_fetched: Mapping[str, tuple[str, datetime]] = field(default_factory=dict)
 
 
+class Heard(NamedTuple):
+    """`told`: by problem and route the last notice that went out; `failing`: by route what it did not take since."""
+
+    told: Mapping[tuple[str, str], Told]
+    failing: Mapping[str, Told]
+
+
 def after(before: LastRun | None, run: str, error: str, not_fetched: Mapping[str, str]) -> LastRun:
     """The last run is this one. What failed before goes on failing since then."""
     now = datetime.now(UTC)
@@ -111,24 +118,18 @@ class Record:
         self.root, self.is_there = root, is_there
         self._local = str(cache_folder() / "alerts" / hashlib.sha256(root.encode()).hexdigest()[:12])
 
-    def told(self) -> dict[tuple[str, str], Told]:
-        """By problem and route the last notice that went out."""
-        return {(one.key, one.route): one for one in self._newest() if one.event != FAILED}
-
-    def failing(self) -> dict[str, Told]:
-        """By route what it did not take last, where nothing went out by it since."""
-        newest = {one.route: one for one in sorted(self._newest(), key=lambda one: one.at)}
-        return {route: one for route, one in newest.items() if one.event == FAILED}
-
-    def _newest(self) -> list[Told]:
+    def heard(self) -> Heard:
+        """What every route heard, by one look at the lake and at the file."""
         rows = list[dict[str, Any]]()
         if self.is_there:
             try:
                 rows = ops.newest(progress.address(self.root, ALERTS), "kind, about, route, event = 'failed'")
             except LakehouseError:
                 self.is_there = False
-        told = [Told(**{name: row[name] for name in TYPES}) for row in rows] + self._kept()
-        return [*{(one.key, one.route, one.event == FAILED): one for one in told}.values()]
+        notices = [Told(**{name: row[name] for name in TYPES}) for row in rows] + self._kept()
+        told = {(one.key, one.route): one for one in notices if one.event != FAILED}
+        newest = {one.route: one for one in sorted(notices, key=lambda one: one.at)}
+        return Heard(told, {route: one for route, one in newest.items() if one.event == FAILED})
 
     def add(self, told: Sequence[Told]) -> None:
         """With those that the lake did not take before."""

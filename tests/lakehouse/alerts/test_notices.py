@@ -136,11 +136,11 @@ def test_a_route_that_takes_nothing_is_seen_once_and_gets_it_when_it_does(people
     assert [(row["route"], row["words"]) for row in failed] == [
         ("slack", "Failed to send to Slack: Servers are overloaded., error=503.")
     ]
-    assert [*Record(lake, is_there=True).failing()] == ["slack"]
+    assert [*Record(lake, is_there=True).heard().failing] == ["slack"]
     people.deaf.clear()
     notices.tell(wanted(), facts(lake))
     assert counts(people) == {**dict.fromkeys(ROUTES, 0), "slack": 1}
-    assert not Record(lake, is_there=True).failing()
+    assert not Record(lake, is_there=True).heard().failing
 
 
 def test_of_several_processes_one_tells_it(people: Told, lake: str) -> None:

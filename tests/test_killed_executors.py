@@ -1,13 +1,15 @@
 """Workers and executors of a cluster that die or stand still while they write: the lake is as one process makes it.
 
 What is lost is computed anew elsewhere; what a lost or slower attempt wrote is in no commit, and maintenance takes it
-away. What a driver that dies leaves: tests/test_killed_spark.py.
+away. On a folder, and on a store to which an upload is on its way when its executor dies. What a driver that dies
+leaves: tests/test_killed_spark.py.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 from contextlib import suppress
@@ -27,7 +29,9 @@ from lakehouse.delta.commits import ops
 from lakehouse.delta.tables import progress
 from lakehouse.recovery import maintain
 from lakehouse.runs.run import Run
+from lakehouse.store import minio, storage
 from lakehouse.writes.lake import Lake
+from tests import faulty_s3
 from tests.alike import assert_alike, assert_equal, rows
 from tests.lakehouse.delta.upkeep.test_vacuum import aged
 from tests.standalone import THE_THREE_JOBS, WANTED, begin, cluster, submit
@@ -64,6 +68,7 @@ SPECULATIVE = {
     "spark.speculation.minTaskRuntime": "500ms",
     "spark.speculation.task.duration.threshold": "1s",  # of a stage that has but one task
 }
+COMMIT = re.compile(r"_delta_log/\d{20}\.json")
 COUNTED = "path, status, rows, kept, unchanged, rejected, duplicate, superseded"
 
 
@@ -73,7 +78,7 @@ class Submitted:
 
     cluster: Cluster
     process: subprocess.Popen[str]
-    lake: Path
+    lake: str
 
     def stopped_at(self, table: str) -> psutil.Process:
         """The executor that writes rows of this table: it stands still with its file open."""
@@ -93,7 +98,10 @@ class Submitted:
         raise AssertionError(f"nobody was seen to write {table}; the run: {self.process.poll()}")
 
     def versions(self, table: str) -> int:
-        return len([*(self.lake / table / "_delta_log").glob("*.json")])
+        return len([*Path(self.lake, table, "_delta_log").glob("*.json")])
+
+    def worker_of(self, executor: psutil.Process) -> psutil.Process:
+        return next(one for one in self.cluster.workers if one == executor.parent())
 
 
 def _writes(process: psutil.Process, folder: str) -> bool:
@@ -110,8 +118,7 @@ def _writes(process: psutil.Process, folder: str) -> bool:
 def a_worker_dies(run: Submitted, moment: str) -> None:
     """Its executor finds nobody above it, and ends; two of three, and what is left is enough."""
     executor = run.stopped_at(moment)
-    (worker,) = (one for one in run.cluster.workers if one == executor.parent())
-    worker.kill()
+    run.worker_of(executor).kill()
     executor.resume()
 
 
@@ -178,7 +185,7 @@ def test_what_happens_to_executors_while_they_write_changes_nothing(
     places = ("--lake", str(lake), "--landing", str(tmp_path / "landing"), str(exports))
     with cluster(tmp_path, workers=3) as standalone, (tmp_path / "said.txt").open("w+") as said:
         command = submit(tmp_path / "rounds.py", ROUNDS, standalone.master, *places, **told, **SPECULATIVE)
-        run = Submitted(standalone, begin(command, said), lake)
+        run = Submitted(standalone, begin(command, said), str(lake))
         try:
             for table, happens in (*FIRST_ROUND, *SECOND_ROUND):
                 happens(run, table)
@@ -190,11 +197,11 @@ def test_what_happens_to_executors_while_they_write_changes_nothing(
     assert_same(Lake(str(lake)), undisturbed, wanted)
     assert [one for one in _told(events, "TaskStart") if one["Task Info"]["Speculative"]]
     assert len([*_told(events, "ExecutorRemoved")]) >= 4
-    assert len(_unnamed(lake, wanted)) >= 4
+    assert len(_unnamed(str(lake), wanted)) >= 4
     aged(lake)
     done = maintain.maintain(str(lake), wanted, Retention(), {})
     assert [one.problem for one in done if one.problem] == []
-    assert _unnamed(lake, wanted) == set()
+    assert _unnamed(str(lake), wanted) == set()
     for name in wanted:
         assert_alike(rows(Lake(str(lake)), name), rows(undisturbed, name), name)
 
@@ -217,26 +224,84 @@ def _told(events: Path, what: str) -> Iterator[dict[str, Any]]:
         yield from (one for one in found if one["Event"] == f"SparkListener{what}")
 
 
-def _unnamed(lake: Path, tables: Iterable[str]) -> set[str]:
+def _unnamed(lake: str, tables: Iterable[str]) -> set[str]:
     """Files of rows that no commit names; each that one names is there, and came once."""
     found = set[str]()
-    for table in (lake / name.replace(".", "/") for name in tables):
+    for root in (f"{lake}/{name.replace('.', '/')}" for name in tables):
+        there = {one.path for one in storage.list_files(root)}
         live, named = set[str](), set[str]()
-        for commit in sorted((table / "_delta_log").glob("*.json")):
-            actions = [json.loads(line) for line in commit.read_text(encoding="utf-8").splitlines()]
+        for commit in sorted(path for path in there if COMMIT.fullmatch(path)):
+            actions = [json.loads(line) for line in storage.read_bytes(root, commit).splitlines()]
             added = [unquote(one["add"]["path"]) for one in actions if "add" in one]
             gone = {unquote(one["remove"]["path"]) for one in actions if "remove" in one}
             assert len(added) == len({*added})
             assert not live & {*added} - gone
             live = live - gone | {*added}
             named |= {*added} | {unquote(one["cdc"]["path"]) for one in actions if "cdc" in one}
-        there = {path for path in table.rglob("*.parquet*") if path.parent.name != "_delta_log"}
-        assert {table / one for one in live} <= there
-        known = {table / one for one in named}
-        found |= {str(one) for one in there if one.with_name(_of_rows(one.name)) not in known}
+        assert live <= there
+        rows = {path for path in there if ".parquet" in path and not path.startswith("_delta_log/")}
+        found |= {f"{root}/{path}" for path in rows if _of_rows(path) not in named}
     return found
 
 
-def _of_rows(name: str) -> str:
+def _of_rows(path: str) -> str:
     """The file of which Hadoop keeps a checksum here, or the file itself."""
-    return name.removeprefix(".").removesuffix(".crc") if name.endswith(".crc") else name
+    folder, slash, name = path.rpartition("/")
+    return f"{folder}{slash}{name.removeprefix('.').removesuffix('.crc')}" if name.endswith(".crc") else path
+
+
+# On a store
+
+UPLOADED = (("bronze/orders", "executor"), ("silver/order_lines", "worker"), ("bronze/orders", "executor"))
+LATE = 10.0  # seconds: an executor is seen, and killed, before its file arrives
+
+
+def uploads(run: Submitted, slow: faulty_s3.FaultyS3, table: str) -> psutil.Process:
+    """The executor of which the store has a file of this table, and does not take it yet."""
+    met, until = slow.met()["late"], time.monotonic() + PATIENCE
+    slow.fail("late", method="PUT", path=rf"/{table}/[^_].*\.parquet$", times=1, delay=LATE)
+    while time.monotonic() < until and run.process.poll() is None:
+        if slow.met()["late"] > met:
+            busy = [one for one in run.cluster.executors() if _uploads(one)]
+            if len(busy) == 1:
+                return busy[0]
+        time.sleep(EVERY)
+    raise AssertionError(f"nobody was seen to upload to {table}; the run: {run.process.poll()}")
+
+
+def _uploads(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return any("/s3ablock-" in one.path for one in process.open_files())
+    return False
+
+
+def test_what_dies_while_it_uploads_to_a_store_changes_nothing(
+    exports: Path,
+    undisturbed: Lake,
+    wanted: dict[str, Table],
+    store: minio.Account,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """What was on its way arrives all the same, after its rows were written once more: no commit names it."""
+    lake = f"s3://{minio.BUCKET}/lake"
+    places = ("--lake", lake, "--landing", str(tmp_path / "landing"), str(exports))
+    with (
+        faulty_s3.before(store.endpoint) as slow,
+        cluster(tmp_path, workers=3) as standalone,
+        (tmp_path / "said.txt").open("w+") as said,
+    ):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", slow.endpoint)
+        command = submit(tmp_path / "rounds.py", ROUNDS, standalone.master, *places)
+        run = Submitted(standalone, begin(command, said), lake)
+        try:
+            for table, dies in UPLOADED:
+                executor = uploads(run, slow, table)
+                (executor if dies == "executor" else run.worker_of(executor)).kill()
+            run.process.wait(PATIENCE)
+        finally:
+            run.process.kill()  # where it did not end
+        said.seek(0)
+        assert run.process.returncode == 0, said.read()[-6000:]
+        assert_same(Lake(lake), undisturbed, wanted)
+        assert len(_unnamed(lake, wanted)) >= len(UPLOADED)

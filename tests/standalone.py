@@ -20,12 +20,13 @@ from lakehouse import graph
 from lakehouse.engines.spark import jvm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 ADDRESS = "127.0.0.1"
 PATIENCE = 600  # seconds, where many processes share a small machine
 SPARK_HOME = Path(pyspark.__file__).parent
 DEPLOY = "org.apache.spark.deploy"
+OWN_MOUNT = ("unshare", "--map-root-user", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"')
 ENVIRONMENT = {"SPARK_HOME": str(SPARK_HOME), "SPARK_LOCAL_IP": ADDRESS}
 # For a small machine, and so little work that compiling it well would not pay.
 SETTINGS = {
@@ -85,10 +86,11 @@ def _is_executor(process: psutil.Process) -> bool:
 
 
 @contextmanager
-def cluster(folder: Path, workers: int) -> Iterator[Cluster]:
+def cluster(folder: Path, workers: int, apart: Path | None = None) -> Iterator[Cluster]:
     """A master and workers of a core and 1 GB each, stopped by their pids. None knows of an account at a store.
 
     Each worker has an address of its own, as on a machine of its own: no second attempt is made where the first one is.
+    `apart`: a folder that the last one does not share; it has an empty one of that name.
     """
     address = f"spark://{ADDRESS}:{_free_port()}"
     with ExitStack() as started:
@@ -98,18 +100,17 @@ def cluster(folder: Path, workers: int) -> Iterator[Cluster]:
         processes = []
         for place in range(workers):
             size = ["-c", "1", "-m", "1g", "--webui-port", "0", "--work-dir", str(folder / f"work{place}")]
-            log = folder / f"worker{place}.log"
-            processes.append(
-                started.enter_context(_daemon(log, f"127.0.0.{place + 2}", "worker.Worker", *size, address))
-            )
+            log, host = folder / f"worker{place}.log", f"127.0.0.{place + 2}"
+            within = [*OWN_MOUNT, str(apart)] if apart and place == workers - 1 else []
+            processes.append(started.enter_context(_daemon(log, host, "worker.Worker", *size, address, within=within)))
         for place in range(workers):
             _wait_for(folder / f"worker{place}.log", "Successfully registered with master")
         yield Cluster(address, folder, tuple(processes))
 
 
 @contextmanager
-def _daemon(log: Path, host: str, name: str, *arguments: str) -> Iterator[psutil.Process]:
-    command = [str(SPARK_HOME / "bin" / "spark-class"), f"{DEPLOY}.{name}", "--host", host, *arguments]
+def _daemon(log: Path, host: str, name: str, *arguments: str, within: Sequence[str] = ()) -> Iterator[psutil.Process]:
+    command = [*within, str(SPARK_HOME / "bin" / "spark-class"), f"{DEPLOY}.{name}", "--host", host, *arguments]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
     environment |= ENVIRONMENT | {"SPARK_LOCAL_IP": host}
     with log.open("wb") as said, subprocess.Popen(command, env=environment, stdout=said, stderr=said) as process:

@@ -80,6 +80,10 @@ class Engine(Protocol):
         """Tasks that it works on at a time."""
         ...
 
+    def check_shared(self, lake: str, landing: str) -> None:
+        """Raises LakehouseError where a machine that computes has not the folders of the run, but some of its own."""
+        ...
+
     def for_a_turn(self, size: int) -> Engine:
         """What one table's turn uses; `size`: the bytes that it may have to read."""
         ...

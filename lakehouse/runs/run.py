@@ -322,11 +322,12 @@ class Run:
         )
 
     def started(self) -> Engine:
-        """The process's engine, started now if no table has needed it yet."""
+        """The process's engine, started now if no table has needed it yet; all of its machines see lake and landing."""
         with self._starting:
             if self.engine is None:
                 is_long = self.is_kept or self._size() > MUCH or self._to_compute > MUCH_STORED
                 self.engine = engines.start(self.engine_name, long=is_long)
+            self.engine.check_shared(self.root, self.landing)
         return self.engine
 
     def _turn(self, table: Table) -> Done:

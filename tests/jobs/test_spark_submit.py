@@ -95,3 +95,31 @@ def test_a_native_run_and_the_three_jobs_at_once_make_what_one_run_makes(tmp_pat
         found, expected = (feed.read(progress.address(root, name)) for root in (both, str(alone)))
         by_run = BY_RUN.intersection(found.column_names)
         assert_alike(found.drop_columns([*by_run]), expected.drop_columns([*by_run]), name)
+
+
+@pytest.mark.long
+def test_a_folder_that_one_machine_has_for_itself_is_refused_before_a_table_is_written(tmp_path: Path) -> None:
+    landing, lake = tmp_path / "landing", tmp_path / "lake"
+    daily.generate(landing, lines=60, days=2)
+    lake.mkdir()
+    code, said = _bronze(tmp_path / "one_apart", lake, landing, apart=lake)
+    assert f"The machines of the cluster do not share the lake folder {lake}: what is in it here is not" in said, said
+    assert "Traceback" not in said
+    assert code
+    assert not (lake / "bronze").exists()
+    code, said = _bronze(tmp_path / "shared", lake, landing, apart=None)
+    assert not code, said
+    assert ops.query(f"{lake}/bronze/orders", "select count(*) as rows from t") != [{"rows": 0}]
+
+
+def _bronze(folder: Path, lake: Path, landing: Path, apart: Path | None) -> tuple[int, str]:
+    """By two machines, which both are there when it begins: how it ended, and what it said."""
+    folder.mkdir()
+    both = {"spark.cores.max": "2", "spark.scheduler.minRegisteredResourcesRatio": "1.0"}
+    both["spark.scheduler.maxRegisteredResourcesWaitingTime"] = "600s"
+    bronze = JOBS.replace('("bronze", "silver", "gold")', '["bronze"]')
+    with cluster(folder, workers=2, apart=apart) as standalone:
+        places = ("--lake", str(lake), "--landing", str(landing))
+        submitted = begin(submit(folder / "one_job.py", bronze, standalone.master, *places, **both))
+        said = "".join(submitted.communicate())
+    return submitted.returncode, said

@@ -90,6 +90,9 @@ class Native:
         with _starting:
             return _started()
 
+    def check_shared(self, lake: str, landing: str) -> None:
+        """Nothing is to be asked: this process alone computes."""
+
     def for_a_turn(self, size: int) -> Native:
         return Native(self.spark, self.scratch, self.held, self.known, size, self.remembered)
 

@@ -20,7 +20,7 @@ from lakehouse.delta.tables import log
 from lakehouse.engines import SPARK
 from lakehouse.engines.joins import semi
 from lakehouse.engines.protocol import FEW_BYTES, UnansweredError, errors, words
-from lakehouse.engines.spark import jvm, topics
+from lakehouse.engines.spark import jvm, shared, topics
 from lakehouse.store import storage
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class Spark:
 
     def __init__(self, spark: SparkSession, *, is_small: bool = False) -> None:
         self.spark, self.is_small = spark, is_small
+        self._asked = frozenset[str]()  # machines that see the folders of the run
 
     @property
     def version(self) -> str:
@@ -72,6 +73,10 @@ class Spark:
         """The process's Spark, started where it is not; from now on `pyspark.sql.functions` are those of the JVM."""
         os.environ.pop("SPARK_CONNECT_MODE_ENABLED", None)
         return cls(jvm.start(long=long))
+
+    def check_shared(self, lake: str, landing: str) -> None:
+        if not IN_ONE_PROCESS.match(str(self.spark.sparkContext.master)):
+            self._asked = shared.check(self.spark.sparkContext, lake, landing, self._asked)
 
     def for_a_turn(self, size: int) -> Spark:
         own, is_small = self.spark.newSession(), size <= FEW_BYTES

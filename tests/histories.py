@@ -302,10 +302,10 @@ class History:
         return any((one.get("add") or one.get("remove") or {}).get("dataChange") for one in actions)
 
     def rebuilt(self, folder: Path) -> History:
-        """Another lake, of the same bronze and ledger alone."""
+        """Another lake, of the same bronze and ledger alone; natively, whoever was the last."""
         for part in ("landing", "lake/bronze", "lake/ops/files"):
             shutil.copytree(self.toy.folder / part, folder / part)
-        other = replace(self, toy=Toy(folder, self.toy.engine, dict(world.SOURCES)))
+        other = replace(self, toy=Toy(folder, engines.start(engines.NATIVE), dict(world.SOURCES)))
         other.run()
         return other
 

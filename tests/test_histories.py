@@ -43,7 +43,7 @@ def plot(seed: int) -> list[tuple[list[Event], Event]]:
 
 def of_both_engines(seed: int) -> list[tuple[list[Event], Event, str]]:
     """What happens in each step, how it is run, and by which engine."""
-    random = Random(f"both {seed}")  # noqa: S311
+    random = Random(f"of both {seed}")  # noqa: S311
     steps = OF_BOTH if seed else SHORT
     engines = random.sample([SPARK] * BY_SPARK + [NATIVE] * (steps - BY_SPARK), steps)
     ways = random.sample([*ACCIDENTS, *[run] * (OF_BOTH - len(ACCIDENTS))], steps)

@@ -45,7 +45,6 @@ EVENTS = "bronze.events"  # which no export has
 OF_EACH_KIND = (
     "bronze.orders",
     "silver.order_lines",
-    "silver.customer_versions",
     "silver.orders",
     "silver.dated_deliveries",
     "gold.daily_sales",

@@ -67,7 +67,7 @@ def plain(value: object) -> object:
     return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) else value
 
 
-@pytest.mark.parametrize("seed", [*range(3), *(pytest.param(one, marks=pytest.mark.long) for one in range(3, 60))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(one, marks=pytest.mark.long) for one in range(1, 60))])
 def test_tables_of_events_equal_what_duckdb_makes_of_them(
     seed: int, engine: Native, tables: dict[str, Table], tmp_path: Path
 ) -> None:

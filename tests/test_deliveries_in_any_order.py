@@ -216,7 +216,7 @@ def test_the_order_of_deliveries_does_not_matter(arrange: Arrange, toys: Histori
     assert toys.content(toys.play(arrange.__name__, arrange(toys.in_order()))) == toy_at_once
 
 
-@pytest.mark.parametrize("seed", seeds(2, 50))
+@pytest.mark.parametrize("seed", seeds(1, 50))
 def test_shuffled_deliveries_end_as_those_in_order(seed: int, toys: Histories, toy_at_once: Content) -> None:
     assert toys.content(toys.play(f"shuffle {seed}", shuffled(toys.in_order(), seed))) == toy_at_once
 

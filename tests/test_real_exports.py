@@ -394,12 +394,10 @@ def test_the_same_exports_on_minio_give_equal_tables(
     of_branches = {name for name in wanted if name not in made}  # of which nothing real is delivered
     assert all("bronze.branches" in tables[name].serves for name in of_branches)
     assert made
-    assert "Nothing new: every table is up to date, and no commit was made." in _run_by_a_process(lake, *names)
 
 
-def _run_by_a_process(lake: Lake, *names: str) -> str:
+def _run_by_a_process(lake: Lake, *names: str) -> None:
     places = ("--lake", lake.root, "--landing", f"s3://{minio.BUCKET}/landing")
     command = [sys.executable, "-m", "jobs.cli", "run", *names, *places]
     done = subprocess.run(command, cwd=graph.HOME, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return done.stderr

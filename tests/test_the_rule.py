@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from lakehouse.engines.native.engine import Native
 
 pytestmark = pytest.mark.slow
-SEEDS, OF_DUMPS, LOOKS = 120, 40, 8
+SEEDS, OF_DUMPS, LOOKS = 120, 40, 6
 MORE, MORE_OF_DUMPS = 500, 100  # by `-m long`
-BY_COMMAND, LOOKS_BY_COMMAND = 10, 5
+BY_COMMAND, LOOKS_BY_COMMAND = 10, 4
 ZONES = ("Africa/Nairobi", "America/Los_Angeles", "Asia/Kathmandu", "Pacific/Kiritimati")
 LINES = "silver.order_lines"
 SOURCES = {

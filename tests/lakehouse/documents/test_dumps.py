@@ -227,7 +227,7 @@ def arrivals(toy: Toy, seed: int) -> Iterator[list[File]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [pytest.param(0, marks=pytest.mark.long), 1])
 def test_any_order_of_arrival_ends_as_the_fold_does(tmp_path: Path, engine: Native, seed: int) -> None:
     toy = toy_of(tmp_path, engine, has_window=bool(seed % 2))
     for arrived in arrivals(toy, seed):

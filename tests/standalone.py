@@ -27,16 +27,24 @@ PATIENCE = 600  # seconds, where many processes share a small machine
 SPARK_HOME = Path(pyspark.__file__).parent
 DEPLOY = "org.apache.spark.deploy"
 OWN_MOUNT = ("unshare", "--map-root-user", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"')
-ENVIRONMENT = {"SPARK_HOME": str(SPARK_HOME), "SPARK_LOCAL_IP": ADDRESS}
 # For a small machine, and so little work that compiling it well would not pay.
+COLD = "-XX:TieredStopAtLevel=1"
+ENVIRONMENT = {
+    "SPARK_HOME": str(SPARK_HOME),
+    "SPARK_LOCAL_IP": ADDRESS,
+    "SPARK_DAEMON_JAVA_OPTS": COLD,
+    "SPARK_LAUNCHER_OPTS": COLD,
+}
 SETTINGS = {
+    "spark.executor.cores": "1",
     "spark.executor.memory": "800m",
     "spark.sql.shuffle.partitions": "4",
     "spark.log.level": "ERROR",
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
-    "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    "spark.ui.enabled": "false",
+    "spark.driver.extraJavaOptions": COLD,
+    "spark.executor.extraJavaOptions": COLD,
 }
-# Each way of writing is in what these tables are made from; that every table is right by Spark, test_both_engines says.
+# Each way of writing is in what these tables are made from; that tables are right by Spark, test_both_engines says.
 WANTED = ("gold.daily_sales", "gold.order_status_daily", "silver.customers")
 # One application, since what takes time here is that each driver and each executor begins cold.
 THE_THREE_JOBS = f"""
@@ -44,9 +52,9 @@ import runpy
 from lakehouse import graph
 
 every = graph.load()
-graph.load = lambda: graph.selected(every, {WANTED})
 
-def the_three_jobs():
+def the_three_jobs(wanted={WANTED}):
+    graph.load = lambda: graph.selected(every, wanted)
     for layer in ("bronze", "silver", "gold"):
         try:
             runpy.run_path(str(graph.HOME / "jobs" / f"run_{{layer}}.py"), run_name="__main__")
@@ -86,8 +94,8 @@ def _is_executor(process: psutil.Process) -> bool:
 
 
 @contextmanager
-def cluster(folder: Path, workers: int, apart: Path | None = None) -> Iterator[Cluster]:
-    """A master and workers of a core and 1 GB each, stopped by their pids. None knows of an account at a store.
+def cluster(folder: Path, workers: int, executors: int = 1, apart: Path | None = None) -> Iterator[Cluster]:
+    """A master and workers of so many executors of a core and 1 GB, stopped by their pids; none knows a store's keys.
 
     Each worker has an address of its own, as on a machine of its own: no second attempt is made where the first one is.
     `apart`: a folder that the last one does not share; it has an empty one of that name.
@@ -99,7 +107,8 @@ def cluster(folder: Path, workers: int, apart: Path | None = None) -> Iterator[C
         _wait_for(folder / "master.log", "Starting Spark master")
         processes = []
         for place in range(workers):
-            size = ["-c", "1", "-m", "1g", "--webui-port", "0", "--work-dir", str(folder / f"work{place}")]
+            size = ["-c", f"{executors}", "-m", f"{executors}g", "--webui-port", "0"]
+            size += ["--work-dir", str(folder / f"work{place}")]
             log, host = folder / f"worker{place}.log", f"127.0.0.{place + 2}"
             within = [*OWN_MOUNT, str(apart)] if apart and place == workers - 1 else []
             processes.append(started.enter_context(_daemon(log, host, "worker.Worker", *size, address, within=within)))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lakehouse import engines
 from lakehouse.delta.files import feed
 from lakehouse.delta.tables import progress
 from lakehouse.store import storage
@@ -186,9 +187,10 @@ def test_lines_that_are_written_again_with_their_order_do_not_wake_what_is_made_
 @pytest.mark.spark
 def test_a_small_refresh_takes_few_jobs(toy: Toy, on_spark: Spark) -> None:
     """Each is scheduling, a plan and a task; what they read is next to nothing. Delta's own are most of them."""
-    toy.engine = on_spark
     toy.deliver("change.csv", "150,A,1,1.00", "150,B,9,1.00", day=2)
+    engines.start(engines.NATIVE)
     toy.run(LINES)
+    toy.engine = engines.start(on_spark.name)
     scheduler: Any = on_spark.spark.sparkContext._jsc.sc().dagScheduler()  # noqa: SLF001
     before = scheduler.numTotalJobs()
     toy.run(ORDERS)

@@ -151,9 +151,10 @@ def test_other_partitions_reach_the_stored_table(toy: Toy) -> None:
 @pytest.mark.spark
 def test_what_spark_says_of_itself_is_understood(toy: Toy, on_spark: Spark) -> None:
     """Its names of operations are others than delta-rs's; files of one commit it optimizes, of several it does."""
+    engines.start(engines.NATIVE)
     toy.deliver("tuesday.csv", "9,B,5,5.00")
-    toy.engine = on_spark
     toy.run()
+    engines.start(on_spark.name)
     spark, tables = on_spark.for_a_turn(0).spark, toy.tables()
     before = toy.versions()
     for statement in ("optimize TABLE", "alter table TABLE set tblproperties ('a' = 'b')", "vacuum TABLE"):

@@ -90,10 +90,7 @@ def test_jars_are_fetched_when_maven_answers_and_again_when_they_are_damaged(
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a pipe that PySpark leaves open
 def test_a_java_that_ends_at_once_is_shown_with_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pyspark import SparkContext  # noqa: PLC0415
-
     a_program(tmp_path / "bin" / "java", "echo Unrecognized option: -Xbogus >&2; exit 1")
-    monkeypatch.setattr(SparkContext, "_active_spark_context", None)
     monkeypatch.delenv("PYSPARK_GATEWAY_PORT", raising=False)
     monkeypatch.delenv("LAKEHOUSE_LOG", raising=False)
     for name, value in {"JAVA_HOME": tmp_path, "LAKEHOUSE_CACHE": tmp_path, "SPARK_CONF_DIR": tmp_path}.items():

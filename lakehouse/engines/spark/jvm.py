@@ -86,7 +86,8 @@ def start(*, long: bool = False) -> SparkSession:
     if running := SparkContext._active_spark_context:  # noqa: SLF001
         _check_settings(dict(running.getConf().getAll()))
     settings = _settings_of_results() | _settings_of_s3()
-    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # not started by spark-submit: this process starts the JVM
+    # Neither here already, nor started by spark-submit: this process starts the JVM.
+    if not running and "PYSPARK_GATEWAY_PORT" not in os.environ:
         check_java()
         settings |= _settings_of_a_local_jvm(long=long)
         _launch(settings)
@@ -117,8 +118,6 @@ def _launch(settings: dict[str, str]) -> None:
     from pyspark.errors import PySparkRuntimeError  # noqa: PLC0415
     from pyspark.java_gateway import launch_gateway  # noqa: PLC0415
 
-    if SparkContext._active_spark_context is not None:  # noqa: SLF001  an earlier session of this process serves
-        return
     # The user's own Spark settings must not change results, nor another Spark of the machine its jars; and a folder
     # with files in it on the class path would rule out the class archive.
     os.environ["SPARK_CONF_DIR"] = str(_empty_folder())

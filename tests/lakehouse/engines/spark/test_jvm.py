@@ -326,8 +326,11 @@ def test_no_key_stands_in_the_arguments_of_java_nor_in_an_answer() -> None:
 
 
 def test_no_error_of_the_start_shows_a_secret(jars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyspark import SparkContext  # noqa: PLC0415
+
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.delenv("PYSPARK_GATEWAY_PORT", raising=False)
+    monkeypatch.setattr(SparkContext, "_active_spark_context", None)  # that of other tests
     (jars / "a-1.jar").unlink()
     with pytest.raises(LakehouseError) as without_jars:
         jvm.start()

@@ -169,10 +169,11 @@ class Spark:
         if not plan.subqueriesAll().isEmpty():
             return {name: set(rows.columns) for name, rows in inputs.items()}
         owners = {leaf.rdd().id(): name for name, rows in empty.items() for leaf in _each(_plan(rows).collectLeaves())}
-        wanted = _ids(plan.outputSet().toSeq()).union(*(_wanted_by(node) for node in _nodes(plan)))
+        wanted = {*_named(plan.outputSet().toSeq())}.union(*(_wanted_by(node) for node in _nodes(plan)))
         used: dict[str, set[str]] = {name: set() for name in inputs}
         for leaf in _each(plan.collectLeaves()):
-            used[owners[leaf.rdd().id()]] |= {one.name() for one in _each(leaf.output()) if one.exprId().id() in wanted}
+            found = _named(leaf.output())
+            used[owners[leaf.rdd().id()]] |= {name for number, name in found.items() if number in wanted}
         return used
 
     # Writing
@@ -379,12 +380,14 @@ def _nodes(plan: Any) -> Iterator[Any]:  # noqa: ANN401
 def _wanted_by(node: Any) -> set[int]:  # noqa: ANN401
     """The columns that its expressions name; a union names none and takes all, by their places."""
     if node.nodeName() != "Union":
-        return _ids(node.references().toSeq())
-    return {number for child in _each(node.children()) for number in _ids(child.output())}
+        return {*_named(node.references().toSeq())}
+    return {number for child in _each(node.children()) for number in _named(child.output())}
 
 
-def _ids(attributes: Any) -> set[int]:  # noqa: ANN401
-    return {one.exprId().id() for one in _each(attributes)}
+def _named(attributes: Any) -> dict[int, str]:  # noqa: ANN401
+    """The names of attributes by their ids: asked of Java at once, which says `name#12` of each."""
+    said = (one.rpartition("#") for one in attributes.mkString("\n").split("\n") if one)
+    return {int(re.sub(r"\D.*", "", number)): name for name, _, number in said}
 
 
 def _each(seq: Any) -> list[Any]:  # noqa: ANN401

@@ -120,7 +120,7 @@ def _bronze(folder: Path, lake: Path, landing: Path, apart: Path | None) -> tupl
     folder.mkdir()
     both = {"spark.cores.max": "2", "spark.scheduler.minRegisteredResourcesRatio": "1.0"}
     both["spark.scheduler.maxRegisteredResourcesWaitingTime"] = "600s"
-    bronze = JOBS.replace('("bronze", "silver", "gold")', '["bronze"]')
+    bronze = jobs(FEW).replace('("bronze", "silver", "gold")', '["bronze"]')
     with cluster(folder, workers=2, apart=apart) as standalone:
         places = ("--lake", str(lake), "--landing", str(landing))
         submitted = begin(submit(folder / "one_job.py", bronze, standalone.master, *places, **both))

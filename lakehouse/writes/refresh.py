@@ -22,7 +22,7 @@ from lakehouse.writes.checks import ROWS, check
 from lakehouse.writes.lake import conform
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from pyspark.sql import DataFrame
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from lakehouse.writes.lake import Writer
     from lakehouse.writes.measures import Measure
 
+MOST_COLUMNS = 0.55  # of an input
 TOUCHED, DIFFERING = "touched units", "differing rows"
 
 
@@ -76,16 +77,12 @@ def update(
     `moved`: by input its versions (since, until], in which `rows` changed. Raises ChecksFailedError as `rebuild` does,
     and UnreadableChangesError where what changed cannot be read.
     """
-    engine, table, lake = writer.engine, writer.table, writer.lake
+    engine, table = writer.engine, writer.table
     small_side = engine.small_side if (rows or 0) <= FEW_ROWS else (lambda keys: keys)
     with ExitStack() as cached:
         try:
             used = needed.columns(engine, table, inputs)
-            asked = {name: (span, sorted(used[name])) for name, span in moved.items()}
-            changed = {
-                name: engine.changes(lake.address(name), *span, columns) for name, (span, columns) in asked.items()
-            }
-            really = {name: units.net(one, asked[name][1]) for name, one in changed.items()}
+            really = {name: _really(writer, inputs[name], name, *span, used[name]) for name, span in moved.items()}
             touched = engine.once(units.touched(table, really, inputs), cached)
         except protocol.errors() as error:
             raise UnreadableChangesError(
@@ -95,6 +92,17 @@ def update(
         # build() may use an input in several places, and the checks once more.
         narrow = units.narrowed(table, needed.pruned(inputs, used), touched, small_side, keep)
         return _write(writer, _compute(writer, narrow, small_side(touched), cached))
+
+
+def _really(writer: Writer, rows: DataFrame, name: str, since: int, until: int, used: Collection[str]) -> DataFrame:
+    """The changed rows of an input that say something else in the columns that build() uses.
+
+    All of them where it uses most, since hardly one of them does not: then only what leads to units is read.
+    """
+    engine, address, all_columns = writer.engine, writer.lake.address(name), rows.columns
+    if len(used) > MOST_COLUMNS * len(all_columns):
+        return engine.changes(address, since, until, units.leading(writer.table, name, all_columns))
+    return units.net(engine.changes(address, since, until, sorted(used)), sorted(used))
 
 
 def _share(writer: Writer, touched: DataFrame) -> float:

@@ -6,6 +6,7 @@ Two states are compared by the count and the sum of row hashes, so that repeats 
 from __future__ import annotations
 
 import operator
+import re
 from datetime import timedelta
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -90,6 +91,15 @@ def net(changed: DataFrame, columns: Sequence[str]) -> DataFrame:
     came = F.col("_change_type").isin("insert", "update_postimage")
     rows = changed.groupBy(*columns).agg(F.sum(F.when(came, 1).otherwise(-1)).alias("_more"))
     return rows.where("_more <> 0").drop("_more")
+
+
+def leading(table: Table, name: str, columns: Iterable[str]) -> list[str]:
+    """Those of an input's columns that say to which units a row leads."""
+    reach = table.contract.inputs.get(name)
+    if reach and reach.through:
+        return list(reach.on)
+    words = {word for text in _texts(table, name).values() for word in re.findall(r"\w+", text)}
+    return [one for one in columns if one in words]
 
 
 def touched(table: Table, changed: Mapping[str, DataFrame], inputs: Mapping[str, DataFrame]) -> DataFrame:
@@ -248,6 +258,10 @@ def together(parts: Iterable[DataFrame]) -> DataFrame:
 
 def _unit(table: Table, name: str) -> dict[str, Column]:
     """The unit's columns as an input that reaches units by itself has them, in the types that the table promises."""
-    reach, promise = table.contract.inputs.get(name), table.contract
-    texts = {column: f"`{column}`" for column in promise.unit} | (dict(reach.unit) if reach else {})
-    return {column: F.expr(text).cast(promise.columns[column].type) for column, text in texts.items()}
+    types = table.contract.columns
+    return {column: F.expr(text).cast(types[column].type) for column, text in _texts(table, name).items()}
+
+
+def _texts(table: Table, name: str) -> dict[str, str]:
+    reach = table.contract.inputs.get(name)
+    return {column: f"`{column}`" for column in table.contract.unit} | (dict(reach.unit) if reach else {})

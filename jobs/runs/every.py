@@ -250,10 +250,10 @@ class Rounds:
 
 
 def _facts(report: Report) -> list[object]:
-    hanging = [words.partition(" has been open")[0] for words in report.hanging]
+    stuck = [words.partition(" has been open")[0] for words in report.stuck]
     return [
         report.found.absent,
-        *hanging,
+        *stuck,
         *((one.delivery.path, one.status, one.reason) for one in report.found.entries),
     ]
 

@@ -109,7 +109,7 @@ def summary(messages: Console, report: Report) -> None:
 
 def waiting(messages: Console, report: Report) -> None:
     """What landing and topics hold that no run can take yet."""
-    for words in report.hanging:
+    for words in report.stuck:
         messages.print(f"  [yellow]warning[/] {escape(visible(words))}")
     landing(messages, report.found)
 

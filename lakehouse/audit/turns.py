@@ -81,7 +81,7 @@ class Report:
 
     `rewound`: where a rewind went that had broken off, and that the run finished before anything else. `is_behind`: a
     topic held more than a round may take, or a table's input more than its turn, and the next run goes on at once.
-    `hanging`: the transactions that keep a topic from moving, in words.
+    `stuck`: what keeps topics from moving, in words.
     """
 
     done: tuple[Done, ...]
@@ -91,4 +91,4 @@ class Report:
     suspects: tuple[Entry, ...] = ()
     rewound: str = ""
     is_behind: bool = False
-    hanging: tuple[str, ...] = ()
+    stuck: tuple[str, ...] = ()

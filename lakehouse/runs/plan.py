@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from lakehouse.audit.history import Ran
     from lakehouse.delta.tables.progress import Progress, State
+    from lakehouse.described.kafka import Kafka
     from lakehouse.engines.protocol import Engine
     from lakehouse.graph import Table
     from lakehouse.intake.records.ledger import Delivery, Entry
@@ -268,6 +269,10 @@ def _decide_bronze(seen: _Seen, table: Table, taken: list[Entry]) -> Decision:
     return Decision(table.name, "load", f"{len(pending)} new {'file' if len(pending) == 1 else 'files'}", inputs, state)
 
 
+def unsaid(kafka: Kafka) -> str:
+    return f"{kafka.servers}, which says where its brokers are, is not set"
+
+
 def _decide_topic(seen: _Seen, table: Table, taken: list[Entry], offers: Offers) -> Decision:
     """What is new of a topic its brokers alone know."""
     state = seen.state(table.name)
@@ -277,8 +282,7 @@ def _decide_topic(seen: _Seen, table: Table, taken: list[Entry], offers: Offers)
     if isinstance(offer, LakehouseError):
         raise offer
     if offer is None and source and source.kafka:
-        why = f"{source.kafka.servers}, which says where its brokers are, is not set"
-        return Decision(table.name, "nothing", why, state=state)
+        return Decision(table.name, "nothing", unsaid(source.kafka), state=state)
     if offer is None or not offer.ranges:
         return Decision(table.name, "nothing", "no new messages", state=state)
     inputs = {ledger.TOPIC: Input(accounts.included_batch(state) + 1, offer.topic.id)}

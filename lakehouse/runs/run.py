@@ -171,7 +171,7 @@ class Run:
         _raise(failed)
         suspects = tuple(self._suspects(found, done))
         is_behind = any(one.is_behind for one in self._rounds) or any(one.waiting for one in done)
-        said = (tuple(measures), tuple(self._changes), suspects, self.rewound, is_behind, self._hanging())
+        said = (tuple(measures), tuple(self._changes), suspects, self.rewound, is_behind, self._stuck(done))
         return Report(tuple(done), found, *said)
 
     def _say_ended(self, done: Sequence[Done], seconds: float) -> None:
@@ -181,9 +181,13 @@ class Run:
         facts = {"tables": moved, "failed": len(self._broken), "seconds": round(seconds, 3)}
         logs.event("run ended", logging.DEBUG if is_idle_round else logging.INFO, **facts)
 
-    def _hanging(self) -> tuple[str, ...]:
-        """The transactions that keep a partition from moving, and have been open for too long."""
+    def _stuck(self, done: Sequence[Done]) -> tuple[str, ...]:
+        """Of tables that have messages: nobody says where the brokers are, or a transaction has been open for long."""
         now, found = datetime.now(UTC), list[str]()
+        there = (one.decision.table for one in done if one.decision.state)
+        for name in there:
+            if name not in self.offers and (kafka := topics.kafka_of(self.tables[name])):
+                found.append(f"{name} goes on with its topic no more: {plan.unsaid(kafka)}.")
         for name, offer in self.offers.items():
             if not isinstance(offer, LakehouseError) and offer.is_held_up:
                 found += topics.hanging(self.tables[name], topics.lag(self.tables[name], offer), now)

@@ -194,10 +194,10 @@ def test_a_transaction_that_stays_open_holds_nobody_up_and_is_told_of(topic: Top
     (words,) = topics.hanging(taker.table, lags, datetime.now(UTC) + timedelta(minutes=6))
     assert f"a transaction in partition 0 of {topic.name} has been open for" in words
     assert "and 3 offsets from 1 on wait for its end" in words
-    assert taker.run().hanging == ()
+    assert taker.run().stuck == ()
     taker.kafka = {"open_transaction": "1s"}
     time.sleep(1)
-    assert f"a transaction in partition 0 of {topic.name} has been open for" in " ".join(taker.run().hanging)
+    assert f"a transaction in partition 0 of {topic.name} has been open for" in " ".join(taker.run().stuck)
     producer.commit_transaction()
     topic.settle()
     topic.committed |= found | {(0, 3): behind}
@@ -412,16 +412,19 @@ def test_brokers_that_do_not_answer_are_an_error_in_words_without_a_secret(
     assert taker.run().done[0].rows_in == 1
 
 
-def test_a_plan_says_that_nobody_said_where_the_brokers_are(
+def test_a_plan_and_a_run_say_that_nobody_said_where_the_brokers_are(
     topic: Topic, taker: Taker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a table that is there: not that nothing came."""
     topic.send(AN_EVENT)
-    taker.run()
+    assert taker.run().stuck == ()
     monkeypatch.delenv("KAFKA_SERVERS")
     offered = topics.offers(taker.root, [taker.table])
     decided = plan.decide_all(taker.root, [taker.table], [], offers=offered)[EVENTS]
     assert (decided.path, decided.reason) == (
         "nothing",
         "KAFKA_SERVERS, which says where its brokers are, is not set",
+    )
+    assert taker.run().stuck == (
+        f"{EVENTS} goes on with its topic no more: KAFKA_SERVERS, which says where its brokers are, is not set.",
     )
